@@ -1,0 +1,1 @@
+//! The hands of spokescouncil: everything that touches a clock, a disk, a socket or a screen.
