@@ -1,1 +1,20 @@
-//! .
+//! What an author said: a third party can verify a whole blog with this crate alone.
+//!
+//! The modules stand in the order in which an entry comes about, and import only those before them.
+//! A [`draft::Draft`] becomes an [`entry::Entry`], is signed into a [`seal::SealedEntry`], is checked
+//! into a [`chain::VerifiedEntry`], and many of these fold into a [`blog::Blog`].
+//!
+//! The crate has no clock, disk or socket; what judges validity is told the time. The formats stand in
+//! `spec/entry.md`, whose sections the code cites.
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod draft;
+pub mod entry;
+pub mod key;
+pub mod name;
+pub mod text;
+pub mod time;

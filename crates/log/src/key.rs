@@ -1,0 +1,539 @@
+//! OpenPGP certificates: which key was good at which time (SPEC entry 5.4, 5.5, 6.1).
+//!
+//! The judgment is Sequoia's, under a policy frozen at one date. It is taken once, when a certificate
+//! is parsed: validity changes only at the times that its own signatures name, so each key gets the
+//! spans in which it could sign, and checking an entry asks no policy any more.
+
+use alloc::{
+    collections::BTreeSet,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::fmt;
+
+use sequoia_openpgp::{
+    Cert, Packet,
+    cert::amalgamation::ValidAmalgamation as _,
+    packet::{
+        Key, Signature,
+        key::{PublicParts, UnspecifiedRole},
+    },
+    parse::Parse as _,
+    policy::{AsymmetricAlgorithm, StandardPolicy},
+    serialize::SerializeInto as _,
+    types::{HashAlgorithm, RevocationStatus, Timestamp},
+};
+
+use crate::{name::Fingerprint, time::Time};
+
+/// Bytes of one armored certificate in an entry (SPEC entry 6.1); flooded ones have megabytes.
+pub const ARMOR_BYTES_MAX: usize = 16_384;
+/// Bytes of a certificate in binary form, also after merging (SPEC entry 6.4).
+const BINARY_BYTES_MAX: usize = 16_384;
+/// What the author's tool reads before it strips a certificate: a photo and many certifications fit.
+const FULL_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// 2026-01-01T00:00:00Z: the policy's date, for ever, so that every node judges alike (SPEC entry 5.4).
+const POLICY_UNIX: u32 = 1_767_225_600;
+
+/// The digests that a signature may use (SPEC entry 5.4).
+pub(crate) const HASHES: [HashAlgorithm; 5] = [
+    HashAlgorithm::SHA256,
+    HashAlgorithm::SHA384,
+    HashAlgorithm::SHA512,
+    HashAlgorithm::SHA3_256,
+    HashAlgorithm::SHA3_512,
+];
+
+/// Why a certificate cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeyFault {
+    /// The bytes are no certificate; with the library's reason.
+    NotACertificate(String),
+    /// There is more than one certificate.
+    Several,
+    /// The secret key is inside.
+    Secret,
+    /// The certificate is over its limit in bytes.
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The certificate is another one than announced.
+    WrongFingerprint {
+        /// The fingerprint announced.
+        expected: Fingerprint,
+        /// The one found.
+        found: Fingerprint,
+    },
+    /// No key of the certificate was ever fit to sign; with the reasons found.
+    CannotSign(String),
+    /// No user id of the certificate is the one asked for.
+    NoSuchUserId(String),
+    /// Several user ids, and none was chosen.
+    ChooseUserId(Vec<String>),
+    /// The secret key could not be read or unlocked; with the library's reason.
+    Locked(String),
+}
+
+impl fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotACertificate(why) => write!(
+                f,
+                "this is not an armored OpenPGP certificate ({why}); export it with \
+                 \"gpg --armor --export-options export-minimal --export FINGERPRINT\""
+            ),
+            Self::Several => write!(f, "this holds more than one certificate; send exactly one"),
+            Self::Secret => write!(
+                f,
+                "this holds a SECRET key; nothing was kept. Never send it to anybody; export the \
+                 certificate with \"gpg --armor --export\""
+            ),
+            Self::TooLarge { bytes, max } => write!(
+                f,
+                "the certificate has {bytes} bytes, the limit is {max}; strip other people's \
+                 signatures with \"gpg --export-options export-minimal\""
+            ),
+            Self::WrongFingerprint { expected, found } => {
+                write!(f, "the certificate is {found}, announced was {expected}")
+            }
+            Self::CannotSign(why) => write!(f, "no key of the certificate can sign: {why}"),
+            Self::NoSuchUserId(uid) => write!(f, "the certificate has no user id \"{uid}\""),
+            Self::ChooseUserId(uids) => write!(
+                f,
+                "the certificate has several user ids; choose which one becomes public with \
+                 --uid: {}",
+                uids.join(", ")
+            ),
+            Self::Locked(why) => write!(f, "the secret key could not be unlocked: {why}"),
+        }
+    }
+}
+
+impl core::error::Error for KeyFault {}
+
+/// A public OpenPGP certificate of bounded size, with its verdicts.
+#[derive(Clone)]
+pub struct Certificate {
+    cert: Cert,
+    fingerprint: Fingerprint,
+    keys: Vec<SigningKey>,
+}
+
+/// A primary key or subkey, and when it was good for signing.
+#[derive(Clone)]
+pub(crate) struct SigningKey {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) key: Key<PublicParts, UnspecifiedRole>,
+    /// Ascending spans `[from, until)`.
+    good: Vec<(Time, Time)>,
+}
+
+impl Certificate {
+    /// Reads one armored certificate as it stands in an entry.
+    ///
+    /// # Errors
+    /// Each [`KeyFault`] of SPEC entry 6.1.
+    pub fn parse(armored: &str) -> Result<Self, KeyFault> {
+        if armored.contains("BEGIN PGP PRIVATE KEY BLOCK") {
+            return Err(KeyFault::Secret);
+        }
+        if armored.len() > ARMOR_BYTES_MAX {
+            return Err(KeyFault::TooLarge {
+                bytes: armored.len(),
+                max: ARMOR_BYTES_MAX,
+            });
+        }
+        let framed = armored.starts_with("-----BEGIN PGP PUBLIC KEY BLOCK-----\n")
+            && armored.ends_with("\n-----END PGP PUBLIC KEY BLOCK-----")
+            && armored.matches("-----BEGIN").count() == 1;
+        if !framed {
+            return Err(KeyFault::NotACertificate(
+                "no single PUBLIC KEY BLOCK".to_string(),
+            ));
+        }
+        Self::from_cert(read(armored.as_bytes(), ARMOR_BYTES_MAX)?)
+    }
+
+    /// Reads any export of a certificate, armored or not, and keeps what others need to check
+    /// signatures: the chosen user id, self-signatures, self-revocations and subkeys that sign.
+    ///
+    /// # Errors
+    /// As [`Self::parse`]; and when there are several user ids and none was chosen.
+    pub fn minimal(export: &[u8], user_id: Option<&str>) -> Result<Self, KeyFault> {
+        let cert = read(export, FULL_BYTES_MAX)?;
+        let uids: Vec<String> = cert
+            .userids()
+            .filter(|uid| uid.self_revocations().next().is_none())
+            .map(|uid| String::from_utf8_lossy(uid.userid().value()).into_owned())
+            .collect();
+        let chosen = match (user_id, uids.as_slice()) {
+            (Some(asked), _) => {
+                let found = uids
+                    .iter()
+                    .find(|uid| *uid == asked || is_address_of(asked, uid));
+                Some(
+                    found
+                        .ok_or_else(|| KeyFault::NoSuchUserId(asked.to_string()))?
+                        .clone(),
+                )
+            }
+            (None, []) => None,
+            (None, [only]) => Some(only.clone()),
+            (None, _) => return Err(KeyFault::ChooseUserId(uids)),
+        };
+        let cert = Cert::from_packets(minimal_packets(&cert, chosen.as_deref()).into_iter())
+            .map_err(|e| KeyFault::NotACertificate(e.to_string()))?;
+        Self::from_cert(cert)
+    }
+
+    pub(crate) fn from_cert(cert: Cert) -> Result<Self, KeyFault> {
+        if cert.is_tsk() {
+            return Err(KeyFault::Secret);
+        }
+        let binary = cert
+            .to_vec()
+            .map_err(|e| KeyFault::NotACertificate(e.to_string()))?;
+        if binary.len() > BINARY_BYTES_MAX {
+            return Err(KeyFault::TooLarge {
+                bytes: binary.len(),
+                max: BINARY_BYTES_MAX,
+            });
+        }
+        let fingerprint = Fingerprint::from_bytes(cert.fingerprint().as_bytes())
+            .ok_or_else(|| KeyFault::NotACertificate("unknown key version".to_string()))?;
+        let keys = signing_keys(&cert);
+        if keys.iter().all(|key| key.good.is_empty()) {
+            let at = last_turn(&cert);
+            return Err(KeyFault::CannotSign(trouble(&cert, &fingerprint, at)));
+        }
+        Ok(Self {
+            cert,
+            fingerprint,
+            keys,
+        })
+    }
+
+    /// The fingerprint of the primary key.
+    pub fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    /// The user ids, as their owner wrote them.
+    pub fn user_ids(&self) -> impl Iterator<Item = String> {
+        self.cert
+            .userids()
+            .map(|uid| String::from_utf8_lossy(uid.userid().value()).into_owned())
+    }
+
+    /// The armored form, lines separated by LF, without one at the end.
+    pub fn armored(&self) -> String {
+        let armored = self.cert.armored().to_vec().unwrap_or_default();
+        // The library writes the user ids as comments, which a canonical text need not repeat.
+        String::from_utf8_lossy(&armored)
+            .lines()
+            .filter(|line| !line.starts_with("Comment: "))
+            .map(str::trim_end)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    /// The binary form.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.cert.to_vec().unwrap_or_default()
+    }
+
+    /// This certificate and a newer form of it in one; nothing known is forgotten (SPEC entry 6.4).
+    ///
+    /// # Errors
+    /// When the fingerprints differ or the sum is over its limit.
+    pub fn merge(&self, newer: &Self) -> Result<Self, KeyFault> {
+        let merged = self
+            .cert
+            .clone()
+            .merge_public(newer.cert.clone())
+            .map_err(|_| KeyFault::WrongFingerprint {
+                expected: self.fingerprint.clone(),
+                found: newer.fingerprint.clone(),
+            })?;
+        Self::from_cert(merged)
+    }
+
+    /// Why no key could sign at `at`, or why the given one could not, as a sentence's end.
+    pub(crate) fn trouble(&self, key: &Fingerprint, at: Time) -> String {
+        trouble(&self.cert, key, at)
+    }
+
+    /// All keys that were ever good.
+    pub(crate) fn keys(&self) -> &[SigningKey] {
+        &self.keys
+    }
+
+    /// Whether some key could sign at `at`.
+    pub fn can_sign(&self, at: Time) -> bool {
+        self.keys.iter().any(|key| key.is_good(at))
+    }
+}
+
+impl fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Certificate({})", self.fingerprint)
+    }
+}
+
+impl SigningKey {
+    /// Whether this key could sign at `at`.
+    pub(crate) fn is_good(&self, at: Time) -> bool {
+        self.good
+            .iter()
+            .any(|(from, until)| *from <= at && at < *until)
+    }
+}
+
+fn read(bytes: &[u8], max: usize) -> Result<Cert, KeyFault> {
+    if bytes.len() > max {
+        return Err(KeyFault::TooLarge {
+            bytes: bytes.len(),
+            max,
+        });
+    }
+    let mut certs = sequoia_openpgp::cert::CertParser::from_bytes(bytes)
+        .map_err(|e| KeyFault::NotACertificate(e.to_string()))?;
+    let cert = certs
+        .next()
+        .ok_or_else(|| KeyFault::NotACertificate("nothing inside".to_string()))?
+        .map_err(|e| KeyFault::NotACertificate(e.to_string()))?;
+    if certs.next().is_some() {
+        return Err(KeyFault::Several);
+    }
+    if cert.is_tsk() {
+        return Err(KeyFault::Secret);
+    }
+    Ok(cert)
+}
+
+fn is_address_of(asked: &str, user_id: &str) -> bool {
+    user_id
+        .split_once('<')
+        .and_then(|(_, rest)| rest.split_once('>'))
+        .map(|(a, _)| a)
+        == Some(asked)
+}
+
+fn minimal_packets(cert: &Cert, user_id: Option<&str>) -> Vec<Packet> {
+    let mut packets = Vec::new();
+    let primary = cert.primary_key();
+    packets.push(Packet::from(primary.key().clone()));
+    packets.extend(
+        primary
+            .self_revocations()
+            .chain(primary.self_signatures())
+            .map(own),
+    );
+    for uid in cert.userids() {
+        let text = String::from_utf8_lossy(uid.userid().value());
+        if Some(text.as_ref()) == user_id {
+            packets.push(Packet::from(uid.userid().clone()));
+            packets.extend(uid.self_revocations().chain(uid.self_signatures()).map(own));
+        }
+    }
+    for subkey in cert.keys().subkeys() {
+        let signs = subkey
+            .self_signatures()
+            .any(|s| s.key_flags().is_some_and(|flags| flags.for_signing()));
+        if signs {
+            packets.push(Packet::from(subkey.key().clone()));
+            packets.extend(
+                subkey
+                    .self_revocations()
+                    .chain(subkey.self_signatures())
+                    .map(own),
+            );
+        }
+    }
+    packets
+}
+
+fn own(signature: &Signature) -> Packet {
+    Packet::from(signature.clone())
+}
+
+/// The policy that judges keys: Sequoia's of [`POLICY_UNIX`], with our own lists of algorithms.
+fn policy() -> StandardPolicy<'static> {
+    use AsymmetricAlgorithm as A;
+    let mut policy = StandardPolicy::at(Timestamp::from(POLICY_UNIX));
+    policy.reject_all_hashes();
+    HASHES.into_iter().for_each(|hash| policy.accept_hash(hash));
+    policy.reject_all_asymmetric_algos();
+    let accepted = [
+        A::RSA2048,
+        A::RSA3072,
+        A::RSA4096,
+        A::NistP256,
+        A::NistP384,
+        A::NistP521,
+        A::EdDSA,
+        A::Ed25519,
+        A::Ed448,
+        // For subkeys that encrypt: they are of no use here, but must not spoil the certificate.
+        A::Cv25519,
+        A::X25519,
+        A::X448,
+    ];
+    accepted
+        .into_iter()
+        .for_each(|algorithm| policy.accept_asymmetric_algo(algorithm));
+    policy
+}
+
+fn signing_keys(cert: &Cert) -> Vec<SigningKey> {
+    let policy = policy();
+    let mut keys: Vec<SigningKey> = cert
+        .keys()
+        .filter_map(|ka| {
+            let key = ka.key().clone();
+            let fingerprint = Fingerprint::from_bytes(key.fingerprint().as_bytes())?;
+            Some(SigningKey {
+                fingerprint,
+                key,
+                good: Vec::new(),
+            })
+        })
+        .collect();
+    let turns: Vec<Time> = turns(cert).into_iter().collect();
+    for (index, from) in turns.iter().enumerate() {
+        let until = turns
+            .get(index + 1)
+            .copied()
+            .unwrap_or(Time::from_unix(i64::MAX));
+        let good = good_at(cert, &policy, *from);
+        for key in keys
+            .iter_mut()
+            .filter(|key| good.contains(&key.fingerprint))
+        {
+            match key.good.last_mut() {
+                Some(span) if span.1 == *from => span.1 = until,
+                _ => key.good.push((*from, until)),
+            }
+        }
+    }
+    keys
+}
+
+fn good_at(cert: &Cert, policy: &StandardPolicy<'_>, at: Time) -> Vec<Fingerprint> {
+    let Some(stamp) = stamp(at) else {
+        return Vec::new();
+    };
+    let Ok(valid) = cert.with_policy(policy, Some(stamp.into())) else {
+        return Vec::new();
+    };
+    if valid.alive().is_err() || is_revoked(&valid.revocation_status()) {
+        return Vec::new();
+    }
+    valid
+        .keys()
+        .supported()
+        .alive()
+        .revoked(false)
+        .for_signing()
+        .filter_map(|ka| Fingerprint::from_bytes(ka.key().fingerprint().as_bytes()))
+        .collect()
+}
+
+fn is_revoked(status: &RevocationStatus<'_>) -> bool {
+    matches!(status, RevocationStatus::Revoked(_))
+}
+
+/// The times at which a verdict about this certificate may change.
+fn turns(cert: &Cert) -> BTreeSet<Time> {
+    let mut turns = BTreeSet::new();
+    let primary = cert.primary_key();
+    for ka in cert.keys() {
+        turns.extend(seconds(Some(ka.key().creation_time())));
+        for signature in ka.self_signatures().chain(ka.self_revocations()) {
+            turns.extend(seconds(signature.signature_creation_time()));
+            turns.extend(seconds(signature.signature_expiration_time()));
+            turns.extend(seconds(signature.key_expiration_time(ka.key())));
+            // A subkey that signs carries its own consent, with times of its own.
+            for consent in signature.embedded_signatures() {
+                turns.extend(seconds(consent.signature_creation_time()));
+                turns.extend(seconds(consent.signature_expiration_time()));
+            }
+        }
+    }
+    for uid in cert.userids() {
+        for signature in uid.self_signatures().chain(uid.self_revocations()) {
+            turns.extend(seconds(signature.signature_creation_time()));
+            turns.extend(seconds(signature.signature_expiration_time()));
+            turns.extend(seconds(signature.key_expiration_time(primary.key())));
+        }
+    }
+    turns
+}
+
+/// A time of the library's as ours; generic, so that no clock needs to be named here.
+pub(crate) fn seconds<T>(time: Option<T>) -> Option<Time>
+where
+    Timestamp: TryFrom<T>,
+{
+    let stamp = Timestamp::try_from(time?).ok()?;
+    Some(Time::from_unix(i64::from(u32::from(stamp))))
+}
+
+fn last_turn(cert: &Cert) -> Time {
+    turns(cert).last().copied().unwrap_or(Time::from_unix(0))
+}
+
+fn stamp(at: Time) -> Option<Timestamp> {
+    u32::try_from(at.as_unix()).ok().map(Timestamp::from)
+}
+
+/// Says why a key was not good, for a person; the verdict itself is in the spans.
+fn trouble(cert: &Cert, key: &Fingerprint, at: Time) -> String {
+    let Some(stamp) = stamp(at) else {
+        return format!("{at} is no time of OpenPGP");
+    };
+    let policy = policy();
+    let valid = match cert.with_policy(&policy, Some(stamp.into())) {
+        Ok(valid) => valid,
+        Err(why) => return format!("its self-signature does not hold at {at} ({})", chain(&why)),
+    };
+    if let RevocationStatus::Revoked(_) = valid.revocation_status() {
+        return format!("it is revoked at {at}");
+    }
+    if valid.alive().is_err() {
+        return format!("it is expired, or not yet valid, at {at}");
+    }
+    let same = |k: &sequoia_openpgp::Fingerprint| k.as_bytes() == key.as_bytes();
+    let Some(ka) = valid.keys().find(|ka| same(&ka.key().fingerprint())) else {
+        let bound = cert.keys().any(|ka| same(&ka.key().fingerprint()));
+        let why = if bound {
+            "its binding does not hold"
+        } else {
+            "it is not part of it"
+        };
+        return format!("the key {key}: {why} at {at}");
+    };
+    if is_revoked(&ka.revocation_status()) {
+        return format!("the key {key} is revoked at {at}");
+    }
+    if ka.alive().is_err() {
+        return format!("the key {key} is expired, or not yet valid, at {at}");
+    }
+    if !ka.for_signing() {
+        return format!("the key {key} is not meant for signing");
+    }
+    format!("the key {key} cannot be used")
+}
+
+/// The library's errors, cause by cause.
+fn chain(error: &sequoia_openpgp::anyhow::Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
