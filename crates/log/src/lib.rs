@@ -12,9 +12,15 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod blog;
+pub mod chain;
 pub mod draft;
 pub mod entry;
+pub mod fault;
 pub mod key;
 pub mod name;
+pub mod ring;
+pub mod seal;
+pub mod secret;
 pub mod text;
 pub mod time;

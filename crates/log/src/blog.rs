@@ -1,0 +1,352 @@
+//! The blog: what the entries of all branches add up to (SPEC entry 7.3 to 7.5).
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use crate::{
+    chain::Chain,
+    draft::{Article, Says},
+    entry::Entry,
+    name::{EntryId, Fingerprint, Hash, Language, Slug},
+    time::Time,
+};
+
+/// Where an entry stands in the order of the fold.
+type Order = (u64, EntryId);
+
+/// A blog as its readers see it.
+#[derive(Clone, Debug, Default)]
+pub struct Blog {
+    facts: BTreeMap<Order, Fact>,
+    state: State,
+}
+
+/// What one entry with content says, without its body.
+#[derive(Clone, Debug)]
+struct Fact {
+    says: Says,
+    signed: Time,
+    authors: Vec<Fingerprint>,
+    owned: bool,
+    instead_of: Vec<EntryId>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    title: String,
+    language: Option<Language>,
+    description: Option<String>,
+    /// Articles by the id of their first version.
+    posts: BTreeMap<EntryId, Post>,
+    /// The article of each version.
+    article_of: BTreeMap<EntryId, EntryId>,
+    slugs: BTreeMap<Slug, EntryId>,
+    redirects: BTreeMap<Slug, (Redirect, EntryId)>,
+    clashes: Vec<Clash>,
+    hidden: BTreeSet<EntryId>,
+    last: Option<Order>,
+}
+
+/// Why a slug leads elsewhere; the first kind is the weaker.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Redirect {
+    Alias,
+    Former,
+}
+
+/// One article in its current version.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Post {
+    /// The first version: what the article is called in feeds, for ever.
+    pub first: EntryId,
+    /// All versions, the current one last, with their sequences.
+    pub versions: Vec<(u64, EntryId)>,
+    /// The header of the current version.
+    pub article: Article,
+    /// Whether it stands outside the stream.
+    pub is_page: bool,
+    /// When the current version was signed.
+    pub signed: Time,
+    /// Who signed it.
+    pub authors: Vec<Fingerprint>,
+}
+
+impl Post {
+    /// The current version.
+    pub fn current(&self) -> EntryId {
+        self.order().1
+    }
+
+    /// Where the current version stands in the fold.
+    pub fn order(&self) -> (u64, EntryId) {
+        *self
+            .versions
+            .last()
+            .expect("an article begins with a version")
+    }
+}
+
+/// Two live articles with one slug: the later one has it, the author is shown both.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Clash {
+    /// The slug.
+    pub slug: Slug,
+    /// The article that has it, by its first version.
+    pub winner: EntryId,
+    /// The one that has it no more.
+    pub loser: EntryId,
+}
+
+/// What a path below the blog leads to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Found<'a> {
+    /// The article that has this slug.
+    Post(&'a Post),
+    /// An article that had this slug before, or lists it as an alias.
+    Moved(&'a Post),
+}
+
+impl Blog {
+    /// Adds an entry that is in the chain. Entries without content say nothing.
+    pub fn add(&mut self, chain: &Chain, entry: &Entry) {
+        let (id, sequence) = (entry.id(), entry.skeleton().sequence);
+        let Some(draft) = entry.draft().filter(|_| chain.eraser(id).is_none()) else {
+            return;
+        };
+        let fact = Fact {
+            says: draft.says.clone(),
+            signed: entry.skeleton().signed,
+            authors: entry.skeleton().authors.clone(),
+            owned: chain.link(id).is_some_and(|link| link.owned),
+            instead_of: draft.instead_of.clone(),
+        };
+        let order = (sequence, id);
+        let in_order = self.state.last.is_none_or(|last| last < order);
+        let simple = in_order && fact.instead_of.is_empty();
+        self.facts.insert(order, fact);
+        if simple {
+            self.state.apply(order, &self.facts[&order]);
+        } else {
+            self.refold(chain);
+        }
+    }
+
+    /// Takes entries out whose words are gone.
+    pub fn erase(&mut self, chain: &Chain, erased: &[EntryId]) {
+        let before = self.facts.len();
+        self.facts.retain(|(_, id), _| !erased.contains(id));
+        if self.facts.len() != before {
+            self.refold(chain);
+        }
+    }
+
+    fn refold(&mut self, chain: &Chain) {
+        let mut state = State::default();
+        for ((_, hider), fact) in &self.facts {
+            for named in &fact.instead_of {
+                let same = self.fact(*named).is_none_or(|n| n.authors == fact.authors);
+                if (fact.owned || same) && !chain.reaches(*hider, *named) {
+                    state.hidden.insert(*named);
+                }
+            }
+        }
+        for (order, fact) in &self.facts {
+            state.apply(*order, fact);
+        }
+        self.state = state;
+    }
+
+    fn fact(&self, id: EntryId) -> Option<&Fact> {
+        self.facts
+            .iter()
+            .find(|((_, i), _)| *i == id)
+            .map(|(_, fact)| fact)
+    }
+
+    /// The blog's title.
+    pub fn title(&self) -> &str {
+        &self.state.title
+    }
+
+    /// The blog's language; `und` as long as entry 0 is not here.
+    pub fn language(&self) -> Language {
+        self.state.language.clone().unwrap_or_else(undetermined)
+    }
+
+    /// What the author says the blog is about.
+    pub fn description(&self) -> Option<&str> {
+        self.state.description.as_deref()
+    }
+
+    /// The articles of the stream, newest first: by date, then by their place in the fold.
+    pub fn posts(&self) -> Vec<&Post> {
+        self.articles(false)
+    }
+
+    /// The articles outside the stream.
+    pub fn pages(&self) -> Vec<&Post> {
+        self.articles(true)
+    }
+
+    fn articles(&self, pages: bool) -> Vec<&Post> {
+        let mut posts: Vec<_> = self
+            .state
+            .posts
+            .values()
+            .filter(|post| post.is_page == pages)
+            .collect();
+        posts.sort_by_key(|post| core::cmp::Reverse((post.article.date, post.order())));
+        posts
+    }
+
+    /// The article that a slug leads to.
+    pub fn find(&self, slug: &Slug) -> Option<Found<'_>> {
+        if let Some(first) = self.state.slugs.get(slug) {
+            return self.state.posts.get(first).map(Found::Post);
+        }
+        let (_, first) = self.state.redirects.get(slug)?;
+        self.state.posts.get(first).map(Found::Moved)
+    }
+
+    /// The article that an entry is a version of.
+    pub fn article_of(&self, version: EntryId) -> Option<&Post> {
+        self.state.posts.get(self.state.article_of.get(&version)?)
+    }
+
+    /// Whether this article is the one that its slug leads to.
+    pub fn has_slug(&self, post: &Post) -> bool {
+        self.state.slugs.get(&post.article.slug) == Some(&post.first)
+    }
+
+    /// Articles whose slug another one took, for the author to dissolve.
+    pub fn clashes(&self) -> &[Clash] {
+        &self.state.clashes
+    }
+
+    /// Whether another entry stands instead of this one.
+    pub fn is_hidden(&self, id: EntryId) -> bool {
+        self.state.hidden.contains(&id)
+    }
+
+    /// Blobs that some entry with content lists, in any version.
+    pub fn media(&self) -> BTreeSet<Hash> {
+        self.facts
+            .values()
+            .filter_map(|fact| match &fact.says {
+                Says::Post(article) | Says::Page(article) => Some(article),
+                _ => None,
+            })
+            .flat_map(|article| article.media.iter().map(|medium| medium.hash))
+            .collect()
+    }
+}
+
+impl State {
+    fn apply(&mut self, order: Order, fact: &Fact) {
+        self.last = Some(order);
+        if self.hidden.contains(&order.1) {
+            return;
+        }
+        match &fact.says {
+            Says::Blog {
+                title, language, ..
+            } => {
+                self.title.clone_from(title);
+                self.language = Some(language.clone());
+            }
+            Says::Settings {
+                title,
+                language,
+                description,
+            } => {
+                if let Some(title) = title {
+                    self.title.clone_from(title);
+                }
+                if language.is_some() {
+                    self.language.clone_from(language);
+                }
+                if description.is_some() {
+                    self.description.clone_from(description);
+                }
+            }
+            Says::Post(article) => self.version(order, fact, article, false),
+            Says::Page(article) => self.version(order, fact, article, true),
+            _ => {}
+        }
+    }
+
+    fn version(&mut self, order: Order, fact: &Fact, article: &Article, is_page: bool) {
+        let id = order.1;
+        let first = article
+            .replaces
+            .and_then(|r| self.article_of.get(&r).copied())
+            .unwrap_or(id);
+        self.article_of.insert(id, first);
+        let former = self.posts.remove(&first);
+        let mut versions = former
+            .as_ref()
+            .map(|post| post.versions.clone())
+            .unwrap_or_default();
+        versions.push(order);
+        if let Some(former) = former.filter(|former| former.article.slug != article.slug) {
+            self.leave(former.article.slug, first);
+        }
+        self.clashes
+            .retain(|clash| clash.loser != first || clash.slug != article.slug);
+        let taken = self.slugs.insert(article.slug.clone(), first);
+        if let Some(loser) = taken.filter(|taken| *taken != first) {
+            self.clashes.push(Clash {
+                slug: article.slug.clone(),
+                winner: first,
+                loser,
+            });
+        }
+        for alias in &article.aliases {
+            let weaker = self
+                .redirects
+                .get(alias)
+                .is_none_or(|(why, _)| *why == Redirect::Alias);
+            if weaker {
+                self.redirects
+                    .insert(alias.clone(), (Redirect::Alias, first));
+            }
+        }
+        let post = Post {
+            first,
+            versions,
+            article: article.clone(),
+            is_page,
+            signed: fact.signed,
+            authors: fact.authors.clone(),
+        };
+        self.posts.insert(first, post);
+    }
+}
+
+impl State {
+    /// An article takes another slug: the one it had redirects, or goes to whom it had beaten.
+    fn leave(&mut self, slug: Slug, first: EntryId) {
+        if self.slugs.get(&slug) != Some(&first) {
+            self.clashes
+                .retain(|clash| clash.loser != first || clash.slug != slug);
+            return;
+        }
+        let beaten = self
+            .clashes
+            .iter()
+            .rposition(|c| c.slug == slug && c.winner == first);
+        match beaten.map(|at| self.clashes.remove(at).loser) {
+            Some(loser) => self.slugs.insert(slug.clone(), loser),
+            None => self.slugs.remove(&slug),
+        };
+        self.redirects.insert(slug, (Redirect::Former, first));
+    }
+}
+
+/// BCP 47's word for "nobody knows".
+fn undetermined() -> Language {
+    Language::parse("und").unwrap_or_else(|why| panic!("\"und\" {}", why.to_string()))
+}
