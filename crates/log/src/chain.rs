@@ -28,6 +28,8 @@ pub struct Chain {
     erased: BTreeMap<EntryId, EntryId>,
     /// By named entry not here yet, the `erase` entries that name it.
     awaited: BTreeMap<EntryId, Vec<EntryId>>,
+    /// Whether skeletons alone may connect the entries that matter.
+    skeletal: bool,
 }
 
 /// What the chain keeps of one entry.
@@ -118,6 +120,16 @@ impl Chain {
             unvouched: BTreeSet::new(),
             erased: BTreeMap::new(),
             awaited: BTreeMap::new(),
+            skeletal: false,
+        }
+    }
+
+    /// A chain for whoever only asks about keys and names, as the registry does: between `blog`,
+    /// `keys`, `claim` and `release` entries, bare skeletons of all other kinds connect.
+    pub fn skeletal(blog: BlogId) -> Self {
+        Self {
+            skeletal: true,
+            ..Self::new(blog)
         }
     }
 
@@ -353,7 +365,8 @@ impl Overlay<'_> {
             let (parent, signed) = (signed, skeleton.signed);
             return Err(Fault::SignedBeforeParent { parent, signed });
         }
-        if entry.is_erased() && !skeleton.kind.is_erasable() {
+        let bare = skeleton.kind.is_erasable() || self.chain.skeletal && !skeleton.kind.needs_own();
+        if entry.is_erased() && !bare {
             return Err(Fault::ErasedWithoutErase(entry.id()));
         }
         self.check_named(entry, previous, ring)?;

@@ -1,1 +1,11 @@
-//! .
+//! What the network decides: pure rules without clock, disk, socket, thread or randomness.
+//!
+//! Whoever asks says what time it is and what happened; the rules answer with what to do. The same
+//! rules run on servers (`spokes`) and in the simulator (`spokes-sim`). Modules stand in the order of
+//! a post's way and import only those before them.
+#![no_std]
+
+extern crate alloc;
+
+pub mod node;
+pub mod receipt;
