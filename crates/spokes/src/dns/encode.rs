@@ -1,0 +1,401 @@
+//! From plain records to the bytes that an answer copies.
+//!
+//! Every answer repeats the question, and every name of the zone ends in the apex. So the owner of
+//! a record is always a pointer to the question, at byte 12, and a name inside a record that lies
+//! in the zone is its own labels and a pointer to the apex at the question's end. Only that second
+//! pointer differs from one question to the next: `WireSet` keeps the places where it stands.
+//! This compresses as well as a general compressor would (RFC 1035 section 4.1.4), without a search.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
+
+use domain::base::Name;
+use domain::base::iana::{Class, Rtype};
+
+use crate::dns::model::{Data, Node, RrSet, Soa};
+
+/// A pointer to the question's name, which follows the 12 bytes of the header.
+const QUESTION_POINTER: [u8; 2] = [0xC0, 12];
+
+/// The two highest bits that make two bytes a pointer (RFC 1035 section 4.1.4).
+const POINTER: u16 = 0xC000;
+
+/// What fits a TCP message of 65,535 bytes beside header, the longest question and OPT.
+pub(crate) const RRSET_BYTES_MAX: usize = 65_000;
+
+/// The highest time to live that is not read as zero (RFC 2181 section 8).
+const TTL_MAX: u32 = (1 << 31) - 1;
+
+/// The longest string inside a TXT record: its length is one byte.
+const TXT_STRING_BYTES_MAX: usize = 255;
+
+/// RFC 8659 section 4.1 wants no tag longer than this.
+const CAA_TAG_BYTES_MAX: usize = 15;
+
+/// Why a node cannot be served. Whoever made the node has to change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadNode {
+    /// Not an absolute, lower-case name of letters, digits, hyphen and underscore.
+    Name(String),
+    /// The owner is not the apex and not below it.
+    Outside(String),
+    /// A set without records, or with records of more than one type.
+    Mixed(String),
+    /// Two sets of one type.
+    Twice(String),
+    /// A start of authority below the apex, or more than one.
+    Soa(String),
+    /// A server name below the apex would hand that part of the zone to others.
+    Delegation(String),
+    /// A certificate tag that is not 1-15 letters and digits.
+    Tag(String),
+    /// A set that no DNS message can carry.
+    TooLarge(String),
+}
+
+impl fmt::Display for BadNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "\"{name}\" is not a lower-case domain name"),
+            Self::Outside(owner) => write!(f, "{owner} lies outside the zone"),
+            Self::Mixed(owner) => write!(f, "a set of {owner} is empty or of mixed types"),
+            Self::Twice(owner) => write!(f, "{owner} has two sets of one type"),
+            Self::Soa(owner) => write!(f, "{owner}: a zone has one SOA record, at its apex"),
+            Self::Delegation(owner) => write!(f, "{owner}: NS records stand only at the apex"),
+            Self::Tag(tag) => write!(f, "the CAA tag \"{tag}\" is not 1-15 letters and digits"),
+            Self::TooLarge(owner) => {
+                write!(f, "a set of {owner} is larger than {RRSET_BYTES_MAX} bytes")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BadNode {}
+
+/// A name as it travels: labels with their lengths, and the root's zero (RFC 1035 section 3.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WireName(Box<[u8]>);
+
+impl WireName {
+    /// Reads an absolute name without its last dot.
+    ///
+    /// # Errors
+    /// [`BadNode::Name`] for an empty or over-long name or label, and for any character but `a-z`,
+    /// digits, hyphen and underscore. A `*` is refused with the rest: it would be a wildcard.
+    pub(crate) fn parse(text: &str) -> Result<Self, BadNode> {
+        let bad = || BadNode::Name(text.to_owned());
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
+        if text.is_empty() || text.ends_with('.') || !text.bytes().all(plain) {
+            return Err(bad());
+        }
+        let name = Name::<Vec<u8>>::from_str(text).map_err(|_| bad())?;
+        Ok(Self(name.as_slice().into()))
+    }
+
+    /// The bytes, the root's zero included.
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// How many bytes of labels stand before `apex` in `name`; `None` when it does not end in it.
+///
+/// Both are lower case, with the root's zero.
+pub(crate) fn bytes_before(name: &[u8], apex: &[u8]) -> Option<usize> {
+    let before = name.len().checked_sub(apex.len())?;
+    // The same bytes could begin within a label: walk the labels.
+    let mut at = 0;
+    while at < before {
+        at += 1 + usize::from(*name.get(at)?);
+    }
+    (at == before && &name[before..] == apex).then_some(before)
+}
+
+/// One set of records, encoded.
+#[derive(Debug)]
+pub(crate) struct WireSet {
+    rtype: Rtype,
+    count: u16,
+    /// The records one after the other, each owned by the question's name.
+    bytes: Box<[u8]>,
+    /// Where in `bytes` a pointer to the apex stands.
+    apex_at: Box<[u16]>,
+}
+
+impl WireSet {
+    /// The type of the records.
+    pub(crate) fn rtype(&self) -> Rtype {
+        self.rtype
+    }
+
+    /// How many records there are.
+    pub(crate) fn count(&self) -> u16 {
+        self.count
+    }
+
+    /// Appends the records to a message whose question holds the apex at byte `apex`.
+    ///
+    /// Addresses begin with another one at each `rotation`, so that the first is not always the
+    /// same server.
+    pub(crate) fn append(&self, out: &mut Vec<u8>, apex: u16, rotation: u64) {
+        let count = usize::from(self.count);
+        let first = match self.rtype {
+            // All records of an address set have one size, so a turn is a cut.
+            Rtype::A | Rtype::AAAA => {
+                (rotation % u64::from(self.count)) as usize * (self.bytes.len() / count)
+            }
+            _ => 0,
+        };
+        let start = out.len();
+        out.extend_from_slice(&self.bytes[first..]);
+        out.extend_from_slice(&self.bytes[..first]);
+        for at in &self.apex_at {
+            let at = start + usize::from(*at);
+            out[at..at + 2].copy_from_slice(&(POINTER | apex).to_be_bytes());
+        }
+    }
+}
+
+/// Encodes all that `owner` answers.
+///
+/// # Errors
+/// Every [`BadNode`]; nothing is half done.
+pub(crate) fn encode(
+    owner: &str,
+    is_apex: bool,
+    apex: &WireName,
+    node: &Node,
+) -> Result<Box<[WireSet]>, BadNode> {
+    let mut sets: Vec<WireSet> = Vec::with_capacity(node.len());
+    for set in node {
+        let encoded = encode_set(owner, is_apex, apex, set)?;
+        if sets.iter().any(|other| other.rtype == encoded.rtype) {
+            return Err(BadNode::Twice(owner.to_owned()));
+        }
+        sets.push(encoded);
+    }
+    Ok(sets.into())
+}
+
+/// The zone's start of authority as negative answers carry it, owned by the apex.
+///
+/// Its time to live is the lower of its own and its minimum (RFC 2308 section 3).
+pub(crate) fn encode_denial(apex: &WireName, ttl: u32, soa: &Soa) -> Result<WireSet, BadNode> {
+    let mut writer = Writer::new(apex);
+    writer.record(&Data::Soa(soa.clone()), ttl.min(soa.minimum))?;
+    // Here the owner is not the question's name but the apex.
+    writer.apex_at.insert(0, 0);
+    Ok(writer.finish(Rtype::SOA, 1))
+}
+
+fn encode_set(
+    owner: &str,
+    is_apex: bool,
+    apex: &WireName,
+    set: &RrSet,
+) -> Result<WireSet, BadNode> {
+    let rtype = match set.data.first() {
+        Some(first) if set.data.iter().all(|data| rtype(data) == rtype(first)) => rtype(first),
+        _ => return Err(BadNode::Mixed(owner.to_owned())),
+    };
+    if rtype == Rtype::NS && !is_apex {
+        return Err(BadNode::Delegation(owner.to_owned()));
+    }
+    if rtype == Rtype::SOA && !(is_apex && set.data.len() == 1) {
+        return Err(BadNode::Soa(owner.to_owned()));
+    }
+    let too_large = || BadNode::TooLarge(owner.to_owned());
+    let mut writer = Writer::new(apex);
+    let mut count = 0u16;
+    let mut seen = HashSet::new();
+    for data in &set.data {
+        // RFC 2181 section 5: no record twice. Two spokes may well share one address.
+        if !seen.insert(data) {
+            continue;
+        }
+        writer.record(data, set.ttl)?;
+        if writer.bytes.len() > RRSET_BYTES_MAX {
+            return Err(too_large());
+        }
+        count = count.checked_add(1).ok_or_else(too_large)?;
+    }
+    Ok(writer.finish(rtype, count))
+}
+
+fn rtype(data: &Data) -> Rtype {
+    match data {
+        Data::A(_) => Rtype::A,
+        Data::Aaaa(_) => Rtype::AAAA,
+        Data::Ns(_) => Rtype::NS,
+        Data::Txt(_) => Rtype::TXT,
+        Data::Soa(_) => Rtype::SOA,
+        Data::Caa { .. } => Rtype::CAA,
+    }
+}
+
+struct Writer<'a> {
+    apex: &'a WireName,
+    bytes: Vec<u8>,
+    apex_at: Vec<u16>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(apex: &'a WireName) -> Self {
+        Self {
+            apex,
+            bytes: Vec::new(),
+            apex_at: Vec::new(),
+        }
+    }
+
+    fn finish(self, rtype: Rtype, count: u16) -> WireSet {
+        WireSet {
+            rtype,
+            count,
+            bytes: self.bytes.into(),
+            apex_at: self.apex_at.into(),
+        }
+    }
+
+    /// RFC 1035 section 4.1.3, owned by the question's name.
+    fn record(&mut self, data: &Data, ttl: u32) -> Result<(), BadNode> {
+        self.bytes.extend_from_slice(&QUESTION_POINTER);
+        self.bytes
+            .extend_from_slice(&rtype(data).to_int().to_be_bytes());
+        self.bytes
+            .extend_from_slice(&Class::IN.to_int().to_be_bytes());
+        self.bytes
+            .extend_from_slice(&ttl.min(TTL_MAX).to_be_bytes());
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&[0, 0]);
+        self.rdata(data)?;
+        let length = u16::try_from(self.bytes.len() - start - 2)
+            .map_err(|_| BadNode::TooLarge(format!("{} data", rtype(data))))?;
+        self.bytes[start..start + 2].copy_from_slice(&length.to_be_bytes());
+        Ok(())
+    }
+
+    fn rdata(&mut self, data: &Data) -> Result<(), BadNode> {
+        match data {
+            Data::A(address) => self.bytes.extend_from_slice(&address.octets()),
+            Data::Aaaa(address) => self.bytes.extend_from_slice(&address.octets()),
+            Data::Ns(target) => self.name(target)?,
+            Data::Txt(text) => self.text(text),
+            Data::Soa(soa) => {
+                self.name(&soa.primary)?;
+                self.name(&soa.mailbox)?;
+                for number in [soa.serial, soa.refresh, soa.retry, soa.expire, soa.minimum] {
+                    self.bytes.extend_from_slice(&number.to_be_bytes());
+                }
+            }
+            Data::Caa { flags, tag, value } => {
+                let plain = tag.bytes().all(|b| b.is_ascii_alphanumeric());
+                let length = u8::try_from(tag.len()).unwrap_or(u8::MAX);
+                if !plain || !(1..=CAA_TAG_BYTES_MAX).contains(&usize::from(length)) {
+                    return Err(BadNode::Tag(tag.clone()));
+                }
+                self.bytes.extend_from_slice(&[*flags, length]);
+                self.bytes.extend_from_slice(tag.as_bytes());
+                self.bytes.extend_from_slice(value.as_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    /// Names may be compressed here: NS and SOA are of RFC 1035 (RFC 3597 section 4).
+    fn name(&mut self, text: &str) -> Result<(), BadNode> {
+        let name = WireName::parse(text)?;
+        let Some(before) = bytes_before(name.as_slice(), self.apex.as_slice()) else {
+            self.bytes.extend_from_slice(name.as_slice());
+            return Ok(());
+        };
+        self.bytes.extend_from_slice(&name.as_slice()[..before]);
+        let at = u16::try_from(self.bytes.len()).map_err(|_| BadNode::TooLarge(text.to_owned()))?;
+        self.apex_at.push(at);
+        self.bytes.extend_from_slice(&POINTER.to_be_bytes());
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) {
+        // An empty text is one empty string: a TXT record holds at least one.
+        let whole = if text.is_empty() { &[&[][..]][..] } else { &[] };
+        for string in text
+            .as_bytes()
+            .chunks(TXT_STRING_BYTES_MAX)
+            .chain(whole.iter().copied())
+        {
+            let length = u8::try_from(string.len()).expect("chunks of 255 bytes at most");
+            self.bytes.push(length);
+            self.bytes.extend_from_slice(string);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(name: &str) -> Vec<u8> {
+        WireName::parse(name).unwrap().as_slice().to_vec()
+    }
+
+    #[test]
+    fn a_name_ends_in_the_apex_only_where_a_label_begins() {
+        let apex = wire("b.example");
+        assert_eq!(bytes_before(&wire("b.example"), &apex), Some(0));
+        assert_eq!(bytes_before(&wire("a.b.example"), &apex), Some(2));
+        assert_eq!(bytes_before(&wire("ab.example"), &apex), None);
+        assert_eq!(bytes_before(&wire("example"), &apex), None);
+        // The apex's bytes, its lengths included, at the end of one long label.
+        let inside = [&[12, b'a'][..], &apex[..]].concat();
+        assert!(inside.ends_with(&apex));
+        assert_eq!(bytes_before(&inside, &apex), None);
+        assert_eq!(bytes_before(&[40, 1, 2], &[2]), None);
+        assert_eq!(bytes_before(&[], &apex), None);
+    }
+
+    #[test]
+    fn text_is_split_in_strings_of_255_bytes() {
+        let check = |text: &str, lengths: &[u8]| {
+            let apex = WireName::parse("example").unwrap();
+            let mut writer = Writer::new(&apex);
+            writer.text(text);
+            let mut rest = &writer.bytes[..];
+            let mut joined = Vec::new();
+            for length in lengths {
+                assert_eq!(rest[0], *length);
+                let (string, after) = rest[1..].split_at(usize::from(*length));
+                joined.extend_from_slice(string);
+                rest = after;
+            }
+            assert!(rest.is_empty());
+            assert_eq!(joined, text.as_bytes());
+        };
+        check("", &[0]);
+        check("maria", &[5]);
+        check(&"x".repeat(255), &[255]);
+        check(&"x".repeat(256), &[255, 1]);
+        // Split between bytes, not letters: who reads joins the strings before decoding them.
+        check(&"ö".repeat(255), &[255, 255]);
+    }
+
+    #[test]
+    fn names_of_the_zone_take_two_bytes_for_the_apex() {
+        let apex = WireName::parse("blogs.example.org").unwrap();
+        let data = ["ns1.blogs.example.org", "ns.example.net"].map(|n| Data::Ns(n.to_owned()));
+        let set = encode_set(
+            "blogs.example.org",
+            true,
+            &apex,
+            &RrSet {
+                ttl: 1,
+                data: data.into(),
+            },
+        );
+        let mut out = Vec::new();
+        set.unwrap().append(&mut out, 0x0123, 0);
+        assert_eq!(out[12..18], [3, b'n', b's', b'1', 0xC1, 0x23]);
+        assert_eq!(out.len(), 18 + 12 + wire("ns.example.net").len());
+    }
+}
