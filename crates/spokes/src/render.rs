@@ -236,18 +236,17 @@ fn cut(text: &str, max_chars: usize) -> String {
     let Some((end, _)) = text.char_indices().nth(max_chars) else {
         return text.to_owned();
     };
-    if text[end..].starts_with(' ') {
-        return format!("{}…", &text[..end]);
-    }
-    if let Some(at) = text[..end].rfind(' ').filter(|&at| at >= end / 2) {
-        return format!("{}…", &text[..at]);
-    }
     let tears = |at: usize| text[at..].starts_with(combines) || text[..at].ends_with('\u{200d}');
-    let at = (0..=end)
-        .rev()
-        .find(|&at| text.is_char_boundary(at) && !tears(at))
-        .unwrap_or(0);
-    format!("{}…", &text[..at])
+    let at = match text[..end].rfind(' ') {
+        _ if text[end..].starts_with(' ') => end,
+        Some(blank) if blank >= end / 2 => blank,
+        _ => (0..=end)
+            .rev()
+            .find(|&at| text.is_char_boundary(at) && !tears(at))
+            .unwrap_or(0),
+    };
+    let head = text[..at].trim_end_matches(|letter: char| " .,;:،、。".contains(letter));
+    format!("{head}…")
 }
 
 /// Whether a character belongs to the one before it: accents, and what joins or colors an emoji.
@@ -533,6 +532,14 @@ mod tests {
         check("a <b>b\n\nc", "<p>a <b>b</b></p>\n<p>c</p>");
         check("*a <b>b* c</b>", "<p><em>a <b>b</b></em> c</p>");
         check("<p>a<p>b", "<p>a</p><p>b</p>");
+        check(
+            "<ul><li>a<li><b>b<li>c</ul>",
+            "<ul><li>a</li><li><b>b</b></li><li>c</li></ul>",
+        );
+        check(
+            "<table><tr><th>a<td>b<tr><td>c</table>",
+            "<table><tbody><tr><th>a</th><td>b</td></tr><tr><td>c</td></tr></tbody></table>",
+        );
         check("<font color=red>a</font>", "<p>a</p>");
         check("a <!-- b --> c", "<p>a  c</p>");
         check("<bdo dir='rtl'>a</bdo>", "<p><bdo dir=\"rtl\">a</bdo></p>");

@@ -499,12 +499,16 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn raw_close(&mut self, name: &str) {
-        let raw = self.open.iter().rev().map_while(|open| match open {
-            Open::Raw(raw) => Some(*raw),
+    /// The raw tags that are open above the nearest one of Markdown, the innermost first.
+    fn raw_run(&self) -> impl Iterator<Item = &'static str> {
+        self.open.iter().rev().map_while(|open| match open {
+            Open::Raw(name) => Some(*name),
             _ => None,
-        });
-        let Some(above) = raw.into_iter().position(|raw| raw == name) else {
+        })
+    }
+
+    fn raw_close(&mut self, name: &str) {
+        let Some(above) = self.raw_run().position(|raw| raw == name) else {
             return;
         };
         for _ in 0..=above {
@@ -514,9 +518,28 @@ impl<'a> Writer<'a> {
         }
     }
 
+    /// HTML lets an item or a cell end where the next one begins; many pages rely on it.
+    fn close_sibling(&mut self, name: &str) {
+        let (siblings, parents): (&[&str], &[&str]) = match name {
+            "li" => (&["li"], &["ul", "ol"]),
+            "dt" | "dd" => (&["dt", "dd"], &["dl"]),
+            "td" | "th" => (&["td", "th"], &["tr", "table"]),
+            "tr" => (&["tr"], &["table"]),
+            "thead" | "tbody" | "tfoot" => (&["thead", "tbody", "tfoot"], &["table"]),
+            _ => return,
+        };
+        let mut within_parent = self.raw_run().take_while(|raw| !parents.contains(raw));
+        let sibling = within_parent.find(|raw| siblings.contains(raw));
+        drop(within_parent);
+        if let Some(sibling) = sibling {
+            self.raw_close(sibling);
+        }
+    }
+
     fn raw_open(&mut self, name: &'static str, tag: &RawTag<'_>) {
         if BLOCK_TAGS.contains(&name) {
             self.close_words();
+            self.close_sibling(name);
             let in_words = !matches!(
                 self.open.last(),
                 None | Some(

@@ -74,7 +74,7 @@ impl Message {
         Self::new(
             404,
             "No such post here yet",
-            "This server has nothing at this address, but it may be late: the blog's primary \
+            "This server has nothing at this address, but it may be late: the blog’s primary \
              did not answer."
                 .to_owned(),
             "Everything listed on this blog is held here and can be read.",

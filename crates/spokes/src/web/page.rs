@@ -322,9 +322,9 @@ pub fn post(view: &PostView) -> String {
             header.title {
                 h1 { (title_or_slug(&view.title, &view.slug)) }
                 @if view.date.is_some() || view.edited.is_some() {
-                    p.quiet lang="en" {
+                    p.quiet.facts {
                         @if let Some(date) = view.date { (day(date)) }
-                        @if let Some(edited) = view.edited { " " span { "edited " (day(edited)) } }
+                        @if let Some(edited) = view.edited { " " span lang="en" dir="ltr" { "edited " (day(edited)) } }
                     }
                 }
             }
@@ -607,12 +607,12 @@ fn notices(blog: &Blog) -> Markup {
     html! {
         @if blog.late {
             p.notice lang="en" dir="ltr" {
-                "This copy may be late: the blog’s primary did not answer. What you see here is complete up to its date. Look again in a minute for anything newer."
+                "This copy may be late: the blog’s primary did not answer. What you see here is safe and signed. Look again in a minute for anything newer."
             }
         }
         @if let Some(sequence) = blog.may_lack_after {
             p.notice lang="en" dir="ltr" {
-                "Servers of this blog were lost, and it may lack entries after number " (sequence) ". All up to there are safe. What is missing is added as soon as anybody who holds it returns."
+                "Servers of this blog were lost, and it may lack entries after number " (sequence) ". Everything up to there is safe. What is missing is added as soon as anybody who holds it returns."
             }
         }
     }
@@ -652,7 +652,7 @@ fn headline_item(headline: &Headline) -> Markup {
                     (title_or_slug(&post.title, &post.slug))
                 }
             }
-            p.quiet {
+            p.quiet.facts {
                 a href=(format!("{blog_origin}/")) lang=[language(blog_language)] { bdi { (blog_title) } }
                 " " (day(post.date))
                 @if !language_of.is_empty() { " " span dir="ltr" { (language_of) } }

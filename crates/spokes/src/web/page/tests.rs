@@ -121,108 +121,96 @@ fn arabic_blog() -> Blog {
 
 /// Every page once, with ordinary words.
 fn samples() -> Vec<(&'static str, String)> {
-    let network = network;
+    [list_samples(), post_samples(), error_samples()].concat()
+}
+
+fn list_samples() -> Vec<(&'static str, String)> {
     let headline = |post: PostLine| Headline {
         post,
         blog_origin: "https://maria.blogs.example.org".to_owned(),
         blog_title: "Notes from the harbor".to_owned(),
         blog_language: "en".to_owned(),
     };
+    let front_view = FrontView {
+        network: network(),
+        latest: lines().into_iter().map(headline).collect(),
+        blogs: 1208,
+        spokes: 52,
+        age_seconds: 4,
+        start_command: "spokes blog create maria --network blogs.example.org".to_owned(),
+    };
+    let view = BlogView {
+        network: network(),
+        blog: blog(),
+        posts: lines(),
+        path: "/?page=2".to_owned(),
+        newer: Some("/".to_owned()),
+        older: Some("/?page=3".to_owned()),
+    };
+    let arabic = BlogView {
+        blog: arabic_blog(),
+        path: "/".to_owned(),
+        newer: None,
+        ..view.clone()
+    };
+    let tagged = TagView {
+        network: network(),
+        blog: blog(),
+        tag: "C++ & co?".to_owned(),
+        posts: lines(),
+    };
+    let all = ArchiveView {
+        network: network(),
+        blog: blog(),
+        posts: lines(),
+    };
+    vec![
+        ("front", front(&front_view)),
+        ("blog", blog_index(&view)),
+        ("blog-arabic", blog_index(&arabic)),
+        ("tag", tag(&tagged)),
+        ("archive", archive(&all)),
+    ]
+}
+
+fn post_samples() -> Vec<(&'static str, String)> {
+    let arabic = post_view("ar", "الاجتماع في دار البلدية القديمة", ARABIC);
     let arabic = PostView {
         blog: arabic_blog(),
-        ..post_view("ar", "الاجتماع في دار البلدية القديمة", ARABIC)
+        ..arabic
     };
     let troubled = Blog {
         late: true,
         may_lack_after: Some(7),
         ..blog()
     };
+    let late = PostView {
+        blog: troubled,
+        ..post_view("en", "The meeting", ENGLISH)
+    };
+    let english = post_view("en", "The meeting in the old town hall", ENGLISH);
+    let japanese = post_view("ja", "古い市役所での集まり", JAPANESE);
+    let hindi = post_view("hi", "पुराने टाउन हॉल में बैठक", HINDI);
     vec![
-        (
-            "front",
-            front(&FrontView {
-                network: network(),
-                latest: lines().into_iter().map(headline).collect(),
-                blogs: 1208,
-                spokes: 52,
-                age_seconds: 4,
-                start_command: "spokes blog create maria --network blogs.example.org".to_owned(),
-            }),
-        ),
-        (
-            "blog",
-            blog_index(&BlogView {
-                network: network(),
-                blog: blog(),
-                posts: lines(),
-                path: "/?page=2".to_owned(),
-                newer: Some("/".to_owned()),
-                older: Some("/?page=3".to_owned()),
-            }),
-        ),
-        (
-            "blog-arabic",
-            blog_index(&BlogView {
-                network: network(),
-                blog: arabic_blog(),
-                posts: lines(),
-                path: "/".to_owned(),
-                newer: None,
-                older: Some("/?page=2".to_owned()),
-            }),
-        ),
-        (
-            "post",
-            post(&post_view(
-                "en",
-                "The meeting in the old town hall",
-                ENGLISH,
-            )),
-        ),
+        ("post", post(&english)),
         ("post-arabic", post(&arabic)),
-        (
-            "post-japanese",
-            post(&post_view("ja", "古い市役所での集まり", JAPANESE)),
-        ),
-        (
-            "post-hindi",
-            post(&post_view("hi", "पुराने टाउन हॉल में बैठक", HINDI)),
-        ),
-        (
-            "post-late",
-            post(&PostView {
-                blog: troubled,
-                ..post_view("en", "The meeting", ENGLISH)
-            }),
-        ),
-        (
-            "tag",
-            tag(&TagView {
-                network: network(),
-                blog: blog(),
-                tag: "C++ & co?".to_owned(),
-                posts: lines(),
-            }),
-        ),
-        (
-            "archive",
-            archive(&ArchiveView {
-                network: network(),
-                blog: blog(),
-                posts: lines(),
-            }),
-        ),
+        ("post-japanese", post(&japanese)),
+        ("post-hindi", post(&hindi)),
+        ("post-late", post(&late)),
+    ]
+}
+
+fn error_samples() -> Vec<(&'static str, String)> {
+    let busy = ErrorView {
+        network: network(),
+        blog: None,
+        message: Message::busy(5),
+    };
+    vec![
         ("missing", not_found(&network(), Some(&blog()), false)),
         ("missing-late", not_found(&network(), Some(&blog()), true)),
         ("missing-apex", not_found(&network(), None, false)),
-        (
-            "busy",
-            error(&ErrorView {
-                network: network(),
-                blog: None,
-                message: Message::busy(5),
-            }),
-        ),
+        ("busy", error(&busy)),
     ]
 }
 
