@@ -63,7 +63,7 @@ impl Message {
             404,
             "No such post",
             "This blog has nothing at this address.".to_owned(),
-            "What the author has published here is complete and in its place.",
+            "Everything that the archive of this blog lists is held and can be read.",
             "Check the address, or look through the archive of this blog.".to_owned(),
         )
     }

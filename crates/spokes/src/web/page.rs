@@ -607,7 +607,7 @@ fn notices(blog: &Blog) -> Markup {
     html! {
         @if blog.late {
             p.notice lang="en" dir="ltr" {
-                "This copy may be late: the blog’s primary did not answer. What you see here is safe and signed. Look again in a minute for anything newer."
+                "This copy may be late: the blog’s primary did not answer. Everything shown here is signed by its author. Look again in a minute for anything newer."
             }
         }
         @if let Some(sequence) = blog.may_lack_after {
