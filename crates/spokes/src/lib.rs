@@ -1,3 +1,5 @@
 //! The hands of spokescouncil: everything that touches a clock, a disk, a socket or a screen.
 
 pub mod dns;
+pub mod render;
+pub mod web;

@@ -1,0 +1,202 @@
+//! Raw HTML within Markdown, tag by tag.
+
+/// Raw tags that hold paragraphs or rows; opening one ends the words before it.
+pub(super) const BLOCK_TAGS: [&str; 28] = [
+    "blockquote",
+    "caption",
+    "dd",
+    "details",
+    "div",
+    "dl",
+    "dt",
+    "figcaption",
+    "figure",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "li",
+    "ol",
+    "p",
+    "pre",
+    "summary",
+    "table",
+    "tbody",
+    "td",
+    "tfoot",
+    "th",
+    "thead",
+    "tr",
+    "ul",
+];
+
+/// Raw tags that mark words within a paragraph.
+pub(super) const INLINE_TAGS: [&str; 28] = [
+    "a", "abbr", "b", "bdi", "bdo", "cite", "code", "del", "dfn", "em", "i", "ins", "kbd", "mark",
+    "q", "rp", "rt", "ruby", "s", "samp", "small", "span", "strong", "sub", "sup", "time", "u",
+    "var",
+];
+
+/// Raw tags that stand alone.
+pub(super) const VOID_TAGS: [&str; 4] = ["br", "hr", "img", "wbr"];
+
+/// Raw tags whose content is not prose: it goes with them.
+pub(super) const SILENT_TAGS: [&str; 9] = [
+    "iframe", "math", "noscript", "object", "script", "style", "svg", "template", "textarea",
+];
+
+/// One tag of raw HTML, its values as they were written, entities and all.
+pub(super) struct RawTag<'a> {
+    pub(super) name: &'a str,
+    pub(super) closes: bool,
+    attributes: Vec<(&'a str, &'a str)>,
+    pub(super) length: usize,
+    /// The text ended before the tag did. No later tag ends either.
+    pub(super) unfinished: bool,
+}
+
+impl<'a> RawTag<'a> {
+    /// Reads the tag at the start of `text`; none if what follows `<` is not a name.
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        let rest = text.strip_prefix('<')?;
+        let (closes, rest) = match rest.strip_prefix('/') {
+            Some(rest) => (true, rest),
+            None => (false, rest),
+        };
+        if !rest.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            return None;
+        }
+        let (name, mut rest) =
+            split_before(rest, |letter| is_blank(letter) || "/>".contains(letter));
+        let mut tag = Self {
+            name,
+            closes,
+            attributes: Vec::new(),
+            length: 0,
+            unfinished: true,
+        };
+        loop {
+            rest = rest.trim_start_matches(|letter| is_blank(letter) || letter == '/');
+            if rest.is_empty() {
+                return Some(tag);
+            }
+            if let Some(after) = rest.strip_prefix('>') {
+                tag.length = text.len() - after.len();
+                tag.unfinished = false;
+                return Some(tag);
+            }
+            let Some((attribute, after)) = split_attribute(rest) else {
+                return Some(tag);
+            };
+            tag.attributes.push(attribute);
+            rest = after;
+        }
+    }
+
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
+    /// A value, without quotation marks; of two with one name the first, as in browsers.
+    pub(super) fn attribute(&self, name: &str) -> Option<&'a str> {
+        let mut attributes = self.attributes.iter();
+        attributes
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+    }
+
+    /// The attributes that may matter, written anew.
+    pub(super) fn kept_attributes(&self) -> String {
+        const KEPT: [&str; 10] = [
+            "colspan", "datetime", "dir", "id", "lang", "reversed", "rowspan", "scope", "start",
+            "title",
+        ];
+        let mut html = String::new();
+        for name in KEPT {
+            if let Some(value) = self.attribute(name) {
+                html.push_str(&format!(" {name}=\""));
+                escape_except_ampersand(value, &mut html);
+                html.push('"');
+            }
+        }
+        html
+    }
+}
+
+/// Reads `name`, `name=value`, `name='value'` or `name="value"`; none if the text ends within.
+fn split_attribute(text: &str) -> Option<((&str, &str), &str)> {
+    // A name may begin with "=" (HTML, "before attribute name state"), so its first letter is free.
+    let first = text.chars().next().map_or(0, char::len_utf8);
+    let (tail, _) = split_before(&text[first..], |letter| {
+        is_blank(letter) || "/>=".contains(letter)
+    });
+    let (name, rest) = text.split_at(first + tail.len());
+    let Some(value) = rest.trim_start_matches(is_blank).strip_prefix('=') else {
+        return Some(((name, ""), rest));
+    };
+    let value = value.trim_start_matches(is_blank);
+    for quote in ['"', '\''] {
+        if let Some(quoted) = value.strip_prefix(quote) {
+            let (value, rest) = quoted.split_once(quote)?;
+            return Some(((name, value), rest));
+        }
+    }
+    let (value, rest) = split_before(value, |letter| is_blank(letter) || letter == '>');
+    Some(((name, value), rest))
+}
+
+fn split_before(text: &str, stop: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(stop).unwrap_or(text.len()))
+}
+
+/// HTML's white space; the Unicode kind is part of names and values.
+fn is_blank(letter: char) -> bool {
+    matches!(letter, ' ' | '\t' | '\n' | '\u{c}' | '\r')
+}
+
+/// What follows a comment, declaration or processing instruction at the start of `text`.
+pub(super) fn skip_comment(text: &str) -> Option<&str> {
+    let end = if text.starts_with("<!--") {
+        "-->"
+    } else if text.starts_with("<!") || text.starts_with("<?") {
+        ">"
+    } else {
+        return None;
+    };
+    Some(text.split_once(end).map_or("", |(_, after)| after))
+}
+
+/// From the closing tag of `name` on; nothing if there is none, as browsers see it.
+pub(super) fn skip_to_end_of<'a>(name: &str, text: &'a str) -> &'a str {
+    let close = format!("</{name}");
+    let mut windows = text.as_bytes().windows(close.len());
+    let at = windows.position(|window| window.eq_ignore_ascii_case(close.as_bytes()));
+    // The match begins with an ASCII byte, so it lies on a boundary.
+    at.map_or("", |at| &text[at..])
+}
+
+pub(super) fn escape(text: &str, html: &mut String) {
+    for letter in text.chars() {
+        match letter {
+            '&' => html.push_str("&amp;"),
+            letter => escape_letter(letter, html),
+        }
+    }
+}
+
+pub(super) fn escape_except_ampersand(text: &str, html: &mut String) {
+    for letter in text.chars() {
+        escape_letter(letter, html);
+    }
+}
+
+fn escape_letter(letter: char, html: &mut String) {
+    match letter {
+        '<' => html.push_str("&lt;"),
+        '>' => html.push_str("&gt;"),
+        '"' => html.push_str("&quot;"),
+        letter => html.push(letter),
+    }
+}

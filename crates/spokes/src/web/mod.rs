@@ -1,0 +1,5 @@
+//! What a node shows to people and their feed readers.
+
+pub mod feed;
+pub mod message;
+pub mod page;

@@ -1,0 +1,461 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::render::{Links, article, summary};
+
+const NASTY: &str = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
+
+fn time(text: &str) -> Timestamp {
+    text.parse().expect("a time in a test")
+}
+
+fn network() -> Network {
+    Network {
+        domain: "blogs.example.org".to_owned(),
+        origin: "https://blogs.example.org".to_owned(),
+        spoke: "oak".to_owned(),
+        operator: "Group B".to_owned(),
+    }
+}
+
+fn blog() -> Blog {
+    Blog {
+        name: "maria".to_owned(),
+        origin: "https://maria.blogs.example.org".to_owned(),
+        title: "Notes from the harbor".to_owned(),
+        description: "What the tide brings, and what we make of it.".to_owned(),
+        language: "en".to_owned(),
+        author: "Maria".to_owned(),
+        fingerprint: "8E06ECDF0123456789ABCDEF0123456789ABCDEF".to_owned(),
+        primary: "oak".to_owned(),
+        replicas: ["oak", "elm", "ash"].map(str::to_owned).to_vec(),
+        pages: vec![Neighbor {
+            slug: "about".to_owned(),
+            title: "About".to_owned(),
+            language: String::new(),
+        }],
+        late: false,
+        may_lack_after: None,
+    }
+}
+
+fn line(slug: &str, title: &str, language: &str, date: &str, text: &str) -> PostLine {
+    PostLine {
+        slug: slug.to_owned(),
+        title: title.to_owned(),
+        language: language.to_owned(),
+        date: time(date),
+        excerpt: summary(text, 220),
+    }
+}
+
+fn lines() -> Vec<PostLine> {
+    vec![
+        line(
+            "2026/11/the-meeting",
+            "The meeting in the old town hall",
+            "en",
+            "2026-11-23T14:05:00Z",
+            ENGLISH,
+        ),
+        line(
+            "الاجتماع",
+            "الاجتماع في دار البلدية القديمة",
+            "ar",
+            "2026-11-20T09:00:00Z",
+            ARABIC,
+        ),
+        line(
+            "会議",
+            "古い市役所での集まり",
+            "ja",
+            "2026-03-02T09:00:00Z",
+            JAPANESE,
+        ),
+        line(
+            "बैठक",
+            "पुराने टाउन हॉल में बैठक",
+            "hi",
+            "2025-12-24T09:00:00Z",
+            HINDI,
+        ),
+        line("untitled.1", "", "en", "2025-01-01T09:00:00Z", ""),
+    ]
+}
+
+fn post_view(language: &str, title: &str, text: &str) -> PostView {
+    PostView {
+        network: network(),
+        blog: blog(),
+        slug: "2026/11/the meeting".to_owned(),
+        title: title.to_owned(),
+        language: language.to_owned(),
+        date: Some(time("2026-11-23T14:05:00Z")),
+        edited: Some(time("2026-11-24T08:00:00Z")),
+        tags: ["harbor", "الميناء", "C++ & co?"]
+            .map(str::to_owned)
+            .to_vec(),
+        excerpt: summary(text, 160),
+        html: article(text, &Links::here()),
+        copies: 3,
+        signers: Vec::new(),
+        newer: None,
+        older: Some(Neighbor {
+            slug: "الاجتماع".to_owned(),
+            title: "الاجتماع في دار البلدية القديمة".to_owned(),
+            language: "ar".to_owned(),
+        }),
+    }
+}
+
+fn arabic_blog() -> Blog {
+    Blog {
+        title: "دفتر الميناء".to_owned(),
+        description: "ما يحمله المد إلينا".to_owned(),
+        language: "ar".to_owned(),
+        author: "مريم".to_owned(),
+        pages: Vec::new(),
+        ..blog()
+    }
+}
+
+/// Every page once, with ordinary words.
+fn samples() -> Vec<(&'static str, String)> {
+    [list_samples(), post_samples(), error_samples()].concat()
+}
+
+fn list_samples() -> Vec<(&'static str, String)> {
+    let headline = |post: PostLine| Headline {
+        post,
+        blog_origin: "https://maria.blogs.example.org".to_owned(),
+        blog_title: "Notes from the harbor".to_owned(),
+        blog_language: "en".to_owned(),
+    };
+    let front_view = FrontView {
+        network: network(),
+        latest: lines().into_iter().map(headline).collect(),
+        blogs: 1208,
+        spokes: 52,
+        age_seconds: 4,
+        start_command: "spokes blog create maria --network blogs.example.org".to_owned(),
+    };
+    let view = BlogView {
+        network: network(),
+        blog: blog(),
+        posts: lines(),
+        path: "/?page=2".to_owned(),
+        newer: Some("/".to_owned()),
+        older: Some("/?page=3".to_owned()),
+    };
+    let arabic = BlogView {
+        blog: arabic_blog(),
+        path: "/".to_owned(),
+        newer: None,
+        ..view.clone()
+    };
+    let tagged = TagView {
+        network: network(),
+        blog: blog(),
+        tag: "C++ & co?".to_owned(),
+        posts: lines(),
+    };
+    let all = ArchiveView {
+        network: network(),
+        blog: blog(),
+        posts: lines(),
+    };
+    vec![
+        ("front", front(&front_view)),
+        ("blog", blog_index(&view)),
+        ("blog-arabic", blog_index(&arabic)),
+        ("tag", tag(&tagged)),
+        ("archive", archive(&all)),
+    ]
+}
+
+fn post_samples() -> Vec<(&'static str, String)> {
+    let arabic = post_view("ar", "الاجتماع في دار البلدية القديمة", ARABIC);
+    let arabic = PostView {
+        blog: arabic_blog(),
+        ..arabic
+    };
+    let troubled = Blog {
+        late: true,
+        may_lack_after: Some(7),
+        ..blog()
+    };
+    let late = PostView {
+        blog: troubled,
+        ..post_view("en", "The meeting", ENGLISH)
+    };
+    let english = post_view("en", "The meeting in the old town hall", ENGLISH);
+    let japanese = post_view("ja", "古い市役所での集まり", JAPANESE);
+    let hindi = post_view("hi", "पुराने टाउन हॉल में बैठक", HINDI);
+    vec![
+        ("post", post(&english)),
+        ("post-arabic", post(&arabic)),
+        ("post-japanese", post(&japanese)),
+        ("post-hindi", post(&hindi)),
+        ("post-late", post(&late)),
+    ]
+}
+
+fn error_samples() -> Vec<(&'static str, String)> {
+    let busy = ErrorView {
+        network: network(),
+        blog: None,
+        message: Message::busy(5),
+    };
+    vec![
+        ("missing", not_found(&network(), Some(&blog()), false)),
+        ("missing-late", not_found(&network(), Some(&blog()), true)),
+        ("missing-apex", not_found(&network(), None, false)),
+        ("busy", error(&busy)),
+    ]
+}
+
+/// Asserts what every page promises: balanced tags, one h1, no script, no style, unique ids.
+fn assert_page(name: &str, page: &str) {
+    const VOID: [&str; 6] = ["meta", "link", "br", "hr", "img", "wbr"];
+    assert!(page.starts_with("<!DOCTYPE html><html lang="), "{name}");
+    let mut open = Vec::new();
+    for piece in page.split('<').skip(2) {
+        let (tag, _) = piece.split_once('>').expect("every tag ends");
+        if let Some(tag) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(tag), "{name} near {piece:?}");
+            continue;
+        }
+        let element = tag.split(' ').next().unwrap_or_default();
+        assert!(
+            !["script", "style", "iframe", "form"].contains(&element),
+            "{name}: {tag}"
+        );
+        let names = tag.split('"').step_by(2);
+        for attribute in names.map(|attribute| attribute.trim_start()) {
+            assert!(
+                !attribute.starts_with("style=") && !attribute.starts_with("on"),
+                "{name}: {tag}"
+            );
+        }
+        if !VOID.contains(&element) {
+            open.push(element);
+        }
+    }
+    assert!(open.is_empty(), "{name}");
+    assert_eq!(page.matches("<h1").count(), 1, "{name}");
+    assert_eq!(page.matches("<main").count(), 1, "{name}");
+    let mut ids: Vec<&str> = page
+        .split(" id=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "{name}: an id twice");
+    assert!(
+        page.contains("href=\"#content\"") && ids.contains(&"content"),
+        "{name}"
+    );
+}
+
+#[test]
+fn every_page_keeps_its_promises() {
+    for (name, page) in samples() {
+        assert_page(name, &page);
+    }
+}
+
+#[test]
+fn strangers_words_stay_words() {
+    let nasty = || NASTY.to_owned();
+    let neighbor = Neighbor {
+        slug: nasty(),
+        title: nasty(),
+        language: nasty(),
+    };
+    let blog = Blog {
+        name: nasty(),
+        title: nasty(),
+        description: nasty(),
+        language: nasty(),
+        author: nasty(),
+        fingerprint: nasty(),
+        primary: nasty(),
+        replicas: vec![nasty(), nasty()],
+        pages: vec![neighbor.clone()],
+        ..blog()
+    };
+    let network = Network {
+        domain: nasty(),
+        spoke: nasty(),
+        operator: nasty(),
+        ..network()
+    };
+    let posts = vec![line(NASTY, NASTY, NASTY, "2026-11-23T14:05:00Z", "")];
+    let view = PostView {
+        network: network.clone(),
+        blog: blog.clone(),
+        slug: nasty(),
+        tags: vec![nasty()],
+        excerpt: nasty(),
+        signers: vec![nasty()],
+        newer: Some(neighbor),
+        ..post_view(NASTY, NASTY, NASTY)
+    };
+    assert_page("post", &post(&view));
+    let tagged = TagView {
+        network: network.clone(),
+        blog: blog.clone(),
+        tag: nasty(),
+        posts: posts.clone(),
+    };
+    assert_page("tag", &tag(&tagged));
+    assert_page(
+        "archive",
+        &archive(&ArchiveView {
+            network: network.clone(),
+            blog: blog.clone(),
+            posts,
+        }),
+    );
+    let message = Message::bad_request(NASTY);
+    assert_page(
+        "error",
+        &error(&ErrorView {
+            network,
+            blog: Some(blog),
+            message,
+        }),
+    );
+}
+
+#[test]
+fn a_post_says_where_it_is_and_how_to_check_it() {
+    let page = post(&post_view("en", "The meeting", ENGLISH));
+    for words in [
+        "<html lang=\"en\" dir=\"ltr\">",
+        "<link rel=\"canonical\" href=\"https://maria.blogs.example.org/2026/11/the%20meeting\">",
+        "Held by <bdi>oak</bdi>, <bdi>elm</bdi> and <bdi>ash</bdi>; primary <bdi>oak</bdi>.",
+        "This post is on 3 servers.",
+        "8E06 ECDF 0123 4567 89AB CDEF 0123 4567 89AB CDEF",
+        "href=\"/2026/11/the%20meeting.txt\"",
+        "curl https://maria.blogs.example.org/key.asc | gpg --import",
+        "curl https://maria.blogs.example.org/2026/11/the%20meeting.asc | gpg --verify",
+        "href=\"/tags/C%2B%2B%20%26%20co%3F\"",
+    ] {
+        assert!(page.contains(words), "{words} in {page}");
+    }
+}
+
+#[test]
+fn words_bear_their_language_and_direction() {
+    let page = post(&PostView {
+        language: String::new(),
+        blog: arabic_blog(),
+        ..post_view("", "", ARABIC)
+    });
+    assert!(page.contains("<html lang=\"ar\" dir=\"rtl\">"));
+    let list = blog_index(&BlogView {
+        network: network(),
+        blog: blog(),
+        posts: lines(),
+        path: "/".to_owned(),
+        newer: None,
+        older: None,
+    });
+    assert!(list.contains("<html lang=\"en\" dir=\"ltr\">"));
+    assert!(list.contains("<div lang=\"ar\" dir=\"rtl\"><h2><a href=\"/%D8%A7"));
+}
+
+#[test]
+fn paths_hold_any_slug() {
+    assert_eq!(path("2015/05/15/Rust-1.0"), "/2015/05/15/Rust-1.0");
+    assert_eq!(path("é"), "/%C3%A9");
+    assert_eq!(path("a b?c#d%e"), "/a%20b%3Fc%23d%25e");
+    assert_eq!(tag_path("a/b"), "/tags/a%2Fb");
+}
+
+#[test]
+#[ignore = "makes sample pages to look at"]
+fn sample_pages() {
+    let folder = std::env::var("SAMPLE_PAGES").expect("SAMPLE_PAGES names a folder");
+    let folder = PathBuf::from(folder);
+    std::fs::write(folder.join("style.css"), STYLE).expect("the folder can be written");
+    for (name, page) in samples() {
+        let page = page.replace(&format!("\"{STYLE_PATH}\""), "\"style.css\"");
+        std::fs::write(folder.join(format!("{name}.html")), page)
+            .expect("the folder can be written");
+    }
+}
+
+const ENGLISH: &str = r#"
+Forty of us came, and the heating did not. By nine we had agreed on **three things**, which is *two more* than last time.[^1]
+
+# What we agreed
+
+1. The harbor office keeps its opening hours.
+2. We ask [the council](https://example.org/council) for the minutes, and read them [ourselves](/2026/10/minutes).
+3. Tea is free.
+   - with milk
+   - without
+
+> A meeting that ends on time has already done something.
+
+## The numbers
+
+| Where | Came | Stayed to the end |
+|:------|-----:|:-----------------:|
+| Town hall | 40 | 31 |
+| Harbor | 12 | 12 |
+
+- [x] Write to the office
+- [ ] Fix the heating
+
+```
+$ curl https://maria.blogs.example.org/key.asc | gpg --import --with-a-line-that-is-far-too-long-for-a-telephone
+```
+
+Here is a picture from elsewhere: ![the hall at night](https://example.org/hall.jpg). Run `make tea` first.
+
+[^1]: We keep count. It helps with the tea.
+"#;
+
+const ARABIC: &str = r#"
+حضر أربعون منا ولم تحضر التدفئة. وبحلول التاسعة كنا قد اتفقنا على **ثلاثة أمور**، أي أكثر *بأمرين* من المرة السابقة.[^1]
+
+# ما اتفقنا عليه
+
+1. يحافظ مكتب الميناء على ساعات عمله.
+2. نطلب من [المجلس](https://example.org/council) المحاضر ثم نقرؤها بأنفسنا. نفذ `spokes post` أولا.
+
+> الاجتماع الذي ينتهي في موعده قد أنجز شيئا.
+
+| المكان | الحضور |
+|--------|-------:|
+| دار البلدية | 40 |
+
+```
+curl https://maria.blogs.example.org/key.asc
+```
+
+[^1]: نحن نعد الحاضرين.
+"#;
+
+const JAPANESE: &str = r#"
+四十人が集まりましたが、暖房は来ませんでした。九時までに**三つのこと**を決めました。前回より*二つ*多いのです。
+
+# 決めたこと
+
+- 港の事務所は開館時間を守ります。
+- 議事録を求め、[自分たちで](/minutes)読みます。
+"#;
+
+const HINDI: &str = r#"
+हम चालीस लोग आए, हीटिंग नहीं आई। नौ बजे तक हमने **तीन बातें** तय कर लीं, जो पिछली बार से *दो ज़्यादा* हैं।
+
+# जो तय हुआ
+
+- बंदरगाह का दफ़्तर अपने समय पर खुलेगा।
+- हम कार्यवाही माँगेंगे और [ख़ुद](/minutes) पढ़ेंगे।
+"#;
