@@ -8,4 +8,7 @@
 extern crate alloc;
 
 pub mod node;
+pub mod placement;
 pub mod receipt;
+pub mod registry;
+pub mod request;

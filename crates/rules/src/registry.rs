@@ -1,0 +1,1051 @@
+//! The registry: who has which name, with which key, on which spokes (SPEC registry).
+//!
+//! An append-only log of requests, folded here. The fold is a pure function of the log: every node
+//! that follows it computes the same names, sets and zone, and refuses what does not add up.
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    vec::Vec,
+};
+use core::fmt;
+
+use spokes_log::{
+    chain::Chain,
+    draft::{Claim, Kind, Says},
+    fault::Fault,
+    name::{BlogId, BlogName, EntryId, Fingerprint, Hash},
+    text::Malformed,
+    time::Time,
+};
+
+use crate::{
+    node::{Label, NodeKey, Signed},
+    placement::{self, Candidate, Shortfall},
+    receipt::{Receipt, Seal, Tip},
+    request::{Address, Ask, CouncilNode, Founding, Operator, PROOF_ENTRIES_MAX, Request, Wish},
+};
+
+/// How far ahead a claim may reach, so that an old one cannot be replayed (SPEC entry 3.3).
+const CLAIM_SECONDS_MAX: i64 = 24 * 60 * 60;
+/// How far clocks may differ.
+const CLOCK_SECONDS: i64 = 5 * 60;
+/// Seconds of a day, by which quotas are counted.
+const DAY: i64 = 24 * 60 * 60;
+/// Names that no blog may have (SPEC dns 3).
+const RESERVED: &[&str] = &[
+    "abuse",
+    "about",
+    "account",
+    "admin",
+    "administrator",
+    "api",
+    "archive",
+    "auth",
+    "autoconfig",
+    "autodiscover",
+    "blog",
+    "blogs",
+    "broadcasthost",
+    "cdn",
+    "council",
+    "dashboard",
+    "desk",
+    "dns",
+    "edit",
+    "feed",
+    "feeds",
+    "ftp",
+    "gateway",
+    "healthz",
+    "help",
+    "hostmaster",
+    "imap",
+    "info",
+    "inner",
+    "isatap",
+    "localdomain",
+    "localhost",
+    "login",
+    "mail",
+    "media",
+    "metrics",
+    "mta-sts",
+    "network",
+    "news",
+    "noc",
+    "openpgpkey",
+    "pop",
+    "pop3",
+    "postmaster",
+    "root",
+    "search",
+    "security",
+    "smtp",
+    "spoke",
+    "spokes",
+    "ssl",
+    "static",
+    "status",
+    "support",
+    "tags",
+    "usenet",
+    "uucp",
+    "webmaster",
+    "webmail",
+    "well-known",
+    "wpad",
+    "www",
+];
+
+/// Whether a name is kept from blogs, `ns` and a number included.
+pub fn is_reserved(name: &BlogName) -> bool {
+    let name = name.as_str();
+    let nameserver = name
+        .strip_prefix("ns")
+        .is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
+    nameserver || RESERVED.contains(&name)
+}
+
+/// The state that the log adds up to.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    network: Hash,
+    founding: Founding,
+    head: Head,
+    invites: BTreeMap<Hash, Invite>,
+    spokes: BTreeMap<Label, Spoke>,
+    names: BTreeMap<BlogName, BlogId>,
+    blogs: BTreeMap<BlogId, BlogRecord>,
+    answered: BTreeMap<Hash, u64>,
+    /// New blogs by bringing spoke and day.
+    brought: BTreeMap<(i64, Label), u64>,
+}
+
+/// The end of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// How many records there are.
+    pub records: u64,
+    /// The hash of the last one.
+    pub hash: Hash,
+    /// Its time.
+    pub time: Time,
+}
+
+/// One item of the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// Its place, from 0.
+    pub index: u64,
+    /// The hash of the one before; of nothing for the first.
+    pub previous: Hash,
+    /// When the sequencer took it.
+    pub time: Time,
+    /// What was asked.
+    pub request: Request,
+}
+
+impl Record {
+    /// The record's hash, which the next one names (SPEC registry 1.3).
+    pub fn hash(&self) -> Hash {
+        let mut proof = String::new();
+        let ids = self.request.proof.iter().map(|sealed| sealed.entry().id());
+        let texts = self
+            .request
+            .statements
+            .iter()
+            .map(|s| Hash::of(s.text.as_bytes()));
+        for hash in ids.chain(texts) {
+            proof.push_str(&alloc::format!("{hash}\n"));
+        }
+        let Self {
+            index,
+            previous,
+            time,
+            request,
+        } = self;
+        let text = alloc::format!(
+            "Spokes-Record: 1\nIndex: {index}\nPrevious: {previous}\nTime: {time}\nRequest: {}\n\
+             Proof: {}\n",
+            request.id(),
+            Hash::of(proof.as_bytes())
+        );
+        Hash::of(text.as_bytes())
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Invite {
+    expires: Time,
+    used: bool,
+}
+
+/// A donated server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Spoke {
+    /// Its key.
+    pub key: NodeKey,
+    /// The group that runs it.
+    pub operator: Operator,
+    /// Where its HTTP answers.
+    pub address: Address,
+    /// Whether it is let in.
+    pub standing: Standing,
+    /// How many blogs it holds.
+    pub blogs: usize,
+}
+
+/// How far a spoke is let in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It asked.
+    Applied {
+        /// When.
+        since: Time,
+    },
+    /// An organizer let it in.
+    Admitted {
+        /// When.
+        since: Time,
+    },
+    /// It is barred.
+    Evicted {
+        /// When.
+        since: Time,
+    },
+}
+
+impl Spoke {
+    /// Whether it serves and takes blogs.
+    pub fn is_admitted(&self) -> bool {
+        matches!(self.standing, Standing::Admitted { .. })
+    }
+}
+
+/// What the registry knows of a blog.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BlogRecord {
+    /// Its name.
+    pub name: BlogName,
+    /// Who signed the claim.
+    pub author: Fingerprint,
+    /// Its open set.
+    pub set: Set,
+    /// A change of set that has begun.
+    pub closing: Option<Closing>,
+    /// What placement could not reach.
+    pub shortfall: Option<Shortfall>,
+    /// The `keys` entry taken last, or entry 0.
+    pub keys_at: EntryId,
+    /// Keys that have ended, on whatever branch.
+    pub ended: BTreeSet<Fingerprint>,
+    /// When it got its name.
+    pub since: Time,
+}
+
+/// The replicas of a blog in one epoch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Set {
+    /// Grows with every change.
+    pub epoch: u64,
+    /// The primary first.
+    pub members: Vec<Label>,
+}
+
+impl Set {
+    /// The spoke that accepts entries.
+    pub fn primary(&self) -> &Label {
+        &self.members[0]
+    }
+
+    /// Whether this spoke is in it.
+    pub fn has(&self, label: &Label) -> bool {
+        self.members.contains(label)
+    }
+
+    /// How many make a majority.
+    pub fn majority(&self) -> usize {
+        self.members.len() / 2 + 1
+    }
+
+    /// How many seals meet every majority (SPEC receipt 3).
+    pub fn seals_needed(&self) -> usize {
+        self.members.len() - self.majority() + 1
+    }
+}
+
+/// A change of set that has begun (SPEC registry 3.8).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Closing {
+    /// The new set, of the next epoch.
+    pub next: Set,
+}
+
+/// Why the registry says no.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "each variant's sentence says what it is")]
+pub enum Refusal {
+    Text(Malformed),
+    Proof(Fault),
+    BadSignature,
+    WrongNetwork { ours: Hash, named: Option<Hash> },
+    Clock { ours: Time, named: Time },
+    NotAnOrganizer(NodeKey),
+    NotAdmitted,
+    NoInvitation,
+    InvitationExpired(Time),
+    LabelTaken(Label),
+    KeyTaken(Label),
+    NoSuchSpoke(Label),
+    NotWaiting(Label),
+    NameReserved(BlogName),
+    NameTaken(BlogName),
+    HasName(BlogName),
+    NoSuchBlog(BlogId),
+    NotAClaim(EntryId),
+    ClaimForOtherNetwork { named: Hash },
+    ClaimExpired { not_after: Time },
+    ClaimTooFar { not_after: Time },
+    QuotaOfSpoke { label: Label, limit: u64 },
+    NoSpokes,
+    ProofTooLong(usize),
+    KeysForked(EntryId),
+    OldEpoch { open: u64, named: u64 },
+    NotClosed(BlogId),
+    BadSet(&'static str),
+    TooFewSeals { needed: usize, found: usize },
+    TooFewReceipts { needed: usize, found: usize },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(malformed) => malformed.fmt(f),
+            Self::Proof(fault) => fault.fmt(f),
+            Self::BadSignature => write!(f, "the signature under the request is not good"),
+            Self::WrongNetwork { ours, .. } => {
+                write!(f, "the request is for another network; this one is {ours}")
+            }
+            Self::Clock { ours, named } => {
+                write!(
+                    f,
+                    "the request says {named}, here it is {ours}; set the clock"
+                )
+            }
+            Self::NotAnOrganizer(key) => write!(f, "{key} is no organizer's key"),
+            Self::NotAdmitted => {
+                write!(
+                    f,
+                    "this spoke is not admitted; ask an organizer to admit it"
+                )
+            }
+            Self::NoInvitation => {
+                write!(
+                    f,
+                    "there is no such invitation, or it was used; ask for a new one"
+                )
+            }
+            Self::InvitationExpired(at) => {
+                write!(f, "the invitation expired at {at}; ask for a new one")
+            }
+            Self::LabelTaken(label) => {
+                write!(
+                    f,
+                    "a node is called \"{label}\" already; choose another with --label"
+                )
+            }
+            Self::KeyTaken(label) => write!(f, "\"{label}\" has this key already"),
+            Self::NoSuchSpoke(label) => write!(f, "there is no spoke \"{label}\""),
+            Self::NotWaiting(label) => write!(f, "\"{label}\" is not waiting to be let in"),
+            Self::NameReserved(name) => {
+                write!(f, "\"{name}\" is reserved; choose another name")
+            }
+            Self::NameTaken(name) => write!(f, "\"{name}\" is taken; choose another name"),
+            Self::HasName(name) => write!(f, "this blog has the name \"{name}\" already"),
+            Self::NoSuchBlog(blog) => write!(f, "no blog {blog} is registered here"),
+            Self::NotAClaim(entry) => write!(f, "{entry} does not claim a name"),
+            Self::ClaimForOtherNetwork { named } => {
+                write!(
+                    f,
+                    "the claim is for the network {named}; sign one for this network"
+                )
+            }
+            Self::ClaimExpired { not_after } => {
+                write!(f, "the claim expired at {not_after}; sign a new one")
+            }
+            Self::ClaimTooFar { not_after } => write!(
+                f,
+                "the claim reaches to {not_after}; it may reach 24 hours ahead, sign a new one"
+            ),
+            Self::QuotaOfSpoke { label, limit } => write!(
+                f,
+                "\"{label}\" has brought {limit} new blogs today, the network's limit for one \
+                 spoke; try another spoke, or tomorrow"
+            ),
+            Self::NoSpokes => {
+                write!(
+                    f,
+                    "no spoke is admitted yet; an organizer must admit one first"
+                )
+            }
+            Self::ProofTooLong(entries) => write!(
+                f,
+                "the proof has {entries} entries, the limit is {PROOF_ENTRIES_MAX}"
+            ),
+            Self::KeysForked(at) => write!(
+                f,
+                "the keys entry does not follow {at}, the one taken last; read the blog's log, \
+                 sign again behind it"
+            ),
+            Self::OldEpoch { open, named } => {
+                write!(
+                    f,
+                    "epoch {open} is open, the request names {named}; read and ask again"
+                )
+            }
+            Self::NotClosed(blog) => write!(f, "no change of the set of {blog} has begun"),
+            Self::BadSet(why) => write!(f, "the new set {why}"),
+            Self::TooFewSeals { needed, found } => {
+                write!(
+                    f,
+                    "{needed} members must have sealed the old epoch, {found} have"
+                )
+            }
+            Self::TooFewReceipts { needed, found } => write!(
+                f,
+                "{needed} members of the new set must hold all that was sealed, {found} do"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Self::Text(malformed)
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::Proof(fault)
+    }
+}
+
+/// What the registry answers to a request that it takes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// The request was taken before, as this record.
+    Repeat(u64),
+    /// The request may become the next record.
+    New,
+}
+
+/// What a record changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Touched {
+    /// The spokes or their standing.
+    Spokes,
+    /// This blog.
+    Blog(BlogId),
+    /// Nothing that others see.
+    Nothing,
+}
+
+/// A change worked out, to be made.
+enum Change {
+    Invite(Hash, Invite),
+    Join(Hash, Label, Spoke),
+    Standing(Label, Standing),
+    Blog {
+        id: BlogId,
+        blog: BlogRecord,
+        brought: Label,
+    },
+    Keys(BlogId, EntryId, BTreeSet<Fingerprint>),
+    Close(Vec<BlogId>, Set),
+    Open(BlogId),
+}
+
+impl Registry {
+    /// Founds a network: entry 0.
+    ///
+    /// # Errors
+    /// When the record is not one that founds a network.
+    pub fn found(record: &Record) -> Result<Self, Refusal> {
+        let ask = Ask::parse(record.request.signed.text.as_bytes())?;
+        let Wish::Found(founding) = ask.what else {
+            return Err(Refusal::WrongNetwork {
+                ours: record.hash(),
+                named: ask.network,
+            });
+        };
+        if !record.request.signed.is_good() {
+            return Err(Refusal::BadSignature);
+        }
+        if !founding.organizers.contains(&record.request.signed.key) {
+            return Err(Refusal::NotAnOrganizer(record.request.signed.key));
+        }
+        let hash = record.hash();
+        Ok(Self {
+            network: hash,
+            founding,
+            head: Head {
+                records: 1,
+                hash,
+                time: record.time,
+            },
+            invites: BTreeMap::new(),
+            spokes: BTreeMap::new(),
+            names: BTreeMap::new(),
+            blogs: BTreeMap::new(),
+            answered: BTreeMap::from([(record.request.id(), 0)]),
+            brought: BTreeMap::new(),
+        })
+    }
+
+    /// What a new request gets, without changing anything.
+    ///
+    /// # Errors
+    /// Each [`Refusal`].
+    pub fn judge(&self, now: Time, request: &Request) -> Result<Verdict, Refusal> {
+        if let Some(index) = self.answered.get(&request.id()) {
+            return Ok(Verdict::Repeat(*index));
+        }
+        self.change(now.max(self.head.time), request)
+            .map(|_| Verdict::New)
+    }
+
+    /// The record that this request would become; to be made durable, then given to [`Self::take`].
+    pub fn next_record(&self, now: Time, request: Request) -> Record {
+        let (index, previous) = (self.head.records, self.head.hash);
+        // Time never goes back in the log, whatever the clocks of its leaders say.
+        Record {
+            index,
+            previous,
+            time: now.max(self.head.time),
+            request,
+        }
+    }
+
+    /// Takes the next record of the log.
+    ///
+    /// # Errors
+    /// When it does not follow, or a rule refuses what it asks: then the log is not this network's.
+    pub fn take(&mut self, record: &Record) -> Result<Touched, Refusal> {
+        let follows = record.index == self.head.records
+            && record.previous == self.head.hash
+            && record.time >= self.head.time;
+        if !follows {
+            let named = Some(record.previous);
+            return Err(Refusal::WrongNetwork {
+                ours: self.network,
+                named,
+            });
+        }
+        let change = self.change(record.time, &record.request)?;
+        self.answered.insert(record.request.id(), record.index);
+        self.head = Head {
+            records: record.index + 1,
+            hash: record.hash(),
+            time: record.time,
+        };
+        Ok(self.make(record.time, change))
+    }
+
+    /// The network's id: the hash of entry 0.
+    pub fn network(&self) -> Hash {
+        self.network
+    }
+
+    /// What the network began with.
+    pub fn founding(&self) -> &Founding {
+        &self.founding
+    }
+
+    /// The end of the log.
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// All spokes that ever asked.
+    pub fn spokes(&self) -> impl Iterator<Item = (&Label, &Spoke)> {
+        self.spokes.iter()
+    }
+
+    /// One spoke.
+    pub fn spoke(&self, label: &Label) -> Option<&Spoke> {
+        self.spokes.get(label)
+    }
+
+    /// The spokes that serve.
+    pub fn admitted(&self) -> impl Iterator<Item = (&Label, &Spoke)> {
+        self.spokes.iter().filter(|(_, spoke)| spoke.is_admitted())
+    }
+
+    /// All blogs.
+    pub fn blogs(&self) -> impl Iterator<Item = (BlogId, &BlogRecord)> {
+        self.blogs.iter().map(|(id, blog)| (*id, blog))
+    }
+
+    /// One blog.
+    pub fn blog(&self, id: BlogId) -> Option<&BlogRecord> {
+        self.blogs.get(&id)
+    }
+
+    /// Who has a name.
+    pub fn named(&self, name: &BlogName) -> Option<(BlogId, &BlogRecord)> {
+        let id = *self.names.get(name)?;
+        Some((id, self.blogs.get(&id)?))
+    }
+
+    /// The council node with this key.
+    pub fn council_node(&self, key: NodeKey) -> Option<&CouncilNode> {
+        self.founding.council.iter().find(|node| node.key == key)
+    }
+
+    /// Whether a signed receipt counts: its key is the named spoke's, and it is for this network.
+    pub fn counts(&self, receipt: &Receipt) -> bool {
+        receipt.held.network == self.network
+            && self
+                .spokes
+                .get(&receipt.held.spoke)
+                .is_some_and(|s| s.key == receipt.signed.key)
+    }
+
+    fn change(&self, now: Time, request: &Request) -> Result<Change, Refusal> {
+        let ask = Ask::parse(request.signed.text.as_bytes())?;
+        if ask.network != Some(self.network) {
+            return Err(Refusal::WrongNetwork {
+                ours: self.network,
+                named: ask.network,
+            });
+        }
+        if !request.signed.is_good() {
+            return Err(Refusal::BadSignature);
+        }
+        if ask.time.since(now) > CLOCK_SECONDS {
+            return Err(Refusal::Clock {
+                ours: now,
+                named: ask.time,
+            });
+        }
+        let key = request.signed.key;
+        match ask.what {
+            Wish::Found(_) => Err(Refusal::WrongNetwork {
+                ours: self.network,
+                named: ask.network,
+            }),
+            Wish::Invite { token, expires } => {
+                self.organizer(key)?;
+                Ok(Change::Invite(
+                    token,
+                    Invite {
+                        expires,
+                        used: false,
+                    },
+                ))
+            }
+            Wish::Join {
+                label,
+                operator,
+                address,
+                token,
+            } => self.join(now, key, label, operator, address, &token),
+            Wish::Admit { label } => self.admit(now, key, label),
+            Wish::Evict { label } => {
+                self.organizer(key)?;
+                self.spokes
+                    .get(&label)
+                    .ok_or_else(|| Refusal::NoSuchSpoke(label.clone()))?;
+                Ok(Change::Standing(label, Standing::Evicted { since: now }))
+            }
+            Wish::Claim { blog, entry, spoke } => {
+                self.claim(now, request, blog, entry, spoke.as_ref())
+            }
+            Wish::Keys { blog, entry } => self.keys(request, blog, entry),
+            Wish::Close {
+                blogs,
+                epoch,
+                members,
+            } => self.close(key, blogs, epoch, members),
+            Wish::Open { blog, epoch } => self.open(request, blog, epoch),
+        }
+    }
+
+    fn organizer(&self, key: NodeKey) -> Result<(), Refusal> {
+        if self.founding.organizers.contains(&key) {
+            Ok(())
+        } else {
+            Err(Refusal::NotAnOrganizer(key))
+        }
+    }
+
+    /// The admitted spoke with this key.
+    fn bringer(&self, key: NodeKey) -> Result<&Label, Refusal> {
+        let found = self.admitted().find(|(_, spoke)| spoke.key == key);
+        found.map(|(label, _)| label).ok_or(Refusal::NotAdmitted)
+    }
+
+    fn join(
+        &self,
+        now: Time,
+        key: NodeKey,
+        label: Label,
+        operator: Operator,
+        address: Address,
+        token: &str,
+    ) -> Result<Change, Refusal> {
+        let token = Hash::of(token.as_bytes());
+        let invite = self
+            .invites
+            .get(&token)
+            .filter(|i| !i.used)
+            .ok_or(Refusal::NoInvitation)?;
+        if invite.expires < now {
+            return Err(Refusal::InvitationExpired(invite.expires));
+        }
+        let council = self.founding.council.iter().any(|node| node.label == label);
+        if council || self.spokes.contains_key(&label) {
+            return Err(Refusal::LabelTaken(label));
+        }
+        if let Some((other, _)) = self.spokes.iter().find(|(_, spoke)| spoke.key == key) {
+            return Err(Refusal::KeyTaken(other.clone()));
+        }
+        let standing = Standing::Applied { since: now };
+        Ok(Change::Join(
+            token,
+            label,
+            Spoke {
+                key,
+                operator,
+                address,
+                standing,
+                blogs: 0,
+            },
+        ))
+    }
+
+    fn admit(&self, now: Time, key: NodeKey, label: Label) -> Result<Change, Refusal> {
+        self.organizer(key)?;
+        let spoke = self
+            .spokes
+            .get(&label)
+            .ok_or_else(|| Refusal::NoSuchSpoke(label.clone()))?;
+        if !matches!(spoke.standing, Standing::Applied { .. }) {
+            return Err(Refusal::NotWaiting(label));
+        }
+        Ok(Change::Standing(label, Standing::Admitted { since: now }))
+    }
+
+    fn claim(
+        &self,
+        now: Time,
+        request: &Request,
+        id: BlogId,
+        entry: EntryId,
+        asked: Option<&Label>,
+    ) -> Result<Change, Refusal> {
+        let bringer = self.bringer(request.signed.key)?;
+        let limit = self.founding.policy.blogs_per_spoke_day;
+        let today = (now.as_unix().div_euclid(DAY), bringer.clone());
+        if self
+            .brought
+            .get(&today)
+            .is_some_and(|brought| *brought >= limit)
+        {
+            return Err(Refusal::QuotaOfSpoke {
+                label: bringer.clone(),
+                limit,
+            });
+        }
+        let chain = prove(id, request)?;
+        let claim = claim_of(request, entry).ok_or(Refusal::NotAClaim(entry))?;
+        let author = chain
+            .link(entry)
+            .and_then(|link| link.authors.first())
+            .ok_or(Refusal::NotAClaim(entry))?;
+        self.check_claim(now, claim)?;
+        if let Some(blog) = self.blogs.get(&id) {
+            return Err(Refusal::HasName(blog.name.clone()));
+        }
+        let ring = chain.ring(entry).ok_or(Refusal::NotAClaim(entry))?;
+        let candidates: Vec<_> = self
+            .admitted()
+            .map(|(label, s)| Candidate {
+                label,
+                operator: &s.operator,
+                blogs: s.blogs,
+            })
+            .collect();
+        let replicas = usize::try_from(self.founding.policy.replicas).unwrap_or(1);
+        let placed = placement::place(id, asked, &candidates, replicas).ok_or(Refusal::NoSpokes)?;
+        let blog = BlogRecord {
+            name: claim.name.clone(),
+            author: author.clone(),
+            set: Set {
+                epoch: 1,
+                members: placed.members,
+            },
+            closing: None,
+            shortfall: placed.shortfall,
+            keys_at: last_keys(request).unwrap_or(id),
+            ended: ring.ended().clone(),
+            since: now,
+        };
+        Ok(Change::Blog {
+            id,
+            blog,
+            brought: bringer.clone(),
+        })
+    }
+
+    fn check_claim(&self, now: Time, claim: &Claim) -> Result<(), Refusal> {
+        if claim.network != self.network {
+            return Err(Refusal::ClaimForOtherNetwork {
+                named: claim.network,
+            });
+        }
+        let not_after = claim.not_after;
+        if not_after < now {
+            return Err(Refusal::ClaimExpired { not_after });
+        }
+        if not_after.since(now) > CLAIM_SECONDS_MAX + CLOCK_SECONDS {
+            return Err(Refusal::ClaimTooFar { not_after });
+        }
+        if is_reserved(&claim.name) {
+            return Err(Refusal::NameReserved(claim.name.clone()));
+        }
+        if self.names.contains_key(&claim.name) {
+            return Err(Refusal::NameTaken(claim.name.clone()));
+        }
+        Ok(())
+    }
+
+    fn keys(&self, request: &Request, id: BlogId, entry: EntryId) -> Result<Change, Refusal> {
+        self.bringer(request.signed.key)?;
+        let blog = self.blogs.get(&id).ok_or(Refusal::NoSuchBlog(id))?;
+        let chain = prove(id, request)?;
+        let is_keys = chain
+            .link(entry)
+            .is_some_and(|link| link.kind == Kind::Keys);
+        let ring = chain
+            .ring(entry)
+            .filter(|_| is_keys)
+            .ok_or(Refusal::NotAClaim(entry))?;
+        if !chain.reaches(entry, blog.keys_at) || entry == blog.keys_at {
+            return Err(Refusal::KeysForked(blog.keys_at));
+        }
+        Ok(Change::Keys(id, entry, ring.ended().clone()))
+    }
+
+    fn close(
+        &self,
+        key: NodeKey,
+        ids: Vec<BlogId>,
+        epoch: u64,
+        members: Vec<Label>,
+    ) -> Result<Change, Refusal> {
+        if self.council_node(key).is_none() {
+            self.organizer(key)?;
+        }
+        for id in &ids {
+            let blog = self.blogs.get(id).ok_or(Refusal::NoSuchBlog(*id))?;
+            if blog.set.epoch != epoch {
+                return Err(Refusal::OldEpoch {
+                    open: blog.set.epoch,
+                    named: epoch,
+                });
+            }
+        }
+        for label in &members {
+            let spoke = self
+                .spokes
+                .get(label)
+                .ok_or_else(|| Refusal::NoSuchSpoke(label.clone()))?;
+            if !spoke.is_admitted() {
+                return Err(Refusal::BadSet("names a spoke that is not admitted"));
+            }
+        }
+        Ok(Change::Close(
+            ids,
+            Set {
+                epoch: epoch + 1,
+                members,
+            },
+        ))
+    }
+
+    /// Judges whether a closed set may be replaced (SPEC receipt 3): enough old members have sealed,
+    /// and a majority of the new ones hold all that any of those had.
+    fn open(&self, request: &Request, id: BlogId, epoch: u64) -> Result<Change, Refusal> {
+        let blog = self.blogs.get(&id).ok_or(Refusal::NoSuchBlog(id))?;
+        let closing = blog.closing.as_ref().ok_or(Refusal::NotClosed(id))?;
+        if closing.next.epoch != epoch {
+            return Err(Refusal::OldEpoch {
+                open: blog.set.epoch,
+                named: epoch,
+            });
+        }
+        let seals = self.seals(id, &blog.set, &request.statements);
+        let needed = blog.set.seals_needed();
+        if seals.len() < needed {
+            return Err(Refusal::TooFewSeals {
+                needed,
+                found: seals.len(),
+            });
+        }
+        let tips: BTreeSet<Tip> = seals.values().flat_map(|seal| seal.tips.clone()).collect();
+        let found = self.covering(id, &closing.next, &tips, &request.statements);
+        let needed = closing.next.majority();
+        if found < needed {
+            return Err(Refusal::TooFewReceipts { needed, found });
+        }
+        Ok(Change::Open(id))
+    }
+
+    /// Good seals of this set by its members, one each.
+    fn seals(&self, blog: BlogId, set: &Set, statements: &[Signed]) -> BTreeMap<Label, Seal> {
+        let good = statements.iter().filter_map(|signed| {
+            let seal = Seal::parse(signed.text.as_bytes()).ok()?;
+            let fits = seal.network == self.network
+                && seal.blog == blog
+                && seal.epoch == set.epoch
+                && set.has(&seal.spoke)
+                && self.spokes.get(&seal.spoke)?.key == signed.key
+                && signed.is_good();
+            fits.then(|| (seal.spoke.clone(), seal))
+        });
+        good.collect()
+    }
+
+    /// How many members of the new set hold each of these tips in its epoch.
+    fn covering(
+        &self,
+        blog: BlogId,
+        next: &Set,
+        tips: &BTreeSet<Tip>,
+        statements: &[Signed],
+    ) -> usize {
+        let mut held: BTreeMap<Label, BTreeSet<Tip>> = BTreeMap::new();
+        for receipt in statements
+            .iter()
+            .filter_map(|s| Receipt::check(s.clone()).ok())
+        {
+            let fits = receipt.held.blog == blog
+                && receipt.held.epoch == next.epoch
+                && next.has(&receipt.held.spoke)
+                && self.counts(&receipt);
+            if fits {
+                held.entry(receipt.held.spoke)
+                    .or_default()
+                    .insert(receipt.held.tip);
+            }
+        }
+        held.values().filter(|held| tips.is_subset(held)).count()
+    }
+
+    fn make(&mut self, now: Time, change: Change) -> Touched {
+        match change {
+            Change::Invite(token, invite) => {
+                self.invites.retain(|_, invite| invite.expires >= now);
+                self.invites.insert(token, invite);
+                Touched::Nothing
+            }
+            Change::Join(token, label, spoke) => {
+                if let Some(invite) = self.invites.get_mut(&token) {
+                    invite.used = true;
+                }
+                self.spokes.insert(label, spoke);
+                Touched::Spokes
+            }
+            Change::Standing(label, standing) => {
+                if let Some(spoke) = self.spokes.get_mut(&label) {
+                    spoke.standing = standing;
+                }
+                Touched::Spokes
+            }
+            Change::Blog { id, blog, brought } => {
+                let today = now.as_unix().div_euclid(DAY);
+                self.brought.retain(|(day, _), _| *day >= today);
+                *self.brought.entry((today, brought)).or_default() += 1;
+                self.count(&blog.set.members, 1);
+                self.names.insert(blog.name.clone(), id);
+                self.blogs.insert(id, blog);
+                Touched::Blog(id)
+            }
+            Change::Keys(id, entry, ended) => {
+                if let Some(blog) = self.blogs.get_mut(&id) {
+                    blog.keys_at = entry;
+                    blog.ended.extend(ended);
+                }
+                Touched::Blog(id)
+            }
+            Change::Close(ids, next) => {
+                for id in &ids {
+                    if let Some(blog) = self.blogs.get_mut(id) {
+                        blog.closing = Some(Closing { next: next.clone() });
+                    }
+                }
+                ids.first()
+                    .map_or(Touched::Nothing, |id| Touched::Blog(*id))
+            }
+            Change::Open(id) => {
+                let Some(blog) = self.blogs.get_mut(&id) else {
+                    return Touched::Nothing;
+                };
+                let Some(closing) = blog.closing.take() else {
+                    return Touched::Nothing;
+                };
+                let old = core::mem::replace(&mut blog.set, closing.next);
+                let new = blog.set.members.clone();
+                self.count(&old.members, -1);
+                self.count(&new, 1);
+                Touched::Blog(id)
+            }
+        }
+    }
+
+    fn count(&mut self, members: &[Label], by: isize) {
+        for label in members {
+            if let Some(spoke) = self.spokes.get_mut(label) {
+                spoke.blogs = spoke.blogs.saturating_add_signed(by);
+            }
+        }
+    }
+}
+
+/// Judges the entries that come with a request.
+fn prove(blog: BlogId, request: &Request) -> Result<Chain, Refusal> {
+    if request.proof.len() > PROOF_ENTRIES_MAX {
+        return Err(Refusal::ProofTooLong(request.proof.len()));
+    }
+    let mut chain = Chain::skeletal(blog);
+    for sealed in &request.proof {
+        chain.accept(sealed.clone())?;
+    }
+    Ok(chain)
+}
+
+fn claim_of(request: &Request, entry: EntryId) -> Option<&Claim> {
+    let sealed = request
+        .proof
+        .iter()
+        .find(|sealed| sealed.entry().id() == entry)?;
+    match &sealed.entry().draft()?.says {
+        Says::Blog { claim, .. } => claim.as_ref(),
+        Says::Claim { claim, .. } => Some(claim),
+        _ => None,
+    }
+}
+
+fn last_keys(request: &Request) -> Option<EntryId> {
+    let keys = request
+        .proof
+        .iter()
+        .filter(|s| s.entry().skeleton().kind == Kind::Keys);
+    keys.max_by_key(|s| s.entry().skeleton().sequence)
+        .map(|s| s.entry().id())
+}

@@ -1,0 +1,504 @@
+//! Requests: signed texts that ask the registry for a change (SPEC registry 2).
+
+use alloc::{string::String, vec::Vec};
+use core::fmt;
+
+use spokes_log::{
+    name::{BlogId, EntryId, Hash},
+    seal::SealedEntry,
+    text::{self, Headers, Malformed, Value, What},
+    time::Time,
+};
+
+use crate::{
+    node::{Label, NodeKey, Signed},
+    receipt::{end, version},
+};
+
+/// Council nodes of one network: more make no registry safer, only slower.
+const COUNCIL_MAX: usize = 7;
+/// Organizers of one network.
+const ORGANIZERS_MAX: usize = 25;
+/// Members of one replica set: the most that an author may ask for.
+pub const MEMBERS_MAX: usize = 9;
+/// Blogs of one change of set: what one entry of the registry may cover.
+const BLOGS_MAX: usize = 1_000;
+/// Entries that come with one request: a genesis, its keys and the skeletons between.
+pub const PROOF_ENTRIES_MAX: usize = 20_000;
+
+/// A request as it is sent and kept: a signed text and what proves it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Request {
+    /// The signed text.
+    pub signed: Signed,
+    /// Entries that prove an author's right, in the order of their chain.
+    pub proof: Vec<SealedEntry>,
+    /// Receipts and seals that prove that a change of set is safe.
+    pub statements: Vec<Signed>,
+}
+
+impl Request {
+    /// A request that needs no proof beside its signature.
+    pub fn plain(signed: Signed) -> Self {
+        Self {
+            signed,
+            proof: Vec::new(),
+            statements: Vec::new(),
+        }
+    }
+
+    /// What the request is called: a repeat gets the first answer.
+    pub fn id(&self) -> Hash {
+        Hash::of(self.signed.text.as_bytes())
+    }
+}
+
+/// What a request's text says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ask {
+    /// The network; none in the request that founds it.
+    pub network: Option<Hash>,
+    /// When the asker made it: with it, a wish repeated later is another request.
+    pub time: Time,
+    /// What is asked for.
+    pub what: Wish,
+}
+
+/// What is asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// Founds the network (SPEC registry 3.1).
+    Found(Founding),
+    /// Lets one more node ask to join (SPEC registry 3.2).
+    Invite {
+        /// The hash of the token that the invited one shows.
+        token: Hash,
+        /// Until when.
+        expires: Time,
+    },
+    /// A node asks to become a spoke (SPEC registry 3.3).
+    Join {
+        /// Its label.
+        label: Label,
+        /// The group that runs it.
+        operator: Operator,
+        /// Where its HTTP answers.
+        address: Address,
+        /// The token of its invitation.
+        token: String,
+    },
+    /// An organizer lets a spoke in (SPEC registry 3.4).
+    Admit {
+        /// Which.
+        label: Label,
+    },
+    /// An organizer bars a spoke (SPEC registry 3.5).
+    Evict {
+        /// Which.
+        label: Label,
+    },
+    /// An author claims a name; brought by the spoke that she asked (SPEC registry 3.6).
+    Claim {
+        /// The blog.
+        blog: BlogId,
+        /// The entry that claims the name: entry 0 or one of kind `claim`.
+        entry: EntryId,
+        /// The spoke that she wants as primary.
+        spoke: Option<Label>,
+    },
+    /// A `keys` entry takes effect on this network (SPEC registry 3.7).
+    Keys {
+        /// The blog.
+        blog: BlogId,
+        /// The `keys` entry.
+        entry: EntryId,
+    },
+    /// The set of some blogs is to change (SPEC registry 3.8).
+    Close {
+        /// Which blogs; all have the same set.
+        blogs: Vec<BlogId>,
+        /// The last open epoch.
+        epoch: u64,
+        /// The new set, its primary first.
+        members: Vec<Label>,
+    },
+    /// A closed set is replaced (SPEC registry 3.9).
+    Open {
+        /// The blog.
+        blog: BlogId,
+        /// The new epoch.
+        epoch: u64,
+    },
+}
+
+/// What a network begins with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Founding {
+    /// Its domain, lower case.
+    pub domain: Domain,
+    /// The council's nodes.
+    pub council: Vec<CouncilNode>,
+    /// The organizers' keys.
+    pub organizers: Vec<NodeKey>,
+    /// Its limits.
+    pub policy: Policy,
+}
+
+/// One node of the council.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CouncilNode {
+    /// Its label.
+    pub label: Label,
+    /// Its key.
+    pub key: NodeKey,
+    /// Where its registry answers over HTTP.
+    pub api: Address,
+    /// Where its DNS answers.
+    pub dns: Address,
+}
+
+/// The limits of a network; each refusal names its limit (SPEC registry 4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// Replicas of a blog, if there are as many operators.
+    pub replicas: u64,
+    /// New blogs that one spoke may bring in a day.
+    pub blogs_per_spoke_day: u64,
+    /// Names of one blog.
+    pub names_per_blog: u64,
+    /// Bytes of one new blog, media included.
+    pub blog_bytes: u64,
+    /// Entries of one blog in a day.
+    pub entries_per_day: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            replicas: 3,
+            blogs_per_spoke_day: 50,
+            names_per_blog: 3,
+            blog_bytes: 1 << 30,
+            entries_per_day: 200,
+        }
+    }
+}
+
+/// An address and a port, spelled `192.0.2.1:80` or `[2001:db8::1]:80`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Address(pub core::net::SocketAddr);
+
+impl Value for Address {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        const SHAPE: &str = "is not an address such as 192.0.2.1:80 or [2001:db8::1]:80";
+        let address: core::net::SocketAddr = text.parse().map_err(|_| SHAPE)?;
+        // The standard library reads more than it prints; a signed text has one spelling.
+        if alloc::format!("{address}") == text {
+            Ok(Self(address))
+        } else {
+            Err(SHAPE)
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The group that runs a spoke, as it calls itself.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Operator(String);
+
+impl Operator {
+    /// Reads an operator's name: 1 to 100 bytes.
+    ///
+    /// # Errors
+    /// When it is longer.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.is_empty() || text.len() > 100 {
+            return Err("is not a name of 1 to 100 bytes");
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for Operator {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Operator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A domain name: labels of a-z, 0-9 and hyphens, at most 200 bytes, so that names below it fit.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Domain(String);
+
+impl Domain {
+    /// Reads a domain.
+    ///
+    /// # Errors
+    /// Says what a domain looks like.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let label = |l: &str| {
+            (1..=63).contains(&l.len())
+                && l.bytes()
+                    .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+                && !l.starts_with('-')
+                && !l.ends_with('-')
+        };
+        if text.len() <= 200 && text.split('.').all(label) {
+            Ok(Self(text.into()))
+        } else {
+            Err("is not a domain such as blogs.example.org, in lower case")
+        }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Value for Domain {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Value for CouncilNode {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        const SHAPE: &str = "is not a label, a key, an HTTP and a DNS address";
+        let words: Vec<&str> = text.split(' ').collect();
+        let [label, key, api, dns] = words[..] else {
+            return Err(SHAPE);
+        };
+        Ok(Self {
+            label: Label::parse(label)?,
+            key: NodeKey::parse(key)?,
+            api: Address::parse(api)?,
+            dns: Address::parse(dns)?,
+        })
+    }
+}
+
+impl fmt::Display for CouncilNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} {}", self.label, self.key, self.api, self.dns)
+    }
+}
+
+impl Wish {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Found(_) => "found",
+            Self::Invite { .. } => "invite",
+            Self::Join { .. } => "join",
+            Self::Admit { .. } => "admit",
+            Self::Evict { .. } => "evict",
+            Self::Claim { .. } => "claim",
+            Self::Keys { .. } => "keys",
+            Self::Close { .. } => "close",
+            Self::Open { .. } => "open",
+        }
+    }
+
+    fn parse(kind: &str, line: usize, h: &mut Headers<'_>) -> Result<Self, Malformed> {
+        Ok(match kind {
+            "found" => Self::Found(Founding::parse(h)?),
+            "invite" => Self::Invite {
+                token: h.required("Token")?,
+                expires: h.required("Expires")?,
+            },
+            "join" => Self::Join {
+                label: h.required("Label")?,
+                operator: h.required("Operator")?,
+                address: h.required("Address")?,
+                token: h.required("Token")?,
+            },
+            "admit" => Self::Admit {
+                label: h.required("Label")?,
+            },
+            "evict" => Self::Evict {
+                label: h.required("Label")?,
+            },
+            "claim" => Self::Claim {
+                blog: h.required("Blog")?,
+                entry: h.required("Entry")?,
+                spoke: h.optional("Spoke")?,
+            },
+            "keys" => Self::Keys {
+                blog: h.required("Blog")?,
+                entry: h.required("Entry")?,
+            },
+            "close" => Self::Close {
+                blogs: filled("Blog", h, BLOGS_MAX)?,
+                epoch: h.required("Epoch")?,
+                members: filled("Member", h, MEMBERS_MAX)?,
+            },
+            "open" => Self::Open {
+                blog: h.required("Blog")?,
+                epoch: h.required("Epoch")?,
+            },
+            _ => {
+                return Err(Malformed::rule(
+                    line,
+                    "this version does not know such a request",
+                ));
+            }
+        })
+    }
+}
+
+impl Founding {
+    fn parse(h: &mut Headers<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            domain: h.required("Domain")?,
+            council: filled("Council", h, COUNCIL_MAX)?,
+            organizers: filled("Organizer", h, ORGANIZERS_MAX)?,
+            policy: Policy {
+                replicas: h.required("Replicas")?,
+                blogs_per_spoke_day: h.required("Blogs-Per-Spoke-Day")?,
+                names_per_blog: h.required("Names-Per-Blog")?,
+                blog_bytes: h.required("Blog-Bytes")?,
+                entries_per_day: h.required("Entries-Per-Day")?,
+            },
+        })
+    }
+}
+
+fn filled<V: Value + PartialEq>(
+    name: &'static str,
+    headers: &mut Headers<'_>,
+    max: usize,
+) -> Result<Vec<V>, Malformed> {
+    let line = headers.line();
+    let values = headers.repeated(name, max)?;
+    if values.is_empty() {
+        Err(Malformed::new(line, What::Expected(name)))
+    } else {
+        Ok(values)
+    }
+}
+
+impl Ask {
+    /// Reads a request's text.
+    ///
+    /// # Errors
+    /// Names the first line that is not as SPEC registry 2 says.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut headers = Headers::new(text::check(bytes)?, 1)?;
+        version(&mut headers, "Spokes-Request")?;
+        let line = headers.line();
+        let kind: String = headers.required("Kind")?;
+        let network_line = headers.line();
+        let network: String = headers.required("Network")?;
+        let founds = network == "new";
+        let network = match network.as_str() {
+            "new" => None,
+            hash => Some(Hash::parse(hash).map_err(|problem| {
+                let what = What::Value {
+                    name: "Network".into(),
+                    problem,
+                };
+                Malformed::new(network_line, what)
+            })?),
+        };
+        let time = headers.required("Time")?;
+        let what = Wish::parse(&kind, line, &mut headers)?;
+        end(&mut headers)?;
+        if founds != matches!(what, Wish::Found(_)) {
+            let rule = "only the request that founds a network says \"Network: new\"";
+            return Err(Malformed::rule(network_line, rule));
+        }
+        Ok(Self {
+            network,
+            time,
+            what,
+        })
+    }
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Spokes-Request: 1\nKind: {}", self.what.kind())?;
+        match &self.network {
+            Some(network) => write!(f, "\nNetwork: {network}")?,
+            None => write!(f, "\nNetwork: new")?,
+        }
+        write!(f, "\nTime: {}", self.time)?;
+        match &self.what {
+            Wish::Found(founding) => founding.fmt(f),
+            Wish::Invite { token, expires } => write!(f, "\nToken: {token}\nExpires: {expires}"),
+            Wish::Join {
+                label,
+                operator,
+                address,
+                token,
+            } => write!(
+                f,
+                "\nLabel: {label}\nOperator: {operator}\nAddress: {address}\nToken: {token}"
+            ),
+            Wish::Admit { label } | Wish::Evict { label } => write!(f, "\nLabel: {label}"),
+            Wish::Claim { blog, entry, spoke } => {
+                write!(f, "\nBlog: {blog}\nEntry: {entry}")?;
+                spoke
+                    .iter()
+                    .try_for_each(|spoke| write!(f, "\nSpoke: {spoke}"))
+            }
+            Wish::Keys { blog, entry } => write!(f, "\nBlog: {blog}\nEntry: {entry}"),
+            Wish::Close {
+                blogs,
+                epoch,
+                members,
+            } => {
+                blogs
+                    .iter()
+                    .try_for_each(|blog| write!(f, "\nBlog: {blog}"))?;
+                write!(f, "\nEpoch: {epoch}")?;
+                members
+                    .iter()
+                    .try_for_each(|member| write!(f, "\nMember: {member}"))
+            }
+            Wish::Open { blog, epoch } => write!(f, "\nBlog: {blog}\nEpoch: {epoch}"),
+        }
+    }
+}
+
+impl fmt::Display for Founding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\nDomain: {}", self.domain)?;
+        self.council
+            .iter()
+            .try_for_each(|node| write!(f, "\nCouncil: {node}"))?;
+        self.organizers
+            .iter()
+            .try_for_each(|key| write!(f, "\nOrganizer: {key}"))?;
+        let p = &self.policy;
+        write!(f, "\nReplicas: {}", p.replicas)?;
+        write!(f, "\nBlogs-Per-Spoke-Day: {}", p.blogs_per_spoke_day)?;
+        write!(f, "\nNames-Per-Blog: {}", p.names_per_blog)?;
+        write!(
+            f,
+            "\nBlog-Bytes: {}\nEntries-Per-Day: {}",
+            p.blog_bytes, p.entries_per_day
+        )
+    }
+}
