@@ -5,8 +5,8 @@
 //! silent, to the next. It adds nothing about the reader, keeps no page, and repeats a request
 //! only where nothing can be done twice.
 //!
-//! On its way a request meets [`host`], [`names`] (with [`lookup`]), [`fetch`], and, when no
-//! spoke answers, [`notice`]; [`passage`] is the way itself.
+//! On its way a request meets `host`, `names` (with [`lookup`]), `fetch`, and, when no spoke
+//! answers, `notice`; `passage` is the way itself.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -272,14 +272,14 @@ async fn what_a_spoke_says_for_one_hop_stays_here() {
 #[tokio::test]
 async fn a_connection_to_a_spoke_serves_again() {
     let (gateway, spokes, _dns) = network(&[Answers; 3], "abc").await;
-    for _ in 0..10 {
+    for _ in 0..5 {
         assert_eq!(gateway.get().await, "200 a");
         // The connection is laid back a moment after the reader has her page.
-        sleep(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(
         (spokes.asked().as_str(), spokes.connections()),
-        ("aaaaaaaaaa", 1)
+        ("aaaaa", 1)
     );
     gateway.ask("POST /x", BODY).await;
     assert_eq!(
@@ -316,7 +316,7 @@ async fn a_spoke_that_closed_a_kept_connection_is_asked_again() {
     .await;
     for _ in 0..4 {
         assert_eq!(gateway.get().await, "200 a");
-        sleep(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -533,7 +533,7 @@ async fn a_head_too_large_is_refused() {
 #[tokio::test]
 async fn a_spoke_with_too_large_a_head_is_passed_over() {
     let large = format!(
-        "HTTP/1.1 200 OK\r\nX-Large: {}\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Large: {}\r\n\r\n",
         "x".repeat(16 * 1_024)
     );
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
