@@ -7,8 +7,12 @@
 
 extern crate alloc;
 
+pub mod front;
 pub mod node;
 pub mod placement;
+pub mod primary;
 pub mod receipt;
 pub mod registry;
+pub mod replica;
 pub mod request;
+pub mod zone;

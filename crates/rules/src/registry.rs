@@ -112,6 +112,7 @@ pub fn is_reserved(name: &BlogName) -> bool {
 pub struct Registry {
     network: Hash,
     founding: Founding,
+    founded: Time,
     head: Head,
     invites: BTreeMap<Hash, Invite>,
     spokes: BTreeMap<Label, Spoke>,
@@ -492,6 +493,7 @@ impl Registry {
         Ok(Self {
             network: hash,
             founding,
+            founded: record.time,
             head: Head {
                 records: 1,
                 hash,
@@ -563,6 +565,11 @@ impl Registry {
     /// What the network began with.
     pub fn founding(&self) -> &Founding {
         &self.founding
+    }
+
+    /// When it began.
+    pub fn founded(&self) -> Time {
+        self.founded
     }
 
     /// The end of the log.

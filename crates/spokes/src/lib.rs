@@ -4,3 +4,4 @@ pub mod dns;
 pub mod gateway;
 pub mod render;
 pub mod web;
+pub mod wire;

@@ -352,8 +352,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::dns::model::{Data, RrSet};
     use crate::dns::testing::{APEX, ID, addresses, request, set, soa, told, zone};
+    use spokes_rules::zone::{Data, RrSet};
 
     const UDP: Transport = Transport::Udp {
         limit: UDP_ANSWER_BYTES_MAX,

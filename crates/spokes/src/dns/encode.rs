@@ -13,7 +13,7 @@ use std::str::FromStr;
 use domain::base::Name;
 use domain::base::iana::{Class, Rtype};
 
-use crate::dns::model::{Data, Node, RrSet, Soa};
+use spokes_rules::zone::{Data, Node, RrSet, Soa};
 
 /// A pointer to the question's name, which follows the 12 bytes of the header.
 const QUESTION_POINTER: [u8; 2] = [0xC0, 12];

@@ -7,8 +7,8 @@ use domain::base::iana::{Class, Opcode, Rtype};
 use domain::base::{Message, MessageBuilder, Name, Record, Ttl};
 use domain::rdata::{A, AllRecordData};
 
-use crate::dns::model::{Data, Node, RrSet, Soa};
 use crate::dns::zone::Zone;
+use spokes_rules::zone::{Data, Node, RrSet, Soa};
 
 pub(crate) const APEX: &str = "blogs.example.org";
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, RwLock};
 use domain::base::iana::Rtype;
 
 use crate::dns::encode::{BadNode, WireName, WireSet, bytes_before, encode, encode_denial};
-use crate::dns::model::{Data, Node};
+use spokes_rules::zone::{Data, Node};
 
 /// See the module: small enough that a growing map does not delay answers, few enough to be cheap
 /// when the zone is empty.
@@ -221,8 +221,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::dns::model::RrSet;
     use crate::dns::testing::{APEX, addresses, set, soa};
+    use spokes_rules::zone::RrSet;
 
     /// What is known about a name: `outside`, `missing`, or how many sets it has.
     fn known(zone: &Zone, name: &str) -> String {

@@ -1,0 +1,91 @@
+//! The front page: the latest posts of the whole network.
+
+use alloc::{string::String, vec::Vec};
+
+use spokes_log::{
+    name::{BlogId, BlogName, EntryId, Language, Slug},
+    time::Time,
+};
+
+/// Posts that the front page shows (the essay's number).
+pub const LATEST: usize = 20;
+/// Posts of one blog among them, so that no importer fills the page.
+pub const LATEST_PER_BLOG_MAX: usize = 5;
+
+/// What the front page needs of a post.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Headline {
+    /// The blog.
+    pub blog: BlogId,
+    /// Its name.
+    pub name: BlogName,
+    /// Its title.
+    pub blog_title: String,
+    /// The article, by its first version.
+    pub article: EntryId,
+    /// The date shown.
+    pub date: Time,
+    /// Its title.
+    pub title: Option<String>,
+    /// Where it stands.
+    pub slug: Slug,
+    /// Its language.
+    pub language: Language,
+    /// How it begins.
+    pub excerpt: String,
+}
+
+/// The latest of these posts, newest first, at most a few of each blog.
+///
+/// A post dated ahead of `now` waits until its date. One article counts once.
+pub fn latest(now: Time, headlines: impl IntoIterator<Item = Headline>) -> Vec<Headline> {
+    let mut all: Vec<Headline> = headlines.into_iter().filter(|h| h.date <= now).collect();
+    all.sort_by_key(|headline| core::cmp::Reverse((headline.date, headline.article)));
+    all.dedup_by_key(|headline| headline.article);
+    let mut shown: Vec<Headline> = Vec::new();
+    for headline in all {
+        let of_blog = shown.iter().filter(|h| h.blog == headline.blog).count();
+        if of_blog < LATEST_PER_BLOG_MAX {
+            shown.push(headline);
+        }
+        if shown.len() == LATEST {
+            break;
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use spokes_log::name::Hash;
+
+    use super::*;
+
+    fn headline(blog: u8, number: u8, date: i64) -> Headline {
+        Headline {
+            blog: Hash::of(&[blog]),
+            name: BlogName::parse(&format!("blog{blog}")).expect("a name"),
+            blog_title: String::new(),
+            article: Hash::of(&[blog, number]),
+            date: Time::from_unix(date),
+            title: None,
+            slug: Slug::parse("x").expect("a slug"),
+            language: Language::parse("en").expect("a language"),
+            excerpt: String::new(),
+        }
+    }
+
+    #[test]
+    fn newest_first_few_per_blog_none_from_the_future() {
+        let now = Time::from_unix(1_000);
+        let all = (0..10).flat_map(|b| (0..10).map(move |n| headline(b, n, i64::from(b * 10 + n))));
+        let shown = latest(now, all.chain([headline(99, 0, 1_001), headline(9, 9, 99)]));
+        assert_eq!(shown.len(), LATEST);
+        assert_eq!(shown[0], headline(9, 9, 99));
+        assert!(shown.is_sorted_by_key(|h| core::cmp::Reverse(h.date)));
+        let of_nine = shown.iter().filter(|h| h.blog == Hash::of(&[9])).count();
+        assert_eq!(of_nine, LATEST_PER_BLOG_MAX);
+    }
+}

@@ -1,0 +1,239 @@
+//! The zone: what each name below the network's domain answers (SPEC dns).
+//!
+//! A pure projection of the registry: any node computes the same records.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use spokes_log::name::{BlogId, Hash};
+
+use crate::{
+    node::Label,
+    registry::{BlogRecord, Registry, Spoke},
+};
+
+/// Seconds for which what moves may be remembered: a reader of a dead spoke waits no longer.
+const TTL_MOVING: u32 = 30;
+/// Seconds for which the names of servers may be remembered.
+const TTL_SERVERS: u32 = 3_600;
+/// Seconds for which "there is no such name" may be remembered: names are asked for just before they
+/// are claimed.
+const TTL_NEGATIVE: u32 = 10;
+/// Seconds that a mirror goes on without hearing from the council.
+const EXPIRE: u32 = 7 * 24 * 60 * 60;
+/// Spokes that the apex names at once: more do not fit an answer of 512 bytes with IPv6.
+const SLATE_MAX: usize = 8;
+/// The slate changes once a minute, so that all spokes get their share of newcomers.
+const SLATE_SECONDS: i64 = 60;
+
+/// The data of one record. Names in it are absolute, lower case and without the last dot.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Data {
+    /// An IPv4 address (RFC 1035 section 3.4.1).
+    A(Ipv4Addr),
+    /// An IPv6 address (RFC 3596 section 2.2).
+    Aaaa(Ipv6Addr),
+    /// The name of a server of the zone (RFC 1035 section 3.3.11). Only at the apex.
+    Ns(String),
+    /// Text of any length; split into strings of 255 bytes when encoded (RFC 1035 section 3.3.14).
+    Txt(String),
+    /// The start of authority (RFC 1035 section 3.3.13). Only at the apex, and only one.
+    Soa(Soa),
+    /// Who may issue certificates (RFC 8659 section 4.1).
+    Caa {
+        /// 128 when an issuer that does not know the tag must refuse, else 0.
+        flags: u8,
+        /// `issue`, `issuewild`, `iodef` …: letters and digits.
+        tag: String,
+        /// What the tag says, for example the issuer's domain.
+        value: String,
+    },
+}
+
+/// The start of authority: whose zone this is, which version, and how long copies live.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Soa {
+    /// The name of the primary server.
+    pub primary: String,
+    /// The mailbox of whoever is responsible, with a dot in place of the `@`.
+    pub mailbox: String,
+    /// The version of the zone, compared in the arithmetic of RFC 1982.
+    pub serial: u32,
+    /// Seconds until a secondary looks for a new version.
+    pub refresh: u32,
+    /// Seconds until a secondary tries again when that failed.
+    pub retry: u32,
+    /// Seconds after which a secondary that reached nobody stops answering.
+    pub expire: u32,
+    /// Seconds for which "there is no such name" may be remembered (RFC 2308 section 4).
+    pub minimum: u32,
+}
+
+/// The records of one name and one type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RrSet {
+    /// Seconds for which the set may be remembered.
+    pub ttl: u32,
+    /// The records, all of one type.
+    pub data: Vec<Data>,
+}
+
+/// Everything one name answers: at most one set of each type.
+pub type Node = Vec<RrSet>;
+
+/// Records with the absolute names that own them.
+pub type Owned = Vec<(String, Node)>;
+
+/// All records of the network at this time.
+pub fn project(registry: &Registry, minute: i64) -> Owned {
+    let mut owned = vec![apex(registry, minute)];
+    owned.extend(servers(registry));
+    owned.extend(
+        registry
+            .spokes()
+            .map(|(label, spoke)| of_spoke(registry, label, spoke)),
+    );
+    owned.extend(
+        registry
+            .blogs()
+            .flat_map(|(id, blog)| of_blog(registry, id, blog)),
+    );
+    owned
+}
+
+/// The number of the minute in which a slate holds.
+pub fn minute(now: spokes_log::time::Time) -> i64 {
+    now.as_unix().div_euclid(SLATE_SECONDS)
+}
+
+/// The apex: SOA, NS and a slate of spokes.
+pub fn apex(registry: &Registry, minute: i64) -> (String, Node) {
+    let domain = registry.founding().domain.as_str();
+    let names: Vec<String> = (1..=registry.founding().council.len())
+        .map(|n| format!("ns{n}.{domain}"))
+        .collect();
+    let soa = Soa {
+        primary: names[0].clone(),
+        mailbox: format!("hostmaster.{domain}"),
+        serial: serial(registry, minute),
+        refresh: 60,
+        retry: 30,
+        expire: EXPIRE,
+        minimum: TTL_NEGATIVE,
+    };
+    let mut node = vec![
+        RrSet {
+            ttl: TTL_SERVERS,
+            data: vec![Data::Soa(soa)],
+        },
+        RrSet {
+            ttl: TTL_SERVERS,
+            data: names.into_iter().map(Data::Ns).collect(),
+        },
+    ];
+    node.extend(addresses(
+        slate(registry, minute)
+            .into_iter()
+            .map(|spoke| spoke.address.0.ip()),
+    ));
+    (domain.to_string(), node)
+}
+
+/// The addresses of the name servers themselves.
+pub fn servers(registry: &Registry) -> Owned {
+    let domain = registry.founding().domain.as_str();
+    let council = registry.founding().council.iter().enumerate();
+    council
+        .map(|(n, node)| {
+            (
+                format!("ns{}.{domain}", n + 1),
+                addresses([node.dns.0.ip()].into_iter()),
+            )
+        })
+        .collect()
+}
+
+/// One spoke's own name; empty as long as it is not let in.
+pub fn of_spoke(registry: &Registry, label: &Label, spoke: &Spoke) -> (String, Node) {
+    let owner = format!("{label}.spoke.{}", registry.founding().domain);
+    let shown = spoke.is_admitted().then(|| spoke.address.0.ip());
+    (owner, addresses(shown.into_iter()))
+}
+
+/// One blog's names: its secondaries for readers, its primary for the author, what it is in TXT.
+pub fn of_blog(registry: &Registry, id: BlogId, blog: &BlogRecord) -> Owned {
+    let domain = &registry.founding().domain;
+    let name = &blog.name;
+    let spoke = |label: &Label| registry.spoke(label).filter(|spoke| spoke.is_admitted());
+    let ip = |spoke: &Spoke| spoke.address.0.ip();
+    let primary = blog.set.primary();
+    let mut readers: Vec<IpAddr> = blog.set.members[1..]
+        .iter()
+        .filter_map(&spoke)
+        .map(ip)
+        .collect();
+    if readers.is_empty() {
+        readers.extend(spoke(primary).map(ip));
+    }
+    let text = format!(
+        "v=1 blog={id} author={} epoch={} primary={primary}",
+        blog.author, blog.set.epoch
+    );
+    let text = RrSet {
+        ttl: TTL_MOVING,
+        data: vec![Data::Txt(text)],
+    };
+    vec![
+        (format!("{name}.{domain}"), addresses(readers.into_iter())),
+        (
+            format!("edit.{name}.{domain}"),
+            addresses(spoke(primary).map(ip).into_iter()),
+        ),
+        (format!("_blog.{name}.{domain}"), vec![text]),
+    ]
+}
+
+/// At most [`SLATE_MAX`] admitted spokes, others each minute (SPEC dns 2).
+fn slate(registry: &Registry, minute: i64) -> Vec<&Spoke> {
+    let mut spokes: Vec<_> = registry.admitted().collect();
+    spokes.sort_by_key(|(label, _)| *Hash::of(format!("{minute} {label}").as_bytes()).as_bytes());
+    spokes
+        .into_iter()
+        .take(SLATE_MAX)
+        .map(|(_, spoke)| spoke)
+        .collect()
+}
+
+/// Grows with every record and every slate, alike on every server.
+fn serial(registry: &Registry, minute: i64) -> u32 {
+    let slates = u64::try_from(minute - minute_of_founding(registry)).unwrap_or(0);
+    // A serial is a counter that wraps (RFC 1982).
+    u32::try_from((registry.head().records + slates) & u64::from(u32::MAX)).unwrap_or(0)
+}
+
+fn minute_of_founding(registry: &Registry) -> i64 {
+    minute(registry.founded())
+}
+
+fn addresses(ips: impl Iterator<Item = IpAddr>) -> Node {
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    for ip in ips {
+        match ip {
+            IpAddr::V4(ip) => v4.push(Data::A(ip)),
+            IpAddr::V6(ip) => v6.push(Data::Aaaa(ip)),
+        }
+    }
+    [v4, v6]
+        .into_iter()
+        .filter(|data| !data.is_empty())
+        .map(|data| RrSet {
+            ttl: TTL_MOVING,
+            data,
+        })
+        .collect()
+}

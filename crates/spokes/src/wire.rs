@@ -1,0 +1,439 @@
+//! What nodes and tools say to one another over HTTP (SPEC http 1): plain structs at the edge,
+//! converted by hand to and from what has been checked.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use serde::{Deserialize, Serialize};
+use spokes_log::{
+    name::Hash,
+    seal::{SealFault, SealedEntry},
+    text::Value as _,
+    time::Time,
+};
+use spokes_rules::{
+    node::{NodeKey, NodeSignature, Signed},
+    receipt::Tip,
+    registry::Record,
+    request::Request,
+};
+
+/// An entry with its signatures (SPEC http 1.1).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EntryWire {
+    /// The canonical text.
+    pub text: String,
+    /// One packet for each author, in base64.
+    pub signatures: Vec<String>,
+}
+
+impl From<&SealedEntry> for EntryWire {
+    fn from(sealed: &SealedEntry) -> Self {
+        let signatures = sealed
+            .signatures()
+            .iter()
+            .map(|s| BASE64.encode(s.packet()))
+            .collect();
+        Self {
+            text: sealed.entry().text().to_owned(),
+            signatures,
+        }
+    }
+}
+
+impl EntryWire {
+    /// The packets.
+    ///
+    /// # Errors
+    /// When one is not base64.
+    pub fn packets(&self) -> Result<Vec<Vec<u8>>, SealFault> {
+        let decode = |s: &String| {
+            BASE64
+                .decode(s)
+                .map_err(|e| SealFault::NotASignature(format!("not base64: {e}")))
+        };
+        self.signatures.iter().map(decode).collect()
+    }
+
+    /// Reads an entry in its kept form.
+    ///
+    /// # Errors
+    /// When text or packets are not in that form.
+    pub fn sealed(&self) -> Result<SealedEntry, SealFault> {
+        SealedEntry::parse(self.text.as_bytes(), &self.packets()?)
+    }
+}
+
+/// A text signed by a node (SPEC http 1.2).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SignedWire {
+    /// The canonical text.
+    pub text: String,
+    /// Whose signature.
+    pub key: String,
+    /// The signature.
+    pub signature: String,
+}
+
+impl From<&Signed> for SignedWire {
+    fn from(signed: &Signed) -> Self {
+        Self {
+            text: signed.text.clone(),
+            key: signed.key.to_string(),
+            signature: signed.signature.to_string(),
+        }
+    }
+}
+
+impl SignedWire {
+    /// Reads key and signature; whether it is good is not known yet.
+    ///
+    /// # Errors
+    /// Says what is not spelled right.
+    pub fn signed(&self) -> Result<Signed, &'static str> {
+        Ok(Signed {
+            text: self.text.clone(),
+            key: NodeKey::parse(&self.key)?,
+            signature: NodeSignature::parse(&self.signature)?,
+        })
+    }
+}
+
+/// An entry and its place (SPEC http 1.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TipWire {
+    /// Its sequence.
+    pub sequence: u64,
+    /// Its id.
+    pub id: String,
+}
+
+impl From<Tip> for TipWire {
+    fn from(tip: Tip) -> Self {
+        Self {
+            sequence: tip.sequence,
+            id: tip.id.to_string(),
+        }
+    }
+}
+
+impl TipWire {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the id is no hash.
+    pub fn tip(&self) -> Result<Tip, &'static str> {
+        Ok(Tip {
+            sequence: self.sequence,
+            id: Hash::parse(&self.id)?,
+        })
+    }
+}
+
+/// A request to the registry (SPEC http 3.5).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RequestWire {
+    /// The signed text.
+    pub signed: SignedWire,
+    /// Entries that prove an author's right.
+    #[serde(default)]
+    pub proof: Vec<EntryWire>,
+    /// Receipts and seals.
+    #[serde(default)]
+    pub statements: Vec<SignedWire>,
+}
+
+impl From<&Request> for RequestWire {
+    fn from(request: &Request) -> Self {
+        Self {
+            signed: (&request.signed).into(),
+            proof: request.proof.iter().map(EntryWire::from).collect(),
+            statements: request.statements.iter().map(SignedWire::from).collect(),
+        }
+    }
+}
+
+impl RequestWire {
+    /// Reads it; nothing is judged yet.
+    ///
+    /// # Errors
+    /// Says what is not in its form.
+    pub fn request(&self) -> Result<Request, String> {
+        let proof: Result<_, _> = self.proof.iter().map(EntryWire::sealed).collect();
+        let statements: Result<_, _> = self.statements.iter().map(SignedWire::signed).collect();
+        Ok(Request {
+            signed: self.signed.signed()?,
+            proof: proof.map_err(|e| e.to_string())?,
+            statements: statements?,
+        })
+    }
+}
+
+/// One item of the registry's log (SPEC http 3.5).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RecordWire {
+    /// Its place.
+    pub index: u64,
+    /// The hash of the one before.
+    pub previous: String,
+    /// When it was taken.
+    pub time: String,
+    /// What was asked.
+    pub request: RequestWire,
+}
+
+impl From<&Record> for RecordWire {
+    fn from(record: &Record) -> Self {
+        Self {
+            index: record.index,
+            previous: record.previous.to_string(),
+            time: record.time.to_string(),
+            request: (&record.request).into(),
+        }
+    }
+}
+
+impl RecordWire {
+    /// Reads it; nothing is judged yet.
+    ///
+    /// # Errors
+    /// Says what is not in its form.
+    pub fn record(&self) -> Result<Record, String> {
+        Ok(Record {
+            index: self.index,
+            previous: Hash::parse(&self.previous)?,
+            time: Time::parse(&self.time)?,
+            request: self.request.request()?,
+        })
+    }
+}
+
+/// `GET network` (SPEC http 2.1).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NetworkWire {
+    /// The domain.
+    pub domain: String,
+    /// The network's id.
+    pub network: String,
+    /// Where people reach the apex, without a final slash.
+    pub base_url: String,
+    /// The node's clock.
+    pub time: String,
+    /// The label of the node that answers.
+    pub node: String,
+    /// The council.
+    pub council: Vec<CouncilWire>,
+    /// The network's limits by name.
+    pub policy: BTreeMap<String, u64>,
+}
+
+/// One council node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CouncilWire {
+    /// Its label.
+    pub label: String,
+    /// Its key.
+    pub key: String,
+    /// Where its registry answers.
+    pub api: String,
+    /// Where its DNS answers.
+    pub dns: String,
+}
+
+/// `GET blogs/NAME` (SPEC http 2.2).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct BlogWire {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub blog: String,
+    /// The fingerprint that claimed the name.
+    pub author: String,
+    /// The open epoch.
+    pub epoch: u64,
+    /// The label of its primary.
+    pub primary: String,
+    /// Its replicas, the primary first.
+    pub members: Vec<MemberWire>,
+    /// What placement could not reach, as a sentence.
+    pub shortfall: Option<String>,
+    /// The `keys` entry that the registry took last, or entry 0.
+    pub keys_at: String,
+    /// When it got its name.
+    pub since: String,
+}
+
+/// One replica of a blog.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MemberWire {
+    /// Its label.
+    pub label: String,
+    /// Who runs it.
+    pub operator: String,
+    /// Where its HTTP answers.
+    pub address: String,
+}
+
+/// `GET blogs/NAME/head` (SPEC http 2.3).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HeadWire {
+    /// The blog.
+    pub blog: String,
+    /// Behind which an author goes on.
+    pub head: HeadTipWire,
+    /// All heads.
+    pub heads: Vec<TipWire>,
+    /// How many entries there are.
+    pub entries: usize,
+}
+
+/// A head and when it was signed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HeadTipWire {
+    /// Its sequence.
+    pub sequence: u64,
+    /// Its id.
+    pub id: String,
+    /// When it was signed: the next entry must not be earlier.
+    pub signed: String,
+}
+
+/// What a submitted entry gets (SPEC http 2.5).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StandingWire {
+    /// `safe`, `accepted`, `staged` or `unknown`.
+    pub status: String,
+    /// The entry.
+    pub id: String,
+    /// One receipt of each member that holds it.
+    pub receipts: Vec<SignedWire>,
+    /// How many make it safe.
+    pub needed: usize,
+    /// How many members there are.
+    pub members: usize,
+    /// Media to send first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_media: Vec<String>,
+}
+
+/// A page of a feed (SPEC http 3.1).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FeedWire {
+    /// Where to go on.
+    pub cursor: String,
+    /// Whether there is more at once.
+    pub more: bool,
+    /// The entries.
+    pub entries: Vec<EntryWire>,
+}
+
+/// Several entries.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EntriesWire {
+    /// The entries, parents first.
+    pub entries: Vec<EntryWire>,
+}
+
+/// A claim to a name (SPEC http 2.7).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClaimWire {
+    /// The proof.
+    pub entries: Vec<EntryWire>,
+    /// The claiming entry.
+    pub entry: String,
+}
+
+/// `POST blogs/NAME/restore` answers (SPEC http 2.8).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RestoredWire {
+    /// Entries that were new.
+    pub taken: usize,
+    /// Entries that were here.
+    pub known: usize,
+}
+
+/// `GET heads` (SPEC http 3.2).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HeadsWire {
+    /// By blog, its durable tips.
+    pub blogs: BTreeMap<String, Vec<TipWire>>,
+}
+
+/// Several receipts (SPEC http 2.9, 3.3).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ReceiptsWire {
+    /// The open epoch, where a blog was asked for.
+    #[serde(default)]
+    pub epoch: u64,
+    /// The set, where a blog was asked for.
+    #[serde(default)]
+    pub members: Vec<String>,
+    /// The receipts.
+    pub receipts: Vec<SignedWire>,
+}
+
+/// The registry's log from one place on (SPEC http 3.5).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LogWire {
+    /// The records.
+    pub records: Vec<RecordWire>,
+    /// How many there are in all.
+    pub records_in_all: u64,
+}
+
+/// What became of a request (SPEC http 3.5).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TakenWire {
+    /// The record's place.
+    pub index: u64,
+    /// Its time.
+    pub time: String,
+}
+
+/// One post of the front page (SPEC http 3.4).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as spokes_rules::front::Headline")]
+pub struct HeadlineWire {
+    pub blog: String,
+    pub name: String,
+    pub blog_title: String,
+    pub article: String,
+    pub date: String,
+    pub title: Option<String>,
+    pub slug: String,
+    pub language: String,
+    pub excerpt: String,
+}
+
+/// Several posts of the front page.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LatestWire {
+    /// Newest first.
+    pub headlines: Vec<HeadlineWire>,
+}
+
+/// An error for programs (RFC 9457).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Problem {
+    /// One word for programs.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// A few words for people.
+    #[serde(default)]
+    pub title: String,
+    /// The HTTP status.
+    #[serde(default)]
+    pub status: u16,
+    /// A sentence: what happened, what is safe, what to do.
+    #[serde(default)]
+    pub detail: String,
+    /// Behind which to sign again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<HeadTipWire>,
+    /// What to send first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<String>,
+    /// Whose slug it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
