@@ -8,7 +8,7 @@ use alloc::{
 
 use crate::{
     chain::Chain,
-    draft::{Article, Says},
+    draft::{Article, Medium, Says},
     entry::Entry,
     name::{EntryId, Fingerprint, Hash, Language, Slug},
     time::Time,
@@ -233,14 +233,20 @@ impl Blog {
 
     /// Blobs that some entry with content lists, in any version.
     pub fn media(&self) -> BTreeSet<Hash> {
-        self.facts
-            .values()
-            .filter_map(|fact| match &fact.says {
-                Says::Post(article) | Says::Page(article) => Some(article),
-                _ => None,
-            })
-            .flat_map(|article| article.media.iter().map(|medium| medium.hash))
-            .collect()
+        self.listed().map(|medium| medium.hash).collect()
+    }
+
+    /// The line by which some entry with content lists this blob.
+    pub fn medium(&self, hash: Hash) -> Option<&Medium> {
+        self.listed().find(|medium| medium.hash == hash)
+    }
+
+    fn listed(&self) -> impl Iterator<Item = &Medium> {
+        let articles = self.facts.values().filter_map(|fact| match &fact.says {
+            Says::Post(article) | Says::Page(article) => Some(article),
+            _ => None,
+        });
+        articles.flat_map(|article| &article.media)
     }
 }
 

@@ -183,6 +183,15 @@ impl RawSignature {
         Ok(Self { signature, created })
     }
 
+    /// The packet in base64, as its maker wrote it.
+    ///
+    /// # Errors
+    /// When the library cannot write it.
+    pub fn to_base64(&self) -> Result<String, SealFault> {
+        let packet = Packet::from(self.signature.clone()).to_vec();
+        Ok(BASE64.encode(packet.map_err(|e| SealFault::NotASignature(e.to_string()))?))
+    }
+
     /// When the signature says it was made.
     pub fn created(&self) -> Time {
         self.created

@@ -272,6 +272,9 @@ pub struct MemberWire {
     pub operator: String,
     /// Where its HTTP answers.
     pub address: String,
+    /// The key that signs its receipts.
+    #[serde(default)]
+    pub key: String,
 }
 
 /// `GET blogs/NAME/head` (SPEC http 2.3).
