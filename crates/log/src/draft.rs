@@ -249,8 +249,16 @@ impl PartialEq for Medium {
     }
 }
 
-/// Every name of SPEC entry 3, so that none of them passes for an extension.
-const KNOWN: &[&str] = &[
+/// Every name of SPEC entry 2 and 3, so that none of them passes for an extension in either part.
+pub(crate) const KNOWN: &[&str] = &[
+    "Spokes-Entry",
+    "Blog",
+    "Sequence",
+    "Previous",
+    "Kind",
+    "Signed",
+    "Author",
+    "Content",
     "Salt",
     "Title",
     "Language",
@@ -271,6 +279,8 @@ const KNOWN: &[&str] = &[
     "Erases",
     "Instead-Of",
 ];
+/// The names that mean the same in a kind that this version does not read (SPEC entry 3.8).
+const KNOWN_EVERYWHERE: &[&str] = &["Salt", "Instead-Of"];
 
 impl Draft {
     /// What kind of entry this becomes.
@@ -334,7 +344,7 @@ impl Draft {
             _ => headers.repeated("Instead-Of", INSTEAD_OF_MAX)?,
         };
         let known = if matches!(says, Says::Other(_)) {
-            &KNOWN[..1]
+            KNOWN_EVERYWHERE
         } else {
             KNOWN
         };

@@ -269,7 +269,10 @@ impl Ring {
         }
         let certificate = match self.keys.get(fingerprint) {
             Some(holder) => holder.certificate.merge(&newer)?,
-            None => newer,
+            None => {
+                newer.ever_signs()?;
+                newer
+            }
         };
         let holder = Holder {
             role: *role,

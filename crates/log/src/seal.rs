@@ -363,8 +363,6 @@ impl TextSignature {
         match self.raw.signature.hash_algo() {
             HashAlgorithm::SHA256 => "SHA256",
             HashAlgorithm::SHA384 => "SHA384",
-            HashAlgorithm::SHA3_256 => "SHA3-256",
-            HashAlgorithm::SHA3_512 => "SHA3-512",
             _ => "SHA512",
         }
     }
