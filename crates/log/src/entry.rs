@@ -107,7 +107,14 @@ impl Entry {
             content_bytes: content.len() as u64,
             extensions: Vec::new(),
         };
-        Self::parse(alloc::format!("{skeleton}\n\n{content}").as_bytes())
+        let entry = Self::parse(alloc::format!("{skeleton}\n\n{content}").as_bytes())?;
+        // A value that holds a line end would be read as lines that the author never wrote.
+        if entry.draft() != Some(draft) {
+            let rule = "a value holds a line end, or an extension has a known name; write each \
+                        value on one line";
+            return Err(Malformed::rule(skeleton_lines(&entry) + 2, rule));
+        }
+        Ok(entry)
     }
 
     /// Reads a canonical text.
@@ -197,6 +204,10 @@ impl Entry {
             said: Said::Erased,
         }
     }
+}
+
+fn skeleton_lines(entry: &Entry) -> usize {
+    entry.erased().text().split('\n').count()
 }
 
 fn id_of(head: &str) -> EntryId {
