@@ -249,8 +249,16 @@ impl PartialEq for Medium {
     }
 }
 
-/// Every name of SPEC entry 3, so that none of them passes for an extension.
-const KNOWN: &[&str] = &[
+/// Every name of SPEC entry 2 and 3, so that none of them passes for an extension (SPEC entry 2.7).
+pub(crate) const KNOWN: &[&str] = &[
+    "Spokes-Entry",
+    "Blog",
+    "Sequence",
+    "Previous",
+    "Kind",
+    "Signed",
+    "Author",
+    "Content",
     "Salt",
     "Title",
     "Language",
@@ -334,7 +342,7 @@ impl Draft {
             _ => headers.repeated("Instead-Of", INSTEAD_OF_MAX)?,
         };
         let known = if matches!(says, Says::Other(_)) {
-            &KNOWN[..1]
+            &["Salt"][..]
         } else {
             KNOWN
         };

@@ -7,7 +7,7 @@ use alloc::{
 use core::fmt;
 
 use crate::{
-    draft::{BODY_BYTES_MAX, CONTENT_HEADER_BYTES_MAX, Draft, Kind},
+    draft::{BODY_BYTES_MAX, CONTENT_HEADER_BYTES_MAX, Draft, KNOWN, Kind},
     name::{BlogId, EntryId, Fingerprint, Hash},
     text::{self, Extension, Headers, Malformed, Value, What},
     time::Time,
@@ -47,18 +47,6 @@ pub struct Skeleton {
     /// Lines that this version does not read.
     pub extensions: Vec<Extension>,
 }
-
-/// Every name of SPEC entry 2.6, so that none of them passes for an extension.
-const KNOWN: &[&str] = &[
-    "Spokes-Entry",
-    "Blog",
-    "Sequence",
-    "Previous",
-    "Kind",
-    "Signed",
-    "Author",
-    "Content",
-];
 
 /// A canonical text that obeys the grammar. Nothing is known yet about who signed it.
 #[derive(Clone, PartialEq, Eq, Debug)]
