@@ -383,10 +383,11 @@ impl Value for Tags {
             if tags.contains(&tag) {
                 return Err("names a tag twice");
             }
+            // Before the next one is compared with all of them: a line has room for 5,000.
+            if tags.len() == TAGS_MAX {
+                return Err("has more than 64 tags");
+            }
             tags.push(tag);
-        }
-        if tags.len() > TAGS_MAX {
-            return Err("has more than 64 tags");
         }
         Ok(Self(tags))
     }
