@@ -149,7 +149,8 @@ impl Certificate {
         }
         let framed = armored.starts_with("-----BEGIN PGP PUBLIC KEY BLOCK-----\n")
             && armored.ends_with("\n-----END PGP PUBLIC KEY BLOCK-----")
-            && armored.matches("-----BEGIN").count() == 1;
+            && armored.matches("-----BEGIN").count() == 1
+            && armored.matches("-----END").count() == 1;
         if !framed {
             return Err(KeyFault::NotACertificate(
                 "no single PUBLIC KEY BLOCK".to_string(),
