@@ -200,6 +200,11 @@ impl RawSignature {
             return false;
         }
         digest(&self.signature, text).is_some_and(|digest| {
+            // RFC 9580 section 5.2.3: the packet repeats two bytes of the digest. Nobody signed them,
+            // so unless they are right, one signature would have 65,536 kept forms.
+            if !digest.starts_with(self.signature.digest_prefix()) {
+                return false;
+            }
             // Not `Signature::verify_…`: those keep every good signature in a cache without limit.
             let algorithm = self.signature.hash_algo();
             key.key
