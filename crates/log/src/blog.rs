@@ -125,7 +125,8 @@ impl Blog {
         };
         let order = (sequence, id);
         let in_order = self.state.last.is_none_or(|last| last < order);
-        let simple = in_order && fact.instead_of.is_empty();
+        // What was hidden before it came has to be judged anew: only now its authors are known.
+        let simple = in_order && fact.instead_of.is_empty() && !self.is_hidden(id);
         self.facts.insert(order, fact);
         if simple {
             self.state.apply(order, &self.facts[&order]);
