@@ -43,9 +43,9 @@ struct State {
     posts: BTreeMap<EntryId, Post>,
     /// The article of each version.
     article_of: BTreeMap<EntryId, EntryId>,
-    slugs: BTreeMap<Slug, EntryId>,
+    /// The live articles that want a slug, by their last versions; the last of them has it.
+    slugs: BTreeMap<Slug, Vec<EntryId>>,
     redirects: BTreeMap<Slug, (Redirect, EntryId)>,
-    clashes: Vec<Clash>,
     hidden: BTreeSet<EntryId>,
     last: Option<Order>,
 }
@@ -205,8 +205,8 @@ impl Blog {
 
     /// The article that a slug leads to.
     pub fn find(&self, slug: &Slug) -> Option<Found<'_>> {
-        if let Some(first) = self.state.slugs.get(slug) {
-            return self.state.posts.get(first).map(Found::Post);
+        if let Some(first) = self.state.holder(slug) {
+            return self.state.posts.get(&first).map(Found::Post);
         }
         let (_, first) = self.state.redirects.get(slug)?;
         self.state.posts.get(first).map(Found::Moved)
@@ -219,12 +219,23 @@ impl Blog {
 
     /// Whether this article is the one that its slug leads to.
     pub fn has_slug(&self, post: &Post) -> bool {
-        self.state.slugs.get(&post.article.slug) == Some(&post.first)
+        self.state.holder(&post.article.slug) == Some(post.first)
     }
 
     /// Articles whose slug another one took, for the author to dissolve.
-    pub fn clashes(&self) -> &[Clash] {
-        &self.state.clashes
+    pub fn clashes(&self) -> Vec<Clash> {
+        let mut clashes = Vec::new();
+        for (slug, wanted_by) in &self.state.slugs {
+            let Some((winner, losers)) = wanted_by.split_last() else {
+                continue;
+            };
+            clashes.extend(losers.iter().map(|loser| Clash {
+                slug: slug.clone(),
+                winner: *winner,
+                loser: *loser,
+            }));
+        }
+        clashes
     }
 
     /// Whether another entry stands instead of this one.
@@ -292,19 +303,13 @@ impl State {
             .map(|post| post.versions.clone())
             .unwrap_or_default();
         versions.push(order);
-        if let Some(former) = former.filter(|former| former.article.slug != article.slug) {
-            self.leave(former.article.slug, first);
+        if let Some(former) = former {
+            self.leave(former.article.slug, first, &article.slug);
         }
-        self.clashes
-            .retain(|clash| clash.loser != first || clash.slug != article.slug);
-        let taken = self.slugs.insert(article.slug.clone(), first);
-        if let Some(loser) = taken.filter(|taken| *taken != first) {
-            self.clashes.push(Clash {
-                slug: article.slug.clone(),
-                winner: first,
-                loser,
-            });
-        }
+        self.slugs
+            .entry(article.slug.clone())
+            .or_default()
+            .push(first);
         for alias in &article.aliases {
             let weaker = self
                 .redirects
@@ -328,22 +333,21 @@ impl State {
 }
 
 impl State {
-    /// An article takes another slug: the one it had redirects, or goes to whom it had beaten.
-    fn leave(&mut self, slug: Slug, first: EntryId) {
-        if self.slugs.get(&slug) != Some(&first) {
-            self.clashes
-                .retain(|clash| clash.loser != first || clash.slug != slug);
-            return;
+    /// The article that has this slug.
+    fn holder(&self, slug: &Slug) -> Option<EntryId> {
+        self.slugs.get(slug)?.last().copied()
+    }
+
+    /// An article gets a newer version: the slug that it had and keeps no more redirects, or goes
+    /// back to the latest of those it had beaten.
+    fn leave(&mut self, slug: Slug, first: EntryId, next: &Slug) {
+        let had = self.holder(&slug) == Some(first);
+        if let Some(wanted_by) = self.slugs.get_mut(&slug) {
+            wanted_by.retain(|article| *article != first);
         }
-        let beaten = self
-            .clashes
-            .iter()
-            .rposition(|c| c.slug == slug && c.winner == first);
-        match beaten.map(|at| self.clashes.remove(at).loser) {
-            Some(loser) => self.slugs.insert(slug.clone(), loser),
-            None => self.slugs.remove(&slug),
-        };
-        self.redirects.insert(slug, (Redirect::Former, first));
+        if had && slug != *next {
+            self.redirects.insert(slug, (Redirect::Former, first));
+        }
     }
 }
 
