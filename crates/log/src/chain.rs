@@ -233,7 +233,14 @@ impl Chain {
     fn erase(&mut self, eraser: EntryId, named: EntryId) -> Option<EntryId> {
         let (by, target) = (self.links.get(&eraser)?, self.links.get(&named)?);
         let may = target.kind.is_erasable() && (by.owned || by.authors == target.authors);
-        if !may || self.erased.contains_key(&named) {
+        if !may {
+            return None;
+        }
+        if let Some(before) = self.erased.get_mut(&named) {
+            // Of several the first in the fold's order, so that all nodes pass on the same one.
+            if (by.sequence, eraser) < (self.links[before].sequence, *before) {
+                *before = eraser;
+            }
             return None;
         }
         self.erased.insert(named, eraser);
