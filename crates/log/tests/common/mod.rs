@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod pgp;
+
 use spokes_log::{
     chain::Chain,
     draft::{Article, Draft, Grant, Role, Says},
@@ -55,7 +57,10 @@ pub(crate) fn article(slug: &str) -> Article {
 
 impl Author {
     pub(crate) fn new(user_id: &str) -> Self {
-        let mut key = key(user_id);
+        Self::with(key(user_id))
+    }
+
+    pub(crate) fn with(mut key: SecretKey) -> Self {
         let certificate = key.certificate().clone();
         let says = Says::Blog {
             title: "Maria".into(),
