@@ -362,7 +362,9 @@ impl Tag {
             return Err("has a tag of no or more than 100 bytes");
         }
         if text.contains([',', '/']) || matches!(text, "." | "..") {
-            return Err("has a tag with a comma or \"/\", or that is \".\" or \"..\"");
+            return Err(
+                "has a tag with a \"/\", with a comma and no space behind it, or that is a mere dot or two",
+            );
         }
         if text.starts_with(' ') || text.ends_with(' ') {
             return Err("has a tag that begins or ends with a space");
