@@ -390,7 +390,8 @@ fn eight_authors_speak_with_one_voice() {
     let missing = place
         .seal(entry.clone(), &signatures[1..])
         .expect_err("one is missing");
-    expect!["8 authors are named, 7 signatures are there; send one signature of each author"].assert_eq(&missing.to_string());
+    expect!["8 authors are named, 7 signatures are there; send one signature of each author"]
+        .assert_eq(&missing.to_string());
     signatures[0] = signatures[1].clone();
     assert!(
         place.seal(entry.clone(), &signatures).is_err(),

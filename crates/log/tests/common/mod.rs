@@ -25,11 +25,24 @@ pub(crate) struct Author {
     pub(crate) chain: Chain,
     pub(crate) first: SealedEntry,
     pub(crate) entries: Vec<SealedEntry>,
+    /// Seconds from one entry to the next.
+    pub(crate) pause: i64,
     salt: u8,
 }
 
 pub(crate) fn key(user_id: &str) -> SecretKey {
     SecretKey::generate(user_id, START - 3600).expect("a key can be made")
+}
+
+/// One of four keys that are the same in every run, so that ids are, and a seed tells all.
+pub(crate) fn same_key(name: &str) -> SecretKey {
+    let armored = match name {
+        "maria" => include_str!("keys/maria.asc"),
+        "rosa" => include_str!("keys/rosa.asc"),
+        "wanda" => include_str!("keys/wanda.asc"),
+        _ => include_str!("keys/late.asc"),
+    };
+    SecretKey::parse(armored.as_bytes(), None, None, START).expect("a key")
 }
 
 pub(crate) fn draft(salt: u8, says: Says, body: &str) -> Draft {
@@ -85,6 +98,7 @@ impl Author {
             chain,
             entries: vec![first.clone()],
             first,
+            pause: 1,
             salt: 0,
         }
     }
@@ -110,7 +124,7 @@ impl Author {
             .expect("known")
             .entry();
         let authors = vec![self.key.certificate().fingerprint().clone()];
-        let signed = parent.skeleton().signed + 1;
+        let signed = parent.skeleton().signed + self.pause;
         Entry::new(
             draft,
             Some((parent.skeleton(), parent.id())),
