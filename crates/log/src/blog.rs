@@ -146,10 +146,12 @@ impl Blog {
 
     fn refold(&mut self, chain: &Chain) {
         let mut state = State::default();
-        for ((_, hider), fact) in &self.facts {
+        for fact in self.facts.values() {
             for named in &fact.instead_of {
-                let same = self.fact(*named).is_none_or(|n| n.authors == fact.authors);
-                if (fact.owned || same) && !chain.reaches(*hider, *named) {
+                // A valid entry names no ancestor, so here only rights are asked.
+                let named_fact = self.fact(chain, *named);
+                let same = named_fact.is_none_or(|n| n.authors == fact.authors);
+                if fact.owned || same {
                     state.hidden.insert(*named);
                 }
             }
@@ -160,11 +162,8 @@ impl Blog {
         self.state = state;
     }
 
-    fn fact(&self, id: EntryId) -> Option<&Fact> {
-        self.facts
-            .iter()
-            .find(|((_, i), _)| *i == id)
-            .map(|(_, fact)| fact)
+    fn fact(&self, chain: &Chain, id: EntryId) -> Option<&Fact> {
+        self.facts.get(&(chain.link(id)?.sequence, id))
     }
 
     /// The blog's title.
