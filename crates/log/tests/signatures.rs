@@ -38,12 +38,26 @@ fn verdict(cert: &Cert, builder: SignatureBuilder) -> String {
     let signature = sign(&mut last_pair(cert), entry.text(), builder);
     let told = match RawSignature::parse_all(&packet(&signature)) {
         Err(fault) => fault.to_string(),
-        Ok(raw) => match place(&entry).and_then(|place| place.seal(entry, &raw)) {
+        Ok(raw) => match place(&entry).and_then(|place| place.seal(entry.clone(), &raw)) {
             Err(fault) => fault.to_string(),
             Ok(_) => "good".to_string(),
         },
     };
+    let maker = SubpacketValue::IssuerFingerprint(last_pair(cert).public().fingerprint());
+    assert_eq!(
+        verified(&entry, &stuffed(&signature, vec![maker])),
+        told,
+        "as kept"
+    );
     told.replace(&fingerprint(cert).to_string(), "AUTHOR")
+}
+
+/// What is told of the same signature in its kept form.
+fn verified(entry: &Entry, signature: &Signature) -> String {
+    let told = SealedEntry::parse(entry.text().as_bytes(), &[packet(signature)])
+        .map_err(spokes_log::fault::Fault::from)
+        .and_then(|sealed| place(entry)?.verify(sealed));
+    told.map_or_else(|fault| fault.to_string(), |_| "good".to_string())
 }
 
 #[track_caller]
