@@ -59,6 +59,10 @@ pub struct Entry {
 
 /// What an entry holds behind its skeleton.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every entry has a draft, and few are held at once"
+)]
 pub enum Said {
     /// Words of a kind and version that this crate reads.
     Draft(Draft),

@@ -123,6 +123,24 @@ impl fmt::Display for Fault {
                 "the text says it was signed at {signed}, the signature says {created}; set the \
                  clock, make the text anew and sign again"
             ),
+            Self::NoOwnKeyLeft => write!(f, "no own key would be left to this blog; keep one"),
+            Self::NotInRing(key) => {
+                write!(
+                    f,
+                    "{key} has ended or never was a key of this blog; leave it out and sign again"
+                )
+            }
+            Self::TooManyKeys => write!(f, "a blog has at most 64 keys; end some first"),
+            Self::RecoveryUnsupported => write!(f, "recovery is not supported yet"),
+            place => place.fmt_place(f),
+        }
+    }
+}
+
+impl Fault {
+    /// The sentences about an entry's place; the others are about keys and forms.
+    fn fmt_place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::OtherBlog(blog) => write!(
                 f,
                 "the entry belongs to another blog, {blog}; send it there"
@@ -157,15 +175,6 @@ impl fmt::Display for Fault {
                 "{id} cannot be erased by this key: only posts and pages can, by an own key or by \
                  the one that signed them"
             ),
-            Self::NoOwnKeyLeft => write!(f, "no own key would be left to this blog; keep one"),
-            Self::NotInRing(key) => {
-                write!(
-                    f,
-                    "{key} has ended or never was a key of this blog; leave it out and sign again"
-                )
-            }
-            Self::TooManyKeys => write!(f, "a blog has at most 64 keys; end some first"),
-            Self::RecoveryUnsupported => write!(f, "recovery is not supported yet"),
             Self::ErasedWithoutErase(id) => {
                 write!(
                     f,
@@ -173,6 +182,7 @@ impl fmt::Display for Fault {
                      entry whole, or the erase entry too"
                 )
             }
+            _ => Ok(()),
         }
     }
 }

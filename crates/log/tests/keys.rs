@@ -225,6 +225,18 @@ fn a_subkey_signs_only_with_its_own_consent() {
 }
 
 #[test]
+fn a_subkey_expires_with_its_primary() {
+    let cert = add_subkey(by_hand(ed25519(), expiring(0, 10)), Some);
+    check(
+        &cert,
+        &[9, 10],
+        expect![[r#"
+        day 9: good
+        day 10: the key of AUTHOR does not count: it is expired, or not yet valid, at 2026-08-25T14:05:00Z"#]],
+    );
+}
+
+#[test]
 fn a_subkey_falls_alone_or_with_its_primary() {
     let cert = add_subkey(make(builder()), Some);
     let subkey = cert.keys().subkeys().next().expect("one").key().clone();

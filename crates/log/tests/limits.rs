@@ -1,5 +1,11 @@
 //! The largest and the most hostile things that a node reads take it less than half a second.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the crate has no clock; what it costs is measured by one"
+)]
+
 mod common;
 
 use std::{

@@ -477,6 +477,25 @@ fn who_writes_hides_only_her_own_words() {
     assert!(maria.chain.reaches(own, root) && !maria.chain.reaches(root, own));
 }
 
+#[test]
+fn a_foreign_entry_is_not_hidden_by_coming_late() {
+    let (mut maria, mut wanda) = two_writers();
+    let root = maria.head();
+    let one = maria.post("one");
+    let two = maria.post("two");
+    swap(&mut maria, &mut wanda);
+    let mut said = draft(101, Says::Post(article("instead")), "words");
+    said.instead_of = vec![two];
+    let verified = maria.sign(root, &said).expect("valid");
+    let hider = maria.append(&verified);
+    let mut blog = Blog::default();
+    for id in [maria.first.entry().id(), root, hider, one, two] {
+        let sealed = maria.entries.iter().find(|e| e.entry().id() == id);
+        blog.add(&maria.chain, sealed.expect("there").entry());
+    }
+    assert!(!blog.is_hidden(two) && blog.article_of(two).is_some());
+}
+
 fn moved(blog: &Blog, slug: &str) -> Option<(bool, EntryId)> {
     match blog.find(&Slug::parse(slug).expect("a slug"))? {
         Found::Post(post) => Some((true, post.first)),
