@@ -238,6 +238,7 @@ fn signers_and_times() {
                 "Kind: post\nSigned: 2026-11-23T14:05:00Z",
                 "Signed: 2026-11-23T14:05:00Z\nKind: post",
             ),
+            ("other length", "\n\nSalt", "0\n\nSalt"),
             (
                 "known line as extension",
                 "\n\nSalt",
@@ -264,6 +265,7 @@ fn signers_and_times() {
             lower-case author: line 7: "Author" is not a fingerprint of 40 or 64 upper-case hex digits; change it and sign again
             content without length: line 8: "Content" is not "sha256:" and 64 lower-case hex digits; change it and sign again
             order: line 5: "Kind: …" is due here; add it and sign again
+            other length: line 10: the content is not what the "Content" line says, it was changed; make the text anew and sign it unchanged
             known line as extension: line 9: "Signed" does not belong here; remove it, or move it to its place, and sign again
             content line as extension: line 9: "Title" does not belong here; remove it, or move it to its place, and sign again
             extension: read
@@ -299,19 +301,19 @@ fn later_versions_keep_the_frame() {
     check(
         told,
         expect![[r#"
-        as it should be: read
-        other lines first: read
-        no kind: read
-        odd kind: line 5: "Kind" is not a word such as "post"; change it and sign again
-        order of the first four: line 3: "Sequence: …" is due here; add it and sign again
-        no time: line 1: "Signed: …" is due here; add it and sign again
-        two times: line 1: "Signed: …" is due here; add it and sign again
-        odd time: line 6: "Signed" is not a time of the form 2026-11-23T14:05:00Z; change it and sign again
-        no author: line 5: "Author: …" is due here; add it and sign again
-        nine authors: line 5: "Author: …" is due here; add it and sign again
-        descending: line 5: the authors do not stand in ascending order; sort their lines and sign again
-        no content line: line 1: "Content: …" is due here; add it and sign again
-        other content: line 10: the content is not what the "Content" line says, it was changed; make the text anew and sign it unchanged
-        sequence 0: line 3: sequence 0, "Blog: new" and "Previous: none" belong together; write all of them or none and sign again"#]],
+            as it should be: read
+            other lines first: read
+            no kind: read
+            odd kind: line 5: "Kind" is not a word such as "post"; change it and sign again
+            order of the first four: line 3: "Sequence: …" is due here; add it and sign again
+            no time: line 1: "Signed: …" is due here; add it and sign again
+            two times: line 1: "Signed: …" is due here; add it and sign again
+            odd time: line 6: "Signed" is not a time of the form 2026-11-23T14:05:00Z; change it and sign again
+            no author: line 5: "Author: …" is due here; add it and sign again
+            nine authors: line 5: "Author: …" is due here; add it and sign again
+            descending: line 5: the authors do not stand in ascending order; sort their lines and sign again
+            no content line: line 1: "Content: …" is due here; add it and sign again
+            other content: line 10: the content is not what the "Content" line says, it was changed; make the text anew and sign it unchanged
+            sequence 0: line 3: sequence 0, "Blog: new" and "Previous: none" belong together; write all of them or none and sign again"#]],
     );
 }

@@ -3,8 +3,8 @@
 mod common;
 
 use common::pgp::{
-    BORN, DAY, add_subkey, armor, begin, binding, builder, by_hand, certificate, expiring,
-    fingerprint, insert, make, primary, rebind, revoke, stamp,
+    BORN, DAY, add_subkey, add_subkey_born, armor, begin, binding, builder, by_hand, certificate,
+    expiring, fingerprint, insert, make, primary, rebind, revoke, stamp,
 };
 use expect_test::{Expect, expect};
 use sequoia_openpgp::{
@@ -19,7 +19,7 @@ use sequoia_openpgp::{
     serialize::SerializeInto as _,
     types::{Curve, HashAlgorithm, KeyFlags, ReasonForRevocation, SignatureType},
 };
-use spokes_log::key::Certificate;
+use spokes_log::{key::Certificate, secret::SecretKey};
 
 /// What a reader is told of entry 0 by this certificate, signed so many days after its birth.
 fn verdict(cert: &Cert, age: i64) -> String {
@@ -441,4 +441,23 @@ fn a_key_of_version_6_has_a_fingerprint_of_64_digits() {
     assert!(fingerprint(&cert).is_v6());
     let key: &Key<_, PrimaryRole> = cert.primary_key().key();
     assert_eq!(key.version(), 6);
+}
+
+#[test]
+fn the_newest_of_several_keys_signs() {
+    // Several times: the library lists subkeys in an order of its own.
+    for _ in 0..6 {
+        let old = add_subkey(make(builder()), Some);
+        let older: Vec<_> = old.keys().map(|ka| ka.key().fingerprint()).collect();
+        let cert = add_subkey_born(old, BORN + 3600, Some);
+        let bytes = cert.as_tsk().to_vec().expect("serialized");
+        let at = BORN + 2 * DAY;
+        let mut key = SecretKey::parse(&bytes, None, None, at).expect("a key");
+        let entry = common::pgp::first(&cert, at);
+        let signature = key.sign(entry.text(), at).expect("signed");
+        let sealed = common::pgp::place(&entry).and_then(|p| p.seal(entry, &[signature]));
+        let sealed = sealed.expect("good").sealed().clone();
+        let by = sealed.signatures()[0].issuer().as_bytes();
+        assert!(older.iter().all(|old| old.as_bytes() != by), "the newest");
+    }
 }

@@ -323,7 +323,7 @@ fn cold() {
     let start = Instant::now();
     let read = Certificate::parse(&armored);
     let took = start.elapsed();
-    // Ten milliseconds for each signature by Ed448, unoptimized; a fifth of that in a release.
+    // Each signature by Ed448 takes ten milliseconds, and there is room for fifty.
     let patience = if is_ed448(&armored) {
         PATIENCE * 4
     } else {

@@ -451,6 +451,20 @@ fn a_skeleton_by_a_stranger_is_not_taken_in() {
 }
 
 #[test]
+fn a_skeleton_by_an_expired_key_is_not_taken_in() {
+    let cert = rebind(make(builder()), expiring(1, 110));
+    let mut maria = Author::with(secret(&cert));
+    for (pause, taken) in [(DAY, true), (20 * DAY, false)] {
+        maria.pause = pause;
+        let parent = maria.first.entry().id();
+        let entry = maria.entry(parent, &draft(9, Says::Post(article("x")), "words"));
+        let text = entry.erased().text().to_string();
+        let erased = SealedEntry::parse::<&[u8]>(text.as_bytes(), &[]).expect("sound");
+        assert_eq!(maria.chain.clone().accept(erased).is_ok(), taken);
+    }
+}
+
+#[test]
 fn who_writes_hides_only_her_own_words() {
     let (mut maria, mut wanda) = two_writers();
     let root = maria.head();

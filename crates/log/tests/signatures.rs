@@ -11,11 +11,13 @@ use expect_test::{Expect, expect};
 use sequoia_openpgp::{
     Cert, Packet, PacketPile, Profile,
     cert::CipherSuite,
+    crypto::{KeyPair, Signer as _, hash::Hash as _, mpi},
     packet::{
         Signature,
+        key::Key4,
         signature::{
-            SignatureBuilder,
-            subpacket::{Subpacket, SubpacketTag, SubpacketValue},
+            Signature4, SignatureBuilder,
+            subpacket::{Subpacket, SubpacketArea, SubpacketTag, SubpacketValue},
         },
     },
     parse::Parse as _,
@@ -206,6 +208,58 @@ fn keys_of_version_6_sign_in_version_6() {
             TextSignature::parse(kept).as_ref(),
             Ok(&sealed.signatures()[0])
         );
+    }
+}
+
+/// A signature of version 4, whatever the version of the key that makes it.
+fn of_version_4(pair: &mut KeyPair, text: &str, at: Time) -> Signature {
+    let time = SubpacketValue::SignatureCreationTime(common::pgp::stamp(at));
+    let time = Subpacket::new(time, false).expect("sound");
+    let hash = HashAlgorithm::SHA512;
+    let make = |prefix, mpis| {
+        let hashed = SubpacketArea::new(vec![time.clone()]).expect("room");
+        let (kind, algorithm) = (SignatureType::Text, pair.public().pk_algo());
+        let open = SubpacketArea::default();
+        Signature::from(Signature4::new(
+            kind, algorithm, hash, hashed, open, prefix, mpis,
+        ))
+    };
+    let nothing = mpi::Signature::Ed25519 {
+        s: Box::new([0; 64]),
+    };
+    let mut context = hash.context().expect("known").for_signature(4);
+    context.update(text.replace('\n', "\r\n").as_bytes());
+    make([0; 2], nothing).hash(&mut context).expect("hashed");
+    let digest = context.into_digest().expect("hashed");
+    let mpis = pair.clone().sign(hash, &digest).expect("signed");
+    make([digest[0], digest[1]], mpis)
+}
+
+#[test]
+fn a_key_of_version_6_does_not_sign_in_version_4() {
+    for (profile, good) in [(Profile::RFC4880, true), (Profile::RFC9580, false)] {
+        let cert = match profile {
+            Profile::RFC4880 => by_hand(
+                Key4::generate_ed25519().expect("made"),
+                common::pgp::binding(0),
+            ),
+            _ => make(builder().set_profile(profile).expect("supported")),
+        };
+        let entry = first(&cert, AT);
+        let signature = of_version_4(&mut primary(&cert), entry.text(), AT);
+        let sealed = place(&entry).and_then(|p| p.seal(entry, &raw(&[signature])));
+        assert_eq!(sealed.is_ok(), good, "RFC 9580 section 5.2");
+    }
+}
+
+#[test]
+fn a_signature_is_not_older_than_its_key() {
+    let cert = make(builder());
+    let entry = first(&cert, BORN + 60);
+    for (created, good) in [(BORN, true), (BORN - 60, false)] {
+        let signature = sign(&mut primary(&cert), entry.text(), text_signature(created));
+        let sealed = place(&entry).and_then(|p| p.seal(entry.clone(), &raw(&[signature])));
+        assert_eq!(sealed.is_ok(), good);
     }
 }
 
@@ -476,8 +530,59 @@ fn another_version_of_signature_is_refused() {
 
 #[test]
 fn an_rsa_key_of_2048_bits_is_enough() {
-    let key = sequoia_openpgp::packet::key::Key4::generate_rsa(2048).expect("generated");
+    let key = Key4::generate_rsa(2048).expect("generated");
     let cert = by_hand(key, common::pgp::binding(0));
     assert_eq!(verdict(&cert, text_signature(AT)), "good");
     assert!(certificate(&cert).is_ok());
+}
+
+#[test]
+fn a_pasted_block_holds_nothing_else() {
+    let mut maria = Author::new("Maria <maria@example.org>");
+    maria
+        .say(Says::Post(article("dash")), "-dash\n\nwords")
+        .expect("valid");
+    let file = maria.entries[1].cleartext().expect("words");
+    let rows = [
+        ("as it should be", "words", "words"),
+        ("unescaped dash", "- -dash", "-dash"),
+        (
+            "words before",
+            "-----BEGIN PGP SIGNED",
+            "Hi!\n-----BEGIN PGP SIGNED",
+        ),
+        (
+            "words behind",
+            "END PGP SIGNATURE-----\n",
+            "END PGP SIGNATURE-----\nBye!",
+        ),
+        ("another header", "Hash: SHA512", "Comment: mine"),
+        (
+            "no signature",
+            "-----BEGIN PGP SIGNATURE-----",
+            "- -----BEGIN",
+        ),
+        ("cut", "-----END PGP SIGNATURE-----", ""),
+        (
+            "two signatures' worth",
+            "-----END PGP SIGNATURE",
+            "-----BEGIN PGP SIGNATURE",
+        ),
+    ];
+    let told = rows.map(|(name, old, new)| {
+        assert!(file.contains(old), "{name}");
+        match spokes_log::seal::Pasted::parse(file.replacen(old, new, 1).as_bytes()) {
+            Ok(_) => format!("{name}: read"),
+            Err(fault) => format!("{name}: {fault}"),
+        }
+    });
+    expect![[r#"
+        as it should be: read
+        unescaped dash: a line begins with an unescaped "-"; paste what "gpg --clearsign" wrote, unchanged
+        words before: the block does not begin with "-----BEGIN PGP SIGNED MESSAGE-----"; paste all that "gpg --clearsign" wrote and nothing before it
+        words behind: something stands behind "-----END PGP SIGNATURE-----", or it is missing; paste the block and nothing else
+        another header: only "Hash:" lines and an empty line may stand above the signed text; sign again
+        no signature: the block has no signature; paste it to its end
+        cut: something stands behind "-----END PGP SIGNATURE-----", or it is missing; paste the block and nothing else
+        two signatures' worth: something stands behind "-----END PGP SIGNATURE-----", or it is missing; paste the block and nothing else"#]].assert_eq(&told.join("\n"));
 }

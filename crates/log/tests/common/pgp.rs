@@ -109,12 +109,20 @@ pub(crate) fn add_subkey(
     cert: Cert,
     consent: impl FnOnce(SignatureBuilder) -> Option<SignatureBuilder>,
 ) -> Cert {
+    add_subkey_born(cert, BORN, consent)
+}
+
+pub(crate) fn add_subkey_born(
+    cert: Cert,
+    born: Time,
+    consent: impl FnOnce(SignatureBuilder) -> Option<SignatureBuilder>,
+) -> Cert {
     let mut subkey: Key<SecretParts, SubordinateRole> =
         Key4::generate_ecc(true, sequoia_openpgp::types::Curve::Ed25519)
             .expect("generated")
             .into();
     subkey
-        .set_creation_time(stamp(BORN))
+        .set_creation_time(stamp(born))
         .expect("a time of OpenPGP");
     let at = |kind| {
         SignatureBuilder::new(kind)
