@@ -300,6 +300,29 @@ fn an_entry_fits_its_place() {
     );
 }
 
+#[test]
+fn a_run_knows_the_ancestors_inside_it() {
+    let mut maria = Author::with(same_key("maria"));
+    let one = maria.post("one");
+    maria.say(Says::Other("vote".into()), "").expect("valid");
+    let vote = maria.head();
+    let mut instead = draft(9, Says::Post(article("two")), "words");
+    instead.instead_of = vec![one];
+    let erase = draft(9, Says::Erase { erases: vec![vote] }, "");
+    for (said, fault) in [
+        (instead, Fault::InsteadOfAncestor(one)),
+        (erase, Fault::MayNotErase(vote)),
+    ] {
+        // Nobody gets so far as to ask its signature, so any will do.
+        let entry = maria.entry(vote, &said);
+        let packet = maria.entries[1].signatures()[0].packet();
+        let sealed = SealedEntry::parse(entry.text().as_bytes(), &[packet]).expect("sound");
+        let run: Vec<_> = maria.entries.iter().cloned().chain([sealed]).collect();
+        let (places, told) = Chain::new(maria.chain.blog()).place_run(&run);
+        assert_eq!((places.len(), told), (3, Some(fault)));
+    }
+}
+
 /// Maria's blog, in which Wanda writes.
 fn two_writers() -> (Author, SecretKey) {
     let mut maria = Author::with(same_key("maria"));
