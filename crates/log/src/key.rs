@@ -96,17 +96,32 @@ impl fmt::Display for KeyFault {
                  signatures with \"gpg --export-options export-minimal\""
             ),
             Self::WrongFingerprint { expected, found } => {
-                write!(f, "the certificate is {found}, announced was {expected}")
+                write!(
+                    f,
+                    "the certificate is {found}, announced was {expected}; put the one that is \
+                     meant in both places"
+                )
             }
-            Self::CannotSign(why) => write!(f, "no key of the certificate can sign: {why}"),
-            Self::NoSuchUserId(uid) => write!(f, "the certificate has no user id \"{uid}\""),
+            Self::CannotSign(why) => write!(
+                f,
+                "no key of the certificate can sign: {why}; send its newest form, or make a key \
+                 that signs (Ed25519 is good)"
+            ),
+            Self::NoSuchUserId(uid) => write!(
+                f,
+                "the certificate has no user id \"{uid}\"; look it up with \"gpg --list-keys\" \
+                 and spell it the same"
+            ),
             Self::ChooseUserId(uids) => write!(
                 f,
                 "the certificate has several user ids; choose which one becomes public with \
                  --uid: {}",
                 uids.join(", ")
             ),
-            Self::Locked(why) => write!(f, "the secret key could not be unlocked: {why}"),
+            Self::Locked(why) => write!(
+                f,
+                "the secret key could not be unlocked: {why}; try the password again"
+            ),
         }
     }
 }
@@ -147,7 +162,8 @@ impl Certificate {
         }
         let framed = armored.starts_with("-----BEGIN PGP PUBLIC KEY BLOCK-----\n")
             && armored.ends_with("\n-----END PGP PUBLIC KEY BLOCK-----")
-            && armored.matches("-----BEGIN").count() == 1;
+            && armored.matches("-----BEGIN").count() == 1
+            && armored.matches("-----END").count() == 1;
         if !framed {
             return Err(KeyFault::NotACertificate(
                 "no single PUBLIC KEY BLOCK".to_string(),
