@@ -1,5 +1,6 @@
 //! The hands of spokescouncil: everything that touches a clock, a disk, a socket or a screen.
 
+pub mod author;
 pub mod dns;
 pub mod gateway;
 pub mod render;
