@@ -82,7 +82,9 @@ impl Marks {
                 Event::HardBreak if !body[range.clone()].starts_with('\\') => {
                     marks.breaks.insert(line_at(range.start));
                 }
-                Event::Start(Tag::CodeBlock(CodeBlockKind::Indented | CodeBlockKind::Fenced(_)))
+                Event::Start(Tag::CodeBlock(
+                    CodeBlockKind::Indented | CodeBlockKind::Fenced(_),
+                ))
                 | Event::Start(Tag::HtmlBlock)
                 | Event::Code(_)
                 | Event::InlineHtml(_) => marks.literal.extend(lines_of(&range)),

@@ -122,10 +122,17 @@ impl BlogCopy {
         }
         self.blog.erase(&self.chain, &appended.erased);
         let taken_back = self.chain.eraser(id).is_some();
-        let brings_words = self.entries.get(&id).is_none_or(|kept| kept.entry().is_erased());
+        let brings_words = self
+            .entries
+            .get(&id)
+            .is_none_or(|kept| kept.entry().is_erased());
         if appended.new || brings_words && !taken_back {
             let sealed = verified.sealed();
-            let kept = if taken_back { sealed.erased() } else { sealed.clone() };
+            let kept = if taken_back {
+                sealed.erased()
+            } else {
+                sealed.clone()
+            };
             self.entries.insert(id, kept);
             self.blog.add(&self.chain, verified.entry());
         }
@@ -197,7 +204,10 @@ impl BlogCopy {
 
     /// The body of an entry.
     pub(crate) fn body(&self, id: EntryId) -> &str {
-        let draft = self.entries.get(&id).and_then(|sealed| sealed.entry().draft());
+        let draft = self
+            .entries
+            .get(&id)
+            .and_then(|sealed| sealed.entry().draft());
         draft.map_or("", |draft| draft.body.as_str())
     }
 }
@@ -206,7 +216,9 @@ impl BlogCopy {
 fn called(text: &str) -> String {
     let head = text.split_once("\n\n").map_or(text, |(head, _)| head);
     let id = Hash::of(format!("{head}\n").as_bytes());
-    let sequence = head.lines().find_map(|line| line.strip_prefix("Sequence: "));
+    let sequence = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Sequence: "));
     match sequence {
         Some(sequence) => format!("entry {sequence} ({id})"),
         None => format!("a text with the id {id}"),

@@ -79,7 +79,9 @@ impl Matter {
     }
 
     fn take(&mut self, front: &Front) -> Result<(), String> {
-        self.title = value(&front.title).map(|t| one_line(t)).filter(|t| !t.is_empty());
+        self.title = value(&front.title)
+            .map(|t| one_line(t))
+            .filter(|t| !t.is_empty());
         self.is_draft = is_true(&front.draft) || is_false(&front.published);
         self.is_page = is_true(&front.page);
         if let Some(language) = value(&front.language).or(value(&front.lang)) {
@@ -96,7 +98,9 @@ impl Matter {
             match Slug::parse(trimmed) {
                 Ok(slug) if self.aliases.contains(&slug) => {}
                 Ok(slug) => self.aliases.push(slug),
-                Err(why) => self.notes.push(format!("the alias \"{alias}\" {why}; left out")),
+                Err(why) => self
+                    .notes
+                    .push(format!("the alias \"{alias}\" {why}; left out")),
             }
         }
         Ok(())
@@ -111,11 +115,14 @@ impl Matter {
             Ok(read) if self.tags.contains(&read) => {}
             Ok(read) => {
                 if clean != tag.trim() {
-                    self.notes.push(format!("the tag \"{tag}\" became \"{clean}\""));
+                    self.notes
+                        .push(format!("the tag \"{tag}\" became \"{clean}\""));
                 }
                 self.tags.push(read);
             }
-            Err(why) => self.notes.push(format!("the tag \"{tag}\" {why}; left out")),
+            Err(why) => self
+                .notes
+                .push(format!("the tag \"{tag}\" {why}; left out")),
         }
     }
 
@@ -129,7 +136,8 @@ impl Matter {
         let asked = value(&front.slug).or(value(&front.path));
         if let Some(asked) = asked {
             let slug = slug_of_path(asked);
-            self.slug = Some(slug.ok_or_else(|| format!("nothing is left of its slug \"{asked}\""))?);
+            self.slug =
+                Some(slug.ok_or_else(|| format!("nothing is left of its slug \"{asked}\""))?);
         }
         let stem = stem(path);
         let (name_date, name) = stem.as_deref().map_or((None, None), dated_name);
@@ -142,7 +150,8 @@ impl Matter {
             self.slug = guess.or_else(|| Slug::from_title(self.title.as_deref()?));
             self.slug_guessed = true;
         }
-        self.aliases.retain(|alias| Some(alias) != self.slug.as_ref());
+        self.aliases
+            .retain(|alias| Some(alias) != self.slug.as_ref());
         Ok(())
     }
 }
@@ -330,9 +339,13 @@ fn stem(path: &Path) -> Option<String> {
 
 /// `YYYY-MM-DD-title` in its parts.
 fn dated_name(stem: &str) -> (Option<Time>, Option<&str>) {
-    let date = stem.get(..10).filter(|d| d.bytes().filter(|b| *b == b'-').count() == 2);
+    let date = stem
+        .get(..10)
+        .filter(|d| d.bytes().filter(|b| *b == b'-').count() == 2);
     let date = date.and_then(parse_date);
-    let rest = stem.get(10..).and_then(|rest| rest.strip_prefix(['-', '_']));
+    let rest = stem
+        .get(10..)
+        .and_then(|rest| rest.strip_prefix(['-', '_']));
     match (date, rest) {
         (Some(date), Some(rest)) if !rest.is_empty() => (Some(date), Some(rest)),
         (Some(date), None) if stem.len() == 10 => (Some(date), Some(stem)),
@@ -345,7 +358,9 @@ fn date_of_path(path: &str) -> Option<Time> {
     let mut parts = path.trim_matches('/').split('/');
     let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
     let shaped = year.len() == 4 && month.len() == 2 && day.len() == 2;
-    shaped.then(|| parse_date(&format!("{year}-{month}-{day}"))).flatten()
+    shaped
+        .then(|| parse_date(&format!("{year}-{month}-{day}")))
+        .flatten()
 }
 
 /// A slug of several segments; a segment that breaks the rules becomes what fits it best.
@@ -363,7 +378,10 @@ pub(crate) fn slug_of_path(path: &str) -> Option<Slug> {
 }
 
 fn slug_of_segment(segment: &str) -> Option<Slug> {
-    Slug::parse(segment).ok().filter(|slug| !slug.as_str().contains('/')).or_else(|| Slug::from_title(segment))
+    Slug::parse(segment)
+        .ok()
+        .filter(|slug| !slug.as_str().contains('/'))
+        .or_else(|| Slug::from_title(segment))
 }
 
 /// Reads the dates that static site generators write; without a zone they are UTC.
@@ -374,8 +392,14 @@ fn parse_date(text: &str) -> Option<Time> {
         }
     }
     // "2015-05-15 10:00:00 +0200" and "… UTC": the space before the zone goes.
-    let mut tight = text.replace(" UTC", "Z").replace(" GMT", "Z").replace(" Z", "Z");
-    if let Some(at) = tight.rfind([' ']).filter(|at| tight[at + 1..].starts_with(['+', '-'])) {
+    let mut tight = text
+        .replace(" UTC", "Z")
+        .replace(" GMT", "Z")
+        .replace(" Z", "Z");
+    if let Some(at) = tight
+        .rfind([' '])
+        .filter(|at| tight[at + 1..].starts_with(['+', '-']))
+    {
         tight.remove(at);
     }
     if let Ok(at) = tight.parse::<Timestamp>() {
@@ -384,7 +408,9 @@ fn parse_date(text: &str) -> Option<Time> {
     if let Ok(at) = tight.parse::<civil::DateTime>() {
         return utc(at);
     }
-    let at = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    let at = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(text)
+        .ok()?;
     Some(Time::from_unix(at.as_second()))
 }
 
@@ -450,12 +476,24 @@ mod tests {
             "---\r\ntags: a, b\r\n---\r\nB",
             "- | new-year | 2019-12-31T00:00:00Z | a,b | - |  | B",
         );
-        check("2020-01-01-trip/index.md", "B", "- | trip | 2020-01-01T00:00:00Z |  | - |  | B");
+        check(
+            "2020-01-01-trip/index.md",
+            "B",
+            "- | trip | 2020-01-01T00:00:00Z |  | - |  | B",
+        );
         check("Straße & Café.md", "B", "- | straße-café | - |  | - |  | B");
         check("Cafe\u{301}.md", "B", "- | café | - |  | - |  | B");
         check("x.md", "---\n---\nB", "- | x | - |  | - |  | B");
-        check("x.md", "---\nnot front matter", "- | x | - |  | - |  | ---\nnot front matter");
-        check("x.md", "\u{feff}---\ntitle: T\ndate:\n---\nB", "T | x | - |  | - |  | B");
+        check(
+            "x.md",
+            "---\nnot front matter",
+            "- | x | - |  | - |  | ---\nnot front matter",
+        );
+        check(
+            "x.md",
+            "\u{feff}---\ntitle: T\ndate:\n---\nB",
+            "T | x | - |  | - |  | B",
+        );
     }
 
     #[test]
@@ -493,7 +531,10 @@ mod tests {
             "+++\ntitle = \n+++\n",
             "+++\nnever ends",
         ] {
-            assert!(Matter::read(Path::new("x.md"), bad.as_bytes()).is_err(), "{bad}");
+            assert!(
+                Matter::read(Path::new("x.md"), bad.as_bytes()).is_err(),
+                "{bad}"
+            );
         }
         assert!(Matter::read(Path::new("x.md"), b"\xff").is_err());
         let noted = read("x.md", "---\ntags: [a/b]\naliases: ['a b']\n---\n");

@@ -7,10 +7,12 @@ mod body;
 mod console;
 mod copy;
 mod matter;
+mod media;
 mod network;
 mod signer;
 mod state;
 mod stop;
+mod strip;
 
 pub use console::{Captured, Console};
 

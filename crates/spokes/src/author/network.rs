@@ -252,8 +252,12 @@ impl Network {
     async fn once(&self, to: To<'_>, ask: &Ask<'_>) -> Result<Answer, Trouble> {
         let mut url = format!("{}://{}{}", self.base.scheme(), self.host(to), ask.path);
         for _ in 0..=REDIRECTS_MAX {
-            let target = Url::parse(&url).map_err(|why| Trouble::Strange(format!("{url}: {why}")))?;
-            let answer = self.way.send(&target, Some(&authority(&target)), ask).await?;
+            let target =
+                Url::parse(&url).map_err(|why| Trouble::Strange(format!("{url}: {why}")))?;
+            let answer = self
+                .way
+                .send(&target, Some(&authority(&target)), ask)
+                .await?;
             let location = answer.headers.get(LOCATION).and_then(|l| l.to_str().ok());
             match (answer.status, location) {
                 (301 | 302 | 307 | 308, Some(location)) => {
@@ -267,7 +271,8 @@ impl Network {
 
     /// Where a redirect leads, as long as it stays within the network.
     fn redirected(&self, from: &Url, location: &str) -> Result<String, Trouble> {
-        let strange = || Trouble::Strange(format!("{from} redirects out of the network: {location}"));
+        let strange =
+            || Trouble::Strange(format!("{from} redirects out of the network: {location}"));
         let to = from.join(location).map_err(|_| strange())?;
         let host = to.host_str().ok_or_else(strange)?;
         let ours = host == self.domain
@@ -288,7 +293,10 @@ impl Way {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         // RFC 6761 section 6.3: names below .localhost are this machine, whatever a resolver says.
         let pinned = if host.ends_with(".localhost") {
-            Some(format!("127.0.0.1:{}", url.port_or_known_default().unwrap_or(80)))
+            Some(format!(
+                "127.0.0.1:{}",
+                url.port_or_known_default().unwrap_or(80)
+            ))
         } else if host == "localhost" || bare.parse::<IpAddr>().is_ok() {
             Some(authority(&url))
         } else {
@@ -468,7 +476,9 @@ fn check_scheme(url: &Url) -> Result<(), Stop> {
             "{url} wants TLS, which this program does not speak yet; every entry is signed, so \
              plain http:// loses privacy on the way but no safety"
         ))),
-        other => Err(Stop::Usage(format!("{url} begins with {other}://, not http://"))),
+        other => Err(Stop::Usage(format!(
+            "{url} begins with {other}://, not http://"
+        ))),
     }
 }
 

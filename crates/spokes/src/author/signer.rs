@@ -14,12 +14,7 @@ use spokes_log::{
     secret::SecretKey,
     time::Time,
 };
-use tokio::{
-    io::AsyncWriteExt as _,
-    process::Command,
-    signal::ctrl_c,
-    task::spawn_blocking,
-};
+use tokio::{io::AsyncWriteExt as _, process::Command, signal::ctrl_c, task::spawn_blocking};
 
 use crate::author::{console::Console, now, stop::Stop};
 
@@ -198,7 +193,11 @@ async fn run(home: Option<&Path>, args: &[&str], input: Option<&str>) -> Result<
     let mut command = Command::new("gpg");
     command.arg("--batch").args(args);
     command
-        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdin(if input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
@@ -248,7 +247,8 @@ fn keys_listed(listing: &str) -> Vec<Listed> {
             "sec" => primary_signs = Some(field(12).contains('s') && field(15) != "#"),
             "fpr" => {
                 let fingerprint = Fingerprint::parse(field(10)).ok();
-                if let (Some(primary_signs), Some(fingerprint)) = (primary_signs.take(), fingerprint)
+                if let (Some(primary_signs), Some(fingerprint)) =
+                    (primary_signs.take(), fingerprint)
                 {
                     keys.push(Listed {
                         fingerprint,

@@ -161,7 +161,10 @@ impl Waiting {
                 format!("this file of the outbox is damaged ({why}); move it away to go on"),
             )
         };
-        let sealed = file.entry.sealed().map_err(|why| damaged(why.to_string()))?;
+        let sealed = file
+            .entry
+            .sealed()
+            .map_err(|why| damaged(why.to_string()))?;
         let stands_for = file.stands_for.iter().map(|id| Hash::parse(id));
         Ok(Self {
             sealed,
@@ -225,7 +228,10 @@ impl Shelf {
     /// Moves an entry that no server takes out of the way. It is not lost.
     pub(crate) fn refuse(&self, waiting: &Waiting) -> Result<(), Stop> {
         let name = file_name(waiting);
-        let (from, to) = (self.dir.join("outbox").join(&name), self.dir.join("refused"));
+        let (from, to) = (
+            self.dir.join("outbox").join(&name),
+            self.dir.join("refused"),
+        );
         fs::rename(&from, to.join(name)).map_err(|why| Stop::disk(&from, why))
     }
 
@@ -268,11 +274,22 @@ impl Shelf {
     pub(crate) fn sweep(&self) -> Result<(), Stop> {
         let mut listed = Vec::new();
         for waiting in self.outbox()?.iter().chain(&self.refused()?) {
-            let article = waiting.sealed.entry().draft().and_then(|d| d.article().cloned());
-            listed.extend(article.into_iter().flat_map(|a| a.media).map(|m| m.hash.path()));
+            let article = waiting
+                .sealed
+                .entry()
+                .draft()
+                .and_then(|d| d.article().cloned());
+            listed.extend(
+                article
+                    .into_iter()
+                    .flat_map(|a| a.media)
+                    .map(|m| m.hash.path()),
+            );
         }
         for path in list(&self.dir.join("media"))? {
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let name = path
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned());
             if name.is_some_and(|name| !listed.contains(&name)) {
                 fs::remove_file(&path).map_err(|why| Stop::disk(&path, why))?;
             }
