@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use spokes_log::{
     blog::Blog,
     chain::Chain,
+    draft::Medium,
     entry::Skeleton,
     fault::Fault,
     name::{BlogId, BlogName, EntryId, Hash},
@@ -200,6 +201,16 @@ impl BlogCopy {
     pub(crate) fn head(&self) -> Option<(&Skeleton, EntryId)> {
         let (_, id) = *self.chain.heads().last()?;
         Some((self.entries.get(&id)?.entry().skeleton(), id))
+    }
+
+    /// How some article lists a medium.
+    pub(crate) fn medium(&self, hash: Hash) -> Option<Medium> {
+        let articles = self
+            .entries
+            .values()
+            .filter_map(|s| s.entry().draft()?.article());
+        let mut media = articles.flat_map(|article| &article.media);
+        media.find(|medium| medium.hash == hash).cloned()
     }
 
     /// The body of an entry.

@@ -79,9 +79,7 @@ impl Matter {
     }
 
     fn take(&mut self, front: &Front) -> Result<(), String> {
-        self.title = value(&front.title)
-            .map(|t| one_line(t))
-            .filter(|t| !t.is_empty());
+        self.title = value(&front.title).map(one_line).filter(|t| !t.is_empty());
         self.is_draft = is_true(&front.draft) || is_false(&front.published);
         self.is_page = is_true(&front.page);
         if let Some(language) = value(&front.language).or(value(&front.lang)) {
@@ -386,10 +384,8 @@ fn slug_of_segment(segment: &str) -> Option<Slug> {
 
 /// Reads the dates that static site generators write; without a zone they are UTC.
 fn parse_date(text: &str) -> Option<Time> {
-    if let Ok(date) = text.parse::<civil::Date>() {
-        if text.len() == 10 {
-            return utc(date.at(0, 0, 0, 0));
-        }
+    if let (10, Ok(date)) = (text.len(), text.parse::<civil::Date>()) {
+        return utc(date.at(0, 0, 0, 0));
     }
     // "2015-05-15 10:00:00 +0200" and "… UTC": the space before the zone goes.
     let mut tight = text

@@ -387,7 +387,7 @@ fn definition_at(text: &str, span: &Range<usize>, name: &str) -> Option<Range<us
     destination(text, span.start + at + 2, span.end, name)
 }
 
-/// The destination that begins at `from`, if it is this one (CommonMark section 6.3).
+/// The destination that begins at `from`, if it is this one (`CommonMark` section 6.3).
 fn destination(text: &str, from: usize, end: usize, name: &str) -> Option<Range<usize>> {
     let rest = text.get(from..end)?;
     let start = from + (rest.len() - rest.trim_start().len());

@@ -1,22 +1,181 @@
 //! The author's command line: `spokes blog …` (SPEC http 2, SPEC entry).
 //!
-//! The modules stand in the order of a post's way: what the file says, what goes along with it, who
-//! signs, where it waits, how it is brought to its blog; then the commands.
+//! A post's way: [`matter`], [`body`] and [`media`] read the file, [`session`] signs it behind the
+//! head with [`signer`], [`state`] keeps it on disk, [`deliver`] brings it to the blog, [`report`]
+//! says what became of it. Every other command is a short walk along the same way.
 
 mod body;
 mod console;
 mod copy;
+mod create;
+mod deliver;
+mod erase;
+mod export;
+#[cfg(test)]
+mod fakes;
+mod keys;
 mod matter;
 mod media;
 mod network;
+mod publish;
+mod report;
+mod restore;
+mod session;
+mod settle;
 mod signer;
 mod state;
+mod status;
 mod stop;
 mod strip;
+#[cfg(test)]
+mod tests;
+mod verify;
 
-pub use console::{Captured, Console};
+use std::{env, path::PathBuf, process::ExitCode};
 
 use spokes_log::time::Time;
+
+pub use crate::author::console::{Captured, Console};
+use crate::author::{signer::Surroundings, stop::Stop};
+
+/// `spokes blog …`: write, keep and take along your blog.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Author {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What all commands take.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Common {
+    /// The network: its address, a gateway, or one spoke
+    #[arg(long, env = "SPOKES_NETWORK", value_name = "URL", global = true)]
+    network: Option<String>,
+    /// Print facts as JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Answer every question with yes
+    #[arg(long, global = true)]
+    yes: bool,
+}
+
+impl Common {
+    fn network(&self) -> Result<&str, Stop> {
+        self.network.as_deref().ok_or_else(|| {
+            Stop::Usage(
+                "say which network: --network http://blogs.example.org or SPOKES_NETWORK"
+                    .to_owned(),
+            )
+        })
+    }
+}
+
+#[derive(clap::Subcommand, Clone, Debug)]
+enum Command {
+    /// Ask for a name and begin a blog there
+    #[command(
+        after_help = "Example:\n  spokes blog create maria --title \"Maria writes\" \
+                            --language pt --key maria@example.org"
+    )]
+    Create(create::Create),
+    /// Publish Markdown files; the same command again resumes what waits
+    #[command(after_help = "Example:\n  spokes blog publish hello.md --blog maria --key 8E06…")]
+    Publish(publish::Publish),
+    /// Publish new versions of articles that are there
+    #[command(after_help = "Example:\n  spokes blog edit hello.md --blog maria --key 8E06…")]
+    Edit(publish::Publish),
+    /// Take articles back, in all their versions
+    #[command(after_help = "Example:\n  spokes blog erase maria 2026/11/a-mistake --key 8E06…")]
+    Erase(erase::Erase),
+    /// Publish a whole tree of Markdown, oldest first
+    #[command(
+        after_help = "Example:\n  spokes blog import ~/site/content --blog maria --key 8E06…"
+    )]
+    Import(publish::Import),
+    /// Write the signed log, Markdown and media to a folder
+    #[command(after_help = "Example:\n  spokes blog export maria --to ~/maria-backup")]
+    Export(export::Export),
+    /// Bring an export to life on any network
+    #[command(after_help = "Example:\n  spokes blog restore ~/maria-backup --as maria --key 8E06…")]
+    Restore(restore::Restore),
+    /// Check every signature of a blog, and that nothing is missing
+    #[command(after_help = "Examples:\n  spokes blog verify maria\n  \
+                            spokes blog verify http://maria.blogs.example.org/\n  \
+                            spokes blog verify http://192.0.2.7/maria   (as this one spoke has it)")]
+    Verify(verify::Verify),
+    /// Where a blog is, how many hold it, and what waits in the outbox
+    #[command(after_help = "Example:\n  spokes blog status maria --json")]
+    Status(status::Status),
+    /// Show what two branches say at one address, and choose
+    #[command(after_help = "Examples:\n  spokes blog settle maria\n  \
+                            spokes blog settle maria --keep sha256:… --key 8E06…")]
+    Settle(settle::Settle),
+    /// List, add and end keys that may sign
+    #[command(after_help = "Examples:\n  spokes blog keys maria\n  \
+                            spokes blog keys maria add joan.asc --role write --key 8E06…\n  \
+                            spokes blog keys maria end 4C1D… --key 8E06…")]
+    Keys(keys::Keys),
+}
+
+/// Runs a command: 0 done, 1 refused or not yet reached, 2 wrong usage.
+pub async fn run(command: Author, console: &Console) -> ExitCode {
+    match surroundings() {
+        Ok(surroundings) => ExitCode::from(run_in(&command, &surroundings, console).await),
+        Err(stop) => ExitCode::from(ended(&stop, console)),
+    }
+}
+
+/// What the process was started in; asked once, then handed down.
+fn surroundings() -> Result<Surroundings, Stop> {
+    // XDG base directories: a relative path is to be ignored.
+    let state = env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|p| p.is_absolute());
+    let home = || env::home_dir().map(|home| home.join(".local/state"));
+    let state_home = state.or_else(home).ok_or_else(|| {
+        Stop::Refused(
+            "there is no home folder to keep the outbox in; set XDG_STATE_HOME".to_owned(),
+        )
+    })?;
+    Ok(Surroundings {
+        state_home,
+        key_password: env::var("SPOKES_KEY_PASSWORD").ok(),
+        gnupg_home: None,
+    })
+}
+
+pub(crate) async fn run_in(author: &Author, surroundings: &Surroundings, console: &Console) -> u8 {
+    let common = &author.common;
+    let done = match &author.command {
+        Command::Create(args) => create::create(args, common, surroundings, console).await,
+        Command::Publish(args) => {
+            publish::publish(args, false, common, surroundings, console).await
+        }
+        Command::Edit(args) => publish::publish(args, true, common, surroundings, console).await,
+        Command::Erase(args) => erase::erase(args, common, surroundings, console).await,
+        Command::Import(args) => publish::import(args, common, surroundings, console).await,
+        Command::Export(args) => export::export(args, common, surroundings, console).await,
+        Command::Restore(args) => restore::restore(args, common, surroundings, console).await,
+        Command::Verify(args) => verify::verify(args, common, surroundings, console).await,
+        Command::Status(args) => status::status(args, common, surroundings, console).await,
+        Command::Settle(args) => settle::settle(args, common, surroundings, console).await,
+        Command::Keys(args) => keys::keys(args, common, surroundings, console).await,
+    };
+    match done {
+        Ok(()) => 0,
+        Err(stop) => ended(&stop, console),
+    }
+}
+
+fn ended(stop: &Stop, console: &Console) -> u8 {
+    console.say(&stop.to_string());
+    match stop {
+        Stop::Usage(_) => 2,
+        Stop::Refused(_) | Stop::Unreached(_) => 1,
+    }
+}
 
 /// The clock, asked at the edge and nowhere else.
 pub(crate) fn now() -> Time {

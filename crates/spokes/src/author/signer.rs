@@ -20,7 +20,7 @@ use crate::author::{console::Console, now, stop::Stop};
 
 /// With which key a command signs.
 #[derive(clap::Args, Clone, Debug, Default)]
-pub struct SigningKey {
+pub(crate) struct SigningKey {
     /// The key in your own gpg: a fingerprint, a key id or an email address
     #[arg(long, value_name = "FINGERPRINT", conflicts_with = "key_file")]
     pub(crate) key: Option<String>,
