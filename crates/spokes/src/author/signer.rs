@@ -24,7 +24,7 @@ pub(crate) struct SigningKey {
     /// The key in your own gpg: a fingerprint, a key id or an email address
     #[arg(long, value_name = "FINGERPRINT", conflicts_with = "key_file")]
     pub(crate) key: Option<String>,
-    /// A file with a secret key; its password from SPOKES_KEY_PASSWORD, or asked for
+    /// A file with a secret key; its password from `SPOKES_KEY_PASSWORD`, or asked for
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
 }
