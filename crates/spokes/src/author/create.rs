@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     author::{
-        Common,
+        Desk,
         console::Console,
         copy::BlogCopy,
         deliver::{Members, receipts_of},
@@ -22,7 +22,7 @@ use crate::{
         network::{Network, To, Trouble},
         now,
         session::{blog_name, draft},
-        signer::{Signer, SigningKey, Surroundings, UserId},
+        signer::{Signer, SigningKey, UserId},
         state::{Home, Shelf, Waiting},
         stop::Stop,
     },
@@ -55,12 +55,12 @@ pub(crate) struct Create {
 }
 
 /// Runs `create`.
-pub(crate) async fn create(
-    args: &Create,
-    common: &Common,
-    surroundings: &Surroundings,
-    console: &Console,
-) -> Result<(), Stop> {
+pub(crate) async fn create(args: &Create, desk: &Desk<'_>) -> Result<(), Stop> {
+    let Desk {
+        common,
+        surroundings,
+        console,
+    } = *desk;
     let name = blog_name(&args.name)?;
     let language = Language::parse(&args.language)
         .map_err(|why| Stop::Usage(format!("--language {} {why}", args.language)))?;
@@ -244,20 +244,25 @@ async fn claim(
             )),
         });
     }
+    let kept = |why: &str| {
+        Stop::Unreached(format!(
+            "{why}; what you signed is kept for an hour, the same command goes on"
+        ))
+    };
     let until = Instant::now() + RESOLVE_WAIT;
     while Instant::now() < until {
-        match get(network, name).await? {
+        // Whatever goes wrong here, the claim may have been taken: nothing is thrown away.
+        match get(network, name)
+            .await
+            .map_err(|stop| kept(&stop.to_string()))?
+        {
             Some(wire) if wire.blog == ours => return Ok(wire),
             Some(_) => return Err(taken(name)),
             None => console.progress("waiting for the council"),
         }
         sleep(RESOLVE_PAUSE).await;
     }
-    Err(Stop::Unreached(
-        "the council has not decided yet; what you signed is kept for an hour, the same command \
-         goes on"
-            .to_owned(),
-    ))
+    Err(kept("the council has not decided yet"))
 }
 
 /// Waits until the name leads to a spoke that has the blog.

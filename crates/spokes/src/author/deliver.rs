@@ -334,3 +334,87 @@ fn judged(trouble: &Trouble) -> Said {
         _ => Said::Later(why),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use spokes_log::{secret::SecretKey, time::Time};
+    use spokes_rules::{
+        node::NodeSecret,
+        receipt::{Held, Tip},
+    };
+
+    use super::*;
+    use crate::author::{chain_for_tests, copy::BlogCopy, now};
+
+    /// Who signs: `LABEL` with the key of that number, for an epoch and an entry.
+    #[track_caller]
+    fn check(signed: &[(&str, u8, u64, usize)], held: usize) {
+        let mut key = SecretKey::generate("Maria", now() - 60).expect("a key");
+        let entries = chain_for_tests(&mut key, &["one", "two"]);
+        let blog = entries[0].entry().id();
+        let mut copy = BlogCopy::new(blog);
+        for sealed in &entries {
+            copy.take(sealed.clone()).expect("valid");
+        }
+        let network = Hash::of(b"network");
+        let label = |text: &str| Label::parse(text).expect("a label");
+        let members = Members {
+            network,
+            blog,
+            epoch: 2,
+            primary: "alpha".to_owned(),
+            labels: vec![
+                (label("alpha"), None),
+                (label("beta"), None),
+                (label("gamma"), Some(NodeSecret::from_seed(&[3; 32]).key())),
+            ],
+        };
+        let receipts: Vec<Signed> = signed
+            .iter()
+            .map(|(spoke, seed, epoch, entry)| {
+                let tip = Tip {
+                    sequence: entries[*entry].entry().skeleton().sequence,
+                    id: entries[*entry].entry().id(),
+                };
+                let time = Time::from_unix(0);
+                let (spoke, epoch) = (label(spoke), *epoch);
+                let held = Held {
+                    network,
+                    spoke,
+                    blog,
+                    epoch,
+                    tip,
+                    time,
+                };
+                Signed::new(&NodeSecret::from_seed(&[*seed; 32]), &held)
+            })
+            .collect();
+        let (count, good) = members.count(&copy.chain, entries[1].entry().id(), &receipts);
+        assert_eq!((count.held, good.len()), (held, held), "{signed:?}");
+        assert_eq!(count.is_safe(), held >= 2);
+        let mut forged = receipts;
+        forged
+            .iter_mut()
+            .for_each(|s| s.text = s.text.replace("Epoch: 2", "Epoch: 02"));
+        assert_eq!(members.count(&copy.chain, blog, &forged).0.held, 0);
+    }
+
+    #[test]
+    fn only_receipts_that_count_are_counted() {
+        check(&[], 0);
+        check(
+            &[("alpha", 1, 2, 1), ("beta", 2, 2, 1), ("gamma", 3, 2, 1)],
+            3,
+        );
+        // A descendant's receipt covers, an ancestor's does not.
+        check(&[("alpha", 1, 2, 2), ("beta", 2, 2, 0)], 1);
+        check(&[("alpha", 1, 2, 1), ("alpha", 4, 2, 1)], 1);
+        // One machine under two names.
+        check(&[("alpha", 1, 2, 1), ("beta", 1, 2, 1)], 1);
+        // Of another epoch, by a stranger, with another key than the roster's.
+        check(
+            &[("alpha", 1, 1, 1), ("delta", 4, 2, 1), ("gamma", 4, 2, 1)],
+            0,
+        );
+    }
+}

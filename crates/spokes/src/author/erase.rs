@@ -7,11 +7,9 @@ use spokes_log::{
 };
 
 use crate::author::{
-    Common,
-    console::Console,
-    report,
+    Desk, report,
     session::{Session, draft},
-    signer::{Signer, SigningKey, Surroundings, UserId},
+    signer::{Signer, SigningKey, UserId},
     stop::Stop,
 };
 
@@ -28,15 +26,14 @@ pub(crate) struct Erase {
 }
 
 /// Runs `erase`.
-pub(crate) async fn erase(
-    args: &Erase,
-    common: &Common,
-    surroundings: &Surroundings,
-    console: &Console,
-) -> Result<(), Stop> {
+pub(crate) async fn erase(args: &Erase, desk: &Desk<'_>) -> Result<(), Stop> {
+    let Desk {
+        common,
+        surroundings,
+        console,
+    } = *desk;
     let mut signer = Signer::open(&args.signing, UserId::Any, surroundings, console).await?;
-    let mut session = Session::open(common, &args.name, surroundings, console).await?;
-    session.yes = common.yes;
+    let mut session = Session::open(desk, &args.name).await?;
     let mut rows = session.flush(&mut signer).await?;
     if rows.iter().any(report::Row::is_halted) {
         session.remember()?;

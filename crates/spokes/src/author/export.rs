@@ -9,12 +9,10 @@ use std::{
 use spokes_log::{blog::Post, name::BlogName, seal::SealedEntry};
 
 use crate::author::{
-    Common,
-    console::Console,
+    Desk,
     copy::BlogCopy,
     media,
     session::Session,
-    signer::Surroundings,
     state::{Waiting, stem},
     stop::Stop,
     verify::fetch_medium,
@@ -31,13 +29,11 @@ pub(crate) struct Export {
 }
 
 /// Runs `export`.
-pub(crate) async fn export(
-    args: &Export,
-    common: &Common,
-    surroundings: &Surroundings,
-    console: &Console,
-) -> Result<(), Stop> {
-    let session = Session::open(common, &args.name, surroundings, console).await?;
+pub(crate) async fn export(args: &Export, desk: &Desk<'_>) -> Result<(), Stop> {
+    let Desk {
+        common, console, ..
+    } = *desk;
+    let session = Session::open(desk, &args.name).await?;
     let waiting: Vec<_> = session.shelf.outbox()?.iter().map(Waiting::id).collect();
     if !waiting.is_empty() {
         console.say(&format!(

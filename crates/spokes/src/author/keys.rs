@@ -9,11 +9,9 @@ use spokes_log::{
 };
 
 use crate::author::{
-    Common,
-    console::Console,
-    report,
+    Desk, report,
     session::{Session, draft},
-    signer::{Signer, SigningKey, Surroundings, UserId},
+    signer::{Signer, SigningKey, UserId},
     stop::Stop,
 };
 
@@ -63,15 +61,13 @@ enum RoleArg {
 }
 
 /// Runs `keys`.
-pub(crate) async fn keys(
-    args: &Keys,
-    common: &Common,
-    surroundings: &Surroundings,
-    console: &Console,
-) -> Result<(), Stop> {
+pub(crate) async fn keys(args: &Keys, desk: &Desk<'_>) -> Result<(), Stop> {
+    let Desk {
+        common, console, ..
+    } = *desk;
     match &args.change {
         None => {
-            let session = Session::open(common, &args.name, surroundings, console).await?;
+            let session = Session::open(desk, &args.name).await?;
             list(&session, common.json)
         }
         Some(Change::Add {
@@ -101,16 +97,7 @@ pub(crate) async fn keys(
                 ends: Vec::new(),
                 recovery: None,
             };
-            change(
-                args,
-                says,
-                certificate.armored(),
-                signing,
-                common,
-                surroundings,
-                console,
-            )
-            .await
+            change(args, says, certificate.armored(), signing, desk).await
         }
         Some(Change::End {
             fingerprint,
@@ -124,16 +111,7 @@ pub(crate) async fn keys(
                 ends: vec![ended],
                 recovery: None,
             };
-            change(
-                args,
-                says,
-                String::new(),
-                signing,
-                common,
-                surroundings,
-                console,
-            )
-            .await
+            change(args, says, String::new(), signing, desk).await
         }
     }
 }
@@ -143,13 +121,15 @@ async fn change(
     says: Says,
     body: String,
     signing: &SigningKey,
-    common: &Common,
-    surroundings: &Surroundings,
-    console: &Console,
+    desk: &Desk<'_>,
 ) -> Result<(), Stop> {
+    let Desk {
+        common,
+        surroundings,
+        console,
+    } = *desk;
     let mut signer = Signer::open(signing, UserId::Any, surroundings, console).await?;
-    let mut session = Session::open(common, &args.name, surroundings, console).await?;
-    session.yes = common.yes;
+    let mut session = Session::open(desk, &args.name).await?;
     let mut rows = session.flush(&mut signer).await?;
     if !rows.iter().any(report::Row::is_halted) {
         if !common.yes && !console.ask("Sign this change of keys?", true) {

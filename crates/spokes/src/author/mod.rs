@@ -72,6 +72,14 @@ impl Common {
     }
 }
 
+/// What every command works with.
+#[derive(Clone, Copy)]
+pub(crate) struct Desk<'a> {
+    common: &'a Common,
+    surroundings: &'a Surroundings,
+    console: &'a Console,
+}
+
 #[derive(clap::Subcommand, Clone, Debug)]
 enum Command {
     /// Ask for a name and begin a blog there
@@ -147,21 +155,23 @@ fn surroundings() -> Result<Surroundings, Stop> {
 }
 
 pub(crate) async fn run_in(author: &Author, surroundings: &Surroundings, console: &Console) -> u8 {
-    let common = &author.common;
+    let desk = &Desk {
+        common: &author.common,
+        surroundings,
+        console,
+    };
     let done = match &author.command {
-        Command::Create(args) => create::create(args, common, surroundings, console).await,
-        Command::Publish(args) => {
-            publish::publish(args, false, common, surroundings, console).await
-        }
-        Command::Edit(args) => publish::publish(args, true, common, surroundings, console).await,
-        Command::Erase(args) => erase::erase(args, common, surroundings, console).await,
-        Command::Import(args) => publish::import(args, common, surroundings, console).await,
-        Command::Export(args) => export::export(args, common, surroundings, console).await,
-        Command::Restore(args) => restore::restore(args, common, surroundings, console).await,
-        Command::Verify(args) => verify::verify(args, common, surroundings, console).await,
-        Command::Status(args) => status::status(args, common, surroundings, console).await,
-        Command::Settle(args) => settle::settle(args, common, surroundings, console).await,
-        Command::Keys(args) => keys::keys(args, common, surroundings, console).await,
+        Command::Create(args) => create::create(args, desk).await,
+        Command::Publish(args) => publish::publish(args, false, desk).await,
+        Command::Edit(args) => publish::publish(args, true, desk).await,
+        Command::Erase(args) => erase::erase(args, desk).await,
+        Command::Import(args) => publish::import(args, desk).await,
+        Command::Export(args) => export::export(args, desk).await,
+        Command::Restore(args) => restore::restore(args, desk).await,
+        Command::Verify(args) => verify::verify(args, desk).await,
+        Command::Status(args) => status::status(args, desk).await,
+        Command::Settle(args) => settle::settle(args, desk).await,
+        Command::Keys(args) => keys::keys(args, desk).await,
     };
     match done {
         Ok(()) => 0,
@@ -180,4 +190,58 @@ fn ended(stop: &Stop, console: &Console) -> u8 {
 /// The clock, asked at the edge and nowhere else.
 pub(crate) fn now() -> Time {
     Time::from_unix(jiff::Timestamp::now().as_second())
+}
+
+/// A log of posts with these slugs, behind an entry 0.
+#[cfg(test)]
+fn chain_for_tests(
+    key: &mut spokes_log::secret::SecretKey,
+    slugs: &[&str],
+) -> Vec<spokes_log::seal::SealedEntry> {
+    use spokes_log::{
+        chain::Chain,
+        draft::{Article, Says},
+        entry::Entry,
+        name::{Language, Slug, Tags},
+    };
+    let certificate = key.certificate().clone();
+    let first = Says::Blog {
+        title: "Maria".to_owned(),
+        language: Language::parse("en").expect("a language"),
+        certificate: certificate.fingerprint().clone(),
+        claim: None,
+    };
+    let mut drafts = vec![(first, certificate.armored())];
+    for slug in slugs {
+        let article = Article {
+            date: now(),
+            slug: Slug::parse(slug).expect("a slug"),
+            title: None,
+            language: None,
+            tags: Tags::default(),
+            aliases: Vec::new(),
+            replaces: None,
+            media: Vec::new(),
+        };
+        drafts.push((Says::Post(article), format!("The words of {slug}.")));
+    }
+    let mut sealed: Vec<spokes_log::seal::SealedEntry> = Vec::new();
+    let mut chain: Option<Chain> = None;
+    for (says, body) in drafts {
+        let draft = session::draft(says, body).expect("a draft");
+        let parent = sealed
+            .last()
+            .map(|s| (s.entry().skeleton(), s.entry().id()));
+        let authors = vec![certificate.fingerprint().clone()];
+        let entry = Entry::new(&draft, parent, authors, now()).expect("sound");
+        let chain = chain.get_or_insert_with(|| Chain::new(entry.id()));
+        let signature = key.sign(entry.text(), now()).expect("signed");
+        let verified = chain
+            .place(&entry)
+            .and_then(|p| p.seal(entry, &[signature]));
+        let verified = verified.expect("valid");
+        chain.append(&verified).expect("appended");
+        sealed.push(verified.sealed().clone());
+    }
+    sealed
 }

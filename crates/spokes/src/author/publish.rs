@@ -14,14 +14,13 @@ use spokes_log::{
 };
 
 use crate::author::{
-    Common,
-    console::Console,
+    Desk,
     matter::{self, Matter},
     media::{self, Around, Gathered},
     now,
     report::{self, Row},
     session::{self, Session},
-    signer::{Signer, SigningKey, Surroundings, UserId},
+    signer::{Signer, SigningKey, UserId},
     stop::Stop,
 };
 
@@ -84,13 +83,8 @@ struct Item {
 }
 
 /// Runs `publish`, or `edit` when the articles must be there.
-pub(crate) async fn publish(
-    args: &Publish,
-    must_exist: bool,
-    common: &Common,
-    surroundings: &Surroundings,
-    console: &Console,
-) -> Result<(), Stop> {
+pub(crate) async fn publish(args: &Publish, must_exist: bool, desk: &Desk<'_>) -> Result<(), Stop> {
+    let Desk { common, .. } = *desk;
     let manner = Manner {
         page: args.page,
         ask: !args.replace && !common.yes,
@@ -111,26 +105,12 @@ pub(crate) async fn publish(
             Err(row) => rows.push(*row),
         }
     }
-    send(
-        &args.blog,
-        &args.signing,
-        items,
-        rows,
-        manner,
-        common,
-        surroundings,
-        console,
-    )
-    .await
+    send(&args.blog, &args.signing, items, rows, manner, desk).await
 }
 
 /// Runs `import`.
-pub(crate) async fn import(
-    args: &Import,
-    common: &Common,
-    surroundings: &Surroundings,
-    console: &Console,
-) -> Result<(), Stop> {
+pub(crate) async fn import(args: &Import, desk: &Desk<'_>) -> Result<(), Stop> {
+    let Desk { console, .. } = *desk;
     let ending = args
         .path
         .extension()
@@ -188,17 +168,7 @@ pub(crate) async fn import(
         must_exist: false,
         lenient: true,
     };
-    send(
-        &args.blog,
-        &args.signing,
-        items,
-        rows,
-        manner,
-        common,
-        surroundings,
-        console,
-    )
-    .await
+    send(&args.blog, &args.signing, items, rows, manner, desk).await
 }
 
 /// What lies in a folder.
@@ -291,26 +261,24 @@ fn tell_apart(items: &mut [Item]) {
     }
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the two commands above share their second half"
-)]
 async fn send(
     blog: &str,
     signing: &SigningKey,
     items: Vec<Item>,
     mut rows: Vec<Row>,
     manner: Manner,
-    common: &Common,
-    surroundings: &Surroundings,
-    console: &Console,
+    desk: &Desk<'_>,
 ) -> Result<(), Stop> {
+    let Desk {
+        common,
+        surroundings,
+        console,
+    } = *desk;
     if items.is_empty() && !rows.is_empty() {
         return report::print(console, common.json, &rows);
     }
     let mut signer = Signer::open(signing, UserId::Any, surroundings, console).await?;
-    let mut session = Session::open(common, blog, surroundings, console).await?;
-    session.yes = common.yes;
+    let mut session = Session::open(desk, blog).await?;
     let stopped = publish_all(&mut session, &mut signer, &items, manner, &mut rows)
         .await
         .err();

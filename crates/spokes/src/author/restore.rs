@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     author::{
-        Common,
+        Desk,
         console::Console,
         copy::BlogCopy,
         create::CLAIM_SECONDS,
@@ -25,7 +25,7 @@ use crate::{
         network::{Network, To, Trouble},
         now,
         session::{blog_name, draft},
-        signer::{Signer, SigningKey, Surroundings, UserId},
+        signer::{Signer, SigningKey, UserId},
         state::{Home, Shelf, Waiting},
         stop::Stop,
     },
@@ -56,12 +56,12 @@ pub(crate) struct Restore {
 }
 
 /// Runs `restore`.
-pub(crate) async fn restore(
-    args: &Restore,
-    common: &Common,
-    surroundings: &Surroundings,
-    console: &Console,
-) -> Result<(), Stop> {
+pub(crate) async fn restore(args: &Restore, desk: &Desk<'_>) -> Result<(), Stop> {
+    let Desk {
+        common,
+        surroundings,
+        console,
+    } = *desk;
     let name = blog_name(&args.name)?;
     let mut copy = read_log(&args.path)?;
     let blog = copy.chain.blog();

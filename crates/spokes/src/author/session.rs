@@ -12,14 +12,14 @@ use spokes_log::{
 
 use crate::{
     author::{
-        Common,
+        Desk,
         console::Console,
         copy::{BlogCopy, Unread},
         deliver::{Count, Courier, Members, Outcome, receipts_of},
         network::{Network, To, Trouble},
         now,
         report::Row,
-        signer::{Signer, Surroundings},
+        signer::Signer,
         state::{Home, Shelf, Waiting},
         stop::Stop,
     },
@@ -48,12 +48,12 @@ pub(crate) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Finds the blog, waits for its lock, reads its log and puts the outbox behind it.
-    pub(crate) async fn open(
-        common: &Common,
-        name: &str,
-        surroundings: &Surroundings,
-        console: &'a Console,
-    ) -> Result<Self, Stop> {
+    pub(crate) async fn open(desk: &Desk<'a>, name: &str) -> Result<Self, Stop> {
+        let Desk {
+            common,
+            surroundings,
+            console,
+        } = *desk;
         let name = blog_name(name)?;
         let network = Network::open(common.network()?).await?;
         let wire = find(&network, &name).await?;
@@ -69,7 +69,7 @@ impl<'a> Session<'a> {
             members,
             shelf,
             copy,
-            yes: false,
+            yes: common.yes,
             door: Cell::new(0),
         };
         session.read().await.map_err(Unread::into_stop)?;

@@ -7,11 +7,9 @@ use spokes_log::{
 };
 
 use crate::author::{
-    Common,
-    console::Console,
-    now, report,
+    Desk, now, report,
     session::{Session, draft},
-    signer::{Signer, SigningKey, Surroundings, UserId},
+    signer::{Signer, SigningKey, UserId},
     stop::Stop,
 };
 
@@ -28,14 +26,13 @@ pub(crate) struct Settle {
 }
 
 /// Runs `settle`.
-pub(crate) async fn settle(
-    args: &Settle,
-    common: &Common,
-    surroundings: &Surroundings,
-    console: &Console,
-) -> Result<(), Stop> {
-    let mut session = Session::open(common, &args.name, surroundings, console).await?;
-    session.yes = common.yes;
+pub(crate) async fn settle(args: &Settle, desk: &Desk<'_>) -> Result<(), Stop> {
+    let Desk {
+        common,
+        surroundings,
+        console,
+    } = *desk;
+    let mut session = Session::open(desk, &args.name).await?;
     let Some(keep) = &args.keep else {
         return show(&session, common.json);
     };

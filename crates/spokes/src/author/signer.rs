@@ -377,3 +377,88 @@ async fn ask_password(path: &Path) -> Result<String, Stop> {
     let line = line.ok_or_else(|| Stop::Refused("no password was given".to_owned()))?;
     Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    const FPR: &str = "33ADA692B99EE908BB7177EDE8DC9F5CD769F170";
+
+    #[test]
+    fn keys_are_read_from_colons() {
+        let listing = format!(
+            "sec:u:255:22:E8DC:1:2::u:::scSC:::+::ed25519:::0:\nfpr:::::::::{FPR}:\ngrp:::::::::50BA:\n\
+             uid:u::::1::23::Test::::::::::0:\nssb:u:255:18:AAAA:1::::::e:::+::cv25519::\n\
+             fpr:::::::::{}:\nsec:u:255:22:E8DD:1:2::u:::scSC:::#::ed25519:::0:\nfpr:::::::::{}:\n",
+            "A".repeat(40),
+            "B".repeat(40)
+        );
+        let keys = keys_listed(&listing);
+        let shown: Vec<_> = keys
+            .iter()
+            .map(|k| (k.fingerprint.to_string(), k.primary_signs))
+            .collect();
+        assert_eq!(shown, [(FPR.to_owned(), true), ("B".repeat(40), false)]);
+        assert!(keys_listed("").is_empty());
+    }
+
+    #[test]
+    fn why_gpg_did_not_sign_is_a_sentence() {
+        let fingerprint = Fingerprint::parse(FPR).expect("a fingerprint");
+        for (words, expected) in [
+            (
+                "[GNUPG:] PINENTRY_LAUNCHED 1\n[GNUPG:] FAILURE sign 83886179",
+                "canceled",
+            ),
+            (
+                "[GNUPG:] PINENTRY_LAUNCHED 1\n[GNUPG:] FAILURE sign 83918950",
+                "locked",
+            ),
+            ("[GNUPG:] FAILURE sign 67108949", "locked"),
+            (
+                "[GNUPG:] INV_SGNR 9 nobody\n[GNUPG:] FAILURE sign 17",
+                "no secret key",
+            ),
+            ("[GNUPG:] KEYEXPIRED 1\n[GNUPG:] INV_SGNR 0 x", "expired"),
+            ("[GNUPG:] FAILURE sign 100663408", "smart card"),
+            ("gpg: something odd", "gpg: something odd"),
+        ] {
+            let output = Output {
+                status: std::process::ExitStatus::from_raw(512),
+                stdout: Vec::new(),
+                stderr: words.as_bytes().to_vec(),
+            };
+            let why = why_unsigned(&fingerprint, &output);
+            assert!(why.contains(expected), "{words}: {why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_file_is_opened() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let key = SecretKey::generate("Maria", now() - 60).expect("a key");
+        let path = dir.path().join("key");
+        fs::write(&path, key.armored()).expect("written");
+        let (console, _) = Console::captured(&[]);
+        let signing = |path: &Path| SigningKey {
+            key: None,
+            key_file: Some(path.to_owned()),
+        };
+        let surroundings = Surroundings::default();
+        let open = |path: PathBuf| {
+            let (signing, surroundings, console) = (signing(&path), &surroundings, &console);
+            async move { Signer::open(&signing, UserId::Any, surroundings, console).await }
+        };
+        let signer = open(path.clone()).await.expect("opened");
+        assert_eq!(signer.fingerprint(), key.certificate().fingerprint());
+        assert!(open(dir.path().join("none")).await.is_err());
+        fs::write(&path, key.certificate().armored()).expect("written");
+        assert!(
+            open(path)
+                .await
+                .is_err_and(|stop| stop.to_string().contains("no secret part"))
+        );
+    }
+}

@@ -376,3 +376,124 @@ fn durable(path: &Path, bytes: &[u8]) -> Result<(), Stop> {
     };
     write().map_err(|why: std::io::Error| Stop::disk(path, why))
 }
+
+#[cfg(test)]
+mod tests {
+    use spokes_log::secret::SecretKey;
+
+    use super::*;
+    use crate::author::{chain_for_tests, now};
+
+    struct Desk {
+        dir: tempfile::TempDir,
+        console: Console,
+    }
+
+    impl Desk {
+        fn new() -> Self {
+            Self {
+                dir: tempfile::tempdir().expect("a folder"),
+                console: Console::captured(&[]).0,
+            }
+        }
+
+        /// Every call is another process after a kill -9.
+        async fn shelf(&self) -> Shelf {
+            let home = Home::open(self.dir.path(), Hash::of(b"network")).expect("a home");
+            home.shelf(Hash::of(b"blog"), &self.console)
+                .await
+                .expect("a shelf")
+        }
+    }
+
+    fn entries() -> Vec<SealedEntry> {
+        let mut key = SecretKey::generate("Maria", now() - 60).expect("a key");
+        chain_for_tests(&mut key, &["one", "two", "three"])
+    }
+
+    #[tokio::test]
+    async fn the_outbox_outlives_a_kill_at_every_step() {
+        let (desk, entries) = (Desk::new(), entries());
+        let mut waiting = Waiting::new(entries[1].clone(), Some("one.md".to_owned()));
+        let shelf = desk.shelf().await;
+        assert!(shelf.outbox().expect("read").is_empty());
+        // Killed in the middle of writing: a file that was never renamed.
+        fs::write(shelf.dir.join("outbox/.new-x"), b"{\"entry\":").expect("written");
+        assert!(shelf.outbox().expect("read").is_empty());
+        shelf.keep(&waiting).expect("kept");
+        drop(shelf);
+        let shelf = desk.shelf().await;
+        let read = shelf.outbox().expect("read");
+        assert_eq!(
+            (read.len(), read[0].sent, read[0].id()),
+            (1, false, waiting.id())
+        );
+        shelf.sent(&mut waiting).expect("noted");
+        drop(shelf);
+        let shelf = desk.shelf().await;
+        assert!(shelf.outbox().expect("read")[0].sent);
+        // Killed between the receipts and the removal: both are there, and it goes out once more.
+        shelf.safe(&waiting, &[]).expect("kept");
+        shelf.keep(&waiting).expect("kept");
+        shelf.safe(&waiting, &[]).expect("kept");
+        assert!(shelf.outbox().expect("read").is_empty());
+        assert!(shelf.receipts().expect("read").is_empty());
+    }
+
+    #[tokio::test]
+    async fn of_two_forms_of_one_text_the_later_stays() {
+        let (desk, entries) = (Desk::new(), entries());
+        let shelf = desk.shelf().await;
+        let old = Waiting::new(entries[1].clone(), None);
+        let mut new = Waiting::new(entries[2].clone(), None);
+        new.stands_for = vec![old.id()];
+        shelf.keep(&old).expect("kept");
+        shelf.keep(&new).expect("kept");
+        let left: Vec<_> = shelf
+            .outbox()
+            .expect("read")
+            .iter()
+            .map(Waiting::id)
+            .collect();
+        assert_eq!(left, [new.id()]);
+        shelf.refuse(&new).expect("moved");
+        assert!(shelf.outbox().expect("read").is_empty());
+        assert_eq!(shelf.refused().expect("read").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_named_and_media_are_swept() {
+        let (desk, entries) = (Desk::new(), entries());
+        let shelf = desk.shelf().await;
+        shelf.keep_medium(Hash::of(b"pic"), b"pic").expect("kept");
+        assert_eq!(
+            shelf.medium(Hash::of(b"pic")).as_deref(),
+            Some(b"pic".as_slice())
+        );
+        shelf.sweep().expect("swept");
+        assert_eq!(shelf.medium(Hash::of(b"pic")), None, "nothing lists it");
+        let waiting = Waiting::new(entries[1].clone(), None);
+        shelf.keep(&waiting).expect("kept");
+        let path = shelf.dir.join("outbox").join(file_name(&waiting));
+        let text = fs::read_to_string(&path)
+            .expect("there")
+            .replace("words of one", "lies");
+        fs::write(&path, text).expect("written");
+        let why = shelf.outbox().expect_err("damaged").to_string();
+        assert!(why.contains("damaged") && why.contains("outbox"), "{why}");
+    }
+
+    #[tokio::test]
+    async fn two_processes_are_kept_apart() {
+        let desk = Desk::new();
+        let first = desk.shelf().await;
+        let waits = tokio::time::timeout(LOCK_PAUSE * 2, desk.shelf()).await;
+        assert!(waits.is_err(), "the second waits");
+        drop(first);
+        assert!(
+            tokio::time::timeout(LOCK_PAUSE * 2, desk.shelf())
+                .await
+                .is_ok()
+        );
+    }
+}

@@ -9,12 +9,11 @@ use spokes_rules::receipt::Receipt;
 
 use crate::{
     author::{
-        Common,
+        Common, Desk,
         console::Console,
         copy::{BlogCopy, Unread},
         network::{Network, To, Trouble},
         session::{blog_name, find},
-        signer::Surroundings,
         state::{CopyFile, Home},
         stop::Stop,
     },
@@ -38,14 +37,12 @@ struct Source {
 }
 
 /// Runs `verify`.
-pub(crate) async fn verify(
-    args: &Verify,
-    common: &Common,
-    surroundings: &Surroundings,
-    console: &Console,
-) -> Result<(), Stop> {
-    let source = Source::open(&args.target, common).await?;
-    let judged = source.judge(surroundings, console).await;
+pub(crate) async fn verify(args: &Verify, desk: &Desk<'_>) -> Result<(), Stop> {
+    let Desk {
+        common, console, ..
+    } = *desk;
+    let source = Source::open(&args.target, desk.common).await?;
+    let judged = source.judge(desk).await;
     if common.json {
         let facts = match &judged {
             Ok(good) => serde_json::json!({
@@ -117,7 +114,12 @@ impl Source {
         self.spoke.as_ref().unwrap_or(&self.network)
     }
 
-    async fn judge(&self, surroundings: &Surroundings, console: &Console) -> Result<Good, Stop> {
+    async fn judge(&self, desk: &Desk<'_>) -> Result<Good, Stop> {
+        let Desk {
+            surroundings,
+            console,
+            ..
+        } = *desk;
         let wire = find(&self.network, &self.name).await?;
         let blog =
             Hash::parse(&wire.blog).map_err(|why| Stop::Refused(format!("the blog's id {why}")))?;
