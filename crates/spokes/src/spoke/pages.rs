@@ -51,6 +51,8 @@ const FINISHED_BYTES_MAX: usize = 24 * 1024 * 1024;
 const GZIP_BYTES_MIN: usize = 1_000;
 /// How often the latest posts of the other spokes are asked for.
 const LATEST_EVERY: Duration = Duration::from_secs(1);
+/// Beyond this many seconds a spoke that says nothing new is silent, not slow.
+const SILENT_SECONDS: u64 = 20;
 /// How long the primary may take to say whether it has something newer, before a 404.
 const FRESH_WAIT: Duration = Duration::from_secs(1);
 /// How often a blog's primary is asked that.
@@ -230,6 +232,7 @@ impl Spoke {
         }
         match self.site(&web::host(&request)) {
             Site::Apex if path == "/" => self.front(&request),
+            Site::Apex if path.starts_with("/feed.") => self.network_feed(&path, &request),
             Site::Apex => {
                 let domain = self.domain();
                 self.message(None, &Message::no_such_page(&domain))
@@ -766,6 +769,56 @@ impl Spoke {
         send(request, &finished)
     }
 
+    /// The latest posts of the network as a feed; each in full stands at its own address.
+    fn network_feed(self: &Arc<Self>, path: &str, request: &Request<Incoming>) -> Response {
+        let (headlines, _) = self.latest_now();
+        let entries: Vec<feed::FeedEntry> = headlines
+            .into_iter()
+            .map(|h| {
+                let title = h.title.unwrap_or_else(|| h.slug.to_string());
+                feed::FeedEntry {
+                    id: format!("urn:{}", h.article),
+                    title,
+                    address: format!(
+                        "{}{}",
+                        self.origin(h.name.as_str()),
+                        page::path(h.slug.as_str())
+                    ),
+                    published: timestamp(h.date),
+                    updated: timestamp(h.date),
+                    language: h.language.to_string(),
+                    author: h.blog_title,
+                    tags: Vec::new(),
+                    html: render::article(&h.excerpt, &render::Links::here()),
+                    summary: h.excerpt,
+                }
+            })
+            .collect();
+        let newest = entries.iter().map(|entry| entry.updated).max();
+        let origin = self.config.base_url.clone();
+        let feed = feed::FeedView {
+            id: format!("urn:{}", self.network),
+            title: self.domain(),
+            description: String::new(),
+            language: "en".to_owned(),
+            address: format!("{origin}/feed"),
+            home: origin,
+            author: self.domain(),
+            updated: newest.unwrap_or_else(|| timestamp(self.started)),
+            entries,
+        };
+        let (kind, body) = match path {
+            "/feed.atom" => (feed::ATOM_TYPE, feed::atom(&feed)),
+            "/feed.rss" => (feed::RSS_TYPE, feed::rss(&feed)),
+            "/feed.json" => (feed::JSON_TYPE, feed::json(&feed)),
+            _ => return self.message(None, &Message::no_such_page(&self.domain())),
+        };
+        send(
+            request,
+            &self.rendered.finish(path.to_owned(), u64::MAX, kind, body),
+        )
+    }
+
     /// The latest posts of the network as this spoke knows them, and how old the oldest part is.
     fn latest_now(&self) -> (Vec<Headline>, u64) {
         let own = self
@@ -783,11 +836,9 @@ impl Spoke {
             .flatten()
             .chain(peers.values().flat_map(|(_, h)| h));
         let shown = front::latest(clock::now(), all.cloned());
-        let age = peers
-            .values()
-            .map(|(at, _)| at.elapsed().as_secs())
-            .max()
-            .unwrap_or(0);
+        // What a spoke said last still counts when it is silent; it does not make the page old.
+        let ages = peers.values().map(|(at, _)| at.elapsed().as_secs());
+        let age = ages.filter(|age| *age < SILENT_SECONDS).max().unwrap_or(0);
         (shown, age)
     }
 

@@ -508,7 +508,9 @@ impl Spoke {
             if !missing.is_empty() {
                 let now = clock::now().as_unix();
                 drop(self.store.write(Write::Stage(sealed.clone(), now)));
-                restored.missing_media.extend(missing.iter().map(Hash::to_string));
+                restored
+                    .missing_media
+                    .extend(missing.iter().map(Hash::to_string));
             }
         }
         if !restored.missing_media.is_empty() {
