@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use axum::{
@@ -78,7 +81,11 @@ pub(crate) struct Log {
     order: Vec<EntryId>,
     pub(crate) media: BTreeMap<Hash, Vec<u8>>,
     staged: Vec<SealedEntry>,
+    /// Of the store: a cursor of another one is worth nothing.
+    instance: u64,
 }
+
+static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
 impl Drop for Fake {
     fn drop(&mut self) {
@@ -296,7 +303,13 @@ impl Nodes {
             return self.with(name, Self::head);
         };
         let after = query.and_then(|q| q.split('&').find_map(|p| p.strip_prefix("after=")));
-        let after: usize = after.map_or(0, |after| after.parse().expect("our cursor"));
+        let after = match after.and_then(|after| after.split_once('-')) {
+            Some((instance, _)) if instance != blog.instance.to_string() => {
+                return problem(StatusCode::GONE, "cursor", "begin without a cursor");
+            }
+            Some((_, after)) => after.parse().expect("our cursor"),
+            None => 0,
+        };
         let mut page = Vec::new();
         for id in blog.order.iter().skip(after).take(PAGE) {
             let sealed = blog.copy.entry(*id).expect("held");
@@ -311,7 +324,7 @@ impl Nodes {
         }
         let end = (after + PAGE).min(blog.order.len());
         let wire = FeedWire {
-            cursor: end.to_string(),
+            cursor: format!("{}-{end}", blog.instance),
             more: end < blog.order.len(),
             entries: page,
         };
@@ -491,6 +504,7 @@ impl Log {
             order: Vec::new(),
             media: BTreeMap::new(),
             staged: Vec::new(),
+            instance: INSTANCES.fetch_add(1, Ordering::Relaxed),
         }
     }
 

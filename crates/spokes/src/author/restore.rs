@@ -92,7 +92,10 @@ pub(crate) async fn restore(args: &Restore, desk: &Desk<'_>) -> Result<(), Stop>
     let lost = send_media(&network, &name, &copy, &args.path, console).await?;
     let members = Members::read(network.id(), &wire)?;
     let count = until_safe(&network, &name, &copy, &members, &shelf, claim, console).await?;
-    shelf.keep_copy(&copy.to_file(&[]))?;
+    // An old export must not make this machine forget what it saw of the blog since.
+    if shelf.copy().entries.len() < copy.chain.len() {
+        shelf.keep_copy(&copy.to_file(&[]))?;
+    }
     let (url, entries) = (network.address_of(&name), copy.chain.len());
     if common.json {
         console.json(&serde_json::json!({

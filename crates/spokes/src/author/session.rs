@@ -81,20 +81,26 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    /// Reads what is new, from the primary where it answers.
+    /// Reads what is new, from the primary where it answers. What does not fit to what was read
+    /// before is read from its beginning: the spoke's store may be another one.
     async fn read(&mut self) -> Result<(), Unread> {
-        let (network, name) = (&self.network, &self.name);
-        let read = self
-            .copy
-            .read(network, To::Edit(name), name, self.console)
-            .await;
+        let resumed = self.copy.is_resumed();
+        match self.read_on().await {
+            Err(Unread::Bad(_)) if resumed => {
+                self.copy = BlogCopy::new(self.members.blog);
+                self.read_on().await
+            }
+            read => read,
+        }
+    }
+
+    async fn read_on(&mut self) -> Result<(), Unread> {
+        let (network, name, console) = (&self.network, &self.name, self.console);
+        let read = self.copy.read(network, To::Edit(name), name, console).await;
         match read {
             Err(Unread::Trouble(Trouble::Silent(why))) => {
-                self.console
-                    .say(&format!("{why}; reading from the readers' side"));
-                self.copy
-                    .read(network, To::Blog(name), name, self.console)
-                    .await
+                console.say(&format!("{why}; reading from the readers' side"));
+                self.copy.read(network, To::Blog(name), name, console).await
             }
             read => read,
         }

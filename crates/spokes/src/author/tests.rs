@@ -166,7 +166,7 @@ async fn maria_gets_her_blog() {
     check(
         maria.run("status maria", &[]).await,
         0,
-        &["safe, held by 3 of 3", "outbox   empty"],
+        &["safe, held by 3 of 3", "outbox    empty"],
     );
     check(
         maria.run("keys maria", &[]).await,
@@ -345,6 +345,58 @@ async fn a_moved_head_is_signed_behind() {
 }
 
 #[tokio::test]
+async fn accepted_entries_that_were_lost_are_signed_again_in_order() {
+    let maria = Maria::with_blog().await;
+    maria.fake.nodes().signing = 1;
+    for (file, text) in [
+        ("one", "First."),
+        ("two", "Second."),
+        ("one", "First, mended."),
+    ] {
+        maria.write(&format!("{file}.md"), text);
+        let line = format!("publish DIR/{file}.md --blog maria KEY");
+        check(maria.run(&line, &[]).await, 1, &["not yet safe"]);
+    }
+    assert_eq!(maria.outbox(), 3);
+    {
+        let mut nodes = maria.fake.nodes();
+        nodes.signing = 3;
+        let blog = nodes.blogs.get_mut("maria").expect("her blog");
+        let first = blog.copy.in_order()[0].clone();
+        *blog = crate::author::fakes::Log::new(first.entry().id());
+        blog.take(first);
+    }
+    maria.elsewhere("other", "Words from the telephone.");
+    let line = "publish DIR/one.md DIR/two.md --blog maria KEY";
+    check(maria.run(line, &[]).await, 0, &["safe on 3 of 3"]);
+    assert_eq!(maria.outbox(), 0);
+    let nodes = maria.fake.nodes();
+    let copy = &nodes.blogs["maria"].copy;
+    assert_eq!((copy.chain.len(), copy.chain.heads().len()), (5, 1));
+    assert!(copy.blog.clashes().is_empty());
+    let one = copy
+        .blog
+        .posts()
+        .into_iter()
+        .find(|p| p.article.slug.as_str() == "one");
+    let one = one.expect("an article");
+    assert_eq!(
+        (one.versions.len(), copy.body(one.current())),
+        (2, "First, mended.")
+    );
+    let instead = copy
+        .in_order()
+        .iter()
+        .filter(|s| {
+            s.entry()
+                .draft()
+                .is_some_and(|draft| draft.instead_of.len() == 1)
+        })
+        .count();
+    assert_eq!(instead, 3, "each may have been seen");
+}
+
+#[tokio::test]
 async fn a_slug_taken_meanwhile_is_told() {
     let maria = Maria::with_blog().await;
     maria.write("one.md", "Some words.");
@@ -355,7 +407,7 @@ async fn a_slug_taken_meanwhile_is_told() {
     check(maria.run(line, &[]).await, 1, &["waiting"]);
     maria.fake.nodes().silent.clear();
     maria.elsewhere("one", "Words from the telephone.");
-    check(maria.run("status maria", &[]).await, 0, &["outbox   "]);
+    check(maria.run("status maria", &[]).await, 0, &["outbox    "]);
     let run = maria.run(line, &[true, true]).await;
     check(run, 1, &["give this one another slug"]);
     assert_eq!(maria.outbox(), 0, "out of the way, not lost");
