@@ -6,7 +6,7 @@ use std::{
     process::Command as Process,
 };
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use spokes_log::{
     draft::{Article, Says},
     entry::Entry,
@@ -144,6 +144,28 @@ fn check(run: (u8, Captured), code: u8, words: &[&str]) {
     for word in words {
         assert!(all.contains(word), "{word:?} is not in:\n{all}");
     }
+}
+
+#[test]
+fn every_command_explains_itself() {
+    Line::command().debug_assert();
+    let mut line = Line::command();
+    line.build();
+    let mut names = Vec::new();
+    for command in line
+        .get_subcommands_mut()
+        .filter(|c| c.get_name() != "help")
+    {
+        let help = command.render_long_help().to_string();
+        assert!(help.contains("spokes blog "), "{help}");
+        assert!(
+            help.contains("--json") && help.contains("--network"),
+            "{help}"
+        );
+        names.push(command.get_name().to_owned());
+    }
+    let expected = "create publish edit erase import export restore verify status settle keys";
+    assert_eq!(names.join(" "), expected);
 }
 
 #[tokio::test]
