@@ -58,6 +58,13 @@ pub enum Event {
         /// Whether its primary refused it, so that any member may take it.
         refused_elsewhere: bool,
     },
+    /// Somebody sends again an entry that is here, and waits until it is safe.
+    Waits {
+        /// Whom to answer.
+        ticket: Ticket,
+        /// The entry.
+        id: EntryId,
+    },
     /// An entry came from another replica; its blobs are here.
     Pulled(VerifiedEntry),
     /// These entries and their blobs are durable.
@@ -197,6 +204,10 @@ impl Replica {
                 refused_elsewhere,
             } => {
                 self.submitted(now, ticket, entry, refused_elsewhere);
+            }
+            Event::Waits { ticket, id } => {
+                self.waiting.push((ticket, id));
+                self.answer_safe();
             }
             Event::Pulled(entry) => self.pulled(entry),
             Event::Stored(ids) => self.stored(now, &ids),

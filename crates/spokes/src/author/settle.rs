@@ -87,7 +87,7 @@ fn show(session: &Session<'_>, json: bool) -> Result<(), Stop> {
         console.fact("nothing clashes; all branches are read as one blog");
     }
     for clash in clashes {
-        for (post, is) in both(session, clash)
+        for (post, is) in both(session, &clash)
             .into_iter()
             .flatten()
             .zip(["shown", "hidden"])
@@ -118,11 +118,8 @@ fn show(session: &Session<'_>, json: bool) -> Result<(), Stop> {
 /// other article, so it must not follow it.
 fn choice(session: &Session<'_>, keep: EntryId) -> Result<(Draft, EntryId), Stop> {
     let copy = &session.copy;
-    let pairs = copy
-        .blog
-        .clashes()
-        .iter()
-        .filter_map(|clash| both(session, clash));
+    let clashes = copy.blog.clashes();
+    let pairs = clashes.iter().filter_map(|clash| both(session, clash));
     let pair = pairs
         .flat_map(|[a, b]| [(a, b), (b, a)])
         .find(|(kept, _)| kept.current() == keep);

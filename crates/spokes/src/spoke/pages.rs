@@ -1,0 +1,1070 @@
+//! The pages and files that a spoke serves to people.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write as _,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, StatusCode, header};
+use hyper::body::Incoming;
+use spokes_log::{
+    blog::{Found, Post},
+    draft::Article,
+    name::{BlogId, BlogName, EntryId, Hash, Slug, Tag},
+    time::Time,
+};
+use spokes_rules::{
+    front::{self, Headline},
+    node::Label,
+    registry::BlogRecord,
+    replica::Standing,
+};
+
+use super::{Spoke, api::Site};
+use crate::{
+    client::Ask,
+    clock,
+    http::{self as web, Response},
+    render,
+    web::{
+        feed,
+        message::Message,
+        page::{self, Neighbor, PostLine},
+    },
+    wire::{HeadlineWire, LatestWire},
+};
+
+/// Posts of one page of a blog's index.
+const INDEX_POSTS: usize = 20;
+/// Entries of a feed.
+const FEED_ENTRIES: usize = 20;
+/// Characters of an excerpt: three lines on a phone.
+const EXCERPT_CHARS: usize = 240;
+/// Bytes of rendered articles kept in memory; beyond it the cache begins anew.
+const RENDERED_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Bytes of finished pages kept in memory, both plain and compressed.
+const FINISHED_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Below this many bytes compression costs more than it saves.
+const GZIP_BYTES_MIN: usize = 1_000;
+/// How often the latest posts of the other spokes are asked for.
+const LATEST_EVERY: Duration = Duration::from_secs(1);
+/// How long the primary may take to say whether it has something newer, before a 404.
+const FRESH_WAIT: Duration = Duration::from_secs(1);
+/// How often a blog's primary is asked that.
+const FRESH_EVERY: Duration = Duration::from_secs(1);
+/// What pages may load: nothing but our own style and media.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; media-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// The latest posts: ours, and what the other spokes say of theirs.
+#[derive(Debug, Default)]
+pub(super) struct Latest {
+    own: Mutex<BTreeMap<BlogId, Vec<Headline>>>,
+    touched: Mutex<BTreeSet<BlogId>>,
+    peers: Mutex<BTreeMap<Label, (Instant, Vec<Headline>)>>,
+    /// When the primary of a blog was last asked whether it has something newer.
+    asked: Mutex<BTreeMap<BlogId, Instant>>,
+}
+
+impl Latest {
+    /// Notes that a blog has changed.
+    pub(super) fn touch(&self, blog: BlogId) {
+        self.touched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(blog);
+    }
+}
+
+/// Articles rendered once for each version, and pages finished once for each state.
+#[derive(Debug, Default)]
+pub(super) struct Rendered {
+    articles: Mutex<(usize, BTreeMap<EntryId, Arc<Rendering>>)>,
+    finished: Mutex<(usize, BTreeMap<String, Arc<Finished>>)>,
+}
+
+#[derive(Debug)]
+struct Rendering {
+    html: String,
+    excerpt: String,
+}
+
+/// A page ready to be sent.
+#[derive(Debug)]
+struct Finished {
+    stamp: u64,
+    etag: HeaderValue,
+    kind: &'static str,
+    plain: Bytes,
+    gzip: Option<Bytes>,
+}
+
+impl Rendered {
+    /// Forgets words that were taken back.
+    pub(super) fn forget(&self, ids: &[EntryId]) {
+        let mut articles = self.articles.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.iter().for_each(|id| {
+            articles.1.remove(id);
+        });
+        *self.finished.lock().unwrap_or_else(PoisonError::into_inner) = Default::default();
+    }
+
+    fn finished(&self, key: &str, stamp: u64) -> Option<Arc<Finished>> {
+        let finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        finished
+            .1
+            .get(key)
+            .filter(|page| page.stamp == stamp)
+            .map(Arc::clone)
+    }
+
+    fn finish(&self, key: String, stamp: u64, kind: &'static str, body: String) -> Arc<Finished> {
+        let gzip = (body.len() >= GZIP_BYTES_MIN).then(|| gzip(body.as_bytes()));
+        let hash = Hash::of(body.as_bytes()).path();
+        let etag = HeaderValue::from_str(&format!("\"{}\"", &hash[7..39]));
+        let page = Arc::new(Finished {
+            stamp,
+            etag: etag.unwrap_or(HeaderValue::from_static("\"\"")),
+            kind,
+            plain: body.into(),
+            gzip: gzip.map(Into::into),
+        });
+        let bytes = page.plain.len() + page.gzip.as_ref().map_or(0, Bytes::len);
+        let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        if finished.0 + bytes > FINISHED_BYTES_MAX {
+            *finished = Default::default();
+        }
+        finished.0 += bytes;
+        finished.1.insert(key, Arc::clone(&page));
+        page
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
+    written.unwrap_or_default()
+}
+
+/// What is at an address below a blog.
+enum Address {
+    Index,
+    Archive,
+    Tag(Tag),
+    Feed(Option<Tag>, &'static str),
+    Key,
+    Post(Slug, Form),
+}
+
+/// In which form a post is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Page,
+    Sealed,
+    Text,
+    Signature,
+}
+
+impl Address {
+    fn parse(path: &str) -> Option<Self> {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let feed = |name: &str| {
+            ["atom", "json", "rss"]
+                .into_iter()
+                .find(|f| name.strip_prefix("feed.") == Some(f))
+        };
+        match path {
+            "" => return Some(Self::Index),
+            "archive" => return Some(Self::Archive),
+            "key.asc" => return Some(Self::Key),
+            _ => {}
+        }
+        if let Some(kind) = feed(path) {
+            return Some(Self::Feed(None, kind));
+        }
+        if let Some(rest) = path.strip_prefix("tags/") {
+            let (tag, form) = match rest.rsplit_once('/') {
+                Some((tag, name)) => (tag, Some(feed(name)?)),
+                None => (rest, None),
+            };
+            let tag = Tag::parse(tag).ok()?;
+            return Some(match form {
+                Some(kind) => Self::Feed(Some(tag), kind),
+                None => Self::Tag(tag),
+            });
+        }
+        let (slug, form) = if let Some(slug) = path.strip_suffix(".txt.asc") {
+            (slug, Form::Signature)
+        } else if let Some(slug) = path.strip_suffix(".asc") {
+            (slug, Form::Sealed)
+        } else if let Some(slug) = path.strip_suffix(".txt") {
+            (slug, Form::Text)
+        } else {
+            (path.strip_suffix('/').unwrap_or(path), Form::Page)
+        };
+        Slug::parse(slug).ok().map(|slug| Self::Post(slug, form))
+    }
+}
+
+impl Spoke {
+    /// Answers a GET for people.
+    pub(super) async fn page(self: Arc<Self>, request: Request<Incoming>) -> Response {
+        let path = web::unquote_path(request.uri().path());
+        if path == "/healthz" {
+            return web::answer(StatusCode::OK, "text/plain", "ok\n");
+        }
+        if path == page::STYLE_PATH {
+            let mut response = web::answer(StatusCode::OK, "text/css; charset=utf-8", page::STYLE);
+            let day = HeaderValue::from_static("public, max-age=3600");
+            response.headers_mut().insert(header::CACHE_CONTROL, day);
+            return response;
+        }
+        if let Some(hash) = path.strip_prefix("/media/").and_then(Hash::parse_path) {
+            return self.medium(hash, &request).await;
+        }
+        if let Some(id) = path.strip_prefix("/_/entry/").and_then(Hash::parse_path) {
+            return self.sealed_entry(id).await;
+        }
+        match self.site(&web::host(&request)) {
+            Site::Apex if path == "/" => self.front(&request),
+            Site::Apex => {
+                let domain = self.domain();
+                self.message(None, &Message::no_such_page(&domain))
+            }
+            Site::Blog(name) => self.blog_page(&name, &path, &request).await,
+        }
+    }
+
+    fn domain(&self) -> String {
+        self.ask(|registry| registry.founding().domain.to_string())
+            .unwrap_or_default()
+    }
+
+    /// Where people reach a blog: the network's address with the name before it.
+    fn origin(&self, name: &str) -> String {
+        match self.config.base_url.split_once("://") {
+            Some((scheme, host)) => format!("{scheme}://{name}.{host}"),
+            None => self.config.base_url.clone(),
+        }
+    }
+
+    fn network_view(&self) -> page::Network {
+        let operator = self
+            .ask(|r| r.spoke(&self.me).map(|s| s.operator.to_string()))
+            .flatten();
+        page::Network {
+            domain: self.domain(),
+            origin: self.config.base_url.clone(),
+            spoke: self.me.to_string(),
+            operator: operator.unwrap_or_default(),
+        }
+    }
+
+    fn blog_view(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> page::Blog {
+        let facts = self.with(blog, |replica| {
+            let fold = replica.fold();
+            let pages = fold.pages();
+            let pages = pages
+                .into_iter()
+                .map(|post| neighbor(post, &fold.language().to_string()));
+            let author = replica
+                .chain()
+                .ring(blog)
+                .and_then(|ring| ring.certificate(&record.author))
+                .and_then(|certificate| certificate.user_ids().next());
+            (
+                fold.title().to_owned(),
+                fold.description().unwrap_or_default().to_owned(),
+                fold.language().to_string(),
+                pages.collect::<Vec<_>>(),
+                author,
+            )
+        });
+        let (title, description, language, pages, author) = facts.unwrap_or_default();
+        page::Blog {
+            name: record.name.to_string(),
+            origin: self.origin(record.name.as_str()),
+            title,
+            description,
+            language,
+            author: author.map(|uid| shown_name(&uid)).unwrap_or_default(),
+            fingerprint: record.author.to_string(),
+            primary: record.set.primary().to_string(),
+            replicas: record.set.members.iter().map(Label::to_string).collect(),
+            pages,
+            late: false,
+            may_lack_after: None,
+        }
+    }
+
+    async fn blog_page(
+        self: Arc<Self>,
+        name: &BlogName,
+        path: &str,
+        request: &Request<Incoming>,
+    ) -> Response {
+        let Some((blog, record)) = self.named(name) else {
+            return self.message(None, &Message::no_such_blog(name.as_str(), &self.domain()));
+        };
+        if !record.set.has(&self.me) {
+            return self.elsewhere(name, &record, request).await;
+        }
+        let Some(address) = Address::parse(path) else {
+            return self.message(Some((blog, &record)), &Message::no_such_post());
+        };
+        let stamp = self.stamp(blog);
+        let key = format!("{name}{}", request.uri());
+        if let Some(finished) = self.rendered.finished(&key, stamp) {
+            return send(request, &finished);
+        }
+        let made = match address {
+            Address::Index => Some((HTML, self.index(blog, &record, request).await)),
+            Address::Archive => Some((HTML, self.archive(blog, &record).await)),
+            Address::Tag(tag) => Some((HTML, self.tag(blog, &record, &tag).await)),
+            Address::Feed(tag, kind) => Some(self.feed_of(blog, &record, tag.as_ref(), kind).await),
+            Address::Key => return self.key(blog, &record),
+            Address::Post(slug, form) => match self.post(blog, &record, &slug, form).await {
+                Made::Text(kind, text) => Some((kind, text)),
+                Made::Response(response) => return response,
+            },
+        };
+        let Some((kind, body)) = made else {
+            return self.message(Some((blog, &record)), &Message::no_such_post());
+        };
+        send(request, &self.rendered.finish(key, stamp, kind, body))
+    }
+
+    /// Changes whenever a page of this blog may.
+    fn stamp(self: &Arc<Self>, blog: BlogId) -> u64 {
+        let records = *self.followed.borrow();
+        let replica = self.with(blog, |replica| {
+            let chain = replica.chain().len() as u64;
+            let tip = replica.durable_tips().last().copied();
+            let copies = tip.map_or(0, |tip| copies(&replica.standing(tip.id)));
+            (chain, u64::from(copies))
+        });
+        let (chain, copies) = replica.unwrap_or_default();
+        records.wrapping_mul(1 << 40) ^ chain.wrapping_mul(1 << 8) ^ copies
+    }
+
+    async fn index(
+        self: &Arc<Self>,
+        blog: BlogId,
+        record: &BlogRecord,
+        request: &Request<Incoming>,
+    ) -> String {
+        let number = web::query(request)
+            .get("page")
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(1_usize);
+        let number = number.max(1);
+        let (posts, all) = self
+            .with(blog, |replica| {
+                let posts = replica.fold().posts();
+                let from = (number - 1).saturating_mul(INDEX_POSTS).min(posts.len());
+                let to = (from + INDEX_POSTS).min(posts.len());
+                (
+                    posts[from..to]
+                        .iter()
+                        .map(|p| (*p).clone())
+                        .collect::<Vec<_>>(),
+                    posts.len(),
+                )
+            })
+            .unwrap_or_default();
+        let view = page::BlogView {
+            network: self.network_view(),
+            blog: self.blog_view(blog, record),
+            posts: self.lines(blog, &posts).await,
+            path: if number == 1 {
+                "/".to_owned()
+            } else {
+                format!("/?page={number}")
+            },
+            newer: (number > 1).then(|| match number {
+                2 => "/".to_owned(),
+                _ => format!("/?page={}", number - 1),
+            }),
+            older: (number * INDEX_POSTS < all).then(|| format!("/?page={}", number + 1)),
+        };
+        page::blog_index(&view)
+    }
+
+    async fn archive(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> String {
+        let posts = self.posts_where(blog, |_| true);
+        let language = self.language(blog);
+        let posts = posts
+            .iter()
+            .map(|post| line(post, &language, String::new()))
+            .collect();
+        let (network, blog) = (self.network_view(), self.blog_view(blog, record));
+        page::archive(&page::ArchiveView {
+            network,
+            blog,
+            posts,
+        })
+    }
+
+    async fn tag(self: &Arc<Self>, blog: BlogId, record: &BlogRecord, tag: &Tag) -> String {
+        let posts = self.posts_where(blog, |article| article.tags.0.contains(tag));
+        let posts = self.lines(blog, &posts).await;
+        let (network, blog) = (self.network_view(), self.blog_view(blog, record));
+        page::tag(&page::TagView {
+            network,
+            blog,
+            tag: tag.to_string(),
+            posts,
+        })
+    }
+
+    fn posts_where(self: &Arc<Self>, blog: BlogId, wanted: impl Fn(&Article) -> bool) -> Vec<Post> {
+        let posts = self.with(blog, |replica| {
+            let posts = replica.fold().posts().into_iter();
+            posts
+                .filter(|post| wanted(&post.article))
+                .cloned()
+                .collect()
+        });
+        posts.unwrap_or_default()
+    }
+
+    fn language(self: &Arc<Self>, blog: BlogId) -> String {
+        self.with(blog, |r| r.fold().language().to_string())
+            .unwrap_or_default()
+    }
+
+    async fn lines(self: &Arc<Self>, blog: BlogId, posts: &[Post]) -> Vec<PostLine> {
+        let language = self.language(blog);
+        let mut lines = Vec::new();
+        for post in posts {
+            let rendering = self.rendering(blog, post.current()).await;
+            let excerpt = rendering.map(|r| r.excerpt.clone()).unwrap_or_default();
+            lines.push(line(post, &language, excerpt));
+        }
+        lines
+    }
+
+    /// An article's HTML, made once for each version from words that were checked just then.
+    async fn rendering(self: &Arc<Self>, blog: BlogId, id: EntryId) -> Option<Arc<Rendering>> {
+        let kept = {
+            let articles = self
+                .rendered
+                .articles
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            articles.1.get(&id).map(Arc::clone)
+        };
+        if kept.is_some() {
+            return kept;
+        }
+        let sealed = self.sound_entry(blog, id).await?;
+        let body = sealed.entry().draft()?.body.clone();
+        let rendering = tokio::task::block_in_place(|| {
+            Arc::new(Rendering {
+                html: render::article(&body, &render::Links::here()),
+                excerpt: render::summary(&body, EXCERPT_CHARS),
+            })
+        });
+        let bytes = rendering.html.len() + rendering.excerpt.len();
+        let mut articles = self
+            .rendered
+            .articles
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if articles.0 + bytes > RENDERED_BYTES_MAX {
+            *articles = Default::default();
+        }
+        articles.0 += bytes;
+        articles.1.insert(id, Arc::clone(&rendering));
+        Some(rendering)
+    }
+
+    async fn post(
+        self: &Arc<Self>,
+        blog: BlogId,
+        record: &BlogRecord,
+        slug: &Slug,
+        form: Form,
+    ) -> Made {
+        let mut found = self.find(blog, slug);
+        let mut late = false;
+        if found.is_none() {
+            late = !self.freshen(blog, record).await;
+            found = self.find(blog, slug);
+        }
+        let Some((post, moved)) = found else {
+            let message = if late {
+                Message::no_such_post_yet()
+            } else {
+                Message::no_such_post()
+            };
+            return Made::Response(self.message(Some((blog, record)), &message));
+        };
+        if moved && form == Form::Page {
+            return Made::Response(redirect(&page::path(post.article.slug.as_str())));
+        }
+        if form == Form::Page {
+            return self.post_page(blog, record, &post).await;
+        }
+        let Some(sealed) = self.sound_entry(blog, post.current()).await else {
+            return Made::Response(self.message(Some((blog, record)), &Message::busy(30)));
+        };
+        let text = match form {
+            Form::Sealed => sealed.cleartext().unwrap_or_default(),
+            Form::Text => sealed.entry().text().to_owned(),
+            _ => sealed.armored_signatures(),
+        };
+        Made::Text(PLAIN, text)
+    }
+
+    fn find(self: &Arc<Self>, blog: BlogId, slug: &Slug) -> Option<(Post, bool)> {
+        self.with(blog, |replica| match replica.fold().find(slug) {
+            Some(Found::Post(post)) => Some((post.clone(), false)),
+            Some(Found::Moved(post)) => Some((post.clone(), true)),
+            None => None,
+        })
+        .flatten()
+    }
+
+    /// Asks the primary once whether it has something newer; true when it answered, or when this is
+    /// the primary (SPEC receipt 5).
+    async fn freshen(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> bool {
+        if *record.set.primary() == self.me {
+            return true;
+        }
+        let Some(address) = self.address(record.set.primary()) else {
+            return false;
+        };
+        {
+            let asked = self.latest.asked.lock();
+            let mut asked = asked.unwrap_or_else(PoisonError::into_inner);
+            asked.retain(|_, at| at.elapsed() < FRESH_EVERY);
+            if asked.insert(blog, Instant::now()).is_some() {
+                return true;
+            }
+        }
+        tokio::time::timeout(FRESH_WAIT, self.catch_up_with(address, blog))
+            .await
+            .is_ok_and(|r| r)
+    }
+
+    async fn post_page(self: &Arc<Self>, blog: BlogId, record: &BlogRecord, post: &Post) -> Made {
+        let Some(rendering) = self.rendering(blog, post.current()).await else {
+            return Made::Response(self.message(Some((blog, record)), &Message::busy(30)));
+        };
+        let language = self.language(blog);
+        let facts = self.with(blog, |replica| {
+            let posts = replica.fold().posts();
+            let at = posts.iter().position(|p| p.first == post.first);
+            let near = |at: Option<usize>| {
+                at.and_then(|at| posts.get(at))
+                    .map(|post| neighbor(post, &language))
+            };
+            let newer = near(at.and_then(|at| at.checked_sub(1)));
+            let older = near(at.map(|at| at + 1));
+            (newer, older, copies(&replica.standing(post.current())))
+        });
+        let (newer, older, copies) = facts.unwrap_or_default();
+        let article = &post.article;
+        let view = page::PostView {
+            network: self.network_view(),
+            blog: self.blog_view(blog, record),
+            slug: article.slug.to_string(),
+            title: title(article),
+            language: article
+                .language
+                .as_ref()
+                .map_or(language, ToString::to_string),
+            date: (!post.is_page).then(|| timestamp(article.date)),
+            edited: (post.versions.len() > 1).then(|| timestamp(post.signed)),
+            tags: article.tags.0.iter().map(ToString::to_string).collect(),
+            excerpt: rendering.excerpt.clone(),
+            html: rendering.html.clone(),
+            copies,
+            signers: post.authors.iter().map(ToString::to_string).collect(),
+            newer,
+            older,
+        };
+        Made::Text(HTML, page::post(&view))
+    }
+
+    async fn feed_of(
+        self: &Arc<Self>,
+        blog: BlogId,
+        record: &BlogRecord,
+        tag: Option<&Tag>,
+        kind: &str,
+    ) -> (&'static str, String) {
+        let view = self.blog_view(blog, record);
+        let posts = self.posts_where(blog, |a| tag.is_none_or(|tag| a.tags.0.contains(tag)));
+        let mut entries = Vec::new();
+        for post in posts.iter().take(FEED_ENTRIES) {
+            let address = format!("{}{}", view.origin, page::path(post.article.slug.as_str()));
+            let Some(sealed) = self.sound_entry(blog, post.current()).await else {
+                continue;
+            };
+            let Some(draft) = sealed.entry().draft() else {
+                continue;
+            };
+            let article = &post.article;
+            let links = render::Links::seen_from(&address);
+            entries.push(feed::FeedEntry {
+                id: format!("urn:{}", post.first),
+                title: title(article),
+                address,
+                published: timestamp(article.date),
+                updated: timestamp(post.signed),
+                language: article
+                    .language
+                    .as_ref()
+                    .map_or(view.language.clone(), |l| l.to_string()),
+                author: view.author.clone(),
+                tags: article.tags.0.iter().map(ToString::to_string).collect(),
+                summary: render::summary(&draft.body, EXCERPT_CHARS),
+                html: render::article(&draft.body, &links),
+            });
+        }
+        let below = tag
+            .map(|tag| page::tag_path(tag.as_str()))
+            .unwrap_or_default();
+        let newest = entries.iter().map(|entry| entry.updated).max();
+        let feed = feed::FeedView {
+            id: format!(
+                "urn:{blog}{}",
+                tag.map(|t| format!(":{t}")).unwrap_or_default()
+            ),
+            title: match tag {
+                Some(tag) => format!("{}: {tag}", view.title),
+                None => view.title,
+            },
+            description: view.description,
+            language: view.language,
+            home: format!("{}{below}", view.origin),
+            address: format!("{}{below}/feed", view.origin),
+            author: view.author,
+            updated: newest.unwrap_or_else(|| timestamp(record.since)),
+            entries,
+        };
+        match kind {
+            "atom" => (feed::ATOM_TYPE, feed::atom(&feed)),
+            "rss" => (feed::RSS_TYPE, feed::rss(&feed)),
+            _ => (feed::JSON_TYPE, feed::json(&feed)),
+        }
+    }
+
+    /// The certificates by which posts are checked: all that the blog ever had.
+    fn key(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> Response {
+        let armored = self.with(blog, |replica| {
+            let head = replica.durable_tips().last().map(|tip| tip.id)?;
+            let ring = replica.chain().ring(head)?;
+            let keys: Vec<String> = ring.keys().map(|(_, _, c)| c.armored()).collect();
+            Some(keys.join("\n") + "\n")
+        });
+        match armored.flatten() {
+            Some(armored) => web::answer(StatusCode::OK, "application/pgp-keys", armored),
+            None => self.message(Some((blog, record)), &Message::busy(10)),
+        }
+    }
+
+    /// `GET /_/entry/sha256-HEX` (SPEC http 2.10).
+    async fn sealed_entry(self: Arc<Self>, id: EntryId) -> Response {
+        let row = self.store.entry(id).ok().flatten();
+        let blog = row.and_then(|row| Hash::parse(&row.blog).ok());
+        let sealed = match blog {
+            Some(blog) => self.sound_entry(blog, id).await,
+            None => None,
+        };
+        match sealed {
+            Some(sealed) => {
+                let text = sealed.cleartext();
+                let text = text.unwrap_or_else(|| format!("{}\n", sealed.entry().text()));
+                web::answer(StatusCode::OK, PLAIN, text)
+            }
+            None => self.message(None, &Message::no_such_post()),
+        }
+    }
+
+    async fn medium(self: Arc<Self>, hash: Hash, request: &Request<Incoming>) -> Response {
+        if let Some(bytes) = tokio::task::block_in_place(|| self.blobs.get(hash)) {
+            return medium(bytes);
+        }
+        // Altered or lost here, or a medium of a blog that this spoke does not hold.
+        if let Site::Blog(name) = self.site(&web::host(request))
+            && let Some((blog, record)) = self.named(&name)
+        {
+            if !record.set.has(&self.me) {
+                return self.elsewhere(&name, &record, request).await;
+            }
+            let listed = self
+                .with(blog, |r| r.fold().medium(hash).cloned())
+                .flatten();
+            if let Some(listed) = listed
+                && self.refetch(blog, &listed).await
+                && let Some(bytes) = tokio::task::block_in_place(|| self.blobs.get(hash))
+            {
+                return medium(bytes);
+            }
+        }
+        self.message(None, &Message::no_such_page(&self.domain()))
+    }
+
+    fn message(
+        self: &Arc<Self>,
+        blog: Option<(BlogId, &BlogRecord)>,
+        message: &Message,
+    ) -> Response {
+        let view = page::ErrorView {
+            network: self.network_view(),
+            blog: blog.map(|(id, record)| self.blog_view(id, record)),
+            message: message.clone(),
+        };
+        let status = StatusCode::from_u16(message.status).unwrap_or(StatusCode::NOT_FOUND);
+        let mut response = web::answer(status, HTML, page::error(&view));
+        secure(&mut response);
+        if let Some(seconds) = message.retry_after_seconds {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+
+    /// The network's front page.
+    fn front(self: &Arc<Self>, request: &Request<Incoming>) -> Response {
+        let (headlines, age_seconds) = self.latest_now();
+        let facts = self.ask(|r| (r.blogs().count() as u64, r.admitted().count() as u64));
+        let (blogs, spokes) = facts.unwrap_or_default();
+        let latest = headlines.into_iter().map(|h| page::Headline {
+            blog_origin: self.origin(h.name.as_str()),
+            blog_title: h.blog_title,
+            blog_language: h.language.to_string(),
+            post: PostLine {
+                slug: h.slug.to_string(),
+                title: h
+                    .title
+                    .unwrap_or_else(|| h.excerpt.chars().take(60).collect()),
+                language: h.language.to_string(),
+                date: timestamp(h.date),
+                excerpt: h.excerpt,
+            },
+        });
+        let view = page::FrontView {
+            network: self.network_view(),
+            latest: latest.collect(),
+            blogs,
+            spokes,
+            age_seconds,
+            start_command: format!("spokes blog create NAME --network {}", self.config.base_url),
+        };
+        let body = page::front(&view);
+        let finished = self
+            .rendered
+            .finish("front".to_owned(), u64::MAX, HTML, body);
+        send(request, &finished)
+    }
+
+    /// The latest posts of the network as this spoke knows them, and how old the oldest part is.
+    fn latest_now(&self) -> (Vec<Headline>, u64) {
+        let own = self
+            .latest
+            .own
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let peers = self
+            .latest
+            .peers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let all = own
+            .values()
+            .flatten()
+            .chain(peers.values().flat_map(|(_, h)| h));
+        let shown = front::latest(clock::now(), all.cloned());
+        let age = peers
+            .values()
+            .map(|(at, _)| at.elapsed().as_secs())
+            .max()
+            .unwrap_or(0);
+        (shown, age)
+    }
+
+    pub(super) fn latest_answer(&self) -> Response {
+        let own = self
+            .latest
+            .own
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let shown = front::latest(clock::now(), own.values().flatten().cloned());
+        drop(own);
+        let headlines = shown.iter().map(headline_wire).collect();
+        web::json(StatusCode::OK, &LatestWire { headlines })
+    }
+
+    /// Keeps the latest posts: ours as they change, the others' by asking.
+    pub(super) async fn watch_latest(self: Arc<Self>) {
+        let mut known: BTreeSet<BlogId> = BTreeSet::new();
+        loop {
+            let mine: Vec<BlogId> = self
+                .ask(|r| {
+                    let mine = r.blogs().filter(|(_, b)| *b.set.primary() == self.me);
+                    mine.map(|(id, _)| id).collect()
+                })
+                .unwrap_or_default();
+            for blog in &mine {
+                if known.insert(*blog) {
+                    self.latest.touch(*blog);
+                }
+            }
+            let touched = std::mem::take(
+                &mut *self
+                    .latest
+                    .touched
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
+            for blog in touched.into_iter().filter(|blog| mine.contains(blog)) {
+                self.refresh_own(blog).await;
+            }
+            self.ask_peers().await;
+            tokio::time::sleep(LATEST_EVERY).await;
+        }
+    }
+
+    async fn refresh_own(self: &Arc<Self>, blog: BlogId) {
+        let Some(Some(record)) = self.ask(|registry| registry.blog(blog).cloned()) else {
+            return;
+        };
+        let facts = self.with(blog, |replica| {
+            let fold = replica.fold();
+            let posts = fold.posts().into_iter().take(front::LATEST_PER_BLOG_MAX);
+            (
+                posts.cloned().collect::<Vec<Post>>(),
+                fold.title().to_owned(),
+                fold.language(),
+            )
+        });
+        let Some((posts, blog_title, language)) = facts else {
+            return;
+        };
+        let mut headlines = Vec::new();
+        for post in posts {
+            let rendering = self.rendering(blog, post.current()).await;
+            headlines.push(Headline {
+                blog,
+                name: record.name.clone(),
+                blog_title: blog_title.clone(),
+                article: post.first,
+                date: post.article.date,
+                title: post.article.title.clone(),
+                slug: post.article.slug.clone(),
+                language: post
+                    .article
+                    .language
+                    .clone()
+                    .unwrap_or_else(|| language.clone()),
+                excerpt: rendering.map(|r| r.excerpt.clone()).unwrap_or_default(),
+            });
+        }
+        self.latest
+            .own
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(blog, headlines);
+    }
+
+    async fn ask_peers(self: &Arc<Self>) {
+        let peers: Vec<(Label, std::net::SocketAddr)> = self
+            .ask(|r| {
+                let others = r.admitted().filter(|(label, _)| **label != self.me);
+                others
+                    .map(|(label, spoke)| (label.clone(), spoke.address.0))
+                    .collect()
+            })
+            .unwrap_or_default();
+        for (label, address) in peers {
+            let asked = self
+                .client
+                .get::<LatestWire>(Ask::new(address, "/api/v1/latest"));
+            let Ok(Ok(reply)) = tokio::time::timeout(FRESH_WAIT, asked).await else {
+                continue;
+            };
+            let Ok(latest) = reply.good() else { continue };
+            let headlines = latest.headlines.iter().filter_map(headline).collect();
+            let mut kept = self
+                .latest
+                .peers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            kept.insert(label, (Instant::now(), headlines));
+        }
+    }
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// What came of looking for a post.
+enum Made {
+    Text(&'static str, String),
+    Response(Response),
+}
+
+fn copies(standing: &Standing) -> u32 {
+    let receipts = match standing {
+        Standing::Safe(receipts) | Standing::Accepted { receipts, .. } => receipts.len(),
+        Standing::Storing | Standing::Unknown => 0,
+    };
+    u32::try_from(receipts).unwrap_or(u32::MAX).max(1)
+}
+
+fn title(article: &Article) -> String {
+    article
+        .title
+        .clone()
+        .unwrap_or_else(|| article.slug.to_string())
+}
+
+fn neighbor(post: &Post, blog_language: &str) -> Neighbor {
+    Neighbor {
+        slug: post.article.slug.to_string(),
+        title: title(&post.article),
+        language: language_of(&post.article, blog_language),
+    }
+}
+
+fn line(post: &Post, blog_language: &str, excerpt: String) -> PostLine {
+    PostLine {
+        slug: post.article.slug.to_string(),
+        title: title(&post.article),
+        language: language_of(&post.article, blog_language),
+        date: timestamp(post.article.date),
+        excerpt,
+    }
+}
+
+fn language_of(article: &Article, blog_language: &str) -> String {
+    article
+        .language
+        .as_ref()
+        .map_or_else(|| blog_language.to_owned(), ToString::to_string)
+}
+
+fn timestamp(time: Time) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(time.as_unix()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
+/// The name in a user id, without the address.
+fn shown_name(user_id: &str) -> String {
+    let name = user_id.split(['<', '(']).next().unwrap_or_default().trim();
+    if name.is_empty() {
+        user_id.to_owned()
+    } else {
+        name.to_owned()
+    }
+}
+
+fn headline_wire(headline: &Headline) -> HeadlineWire {
+    HeadlineWire {
+        blog: headline.blog.to_string(),
+        name: headline.name.to_string(),
+        blog_title: headline.blog_title.clone(),
+        article: headline.article.to_string(),
+        date: headline.date.to_string(),
+        title: headline.title.clone(),
+        slug: headline.slug.to_string(),
+        language: headline.language.to_string(),
+        excerpt: headline.excerpt.clone(),
+    }
+}
+
+fn headline(wire: &HeadlineWire) -> Option<Headline> {
+    Some(Headline {
+        blog: Hash::parse(&wire.blog).ok()?,
+        name: BlogName::parse(&wire.name).ok()?,
+        blog_title: wire.blog_title.chars().take(200).collect(),
+        article: Hash::parse(&wire.article).ok()?,
+        date: Time::parse(&wire.date).ok()?,
+        title: wire
+            .title
+            .as_ref()
+            .map(|title| title.chars().take(300).collect()),
+        slug: Slug::parse(&wire.slug).ok()?,
+        language: spokes_log::name::Language::parse(&wire.language).ok()?,
+        excerpt: wire.excerpt.chars().take(EXCERPT_CHARS).collect(),
+    })
+}
+
+/// Sends a finished page, compressed where the reader takes it, or says that it has it already.
+fn send(request: &Request<Incoming>, page: &Finished) -> Response {
+    let asks = |name, what: &str| {
+        let value = request.headers().get(name).and_then(|v| v.to_str().ok());
+        value.is_some_and(|value| value.contains(what))
+    };
+    let etag = page.etag.to_str().unwrap_or_default();
+    if asks(header::IF_NONE_MATCH, etag) {
+        let mut response = web::answer(StatusCode::NOT_MODIFIED, page.kind, Bytes::new());
+        response
+            .headers_mut()
+            .insert(header::ETAG, page.etag.clone());
+        return response;
+    }
+    let gzip = page
+        .gzip
+        .as_ref()
+        .filter(|_| asks(header::ACCEPT_ENCODING, "gzip"));
+    let body = gzip.unwrap_or(&page.plain).clone();
+    let mut response = web::answer(StatusCode::OK, page.kind, body);
+    secure(&mut response);
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, page.etag.clone());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if gzip.is_some() {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+fn secure(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(POLICY),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
+}
+
+fn redirect(to: &str) -> Response {
+    let mut response = web::answer(StatusCode::MOVED_PERMANENTLY, PLAIN, format!("{to}\n"));
+    if let Ok(to) = HeaderValue::from_str(to) {
+        response.headers_mut().insert(header::LOCATION, to);
+    }
+    response
+}
+
+/// A medium by what it is, not by what anybody says; nothing in it can run.
+fn medium(bytes: Vec<u8>) -> Response {
+    let kind = crate::blobs::sniff(&bytes);
+    let mut response = web::answer(
+        StatusCode::OK,
+        kind.unwrap_or("application/octet-stream"),
+        bytes,
+    );
+    let headers = response.headers_mut();
+    let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
+    headers.insert(header::CACHE_CONTROL, forever);
+    let nothing =
+        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
+    headers.insert(header::CONTENT_SECURITY_POLICY, nothing);
+    if !kind.is_some_and(|k| k.starts_with("image/") && k != "image/svg+xml") {
+        let download = HeaderValue::from_static("attachment");
+        headers.insert(header::CONTENT_DISPOSITION, download);
+    }
+    response
+}

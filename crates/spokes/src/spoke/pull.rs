@@ -1,0 +1,400 @@
+//! Pulling: the one way in which entries reach a replica (SPEC feed).
+//!
+//! Each peer with which this spoke shares a blog is long-polled for the blogs whose primary it is;
+//! now and then, and after every start, tips are compared with all members of each set.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
+
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+use spokes_log::{
+    draft::{MEDIUM_BYTES_MAX, Medium},
+    name::{BlogId, EntryId, Hash},
+    ring::VerifiedEntry,
+    seal::SealedEntry,
+};
+use spokes_rules::{node::Label, receipt::Tip, replica::Event};
+
+use super::Spoke;
+use crate::{
+    client::{Ask, Reply},
+    clock,
+    outage::Outage,
+    store::Write,
+    wire::{EntryWire, FeedWire, HeadsWire, TipWire},
+};
+
+/// How long a peer may wait before it answers that nothing is new.
+const WAIT: Duration = Duration::from_secs(20);
+/// How often tips are compared beside the feed.
+const COMPARE_EVERY: Duration = Duration::from_secs(30);
+/// The first pause after a peer was silent; it doubles up to the longest.
+const PAUSE_FIRST: Duration = Duration::from_millis(200);
+/// The longest pause: a peer that comes back is noticed within it.
+const PAUSE_LONGEST: Duration = Duration::from_secs(5);
+/// Entries of one page.
+pub(super) const PAGE: usize = 500;
+/// Entries fetched one by one, back from an unknown tip, before the whole blog is read.
+const STEPS_BACK_MAX: usize = 20;
+
+impl Spoke {
+    /// Keeps one puller for each peer that shares a blog with this spoke.
+    pub(super) async fn pull_all(self: Arc<Self>) {
+        let mut followed = self.followed.subscribe();
+        let mut pulled: BTreeSet<Label> = BTreeSet::new();
+        loop {
+            for peer in self.peers() {
+                if pulled.insert(peer.clone()) {
+                    tokio::spawn(Arc::clone(&self).pull_from(peer));
+                }
+            }
+            if followed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The other members of all sets that this spoke is in or will be in.
+    fn peers(&self) -> BTreeSet<Label> {
+        let peers = self.ask(|registry| {
+            let mut peers = BTreeSet::new();
+            for (_, blog) in registry.blogs() {
+                let next = blog.closing.as_ref().filter(|c| c.next.has(&self.me));
+                if blog.set.has(&self.me) || next.is_some() {
+                    peers.extend(blog.set.members.iter().cloned());
+                    peers.extend(
+                        next.into_iter()
+                            .flat_map(|c| c.next.members.iter().cloned()),
+                    );
+                }
+            }
+            peers.remove(&self.me);
+            peers
+        });
+        peers.unwrap_or_default()
+    }
+
+    async fn pull_from(self: Arc<Self>, peer: Label) {
+        let mut pause = PAUSE_FIRST;
+        let mut cursor: Option<String> = None;
+        let mut compared = Instant::now();
+        loop {
+            let Some(address) = self.address(&peer) else {
+                tokio::time::sleep(PAUSE_LONGEST).await;
+                continue;
+            };
+            match self
+                .pull_once(&peer, address, &mut cursor, &mut compared)
+                .await
+            {
+                Ok(()) => pause = PAUSE_FIRST,
+                Err(outage) => {
+                    tracing::debug!(%peer, %outage, "nothing was pulled");
+                    cursor = None;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_LONGEST);
+                }
+            }
+        }
+    }
+
+    async fn pull_once(
+        self: &Arc<Self>,
+        peer: &Label,
+        address: SocketAddr,
+        cursor: &mut Option<String>,
+        compared: &mut Instant,
+    ) -> Result<(), Outage> {
+        let Some(after) = cursor.clone() else {
+            // First the end of the feed, then the tips: what comes between is pulled twice, not never.
+            let feed = self
+                .feed(address, "/api/v1/feed?limit=0", Duration::ZERO)
+                .await?;
+            self.compare(peer, address).await?;
+            *compared = Instant::now();
+            *cursor = feed.map(|feed| feed.cursor);
+            return Ok(());
+        };
+        let path = format!(
+            "/api/v1/feed?after={after}&wait={}&limit={PAGE}&replica={}&primary={peer}",
+            WAIT.as_secs(),
+            self.me
+        );
+        let Some(page) = self.feed(address, &path, WAIT).await? else {
+            *cursor = None;
+            return Ok(());
+        };
+        self.take(address, &page.entries).await?;
+        *cursor = Some(page.cursor);
+        if compared.elapsed() > COMPARE_EVERY {
+            self.compare(peer, address).await?;
+            *compared = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// A page of a peer's feed; none when it does not know the cursor any more.
+    async fn feed(
+        &self,
+        address: SocketAddr,
+        path: &str,
+        wait: Duration,
+    ) -> Result<Option<FeedWire>, Outage> {
+        match self
+            .client
+            .get(Ask::new(address, path).waiting(wait))
+            .await?
+        {
+            Reply::Good(page, _) => Ok(Some(page)),
+            Reply::Refused(problem) if problem.status == 410 => Ok(None),
+            Reply::Refused(problem) => Err(Outage::new(problem.detail)),
+        }
+    }
+
+    /// Compares tips with a peer, pulls what is lacking here, and notes that it was done.
+    async fn compare(self: &Arc<Self>, peer: &Label, address: SocketAddr) -> Result<(), Outage> {
+        let path = format!("/api/v1/heads?replica={}", self.me);
+        let heads: HeadsWire = self.client.get(Ask::new(address, &path)).await?.good()?;
+        for (blog, tips) in &heads.blogs {
+            let Ok(blog) = Hash::parse(blog) else {
+                continue;
+            };
+            let tips: Vec<Tip> = tips
+                .iter()
+                .filter_map(|tip: &TipWire| tip.tip().ok())
+                .collect();
+            self.catch_up(address, blog, &tips).await?;
+            let majority = self
+                .ask(|r| r.blog(blog).map(|b| b.set.majority()))
+                .flatten();
+            let met = {
+                let mut compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+                let with = compared.entry(blog).or_default();
+                with.insert(peer.clone());
+                with.len()
+            };
+            if majority.is_some_and(|majority| met + 1 >= majority) {
+                self.with(blog, |replica| {
+                    replica.handle(clock::now(), Event::Compared)
+                });
+            }
+        }
+        // What the peer signed while we were away, or before we forgot it at our start.
+        self.take_receipts(&heads.receipts);
+        Ok(())
+    }
+
+    /// Pulls a blog until these tips are here.
+    async fn catch_up(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        blog: BlogId,
+        tips: &[Tip],
+    ) -> Result<(), Outage> {
+        let lacks = |tip: &&Tip| {
+            self.with(blog, |replica| !replica.chain().contains(tip.id))
+                .unwrap_or(false)
+        };
+        let Some(tip) = tips.iter().find(lacks) else {
+            return Ok(());
+        };
+        if self.step_back(address, blog, tip.id).await? && tips.iter().find(lacks).is_none() {
+            return Ok(());
+        }
+        tracing::info!(%blog, from = %address, "catching up");
+        let mut after = String::new();
+        loop {
+            let path = format!("/api/v1/feed?blogs={blog}&limit={PAGE}&after={after}");
+            let page = self.feed(address, &path, Duration::ZERO).await?;
+            let Some(page) = page else { return Ok(()) };
+            self.take(address, &page.entries).await?;
+            after = page.cursor;
+            if !page.more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Pulls one blog from one peer, whatever its tips are; true when it answered.
+    pub(super) async fn catch_up_with(self: &Arc<Self>, address: SocketAddr, blog: BlogId) -> bool {
+        let path = format!("/api/v1/heads?blogs={blog}");
+        let heads = self.client.get::<HeadsWire>(Ask::new(address, &path)).await;
+        let Ok(Ok(heads)) = heads.map(Reply::good) else {
+            return false;
+        };
+        let tips = heads.blogs.get(&blog.to_string());
+        let tips: Vec<Tip> = tips
+            .into_iter()
+            .flatten()
+            .filter_map(|tip| tip.tip().ok())
+            .collect();
+        self.catch_up(address, blog, &tips).await.is_ok()
+    }
+
+    /// Fetches a few entries back from a tip; true when they connected.
+    async fn step_back(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        blog: BlogId,
+        tip: EntryId,
+    ) -> Result<bool, Outage> {
+        let mut run = Vec::new();
+        let mut at = tip;
+        for _ in 0..STEPS_BACK_MAX {
+            let path = format!("/api/v1/entries/{}", at.path());
+            let Reply::Good(wire, _) = self
+                .client
+                .get::<EntryWire>(Ask::new(address, &path))
+                .await?
+            else {
+                return Ok(false);
+            };
+            let Some(sealed) = wire.sealed().ok().filter(|s| s.entry().id() == at) else {
+                return Ok(false);
+            };
+            let previous = sealed.entry().skeleton().previous;
+            run.push(sealed);
+            let Some(previous) = previous else { break };
+            if self
+                .with(blog, |r| r.chain().contains(previous))
+                .unwrap_or(false)
+            {
+                break;
+            }
+            at = previous;
+        }
+        run.reverse();
+        self.take_run(address, blog, run).await?;
+        Ok(self
+            .with(blog, |r| r.chain().contains(tip))
+            .unwrap_or(false))
+    }
+
+    /// Takes entries from a peer, whatever blogs they are of.
+    async fn take(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        entries: &[EntryWire],
+    ) -> Result<(), Outage> {
+        let mut by_blog: BTreeMap<BlogId, Vec<SealedEntry>> = BTreeMap::new();
+        let parsed: Vec<_> = tokio::task::block_in_place(|| {
+            entries.into_par_iter().map(EntryWire::sealed).collect()
+        });
+        for sealed in parsed {
+            let sealed = sealed
+                .map_err(|e| Outage::new(format!("{address} sent an entry that is none: {e}")))?;
+            by_blog
+                .entry(sealed.entry().blog())
+                .or_default()
+                .push(sealed);
+        }
+        for (blog, run) in by_blog {
+            self.take_run(address, blog, run).await?;
+        }
+        Ok(())
+    }
+
+    /// Judges a run of one blog's entries on all cores, fetches their media, and takes them in.
+    async fn take_run(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        blog: BlogId,
+        run: Vec<SealedEntry>,
+    ) -> Result<(), Outage> {
+        let mut run: Vec<SealedEntry> = run
+            .into_iter()
+            .filter(|sealed| {
+                let id = sealed.entry().id();
+                self.with(blog, |r| !r.chain().contains(id))
+                    .unwrap_or(false)
+            })
+            .collect();
+        while !run.is_empty() {
+            let Some((places, fault)) = self.with(blog, |r| r.chain().place_run(&run)) else {
+                return Ok(());
+            };
+            if places.is_empty() {
+                let fault = fault.map(|f| f.to_string()).unwrap_or_default();
+                return Err(Outage::new(format!(
+                    "{address} sent what does not fit: {fault}"
+                )));
+            }
+            let rest = run.split_off(places.len());
+            let judged: Result<Vec<VerifiedEntry>, _> = tokio::task::block_in_place(|| {
+                let pairs: Vec<_> = places.into_iter().zip(run).collect();
+                pairs
+                    .into_par_iter()
+                    .map(|(place, sealed)| place.verify(sealed))
+                    .collect()
+            });
+            let judged = judged.map_err(|fault| {
+                Outage::new(format!(
+                    "{address} sent an entry that is not valid: {fault}"
+                ))
+            })?;
+            for entry in judged {
+                self.fetch_media(address, &entry).await?;
+                self.with(blog, |r| r.handle(clock::now(), Event::Pulled(entry)));
+            }
+            // Behind everything queued so far: what was taken is durable before more is asked for.
+            self.store.written(Write::Entries(Vec::new())).await?;
+            run = rest;
+        }
+        Ok(())
+    }
+
+    async fn fetch_media(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        entry: &VerifiedEntry,
+    ) -> Result<(), Outage> {
+        let Some(article) = entry.entry().draft().and_then(|draft| draft.article()) else {
+            return Ok(());
+        };
+        for medium in &article.media {
+            if !self.blobs.has(medium.hash) {
+                self.fetch_medium(address, medium).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetch_medium(&self, address: SocketAddr, medium: &Medium) -> Result<(), Outage> {
+        let path = format!("/media/{}", medium.hash.path());
+        let max = usize::try_from(medium.bytes.min(MEDIUM_BYTES_MAX)).unwrap_or(usize::MAX);
+        let bytes = self.client.bytes(Ask::new(address, &path), max).await?;
+        if Hash::of(&bytes) != medium.hash {
+            return Err(Outage::new(format!(
+                "{address} sent another medium than {}",
+                medium.hash
+            )));
+        }
+        tokio::task::block_in_place(|| self.blobs.put(medium.hash, &bytes))
+    }
+
+    /// A medium from whichever member has it: for one that was lost or altered here.
+    pub(super) async fn refetch(&self, blog: BlogId, medium: &Medium) -> bool {
+        for address in self.other_members(blog) {
+            if self.fetch_medium(address, medium).await.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Where the other members of a blog's set answer.
+    pub(super) fn other_members(&self, blog: BlogId) -> Vec<SocketAddr> {
+        let members = self
+            .ask(|r| r.blog(blog).map(|b| b.set.members.clone()))
+            .flatten();
+        let others = members
+            .into_iter()
+            .flatten()
+            .filter(|label| *label != self.me);
+        others.filter_map(|label| self.address(&label)).collect()
+    }
+}
