@@ -15,7 +15,7 @@ use crate::{
         Desk,
         console::Console,
         copy::{BlogCopy, Unread},
-        deliver::{Count, Courier, Members, Outcome, receipts_of},
+        deliver::{Count, Courier, Members, Outcome, receipts, receipts_of},
         network::{Network, To, Trouble},
         now,
         report::Row,
@@ -403,24 +403,26 @@ impl<'a> Session<'a> {
 
     /// Asks once more how what was accepted stands, and what waits no longer.
     pub(crate) async fn look_again(&mut self, rows: &mut [Row]) -> Result<(), Stop> {
-        for row in rows.iter_mut().filter(|row| row.is_accepted()) {
-            let Some(waiting) = self.shelf.outbox()?.into_iter().find(|w| row.is(w.id())) else {
-                // A receipt for something later covered it.
-                row.became_safe();
-                continue;
-            };
-            let courier = Courier::new(&self.network, &self.name, &self.door);
-            let Ok(standing) = courier.standing(waiting.id()).await else {
-                continue;
-            };
-            let receipts = receipts_of(&standing.receipts);
+        if !rows.iter().any(Row::is_accepted) {
+            return Ok(());
+        }
+        // When they cannot be read, what is known stands.
+        let receipts = receipts(&self.network, &self.name)
+            .await
+            .unwrap_or_default();
+        for waiting in self.shelf.outbox()? {
             let (count, good) = self
                 .members
                 .count(&self.copy.chain, waiting.id(), &receipts);
             if count.is_safe() {
-                self.settle(&waiting, &Outcome::Safe(count, good))?;
+                self.shelf.safe(&waiting, &good)?;
             }
-            row.count(count);
+        }
+        let outbox = self.shelf.outbox()?;
+        for row in rows.iter_mut().filter(|row| row.is_accepted()) {
+            if !outbox.iter().any(|waiting| row.is(waiting.id())) {
+                row.became_safe();
+            }
         }
         Ok(())
     }

@@ -3,18 +3,14 @@
 use serde_json::{Value, json};
 use spokes_log::name::EntryId;
 
-use crate::{
-    author::{
-        Desk,
-        console::Console,
-        deliver::{Count, receipts_of},
-        network::{To, Trouble},
-        report::Row,
-        session::Session,
-        state::Waiting,
-        stop::Stop,
-    },
-    wire::ReceiptsWire,
+use crate::author::{
+    Desk,
+    console::Console,
+    deliver::{self, Count},
+    report::Row,
+    session::Session,
+    state::Waiting,
+    stop::Stop,
 };
 
 /// `spokes blog status`.
@@ -27,11 +23,8 @@ pub(crate) struct Status {
 /// Runs `status`.
 pub(crate) async fn status(args: &Status, desk: &Desk<'_>) -> Result<(), Stop> {
     let session = Session::open(desk, &args.name).await?;
-    let path = format!("/api/v1/blogs/{}/receipts", session.name);
-    let read: Result<ReceiptsWire, Trouble> =
-        session.network.get(To::Edit(&session.name), &path).await;
-    let receipts = match read {
-        Ok(wire) => receipts_of(&wire.receipts),
+    let receipts = match deliver::receipts(&session.network, &session.name).await {
+        Ok(receipts) => receipts,
         Err(trouble) => {
             let why = trouble.sentence();
             desk.console

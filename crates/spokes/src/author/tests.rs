@@ -213,7 +213,7 @@ async fn maria_gets_her_blog() {
 #[tokio::test]
 async fn an_unanswered_claim_goes_on() {
     let maria = Maria::new().await;
-    maria.fake.nodes().busy = 1;
+    maria.fake.nodes().busy = 3;
     check(
         maria.run("create maria KEY", &[]).await,
         1,
