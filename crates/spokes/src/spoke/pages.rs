@@ -102,6 +102,12 @@ struct Finished {
     gzip: Option<Bytes>,
 }
 
+impl Finished {
+    fn bytes(&self) -> usize {
+        self.plain.len() + self.gzip.as_ref().map_or(0, Bytes::len)
+    }
+}
+
 impl Rendered {
     /// Forgets words that were taken back.
     pub(super) fn forget(&self, ids: &[EntryId]) {
@@ -132,13 +138,17 @@ impl Rendered {
             plain: body.into(),
             gzip: gzip.map(Into::into),
         });
-        let bytes = page.plain.len() + page.gzip.as_ref().map_or(0, Bytes::len);
+        // The key counts, too: strangers choose it.
+        let bytes = page.bytes() + key.len();
         let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
         if finished.0 + bytes > FINISHED_BYTES_MAX {
             *finished = Default::default();
         }
         finished.0 += bytes;
-        finished.1.insert(key, Arc::clone(&page));
+        let known = key.len();
+        if let Some(old) = finished.1.insert(key, Arc::clone(&page)) {
+            finished.0 -= old.bytes() + known;
+        }
         page
     }
 }
@@ -388,7 +398,8 @@ impl Spoke {
                 2 => "/".to_owned(),
                 _ => format!("/?page={}", number - 1),
             }),
-            older: (number * INDEX_POSTS < all).then(|| format!("/?page={}", number + 1)),
+            older: (number.saturating_mul(INDEX_POSTS) < all)
+                .then(|| format!("/?page={}", number + 1)),
         };
         page::blog_index(&view)
     }
