@@ -200,10 +200,10 @@ impl Spoke {
         let Some(tip) = tips.iter().find(lacks) else {
             return Ok(());
         };
+        tracing::info!(%blog, from = %address, to = tip.sequence, "catching up");
         if self.step_back(address, blog, tip.id).await? && tips.iter().find(lacks).is_none() {
             return Ok(());
         }
-        tracing::info!(%blog, from = %address, "catching up");
         let mut after = String::new();
         loop {
             let path = format!("/api/v1/feed?blogs={blog}&limit={PAGE}&after={after}");
