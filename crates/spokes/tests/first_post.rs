@@ -21,7 +21,11 @@ const SECRET_WORDS: &str = "the letter under the third flowerpot";
 #[test]
 fn maria_writes_checks_edits_and_takes_back() {
     let demo = Demo::start();
-    assert!(demo.started_in < Duration::from_secs(30), "{:?}", demo.started_in);
+    assert!(
+        demo.started_in < Duration::from_secs(30),
+        "{:?}",
+        demo.started_in
+    );
     eprintln!("the demo answered after {:?}", demo.started_in);
 
     // She asks spoke b for a name; a second after the answer it resolves.
@@ -72,7 +76,10 @@ fn everywhere_alike(demo: &Demo, members: &[String], id: EntryId, slug: &str) {
             })
             .collect();
         // The page itself names the spoke that serves it.
-        assert!(page_is_ours || served.iter().all(|body| *body == served[0]), "{path}");
+        assert!(
+            page_is_ours || served.iter().all(|body| *body == served[0]),
+            "{path}"
+        );
     }
 }
 
@@ -86,7 +93,10 @@ fn gpg_says_good(demo: &Demo, label: &str) {
         file.to_str().unwrap().to_owned()
     };
     let (key, sealed) = (save("/key.asc", "key.asc"), save("/first.asc", "first.asc"));
-    let (text, detached) = (save("/first.txt", "text"), save("/first.txt.asc", "text.asc"));
+    let (text, detached) = (
+        save("/first.txt", "text"),
+        save("/first.txt.asc", "text.asc"),
+    );
     let gpg = |arguments: &[&str]| {
         let output = Command::new("gpg")
             .arg("--homedir")
@@ -100,11 +110,16 @@ fn gpg_says_good(demo: &Demo, label: &str) {
     assert!(gpg(&["--import", &key]).contains("IMPORT_OK"));
     assert!(gpg(&["--verify", &sealed]).contains("GOODSIG"));
     assert!(gpg(&["--verify", &detached, &text]).contains("GOODSIG"));
-    let forged = fs::read_to_string(&sealed).unwrap().replace("Hello", "Hallo");
+    let forged = fs::read_to_string(&sealed)
+        .unwrap()
+        .replace("Hello", "Hallo");
     fs::write(dir.join("forged.asc"), forged).unwrap();
     let forged = dir.join("forged.asc");
     assert!(gpg(&["--verify", forged.to_str().unwrap()]).contains("BADSIG"));
-    drop(run("gpgconf", &["--homedir", dir.to_str().unwrap(), "--kill", "all"]));
+    drop(run(
+        "gpgconf",
+        &["--homedir", dir.to_str().unwrap(), "--kill", "all"],
+    ));
 }
 
 fn feeds_are_sound(demo: &Demo, label: &str) {
@@ -124,14 +139,22 @@ fn feeds_are_sound(demo: &Demo, label: &str) {
 fn edit_moves_the_slug(demo: &Demo, maria: &mut Author, first: EntryId) {
     let mut edited = article("first-words");
     edited.replaces = Some(first);
-    maria.say(demo, "b", &draft(Says::Post(edited), "Hello, world, again."));
+    maria.say(
+        demo,
+        "b",
+        &draft(Says::Post(edited), "Hello, world, again."),
+    );
     for label in demo.members("maria") {
         let moved = wait_for("the old slug redirects", Duration::from_secs(5), || {
             let reply = demo.http(&label, "maria", "/first");
             (reply.status == 301).then_some(reply)
         });
         assert_eq!(moved.header("location"), Some("/first-words"));
-        assert!(demo.http(&label, "maria", "/first-words").text().contains("again"));
+        assert!(
+            demo.http(&label, "maria", "/first-words")
+                .text()
+                .contains("again")
+        );
     }
 }
 
@@ -168,11 +191,22 @@ fn erased_words_are_gone(demo: &Demo, maria: &mut Author, members: &[String]) {
 
 fn gone_from(demo: &Demo, label: &str, id: EntryId, media_path: &str) {
     let entry = format!("/_/entry/{}", id.path());
-    for path in ["/", "/archive", "/feed.atom", "/feed.json", "/secret.asc", &entry] {
+    for path in [
+        "/",
+        "/archive",
+        "/feed.atom",
+        "/feed.json",
+        "/secret.asc",
+        &entry,
+    ] {
         let reply = demo.http(label, "maria", path);
         assert!(!reply.text().contains(SECRET_WORDS), "{label}{path}");
     }
-    assert_eq!(demo.http(label, "maria", &entry).status, 200, "the skeleton stays");
+    assert_eq!(
+        demo.http(label, "maria", &entry).status,
+        200,
+        "the skeleton stays"
+    );
     let media = || (demo.http(label, "maria", media_path).status == 404).then_some(());
     wait_for("the erased blob is gone", Duration::from_secs(5), media);
     let entries = demo.api(label, "blogs/maria/entries");
@@ -186,7 +220,9 @@ fn gone_from(demo: &Demo, label: &str, id: EntryId, media_path: &str) {
     let in_file = |name: &str| {
         let bytes = fs::read(data.join(name)).unwrap_or_default();
         let found = bytes.windows(SECRET_WORDS.len());
-        found.filter(|part| *part == SECRET_WORDS.as_bytes()).count()
+        found
+            .filter(|part| *part == SECRET_WORDS.as_bytes())
+            .count()
     };
     eprintln!(
         "{label}: traces of erased words in spoke.db {}, -wal {}",

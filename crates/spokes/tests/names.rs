@@ -29,22 +29,45 @@ fn the_table(demo: &Demo, transport: &str) {
         let said = demo.dig(&["+short", transport, name, kind]);
         said.lines().map(str::to_owned).collect()
     };
-    let set = |ips: &[&str]| -> BTreeSet<String> { ips.iter().map(|ip| (*ip).to_owned()).collect() };
+    let set =
+        |ips: &[&str]| -> BTreeSet<String> { ips.iter().map(|ip| (*ip).to_owned()).collect() };
     let address = |label: &String| demo.address(label).ip().to_string();
     let members = demo.members("maria");
 
-    let all = ["127.0.2.1", "127.0.2.2", "127.0.2.3", "127.0.2.4", "127.0.2.5"];
+    let all = [
+        "127.0.2.1",
+        "127.0.2.2",
+        "127.0.2.3",
+        "127.0.2.4",
+        "127.0.2.5",
+    ];
     assert_eq!(short("blogs.localhost", "A"), set(&all));
-    assert_eq!(short("BLOGS.localhost", "A"), set(&all), "case does not matter");
-    assert_eq!(short("blogs.localhost", "NS"), set(&["ns1.blogs.localhost."]));
+    assert_eq!(
+        short("BLOGS.localhost", "A"),
+        set(&all),
+        "case does not matter"
+    );
+    assert_eq!(
+        short("blogs.localhost", "NS"),
+        set(&["ns1.blogs.localhost."])
+    );
     assert_eq!(short("ns1.blogs.localhost", "A"), set(&["127.0.1.1"]));
     let soa = demo.dig(&["+short", transport, "blogs.localhost", "SOA"]);
-    assert!(soa.starts_with("ns1.blogs.localhost. hostmaster.blogs.localhost. "), "{soa}");
-    assert!(soa.trim().ends_with(" 604800 10"), "expire 7 days, minimum 10 s: {soa}");
+    assert!(
+        soa.starts_with("ns1.blogs.localhost. hostmaster.blogs.localhost. "),
+        "{soa}"
+    );
+    assert!(
+        soa.trim().ends_with(" 604800 10"),
+        "expire 7 days, minimum 10 s: {soa}"
+    );
     assert_eq!(short("d.spoke.blogs.localhost", "A"), set(&["127.0.2.4"]));
     let readers: BTreeSet<String> = members[1..].iter().map(address).collect();
     assert_eq!(short("maria.blogs.localhost", "A"), readers);
-    assert_eq!(short("edit.maria.blogs.localhost", "A"), set(&["127.0.2.3"]));
+    assert_eq!(
+        short("edit.maria.blogs.localhost", "A"),
+        set(&["127.0.2.3"])
+    );
     let text = demo.dig(&["+short", transport, "_blog.maria.blogs.localhost", "TXT"]);
     let blog = demo.api("a", "blogs/maria").json();
     let expected = format!(
@@ -55,14 +78,23 @@ fn the_table(demo: &Demo, transport: &str) {
     assert_eq!(text.trim(), expected);
     let full = demo.dig(&[transport, "maria.blogs.localhost", "A"]);
     assert!(full.contains("flags: qr aa"), "{full}");
-    assert!(full.contains("\t30\tIN\tA\t") || full.contains(" 30\tIN\tA\t"), "TTL 30: {full}");
+    assert!(
+        full.contains("\t30\tIN\tA\t") || full.contains(" 30\tIN\tA\t"),
+        "TTL 30: {full}"
+    );
 }
 
 fn what_is_not_there(demo: &Demo, transport: &str) {
     let status = |name: &str, kind: &str, word: &str, answers: usize| {
         let said = demo.dig(&[transport, name, kind]);
-        assert!(said.contains(&format!("status: {word}")), "{name} {kind}: {said}");
-        assert!(said.contains(&format!("ANSWER: {answers}")), "{name} {kind}: {said}");
+        assert!(
+            said.contains(&format!("status: {word}")),
+            "{name} {kind}: {said}"
+        );
+        assert!(
+            said.contains(&format!("ANSWER: {answers}")),
+            "{name} {kind}: {said}"
+        );
     };
     status("nobody.blogs.localhost", "A", "NXDOMAIN", 0);
     status("deep.maria.blogs.localhost", "A", "NXDOMAIN", 0);
@@ -73,7 +105,10 @@ fn what_is_not_there(demo: &Demo, transport: &str) {
     status("www.example.com", "A", "REFUSED", 0);
     status("localhost", "A", "REFUSED", 0);
     let transfer = demo.dig(&["blogs.localhost", "AXFR"]);
-    assert!(transfer.contains("Transfer failed") || transfer.contains("REFUSED"), "{transfer}");
+    assert!(
+        transfer.contains("Transfer failed") || transfer.contains("REFUSED"),
+        "{transfer}"
+    );
     let negative = demo.dig(&[transport, "nobody.blogs.localhost", "A"]);
     assert!(negative.contains("SOA\tns1.blogs.localhost."), "{negative}");
 }
@@ -86,7 +121,10 @@ fn answers_rotate(demo: &Demo) {
             said.lines().next().unwrap_or_default().to_owned()
         };
         let seen: BTreeSet<String> = (0..20).map(first).collect();
-        assert!(seen.len() >= at_least, "{name}: only {seen:?} came first in 20 answers");
+        assert!(
+            seen.len() >= at_least,
+            "{name}: only {seen:?} came first in 20 answers"
+        );
     }
 }
 
@@ -102,7 +140,12 @@ fn updates_are_refused(demo: &Demo) {
         "server 127.0.1.1 {}\nzone blogs.localhost\nupdate add evil.blogs.localhost 30 A 127.9.9.9\nsend\n",
         demo.dns_port
     );
-    update.stdin.take().unwrap().write_all(orders.as_bytes()).unwrap();
+    update
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(orders.as_bytes())
+        .unwrap();
     let said = update.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     assert!(said.contains("REFUSED"), "{said}");
@@ -122,7 +165,9 @@ fn odd_packets_do_no_harm(demo: &Demo) {
             packet[at] = u8::try_from(random.below(256)).unwrap();
         }
         packet.truncate(random.below(packet.len() + 1) + usize::from(turn % 2 == 0));
-        socket.send_to(&packet, ("127.0.1.1", demo.dns_port)).unwrap();
+        socket
+            .send_to(&packet, ("127.0.1.1", demo.dns_port))
+            .unwrap();
     }
     let said = demo.dig(&["+short", "edit.maria.blogs.localhost", "A"]);
     assert_eq!(said.trim(), "127.0.2.3");

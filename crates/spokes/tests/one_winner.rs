@@ -42,7 +42,11 @@ fn of_two_claims_exactly_one_wins() {
         assert_eq!(again[winner].0, 201, "{again:?}");
         assert_ne!(again[loser].0, 201, "{again:?}");
         let held: serde_json::Value = serde_json::from_str(&replies[winner].1).unwrap();
-        assert_eq!(held["blog"], claims[winner].id().to_string(), "the answer names the winner");
+        assert_eq!(
+            held["blog"],
+            claims[winner].id().to_string(),
+            "the answer names the winner"
+        );
         if turn % 20 == 0 {
             let loser = [&mut maria, &mut nadia].into_iter().nth(loser).unwrap();
             chooses_another(&demo, loser, &claims[1 - winner], &format!("other{turn}"));
@@ -60,7 +64,10 @@ fn at_once(
     let start = Arc::new(Barrier::new(2));
     let send = |n: usize| {
         let (start, to) = (Arc::clone(&start), through[n]);
-        let (path, body) = (format!("/api/v1/blogs/{name}/entries"), claims[n].json.clone());
+        let (path, body) = (
+            format!("/api/v1/blogs/{name}/entries"),
+            claims[n].json.clone(),
+        );
         thread::spawn(move || {
             start.wait();
             let reply = http::post(to, &path, &body).unwrap_or_default();
@@ -85,7 +92,11 @@ fn chooses_another(demo: &Demo, loser: &mut Author, first: &Signed, name: &str) 
     // Kept packets stand in their kept form, which the loser's tool makes as a spoke does.
     let entries = [first, &claiming].map(|signed| kept(signed, first));
     let body = json!({ "entries": entries, "entry": claiming.id().to_string() });
-    let reply = http::post(demo.address("a"), "/api/v1/registry/claims", &body.to_string());
+    let reply = http::post(
+        demo.address("a"),
+        "/api/v1/registry/claims",
+        &body.to_string(),
+    );
     let reply = reply.unwrap();
     assert_eq!(reply.status, 201, "{}", reply.text());
     assert_eq!(reply.json()["name"], name);

@@ -112,13 +112,23 @@ fn agree(demo: &Demo, story: &Story) {
     let members = demo.members(&story.name);
     let path = format!("blogs/{}/entries", story.name);
     let began = Instant::now();
-    let entries = wait_for("replicas agree", SETTLE, || {
+    let entries = wait_for(&format!("replicas of {} agree", story.name), SETTLE, || {
         let all: Vec<_> = members
             .iter()
             .map(|label| demo.api(label, &path).json()["entries"].clone())
             .collect();
-        let whole = all[0].as_array().is_some_and(|a| a.len() > story.safe.len());
+        let whole = all[0]
+            .as_array()
+            .is_some_and(|a| a.len() > story.safe.len());
         let alike = all.iter().all(|entries| *entries == all[0]);
+        if began.elapsed() > SETTLE * 9 / 10 {
+            let counts: Vec<_> = all.iter().map(|a| a.as_array().map(Vec::len)).collect();
+            eprintln!(
+                "{members:?} hold {counts:?} of {}, branched {}",
+                story.safe.len(),
+                story.branched
+            );
+        }
         // Branches may come in another order; then the fold is what must agree.
         (whole && (alike || story.branched && began.elapsed() > SETTLE / 2)).then(|| all[0].clone())
     });
@@ -129,8 +139,15 @@ fn agree(demo: &Demo, story: &Story) {
         .map(|entry| entry["text"].as_str().unwrap())
         .collect();
     for (id, slug) in &story.safe {
-        let of_slug = texts.iter().filter(|text| text.contains(&format!("Slug: {slug}\n"))).count();
-        assert!(of_slug == 1 || story.branched, "{}/{slug} stands {of_slug} times", story.name);
+        let of_slug = texts
+            .iter()
+            .filter(|text| text.contains(&format!("Slug: {slug}\n")))
+            .count();
+        assert!(
+            of_slug == 1 || story.branched,
+            "{}/{slug} stands {of_slug} times",
+            story.name
+        );
         let path = format!("/_/entry/{}", id.path());
         for label in &members {
             let reply = demo.http(label, &story.name, &path);
@@ -142,6 +159,11 @@ fn agree(demo: &Demo, story: &Story) {
         page.matches("href=\"/post-").count()
     });
     for shown in archives {
-        assert_eq!(shown, story.safe.len(), "{}: no post twice, none missing", story.name);
+        assert_eq!(
+            shown,
+            story.safe.len(),
+            "{}: no post twice, none missing",
+            story.name
+        );
     }
 }

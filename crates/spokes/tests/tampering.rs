@@ -34,7 +34,8 @@ const BLOWS: &[(&str, Blow)] = &[
         db.execute(sql, [id(story, 1)]).unwrap();
     }),
     ("row removed", |db, story| {
-        db.execute("DELETE FROM entry WHERE id = ?1", [id(story, 1)]).unwrap();
+        db.execute("DELETE FROM entry WHERE id = ?1", [id(story, 1)])
+            .unwrap();
     }),
     ("two rows swapped", |db, story| {
         let sql = "UPDATE entry SET (text, signatures) = (SELECT text, signatures FROM entry AS o \
@@ -44,12 +45,14 @@ const BLOWS: &[(&str, Blow)] = &[
     ("another blog's entry under our id", |db, story| {
         let (_, text, signatures) = &story.stranger;
         let sql = "UPDATE entry SET text = ?2, signatures = ?3 WHERE id = ?1";
-        db.execute(sql, params![id(story, 1), text, signatures]).unwrap();
+        db.execute(sql, params![id(story, 1), text, signatures])
+            .unwrap();
     }),
     ("another blog's entry under its own id", |db, story| {
         let (stranger, text, signatures) = &story.stranger;
         let sql = "UPDATE OR REPLACE entry SET id = ?2, text = ?3, signatures = ?4 WHERE id = ?1";
-        db.execute(sql, params![id(story, 1), stranger, text, signatures]).unwrap();
+        db.execute(sql, params![id(story, 1), stranger, text, signatures])
+            .unwrap();
     }),
     ("signature changed", |db, story| {
         let sql = "SELECT signatures FROM entry WHERE id = ?1";
@@ -66,7 +69,8 @@ const BLOWS: &[(&str, Blow)] = &[
     }),
     ("filed under another blog", |db, story| {
         let sql = "UPDATE entry SET blog = ?2 WHERE id = ?1";
-        db.execute(sql, params![id(story, 1), Hash::of(b"nothing").to_string()]).unwrap();
+        db.execute(sql, params![id(story, 1), Hash::of(b"nothing").to_string()])
+            .unwrap();
     }),
     ("blob edited", |_, story| {
         let path = story.data().join("media").join(story.picture.path());
@@ -143,25 +147,56 @@ impl Story {
 
     /// Whatever this secondary serves is what the primary serves; it may also say that it cannot.
     fn nothing_altered_is_served(&self, blow: &str) {
-        let (text, entry) = ("/post-1.txt", format!("/_/entry/{}", self.posts[1].id().path()));
+        let (text, entry) = (
+            "/post-1.txt",
+            format!("/_/entry/{}", self.posts[1].id().path()),
+        );
         let media = format!("/media/{}", self.picture.path());
-        for path in [text, "/post-1.asc", "/post-1.txt.asc", &entry, &media, "/post-2.txt"] {
+        for path in [
+            text,
+            "/post-1.asc",
+            "/post-1.txt.asc",
+            &entry,
+            &media,
+            "/post-2.txt",
+        ] {
             let (ours, right) = (self.get(path), self.demo.http("a", "maria", path));
             assert_eq!(right.status, 200, "{path}");
             let same = ours.status == 200 && ours.body == right.body;
             let honest = ours.status == 404 || ours.status == 503;
-            assert!(same || honest, "{blow}: {path} {} {}", ours.status, ours.text());
+            assert!(
+                same || honest,
+                "{blow}: {path} {} {}",
+                ours.status,
+                ours.text()
+            );
         }
-        for path in ["/post-1", "/", "/feed.atom", "/feed.json", "/archive", "/post-2"] {
-            assert!(!self.get(path).text().contains("forgery!"), "{blow}: {path}");
+        for path in [
+            "/post-1",
+            "/",
+            "/feed.atom",
+            "/feed.json",
+            "/archive",
+            "/post-2",
+        ] {
+            assert!(
+                !self.get(path).text().contains("forgery!"),
+                "{blow}: {path}"
+            );
         }
         let right = self.demo.api("a", "blogs/maria/entries").json()["entries"].clone();
         let id = self.posts[1].id().path();
         let wire = self.demo.api(&self.label, &format!("entries/{id}"));
-        assert!(wire.status == 404 || right.as_array().unwrap().contains(&wire.json()), "{blow}");
+        assert!(
+            wire.status == 404 || right.as_array().unwrap().contains(&wire.json()),
+            "{blow}"
+        );
         let page = self.demo.api(&self.label, "blogs/maria/entries").json();
         for entry in page["entries"].as_array().unwrap() {
-            assert!(right.as_array().unwrap().contains(entry), "{blow}: the API serves {entry}");
+            assert!(
+                right.as_array().unwrap().contains(entry),
+                "{blow}: the API serves {entry}"
+            );
         }
     }
 
@@ -170,7 +205,9 @@ impl Story {
     }
 
     fn mended(&self) -> u64 {
-        self.demo.api(&self.label, "status").json()["mended"].as_u64().unwrap()
+        self.demo.api(&self.label, "status").json()["mended"]
+            .as_u64()
+            .unwrap()
     }
 
     fn mends_itself(&self, blow: &str, at_least: u64) {
@@ -178,9 +215,21 @@ impl Story {
         wait_for(&format!("{blow}: mended"), MENDED_WITHIN, || {
             self.is_whole().then_some(())
         });
-        let page = || self.get("/post-1").text().contains("harmless").then_some(());
-        wait_for(&format!("{blow}: the post is read again"), MENDED_WITHIN, page);
-        assert!(self.mended() >= at_least, "{blow}: it does not say that it was mended");
+        let page = || {
+            self.get("/post-1")
+                .text()
+                .contains("harmless")
+                .then_some(())
+        };
+        wait_for(
+            &format!("{blow}: the post is read again"),
+            MENDED_WITHIN,
+            page,
+        );
+        assert!(
+            self.mended() >= at_least,
+            "{blow}: it does not say that it was mended"
+        );
         eprintln!("{blow}: whole again after {:?}", began.elapsed());
     }
 }
@@ -192,7 +241,8 @@ fn stranger(demo: &Demo) -> (String, String, Vec<u8>) {
     let db = Connection::open(demo.node("a").data.join("spoke.db")).unwrap();
     let sql = "SELECT id, text, signatures FROM entry WHERE id = ?1";
     let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    db.query_row(sql, [signed.id().to_string()], columns).unwrap()
+    db.query_row(sql, [signed.id().to_string()], columns)
+        .unwrap()
 }
 
 #[test]
@@ -206,7 +256,10 @@ fn a_running_spoke_notices_and_mends() {
         story.nothing_altered_is_served(name);
     }
     let log = story.demo.log(&story.label);
-    assert!(log.contains("mended") && log.contains("altered"), "the log says so");
+    assert!(
+        log.contains("mended") && log.contains("altered"),
+        "the log says so"
+    );
     story.demo.assert_no_panic();
 }
 
@@ -247,7 +300,11 @@ fn an_older_disk_catches_up_before_it_signs() {
     let path = format!("/_/entry/{}", late.id().path());
     let same = demo.http(&label, "maria", &path).body == demo.http("a", "maria", &path).body;
     assert!(same);
-    assert!(demo.log(&label).contains("catching up"), "{}", demo.log(&label));
+    assert!(
+        demo.log(&label).contains("catching up"),
+        "{}",
+        demo.log(&label)
+    );
     maria.post(&demo, &label, "later", "It goes on.");
     demo.assert_no_panic();
 }

@@ -180,7 +180,9 @@ impl Author {
         let signed = self.sign(draft);
         let until = Instant::now() + PATIENCE;
         loop {
-            let reply = self.send(demo.address(through), &signed).unwrap_or_default();
+            let reply = self
+                .send(demo.address(through), &signed)
+                .unwrap_or_default();
             if reply.status == 201 {
                 break;
             }

@@ -33,7 +33,12 @@ pub(crate) fn free_ports() -> (u16, u16) {
         let step = NEXT_PORT.fetch_add(20, Ordering::Relaxed);
         let spread = u16::try_from(std::process::id() % 997).unwrap() * 10;
         let port = 20_000 + (spread + step) % 10_000;
-        let http = [[127, 0, 0, 1], [127, 0, 1, 1], [127, 0, 2, 1], [127, 0, 2, 6]];
+        let http = [
+            [127, 0, 0, 1],
+            [127, 0, 1, 1],
+            [127, 0, 2, 1],
+            [127, 0, 2, 6],
+        ];
         let free = http
             .iter()
             .all(|ip| TcpListener::bind((Ipv4Addr::from(*ip), port)).is_ok());
@@ -82,7 +87,13 @@ impl Demo {
         demo
     }
 
-    pub(crate) fn start_in(dir: &Path, port: u16, dns_port: u16, spokes: u8, more: &[&str]) -> Self {
+    pub(crate) fn start_in(
+        dir: &Path,
+        port: u16,
+        dns_port: u16,
+        spokes: u8,
+        more: &[&str],
+    ) -> Self {
         let began = Instant::now();
         fs::create_dir_all(dir).unwrap();
         let said = fs::File::create(dir.with_extension("said")).unwrap();
@@ -111,7 +122,10 @@ impl Demo {
         });
         demo.started_in = began.elapsed();
         let facts = demo.facts();
-        facts["network"].as_str().unwrap().clone_into(&mut demo.network);
+        facts["network"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut demo.network);
         demo
     }
 
