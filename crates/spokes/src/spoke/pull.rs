@@ -242,6 +242,7 @@ impl Spoke {
     ) -> Result<bool, Outage> {
         let mut run = Vec::new();
         let mut at = tip;
+        let mut connected = false;
         for _ in 0..STEPS_BACK_MAX {
             let path = format!("/api/v1/entries/{}", at.path());
             let Reply::Good(wire, _) = self
@@ -256,14 +257,15 @@ impl Spoke {
             };
             let previous = sealed.entry().skeleton().previous;
             run.push(sealed);
-            let Some(previous) = previous else { break };
-            if self
-                .with(blog, |r| r.chain().contains(previous))
-                .unwrap_or(false)
-            {
+            let here = |id| self.with(blog, |r| r.chain().contains(id)).unwrap_or(false);
+            connected = previous.is_none_or(here);
+            let Some(previous) = previous.filter(|_| !connected) else {
                 break;
-            }
+            };
             at = previous;
+        }
+        if !connected {
+            return Ok(false);
         }
         run.reverse();
         self.take_run(address, blog, run).await?;
