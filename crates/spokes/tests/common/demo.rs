@@ -96,6 +96,8 @@ impl Demo {
     ) -> Self {
         let began = Instant::now();
         fs::create_dir_all(dir).unwrap();
+        // One that was killed leaves its file; the new one must not be taken for started by it.
+        let stale = fs::read(dir.join("network.json")).ok();
         let said = fs::File::create(dir.with_extension("said")).unwrap();
         let process = command(dir, port, dns_port, spokes, more)
             .stdout(said.try_clone().unwrap())
@@ -118,7 +120,8 @@ impl Demo {
             if let Ok(Some(status)) = demo.process.try_wait() {
                 panic!("the demo ended ({status}): {}", demo.said());
             }
-            file.exists().then_some(())
+            let facts = fs::read(&file).ok();
+            (facts.is_some() && facts != stale).then_some(())
         });
         demo.started_in = began.elapsed();
         let facts = demo.facts();
