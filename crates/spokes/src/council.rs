@@ -298,7 +298,8 @@ impl Council {
                 .and_then(|v| v.parse::<u64>().ok())
                 .unwrap_or(0)
         };
-        let after = number("after");
+        // Behind the last place that the log can be asked for there is nothing.
+        let after = number("after").min(i64::MAX as u64);
         let wait = Duration::from_secs(number("wait")).min(WAIT_MAX);
         let mut grown = self.grown.subscribe();
         // Either way the log is answered as it is then.

@@ -33,7 +33,11 @@ impl Spoke {
             let record = serde_json::from_str::<RecordWire>(&json)
                 .map_err(|e| e.to_string())
                 .and_then(|wire| wire.record());
-            let taken = record.and_then(|record| self.fold(&record).map(|_| ()));
+            let taken = record.and_then(|record| {
+                self.fold(&record)?;
+                self.followed.send_replace(record.index + 1);
+                Ok(())
+            });
             if let Err(why) = taken {
                 tracing::warn!(
                     why,
@@ -73,6 +77,7 @@ impl Spoke {
             let json = serde_json::to_string(wire).map_err(|e| Outage::new(e.to_string()))?;
             kept.push((record.index, json));
             self.touched(&record, &touched);
+            // Only now: whoever waits for a name must find its first entry, too.
             self.followed.send_replace(record.index + 1);
         }
         if !kept.is_empty() {
@@ -104,8 +109,6 @@ impl Spoke {
                 Touched::Nothing
             }
         };
-        drop(registry);
-        self.followed.send_replace(record.index + 1);
         Ok(touched)
     }
 
