@@ -1,5 +1,6 @@
 //! The hands of spokescouncil: everything that touches a clock, a disk, a socket or a screen.
 
+pub mod author;
 pub mod blobs;
 pub mod client;
 pub mod clock;

@@ -14,6 +14,7 @@ use spokes_rules::{
 use tokio::{io::AsyncReadExt as _, sync::watch};
 
 use crate::{
+    author::{self, Author, Console},
     clock,
     council::{self, Beginning, Council},
     demo::{self, Plan},
@@ -36,6 +37,8 @@ enum Command {
     ///
     /// Example: spokes demo --spokes 5 --port 8080
     Demo(DemoArgs),
+    /// Writes, keeps and takes along your blog: for authors.
+    Blog(Author),
     /// Founds, serves and looks after a network: for organizers.
     #[command(subcommand)]
     Council(CouncilCommand),
@@ -224,6 +227,9 @@ fn fail(outage: &Outage) -> ExitCode {
 async fn command(command: Command) -> Result<ExitCode, Outage> {
     match command {
         Command::Demo(args) => run_demo(args).await?,
+        Command::Blog(command) => {
+            return Ok(author::run(command, &Console::standard()).await);
+        }
         Command::Council(command) => run_council(command).await?,
         Command::Join(args) => run_join(args).await?,
         Command::Serve(args) => {

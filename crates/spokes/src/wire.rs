@@ -356,10 +356,13 @@ pub struct RestoredWire {
 }
 
 /// `GET heads` (SPEC http 3.2).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct HeadsWire {
     /// By blog, its durable tips.
     pub blogs: BTreeMap<String, Vec<TipWire>>,
+    /// The receipts that this node has signed for them.
+    #[serde(default)]
+    pub receipts: Vec<SignedWire>,
 }
 
 /// Several receipts (SPEC http 2.9, 3.3).

@@ -417,15 +417,21 @@ impl Spoke {
             .get("blogs")
             .map(|ids| ids.split(',').filter_map(|i| Hash::parse(i).ok()).collect());
         let wanted = self.wanted(&query, only.as_deref());
-        let mut blogs = std::collections::BTreeMap::new();
+        let mut wire = HeadsWire::default();
         for id in wanted {
             let Ok(blog) = Hash::parse(&id) else { continue };
-            let tips: Option<Vec<Tip>> = self.with(blog, |replica| replica.durable_tips());
-            if let Some(tips) = tips {
-                blogs.insert(id, tips.into_iter().map(TipWire::from).collect());
+            let facts: Option<(Vec<Tip>, Vec<SignedWire>)> = self.with(blog, |replica| {
+                let mine = replica.receipts().all().filter(|r| r.held.spoke == self.me);
+                let mine = mine.map(|r| SignedWire::from(&r.signed)).collect();
+                (replica.durable_tips(), mine)
+            });
+            if let Some((tips, mine)) = facts {
+                wire.blogs
+                    .insert(id, tips.into_iter().map(TipWire::from).collect());
+                wire.receipts.extend(mine);
             }
         }
-        web::json(StatusCode::OK, &HeadsWire { blogs })
+        web::json(StatusCode::OK, &wire)
     }
 
     /// `POST receipts` (SPEC http 3.3).
@@ -448,6 +454,19 @@ impl Spoke {
             }
         }
         web::json(StatusCode::OK, &serde_json::json!({}))
+    }
+
+    /// Takes receipts that count: signed by the key of the spoke that they name, for this network.
+    pub(super) fn take_receipts(self: &Arc<Self>, receipts: &[SignedWire]) {
+        for signed in receipts.iter().filter_map(|wire| wire.signed().ok()) {
+            let Ok(receipt) = Receipt::check(signed) else {
+                continue;
+            };
+            if self.ask(|registry| registry.counts(&receipt)) == Some(true) {
+                let blog = receipt.held.blog;
+                self.with(blog, |r| r.handle(clock::now(), Event::Receipt(receipt)));
+            }
+        }
     }
 
     fn receipts_of(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> Response {

@@ -183,6 +183,8 @@ impl Spoke {
                 });
             }
         }
+        // What the peer signed while we were away, or before we forgot it at our start.
+        self.take_receipts(&heads.receipts);
         Ok(())
     }
 
