@@ -347,12 +347,15 @@ pub struct ClaimWire {
 }
 
 /// `POST blogs/NAME/restore` answers (SPEC http 2.8).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RestoredWire {
     /// Entries that were new.
     pub taken: usize,
     /// Entries that were here.
     pub known: usize,
+    /// Media to send first; then the same batch again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_media: Vec<String>,
 }
 
 /// `GET heads` (SPEC http 3.2).

@@ -111,10 +111,19 @@ impl Marks {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
     use pulldown_cmark::html::push_html;
+    use spokes_log::{draft::Says, entry::Entry, seal::SealedEntry, secret::SecretKey};
 
     use super::*;
+    use crate::author::{chain_for_tests, now, session};
+
+    static FIRST: LazyLock<SealedEntry> = LazyLock::new(|| {
+        let mut key = SecretKey::generate("Maria", now() - 60).expect("a key");
+        chain_for_tests(&mut key, &[]).remove(0)
+    });
 
     #[track_caller]
     fn check(body: &str, expected: &str) {
@@ -173,7 +182,15 @@ mod tests {
         ) {
             if let Ok(once) = canonical(&body, 1) {
                 prop_assert!(spokes_log::text::check(once.as_bytes()).is_ok(), "{:?}", once);
-                prop_assert!(!once.starts_with('\n') && !once.ends_with('\n'));
+                let (skeleton, id) = (FIRST.entry().skeleton(), FIRST.entry().id());
+                let says = Says::Other("note".to_owned());
+                let draft = session::draft(says, once.clone()).expect("a draft");
+                let authors = skeleton.authors.clone();
+                let entry = Entry::new(&draft, Some((skeleton, id)), authors, skeleton.signed);
+                prop_assert_eq!(
+                    entry.ok().and_then(|e| Some(e.draft()?.body.clone())),
+                    Some(once.clone())
+                );
                 let twice = canonical(&once, 1);
                 prop_assert_eq!(twice.as_deref(), Ok(once.as_str()));
             }

@@ -99,6 +99,13 @@ impl Console {
         words.drawn = true;
     }
 
+    /// Asks for something that is typed behind the words.
+    pub(crate) fn prompt(&self, words: &str) {
+        self.wipe();
+        let mut to = held(&self.words);
+        write!(to.to, "{words}").and_then(|()| to.to.flush()).ok();
+    }
+
     fn wipe(&self) {
         let mut words = held(&self.words);
         if words.drawn {

@@ -1,6 +1,6 @@
 //! The author's own copy of a blog: every entry read is judged, whoever sent it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use spokes_log::{
     blog::Blog,
@@ -33,6 +33,8 @@ pub(crate) struct BlogCopy {
     pub(crate) chain: Chain,
     pub(crate) blog: Blog,
     entries: BTreeMap<EntryId, SealedEntry>,
+    /// What some server has shown, so that reading goes on behind it.
+    shown: BTreeSet<EntryId>,
     cursor: Option<String>,
 }
 
@@ -71,6 +73,7 @@ impl BlogCopy {
             chain: Chain::new(blog),
             blog: Blog::default(),
             entries: BTreeMap::new(),
+            shown: BTreeSet::new(),
             cursor: None,
         }
     }
@@ -87,12 +90,12 @@ impl BlogCopy {
         copy
     }
 
-    /// To be remembered; entries in `without` are left out.
-    pub(crate) fn to_file(&self, without: &[EntryId]) -> CopyFile {
-        let kept = self
-            .in_order()
-            .into_iter()
-            .filter(|sealed| !without.contains(&sealed.entry().id()));
+    /// To be remembered; what waits in the outbox only once a server has shown it.
+    pub(crate) fn to_file(&self, waiting: &[EntryId]) -> CopyFile {
+        let kept = self.in_order().into_iter().filter(|sealed| {
+            let id = sealed.entry().id();
+            self.shown.contains(&id) || !waiting.contains(&id)
+        });
         CopyFile {
             cursor: self.cursor.clone(),
             entries: kept.map(EntryWire::from).collect(),
@@ -108,6 +111,8 @@ impl BlogCopy {
                 copy.take(sealed.clone()).ok();
             }
         }
+        copy.shown.clone_from(&self.shown);
+        copy.shown.retain(|id| copy.chain.contains(*id));
         copy.cursor.clone_from(&self.cursor);
         copy
     }
@@ -146,7 +151,10 @@ impl BlogCopy {
             why,
         };
         let sealed = wire.sealed().map_err(|why| bad(why.to_string()))?;
-        self.take(sealed).map_err(|why| bad(why.to_string()))
+        let id = sealed.entry().id();
+        let new = self.take(sealed).map_err(|why| bad(why.to_string()))?;
+        self.shown.insert(id);
+        Ok(new)
     }
 
     /// Reads what is new from the network.
@@ -183,6 +191,11 @@ impl BlogCopy {
         }
         let why = "the list of entries does not end".to_owned();
         Err(Unread::Trouble(Trouble::Strange(why)))
+    }
+
+    /// Whether reading goes on from an earlier time.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.cursor.is_some()
     }
 
     /// The entry, its words as far as they are not taken back.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use spokes_log::{
     chain::Chain,
     draft::{Claim, Says},
@@ -31,6 +32,10 @@ use crate::{
 
 /// How long a claim is good: an author may sleep over a council that is down, a thief may not.
 pub(crate) const CLAIM_SECONDS: i64 = 60 * 60;
+/// A spoke that has not heard from the council answers "busy"; so does one that restarts.
+const CLAIM_TRIES: usize = 3;
+/// Between two of them.
+const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// A zone change reaches every server at once; this is for the slow ones.
 const RESOLVE_WAIT: Duration = Duration::from_secs(10);
 /// How often a name is looked up meanwhile.
@@ -222,33 +227,33 @@ async fn claim(
     shelf.sent(&mut waiting)?;
     let path = format!("/api/v1/blogs/{name}/entries");
     let wire = EntryWire::from(sealed);
-    let posted: Result<StandingWire, Trouble> = network.post(To::Apex, &path, &wire, None).await;
-    if let Err(trouble) = posted {
-        // Whatever was answered, the registry may have taken it, now or the last time.
-        if let Ok(Some(wire)) = get(network, name).await {
-            return if wire.blog == ours {
-                Ok(wire)
-            } else {
-                Err(taken(name))
-            };
-        }
-        return Err(match &trouble {
-            Trouble::No(refusal)
-                if (400..500).contains(&refusal.status) && refusal.status != 429 =>
-            {
-                Stop::Refused(refusal.problem.detail.clone())
-            }
-            trouble => Stop::Unreached(format!(
-                "{}; what you signed is kept for an hour, the same command goes on",
-                trouble.sentence()
-            )),
-        });
-    }
     let kept = |why: &str| {
         Stop::Unreached(format!(
             "{why}; what you signed is kept for an hour, the same command goes on"
         ))
     };
+    for turn in 1.. {
+        // SPEC http 2.5: a claim is answered like 2.7, a known entry like any other.
+        let posted: Result<Value, Trouble> = network.post(To::Apex, &path, &wire, None).await;
+        let Err(trouble) = posted else {
+            break;
+        };
+        // Whatever was answered, the registry may have taken it, now or the last time.
+        match get(network, name).await {
+            Ok(Some(wire)) if wire.blog == ours => return Ok(wire),
+            Ok(Some(_)) => return Err(taken(name)),
+            _ => {}
+        }
+        match &trouble {
+            Trouble::No(no) if no.status == 429 => return Err(kept(trouble.sentence())),
+            Trouble::No(no) if no.status < 500 => {
+                return Err(Stop::Refused(no.problem.detail.clone()));
+            }
+            trouble if turn == CLAIM_TRIES => return Err(kept(trouble.sentence())),
+            trouble => console.say(&format!("{}; asking again", trouble.sentence())),
+        }
+        sleep(CLAIM_PAUSE).await;
+    }
     let until = Instant::now() + RESOLVE_WAIT;
     while Instant::now() < until {
         // Whatever goes wrong here, the claim may have been taken: nothing is thrown away.

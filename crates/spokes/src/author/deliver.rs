@@ -7,6 +7,7 @@ use spokes_log::{
     chain::Chain,
     name::{BlogId, BlogName, EntryId, Hash},
     seal::SealedEntry,
+    text::Value as _,
 };
 use spokes_rules::{
     node::{Label, NodeKey, Signed},
@@ -20,7 +21,7 @@ use crate::{
         state::Shelf,
         stop::Stop,
     },
-    wire::{BlogWire, EntryWire, SignedWire, StandingWire},
+    wire::{BlogWire, EntryWire, ReceiptsWire, SignedWire, StandingWire},
 };
 
 /// An entry is staged once for its media; a second time when one of them expired meanwhile.
@@ -78,7 +79,11 @@ impl Members {
         let labels = wire
             .members
             .iter()
-            .map(|member| Label::parse(&member.label).map(|label| (label, None)))
+            .map(|member| {
+                // An older node gives no key; then any one key counts for a label.
+                let key = NodeKey::parse(&member.key).ok();
+                Label::parse(&member.label).map(|label| (label, key))
+            })
             .collect::<Result<Vec<_>, _>>()
             .map_err(strange)?;
         if labels.is_empty() {
@@ -299,16 +304,13 @@ impl<'a> Courier<'a> {
         }
         Ok(())
     }
+}
 
-    /// How an entry stands that was accepted before.
-    pub(crate) async fn standing(&self, entry: EntryId) -> Result<StandingWire, Trouble> {
-        let path = format!(
-            "/api/v1/entries/{}/standing?blog={}",
-            entry.path(),
-            self.name
-        );
-        self.network.get(To::Edit(self.name), &path).await
-    }
+/// The receipts that a blog's spokes have given, as its primary knows them (SPEC http 2.9).
+pub(crate) async fn receipts(network: &Network, name: &BlogName) -> Result<Vec<Signed>, Trouble> {
+    let path = format!("/api/v1/blogs/{name}/receipts");
+    let wire: ReceiptsWire = network.get(To::Edit(name), &path).await?;
+    Ok(receipts_of(&wire.receipts))
 }
 
 /// The receipts of an answer that are spelled right.

@@ -3,16 +3,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use axum::{
-    Router,
-    body::{Body, Bytes},
-    extract::State,
-    http::{HeaderMap, Method, StatusCode, Uri, header::HOST},
-    response::Response,
-};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header::HOST};
+use http_body_util::{BodyExt as _, Full};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde_json::json;
 use spokes_log::{
@@ -78,7 +79,11 @@ pub(crate) struct Log {
     order: Vec<EntryId>,
     pub(crate) media: BTreeMap<Hash, Vec<u8>>,
     staged: Vec<SealedEntry>,
+    /// Of the store: a cursor of another one is worth nothing.
+    instance: u64,
 }
+
+static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
 impl Drop for Fake {
     fn drop(&mut self) {
@@ -96,11 +101,14 @@ impl Fake {
             ..Nodes::default()
         };
         let state: Shared = Arc::new(Mutex::new(nodes));
-        let router = Router::new()
-            .fallback(answer)
-            .with_state(Arc::clone(&state));
+        let nodes = Arc::clone(&state);
         let server = tokio::spawn(async move {
-            axum::serve(listener, router).await.expect("serves");
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                let nodes = Arc::clone(&nodes);
+                let service = service_fn(move |request| answer(Arc::clone(&nodes), request));
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
         });
         Self {
             url: format!("http://127.0.0.1:{port}"),
@@ -118,12 +126,12 @@ impl Fake {
 type Answer = (StatusCode, String, Vec<u8>);
 
 async fn answer(
-    State(state): State<Shared>,
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+    state: Shared,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let (head, body) = request.into_parts();
+    let (method, uri, headers) = (head.method, head.uri, head.headers);
+    let body = body.collect().await?.to_bytes();
     let mut nodes = state.lock().unwrap_or_else(PoisonError::into_inner);
     let host = headers
         .get(HOST)
@@ -141,12 +149,12 @@ async fn answer(
     } else {
         nodes.route(&method, &name, &uri, &headers, &body)
     };
-    let mut response = Response::new(Body::from(bytes));
+    let mut response = Response::new(Full::new(Bytes::from(bytes)));
     *response.status_mut() = status;
     response
         .headers_mut()
         .insert("content-type", kind.parse().expect("a type"));
-    response
+    Ok(response)
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Answer {
@@ -204,14 +212,6 @@ impl Nodes {
             ("POST", ["registry", "claims"]) => {
                 self.claim(&serde_json::from_slice(body).expect("a claim"))
             }
-            ("GET", ["entries", id, "standing"]) => {
-                let name = uri
-                    .query()
-                    .and_then(|q| q.strip_prefix("blog="))
-                    .unwrap_or_default();
-                let id = Hash::parse_path(id).expect("an id");
-                self.standing(name, id, StatusCode::OK)
-            }
             ("GET", ["media", hash]) => {
                 let hash = Hash::parse_path(hash).expect("a hash");
                 let bytes = self.blogs.get(host).and_then(|blog| blog.media.get(&hash));
@@ -257,6 +257,11 @@ impl Nodes {
             label: (*label).to_owned(),
             operator: "Group B".to_owned(),
             address: format!("127.0.0.1:{}", self.port),
+            key: MEMBERS
+                .iter()
+                .position(|member| member == label)
+                .map(|index| secret(index).key().to_string())
+                .unwrap_or_default(),
         };
         let link = blog.copy.chain.link(id).expect("entry 0");
         let wire = BlogWire {
@@ -296,7 +301,13 @@ impl Nodes {
             return self.with(name, Self::head);
         };
         let after = query.and_then(|q| q.split('&').find_map(|p| p.strip_prefix("after=")));
-        let after: usize = after.map_or(0, |after| after.parse().expect("our cursor"));
+        let after = match after.and_then(|after| after.split_once('-')) {
+            Some((instance, _)) if instance != blog.instance.to_string() => {
+                return problem(StatusCode::GONE, "cursor", "begin without a cursor");
+            }
+            Some((_, after)) => after.parse().expect("our cursor"),
+            None => 0,
+        };
         let mut page = Vec::new();
         for id in blog.order.iter().skip(after).take(PAGE) {
             let sealed = blog.copy.entry(*id).expect("held");
@@ -311,7 +322,7 @@ impl Nodes {
         }
         let end = (after + PAGE).min(blog.order.len());
         let wire = FeedWire {
-            cursor: end.to_string(),
+            cursor: format!("{}-{end}", blog.instance),
             more: end < blog.order.len(),
             entries: page,
         };
@@ -337,7 +348,15 @@ impl Nodes {
             self.blogs.get(name),
             sealed.entry().draft().map(|d| &d.says),
         ) {
-            self.blogs.insert(name.to_owned(), Log::new(id));
+            let mut log = Log::new(id);
+            log.take(sealed);
+            self.blogs.insert(name.to_owned(), log);
+            if self.swallowed > 0 {
+                self.swallowed -= 1;
+                return problem(StatusCode::BAD_GATEWAY, "silent", "sent, but not answered");
+            }
+            let (_, kind, bytes) = self.blog(name);
+            return (StatusCode::CREATED, kind, bytes);
         }
         let Some(blog) = self.blogs.get_mut(name) else {
             return self.with(name, Self::head);
@@ -432,7 +451,18 @@ impl Nodes {
         let Some(blog) = self.blogs.get_mut(name) else {
             return self.with(name, Self::head);
         };
-        let mut restored = RestoredWire { taken: 0, known: 0 };
+        let mut restored = RestoredWire::default();
+        for entry in &wire.entries {
+            let sealed = entry.sealed().expect("in its kept form");
+            let missing = blog.missing(&sealed);
+            if !missing.is_empty() {
+                blog.staged.push(sealed);
+            }
+            restored.missing_media.extend(missing);
+        }
+        if !restored.missing_media.is_empty() {
+            return json(StatusCode::ACCEPTED, &restored);
+        }
         for entry in &wire.entries {
             let sealed = entry.sealed().expect("in its kept form");
             if blog.copy.chain.contains(sealed.entry().id()) {
@@ -491,6 +521,7 @@ impl Log {
             order: Vec::new(),
             media: BTreeMap::new(),
             staged: Vec::new(),
+            instance: INSTANCES.fetch_add(1, Ordering::Relaxed),
         }
     }
 
@@ -498,6 +529,16 @@ impl Log {
         let id = sealed.entry().id();
         self.copy.take(sealed).expect("valid");
         self.order.push(id);
+    }
+
+    fn missing(&self, sealed: &SealedEntry) -> Vec<String> {
+        let article = sealed.entry().draft().and_then(|draft| draft.article());
+        article
+            .iter()
+            .flat_map(|article| &article.media)
+            .filter(|medium| !self.media.contains_key(&medium.hash))
+            .map(|medium| medium.hash.to_string())
+            .collect()
     }
 
     /// Why an entry is not taken, if it is not.
@@ -542,13 +583,7 @@ impl Log {
                 return Some(problem(status, "invalid", &why.to_string()));
             }
         }
-        let article = entry.draft().and_then(|draft| draft.article());
-        let missing: Vec<String> = article
-            .iter()
-            .flat_map(|article| &article.media)
-            .filter(|medium| !self.media.contains_key(&medium.hash))
-            .map(|medium| medium.hash.to_string())
-            .collect();
+        let missing = self.missing(sealed);
         if missing.is_empty() {
             return None;
         }

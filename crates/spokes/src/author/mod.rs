@@ -1,8 +1,8 @@
 //! The author's command line: `spokes blog …` (SPEC http 2, SPEC entry).
 //!
-//! A post's way: [`matter`], [`body`] and [`media`] read the file, [`session`] signs it behind the
-//! head with [`signer`], [`state`] keeps it on disk, [`deliver`] brings it to the blog, [`report`]
-//! says what became of it. Every other command is a short walk along the same way.
+//! A post's way: `matter`, `body`, `media` and `strip` read the file, `session` signs it behind the
+//! head with `signer`, `state` keeps it on disk, `deliver` brings it to the blog, `report` says what
+//! became of it. Every other command is a short walk along the same way.
 
 mod body;
 mod console;

@@ -22,6 +22,8 @@ const CONNECT_WAIT: Duration = Duration::from_secs(3);
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
 /// 32 MiB over a line of 2 Mbit/s take a little over two minutes.
 const TRANSFER_WAIT: Duration = Duration::from_secs(180);
+/// What goes out and is judged within [`ANSWER_WAIT`]; a batch of entries is more.
+const QUICK_BYTES_MAX: usize = 256 * 1024;
 /// What is only read is asked for again after these pauses: a spoke that restarts, a lost packet.
 const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
 /// An apex to a spoke to its own name: more hops are a circle.
@@ -212,10 +214,12 @@ impl Network {
     ) -> Result<T, Trouble> {
         let json = serde_json::to_vec(body)
             .map_err(|why| Trouble::Strange(format!("the request is no JSON: {why}")))?;
+        let large = json.len() > QUICK_BYTES_MAX;
         let ask = Ask {
             method: Method::POST,
             json: Some(json),
             refused_by,
+            wait: if large { TRANSFER_WAIT } else { ANSWER_WAIT },
             ..Ask::get(path)
         };
         read(&self.once(to, &ask).await?)

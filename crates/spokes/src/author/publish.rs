@@ -440,7 +440,9 @@ fn make(
         .map(|w| w.id())
         .take(REFUSED_MAX)
         .collect();
-    let says = if manner.page || matter.is_page {
+    // What is a page stays one, whatever the command line forgets the next time.
+    let was_page = current.is_some_and(|post| post.is_page);
+    let says = if manner.page || matter.is_page || was_page {
         Says::Page(article)
     } else {
         Says::Post(article)

@@ -1,7 +1,6 @@
 //! `restore`: an export comes to life on any network, under any free name.
 
 use std::{
-    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -21,7 +20,7 @@ use crate::{
         console::Console,
         copy::BlogCopy,
         create::CLAIM_SECONDS,
-        deliver::{Count, Members, receipts_of},
+        deliver::{self, Count, Members},
         network::{Network, To, Trouble},
         now,
         session::{blog_name, draft},
@@ -29,13 +28,15 @@ use crate::{
         state::{Home, Shelf, Waiting},
         stop::Stop,
     },
-    wire::{BlogWire, ClaimWire, EntriesWire, EntryWire, RestoredWire, StandingWire},
+    wire::{BlogWire, ClaimWire, EntriesWire, EntryWire, RestoredWire},
 };
 
 /// Entries sent at a time (SPEC http 2.8), as far as they are small.
 const BATCH_ENTRIES: usize = 500;
 /// Bytes of text sent at a time: what a small server takes into memory gladly.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// A batch is sent again once its media are there; once more when one of them expired meanwhile.
+const MEDIA_ROUNDS_MAX: usize = 3;
 /// How long a new name may take to lead somewhere.
 const RESOLVE_WAIT: Duration = Duration::from_secs(10);
 /// How long secondaries may take to pull what was restored.
@@ -88,27 +89,21 @@ pub(crate) async fn restore(args: &Restore, desk: &Desk<'_>) -> Result<(), Stop>
         (None, Some(claim)) => claim_name(&network, &name, &copy, claim, &shelf).await?,
         (None, None) => return Err(Stop::Refused("the claim is lost; start again".to_owned())),
     };
-    send_entries(&network, &name, &copy, console).await?;
-    let lost = send_media(&network, &name, &copy, &args.path, console).await?;
+    send_entries(&network, &name, &copy, &args.path, console).await?;
     let members = Members::read(network.id(), &wire)?;
     let count = until_safe(&network, &name, &copy, &members, &shelf, claim, console).await?;
-    shelf.keep_copy(&copy.to_file(&[]))?;
+    // An old export must not make this machine forget what it saw of the blog since.
+    if shelf.copy().entries.len() < copy.chain.len() {
+        shelf.keep_copy(&copy.to_file(&[]))?;
+    }
     let (url, entries) = (network.address_of(&name), copy.chain.len());
     if common.json {
         console.json(&serde_json::json!({
             "name": name.as_str(), "blog": blog.to_string(), "url": url, "entries": entries,
             "held": count.held, "needed": count.needed, "members": count.members,
-            "missing_media": lost,
         }));
     } else {
         console.fact(&format!("{url}: {entries} entries, {}", count.sentence()));
-    }
-    if let Some(first) = lost.first() {
-        return Err(Stop::Refused(format!(
-            "{} media are not in {} or were not taken ({first}); all else is there",
-            lost.len(),
-            args.path.display()
-        )));
     }
     if count.is_safe() {
         Ok(())
@@ -280,11 +275,12 @@ async fn send_entries(
     network: &Network,
     name: &BlogName,
     copy: &BlogCopy,
+    path: &Path,
     console: &Console,
 ) -> Result<(), Stop> {
     let until = Instant::now() + RESOLVE_WAIT;
     let entries = copy.in_order();
-    let mut sent = 0;
+    let (mut sent, mut asked) = (0, 0);
     while sent < entries.len() {
         let mut bytes = 0;
         let batch: Vec<EntryWire> = entries[sent..]
@@ -298,12 +294,24 @@ async fn send_entries(
             .map(|sealed| EntryWire::from(*sealed))
             .collect();
         let count = batch.len();
-        let path = format!("/api/v1/blogs/{name}/restore");
+        let target = format!("/api/v1/blogs/{name}/restore");
         let body = EntriesWire { entries: batch };
         let answer: Result<RestoredWire, Trouble> =
-            network.post(To::Edit(name), &path, &body, None).await;
+            network.post(To::Edit(name), &target, &body, None).await;
         match answer {
-            Ok(_) => sent += count,
+            Ok(restored) if !restored.missing_media.is_empty() => {
+                asked += 1;
+                if asked > MEDIA_ROUNDS_MAX {
+                    return Err(Stop::Unreached(
+                        "the spoke asks for the same media again; try again later".to_owned(),
+                    ));
+                }
+                send_media(network, name, &restored.missing_media, path, console).await?;
+            }
+            Ok(_) => {
+                sent += count;
+                asked = 0;
+            }
             // The name may be too new to lead anywhere.
             Err(Trouble::Silent(_)) if Instant::now() < until => sleep(PAUSE).await,
             Err(trouble) if trouble.is("no-such-blog") && Instant::now() < until => {
@@ -318,35 +326,30 @@ async fn send_entries(
     Ok(())
 }
 
-/// Sends all media that live entries list; which are not there.
+/// Sends media that a spoke wants before it takes the entries that list them.
 async fn send_media(
     network: &Network,
     name: &BlogName,
-    copy: &BlogCopy,
+    missing: &[String],
     path: &Path,
     console: &Console,
-) -> Result<Vec<String>, Stop> {
-    let listed: BTreeSet<Hash> = copy.blog.media();
-    let mut lost = Vec::new();
-    for (index, hash) in listed.iter().enumerate() {
-        console.progress(&format!("medium {} of {}", index + 1, listed.len()));
-        let Some(bytes) = medium_file(path, *hash) else {
-            lost.push(hash.to_string());
-            continue;
-        };
+) -> Result<(), Stop> {
+    for (index, hash) in missing.iter().enumerate() {
+        console.progress(&format!("medium {} of {}", index + 1, missing.len()));
+        let hash = Hash::parse(hash)
+            .map_err(|why| Stop::Refused(format!("the spoke asks for a medium that {why}")))?;
+        let bytes = medium_file(path, hash).ok_or_else(|| {
+            Stop::disk(
+                &path.join("media").join(hash.path()),
+                "is missing or was changed; the network holds no entry without its media, so the \
+                 entries before it were sent and the rest was not",
+            )
+        })?;
         let target = format!("/api/v1/blogs/{name}/media/{}", hash.path());
-        match network.put(To::Edit(name), &target, bytes, None).await {
-            Ok(()) => {}
-            Err(Trouble::No(refusal)) => {
-                console.say(&format!("{hash}: {}", refusal.problem.detail));
-                lost.push(hash.to_string());
-            }
-            Err(trouble) => {
-                return Err(trouble.into_stop("what was sent is kept, the same command goes on"));
-            }
-        }
+        let put = network.put(To::Edit(name), &target, bytes, None).await;
+        put.map_err(|t| t.into_stop("what was sent is kept, the same command goes on"))?;
     }
-    Ok(lost)
+    Ok(())
 }
 
 fn medium_file(path: &Path, hash: Hash) -> Option<Vec<u8>> {
@@ -374,9 +377,7 @@ async fn until_safe(
     };
     let until = Instant::now() + SAFE_WAIT;
     loop {
-        let path = format!("/api/v1/entries/{}/standing?blog={name}", head.path());
-        let standing: Result<StandingWire, Trouble> = network.get(To::Edit(name), &path).await;
-        let receipts = standing.map_or_else(|_| Vec::new(), |s| receipts_of(&s.receipts));
+        let receipts = deliver::receipts(network, name).await.unwrap_or_default();
         let (count, good) = members.count(&copy.chain, head, &receipts);
         if count.is_safe() {
             if let Some(claim) = claim {

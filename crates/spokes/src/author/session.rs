@@ -15,7 +15,7 @@ use crate::{
         Desk,
         console::Console,
         copy::{BlogCopy, Unread},
-        deliver::{Count, Courier, Members, Outcome, receipts_of},
+        deliver::{Count, Courier, Members, Outcome, receipts, receipts_of},
         network::{Network, To, Trouble},
         now,
         report::Row,
@@ -81,20 +81,26 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    /// Reads what is new, from the primary where it answers.
+    /// Reads what is new, from the primary where it answers. What does not fit to what was read
+    /// before is read from its beginning: the spoke's store may be another one.
     async fn read(&mut self) -> Result<(), Unread> {
-        let (network, name) = (&self.network, &self.name);
-        let read = self
-            .copy
-            .read(network, To::Edit(name), name, self.console)
-            .await;
+        let resumed = self.copy.is_resumed();
+        match self.read_on().await {
+            Err(Unread::Bad(_)) if resumed => {
+                self.copy = BlogCopy::new(self.members.blog);
+                self.read_on().await
+            }
+            read => read,
+        }
+    }
+
+    async fn read_on(&mut self) -> Result<(), Unread> {
+        let (network, name, console) = (&self.network, &self.name, self.console);
+        let read = self.copy.read(network, To::Edit(name), name, console).await;
         match read {
             Err(Unread::Trouble(Trouble::Silent(why))) => {
-                self.console
-                    .say(&format!("{why}; reading from the readers' side"));
-                self.copy
-                    .read(network, To::Blog(name), name, self.console)
-                    .await
+                console.say(&format!("{why}; reading from the readers' side"));
+                self.copy.read(network, To::Blog(name), name, console).await
             }
             read => read,
         }
@@ -397,24 +403,26 @@ impl<'a> Session<'a> {
 
     /// Asks once more how what was accepted stands, and what waits no longer.
     pub(crate) async fn look_again(&mut self, rows: &mut [Row]) -> Result<(), Stop> {
-        for row in rows.iter_mut().filter(|row| row.is_accepted()) {
-            let Some(waiting) = self.shelf.outbox()?.into_iter().find(|w| row.is(w.id())) else {
-                // A receipt for something later covered it.
-                row.became_safe();
-                continue;
-            };
-            let courier = Courier::new(&self.network, &self.name, &self.door);
-            let Ok(standing) = courier.standing(waiting.id()).await else {
-                continue;
-            };
-            let receipts = receipts_of(&standing.receipts);
+        if !rows.iter().any(Row::is_accepted) {
+            return Ok(());
+        }
+        // When they cannot be read, what is known stands.
+        let receipts = receipts(&self.network, &self.name)
+            .await
+            .unwrap_or_default();
+        for waiting in self.shelf.outbox()? {
             let (count, good) = self
                 .members
                 .count(&self.copy.chain, waiting.id(), &receipts);
             if count.is_safe() {
-                self.settle(&waiting, &Outcome::Safe(count, good))?;
+                self.shelf.safe(&waiting, &good)?;
             }
-            row.count(count);
+        }
+        let outbox = self.shelf.outbox()?;
+        for row in rows.iter_mut().filter(|row| row.is_accepted()) {
+            if !outbox.iter().any(|waiting| row.is(waiting.id())) {
+                row.became_safe();
+            }
         }
         Ok(())
     }

@@ -335,7 +335,7 @@ async fn open_file(
                 user_id = uids.into_iter().next();
             }
             Err(KeyFault::Locked(_)) if password.is_none() && console.is_attended() => {
-                password = Some(ask_password(path).await?);
+                password = Some(ask_password(path, console).await?);
             }
             Err(KeyFault::Locked(_)) if password.is_none() => {
                 return Err(Stop::Refused(format!(
@@ -349,7 +349,7 @@ async fn open_file(
 }
 
 /// Asks for a password without showing it.
-async fn ask_password(path: &Path) -> Result<String, Stop> {
+async fn ask_password(path: &Path, console: &Console) -> Result<String, Stop> {
     let echo = |setting: &str| {
         std::process::Command::new("stty")
             .arg(setting)
@@ -358,7 +358,7 @@ async fn ask_password(path: &Path) -> Result<String, Stop> {
             .status()
             .is_ok_and(|status| status.success())
     };
-    eprint!("Password of {}: ", path.display());
+    console.prompt(&format!("Password of {}: ", path.display()));
     if !echo("-echo") {
         return Err(Stop::Refused(
             "the terminal would show the password; give it in SPOKES_KEY_PASSWORD".to_owned(),
@@ -373,7 +373,7 @@ async fn ask_password(path: &Path) -> Result<String, Stop> {
         _ = ctrl_c() => None,
     };
     echo("echo");
-    eprintln!();
+    console.say("");
     let line = line.ok_or_else(|| Stop::Refused("no password was given".to_owned()))?;
     Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }

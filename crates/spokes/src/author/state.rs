@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    io::Write as _,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -212,10 +212,13 @@ impl Shelf {
         self.keep(waiting)
     }
 
-    /// Takes an entry out of the outbox.
+    /// Takes an entry out of the outbox, if it is still there.
     pub(crate) fn forget(&self, waiting: &Waiting) -> Result<(), Stop> {
         let path = self.dir.join("outbox").join(file_name(waiting));
-        fs::remove_file(&path).map_err(|why| Stop::disk(&path, why))
+        match fs::remove_file(&path) {
+            Err(why) if why.kind() != io::ErrorKind::NotFound => Err(Stop::disk(&path, why)),
+            _ => Ok(()),
+        }
     }
 
     /// Keeps the receipts of a safe entry, then takes it out of the outbox.
@@ -374,7 +377,7 @@ fn durable(path: &Path, bytes: &[u8]) -> Result<(), Stop> {
         file.persist(path)?;
         File::open(dir)?.sync_all()
     };
-    write().map_err(|why: std::io::Error| Stop::disk(path, why))
+    write().map_err(|why: io::Error| Stop::disk(path, why))
 }
 
 #[cfg(test)]

@@ -3,18 +3,14 @@
 use serde_json::{Value, json};
 use spokes_log::name::EntryId;
 
-use crate::{
-    author::{
-        Desk,
-        console::Console,
-        deliver::{Count, receipts_of},
-        network::{To, Trouble},
-        report::Row,
-        session::Session,
-        state::Waiting,
-        stop::Stop,
-    },
-    wire::ReceiptsWire,
+use crate::author::{
+    Desk,
+    console::Console,
+    deliver::{self, Count},
+    report::Row,
+    session::Session,
+    state::Waiting,
+    stop::Stop,
 };
 
 /// `spokes blog status`.
@@ -27,11 +23,8 @@ pub(crate) struct Status {
 /// Runs `status`.
 pub(crate) async fn status(args: &Status, desk: &Desk<'_>) -> Result<(), Stop> {
     let session = Session::open(desk, &args.name).await?;
-    let path = format!("/api/v1/blogs/{}/receipts", session.name);
-    let read: Result<ReceiptsWire, Trouble> =
-        session.network.get(To::Edit(&session.name), &path).await;
-    let receipts = match read {
-        Ok(wire) => receipts_of(&wire.receipts),
+    let receipts = match deliver::receipts(&session.network, &session.name).await {
+        Ok(receipts) => receipts,
         Err(trouble) => {
             let why = trouble.sentence();
             desk.console
@@ -103,14 +96,14 @@ impl Found<'_> {
         ));
         let (blog, entries, epoch) = (&wire.blog, self.entries, wire.epoch);
         console.fact(&format!(
-            "blog     {blog}, {entries} entries, epoch {epoch}"
+            "blog      {blog}, {entries} entries, epoch {epoch}"
         ));
-        console.fact(&format!("author   {}", wire.author));
+        console.fact(&format!("author    {}", wire.author));
         for member in &wire.members {
             let is_primary = member.label == wire.primary;
-            let role = if is_primary { "primary" } else { "also" };
+            let role = if is_primary { "primary" } else { "secondary" };
             let (label, operator, address) = (&member.label, &member.operator, &member.address);
-            console.fact(&format!("{role:9}{label} of {operator}, {address}"));
+            console.fact(&format!("{role:10}{label} of {operator}, {address}"));
         }
         for (sequence, id, count) in &self.heads {
             let held = format!("held by {} of {}", count.held, count.members);
@@ -119,24 +112,24 @@ impl Found<'_> {
             } else {
                 "not yet safe"
             };
-            console.fact(&format!("head     entry {sequence}, {safe}, {held}, {id}"));
+            console.fact(&format!("head      entry {sequence}, {safe}, {held}, {id}"));
         }
         if self.heads.len() > 1 {
             console.fact(&format!(
-                "branches {}, {} clashes; \"spokes blog settle {name}\" shows them",
+                "branches  {}, {} clashes; \"spokes blog settle {name}\" shows them",
                 self.heads.len(),
                 self.clashes
             ));
         }
         if let Some(shortfall) = &wire.shortfall {
-            console.fact(&format!("note     {shortfall}"));
+            console.fact(&format!("note      {shortfall}"));
         }
         for waiting in &self.waiting {
             let row = Row::of_waiting(waiting, self.session.known_count(waiting.id())?);
-            console.fact(&format!("outbox   {}", row.sentence()));
+            console.fact(&format!("outbox    {}", row.sentence()));
         }
         if self.waiting.is_empty() {
-            console.fact("outbox   empty");
+            console.fact("outbox    empty");
         }
         Ok(())
     }

@@ -3,7 +3,9 @@
 //! What it decides stands in [`spokes_rules`]; here its effects are carried out.
 
 mod api;
+mod finished;
 mod follow;
+mod latest;
 mod mend;
 mod pages;
 mod pull;
@@ -80,8 +82,8 @@ pub struct Spoke {
     tickets: Mutex<BTreeMap<Ticket, (BlogId, oneshot::Sender<Answer>)>>,
     next_ticket: AtomicU64,
     receipts_out: mpsc::Sender<(Label, Receipt)>,
-    latest: pages::Latest,
-    rendered: pages::Rendered,
+    latest: latest::Latest,
+    rendered: finished::Rendered,
     mended: AtomicU64,
 }
 
@@ -111,8 +113,8 @@ impl Spoke {
             tickets: Mutex::default(),
             next_ticket: AtomicU64::new(1),
             receipts_out,
-            latest: pages::Latest::default(),
-            rendered: pages::Rendered::default(),
+            latest: latest::Latest::default(),
+            rendered: finished::Rendered::default(),
             mended: AtomicU64::new(0),
             config,
         });

@@ -1,13 +1,10 @@
 //! The pages and files that a spoke serves to people.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    io::Write as _,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use spokes_log::{
@@ -16,17 +13,14 @@ use spokes_log::{
     name::{BlogId, BlogName, EntryId, Hash, Slug, Tag},
     time::Time,
 };
-use spokes_rules::{
-    front::{self, Headline},
-    node::Label,
-    registry::BlogRecord,
-    replica::Standing,
-};
+use spokes_rules::{node::Label, registry::BlogRecord, replica::Standing};
 
-use super::{Spoke, api::Site};
+use super::{
+    Spoke,
+    api::Site,
+    finished::{HTML, PLAIN, Rendering, medium, redirect, secure, send},
+};
 use crate::{
-    client::Ask,
-    clock,
     http::{self as web, Response},
     render,
     web::{
@@ -34,7 +28,6 @@ use crate::{
         message::Message,
         page::{self, Neighbor, PostLine},
     },
-    wire::{HeadlineWire, LatestWire},
 };
 
 /// Posts of one page of a blog's index.
@@ -42,112 +35,11 @@ const INDEX_POSTS: usize = 20;
 /// Entries of a feed.
 const FEED_ENTRIES: usize = 20;
 /// Characters of an excerpt: three lines on a phone.
-const EXCERPT_CHARS: usize = 240;
-/// Bytes of rendered articles kept in memory; beyond it the cache begins anew.
-const RENDERED_BYTES_MAX: usize = 24 * 1024 * 1024;
-/// Bytes of finished pages kept in memory, both plain and compressed.
-const FINISHED_BYTES_MAX: usize = 24 * 1024 * 1024;
-/// Below this many bytes compression costs more than it saves.
-const GZIP_BYTES_MIN: usize = 1_000;
-/// How often the latest posts of the other spokes are asked for.
-const LATEST_EVERY: Duration = Duration::from_secs(1);
+pub(super) const EXCERPT_CHARS: usize = 240;
 /// How long the primary may take to say whether it has something newer, before a 404.
-const FRESH_WAIT: Duration = Duration::from_secs(1);
+pub(super) const FRESH_WAIT: Duration = Duration::from_secs(1);
 /// How often a blog's primary is asked that.
 const FRESH_EVERY: Duration = Duration::from_secs(1);
-/// What pages may load: nothing but our own style and media.
-const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; media-src 'self'; \
-                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
-
-/// The latest posts: ours, and what the other spokes say of theirs.
-#[derive(Debug, Default)]
-pub(super) struct Latest {
-    own: Mutex<BTreeMap<BlogId, Vec<Headline>>>,
-    touched: Mutex<BTreeSet<BlogId>>,
-    peers: Mutex<BTreeMap<Label, (Instant, Vec<Headline>)>>,
-    /// When the primary of a blog was last asked whether it has something newer.
-    asked: Mutex<BTreeMap<BlogId, Instant>>,
-}
-
-impl Latest {
-    /// Notes that a blog has changed.
-    pub(super) fn touch(&self, blog: BlogId) {
-        self.touched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(blog);
-    }
-}
-
-/// Articles rendered once for each version, and pages finished once for each state.
-#[derive(Debug, Default)]
-pub(super) struct Rendered {
-    articles: Mutex<(usize, BTreeMap<EntryId, Arc<Rendering>>)>,
-    finished: Mutex<(usize, BTreeMap<String, Arc<Finished>>)>,
-}
-
-#[derive(Debug)]
-struct Rendering {
-    html: String,
-    excerpt: String,
-}
-
-/// A page ready to be sent.
-#[derive(Debug)]
-struct Finished {
-    stamp: u64,
-    etag: HeaderValue,
-    kind: &'static str,
-    plain: Bytes,
-    gzip: Option<Bytes>,
-}
-
-impl Rendered {
-    /// Forgets words that were taken back.
-    pub(super) fn forget(&self, ids: &[EntryId]) {
-        let mut articles = self.articles.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.iter().for_each(|id| {
-            articles.1.remove(id);
-        });
-        *self.finished.lock().unwrap_or_else(PoisonError::into_inner) = Default::default();
-    }
-
-    fn finished(&self, key: &str, stamp: u64) -> Option<Arc<Finished>> {
-        let finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        finished
-            .1
-            .get(key)
-            .filter(|page| page.stamp == stamp)
-            .map(Arc::clone)
-    }
-
-    fn finish(&self, key: String, stamp: u64, kind: &'static str, body: String) -> Arc<Finished> {
-        let gzip = (body.len() >= GZIP_BYTES_MIN).then(|| gzip(body.as_bytes()));
-        let hash = Hash::of(body.as_bytes()).path();
-        let etag = HeaderValue::from_str(&format!("\"{}\"", &hash[7..39]));
-        let page = Arc::new(Finished {
-            stamp,
-            etag: etag.unwrap_or(HeaderValue::from_static("\"\"")),
-            kind,
-            plain: body.into(),
-            gzip: gzip.map(Into::into),
-        });
-        let bytes = page.plain.len() + page.gzip.as_ref().map_or(0, Bytes::len);
-        let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        if finished.0 + bytes > FINISHED_BYTES_MAX {
-            *finished = Default::default();
-        }
-        finished.0 += bytes;
-        finished.1.insert(key, Arc::clone(&page));
-        page
-    }
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    let written = encoder.write_all(bytes).and_then(|()| encoder.finish());
-    written.unwrap_or_default()
-}
 
 /// What is at an address below a blog.
 enum Address {
@@ -230,6 +122,7 @@ impl Spoke {
         }
         match self.site(&web::host(&request)) {
             Site::Apex if path == "/" => self.front(&request),
+            Site::Apex if path.starts_with("/feed.") => self.network_feed(&path, &request),
             Site::Apex => {
                 let domain = self.domain();
                 self.message(None, &Message::no_such_page(&domain))
@@ -238,20 +131,20 @@ impl Spoke {
         }
     }
 
-    fn domain(&self) -> String {
+    pub(super) fn domain(&self) -> String {
         self.ask(|registry| registry.founding().domain.to_string())
             .unwrap_or_default()
     }
 
     /// Where people reach a blog: the network's address with the name before it.
-    fn origin(&self, name: &str) -> String {
+    pub(super) fn origin(&self, name: &str) -> String {
         match self.config.base_url.split_once("://") {
             Some((scheme, host)) => format!("{scheme}://{name}.{host}"),
             None => self.config.base_url.clone(),
         }
     }
 
-    fn network_view(&self) -> page::Network {
+    pub(super) fn network_view(&self) -> page::Network {
         let operator = self
             .ask(|r| r.spoke(&self.me).map(|s| s.operator.to_string()))
             .flatten();
@@ -448,17 +341,13 @@ impl Spoke {
     }
 
     /// An article's HTML, made once for each version from words that were checked just then.
-    async fn rendering(self: &Arc<Self>, blog: BlogId, id: EntryId) -> Option<Arc<Rendering>> {
-        let kept = {
-            let articles = self
-                .rendered
-                .articles
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            articles.1.get(&id).map(Arc::clone)
-        };
-        if kept.is_some() {
-            return kept;
+    pub(super) async fn rendering(
+        self: &Arc<Self>,
+        blog: BlogId,
+        id: EntryId,
+    ) -> Option<Arc<Rendering>> {
+        if let Some(kept) = self.rendered.rendering(id) {
+            return Some(kept);
         }
         let sealed = self.sound_entry(blog, id).await?;
         let body = sealed.entry().draft()?.body.clone();
@@ -468,17 +357,7 @@ impl Spoke {
                 excerpt: render::summary(&body, EXCERPT_CHARS),
             })
         });
-        let bytes = rendering.html.len() + rendering.excerpt.len();
-        let mut articles = self
-            .rendered
-            .articles
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if articles.0 + bytes > RENDERED_BYTES_MAX {
-            *articles = Default::default();
-        }
-        articles.0 += bytes;
-        articles.1.insert(id, Arc::clone(&rendering));
+        self.rendered.keep(id, &rendering);
         Some(rendering)
     }
 
@@ -711,7 +590,7 @@ impl Spoke {
         self.message(None, &Message::no_such_page(&self.domain()))
     }
 
-    fn message(
+    pub(super) fn message(
         self: &Arc<Self>,
         blog: Option<(BlogId, &BlogRecord)>,
         message: &Message,
@@ -731,180 +610,7 @@ impl Spoke {
         }
         response
     }
-
-    /// The network's front page.
-    fn front(self: &Arc<Self>, request: &Request<Incoming>) -> Response {
-        let (headlines, age_seconds) = self.latest_now();
-        let facts = self.ask(|r| (r.blogs().count() as u64, r.admitted().count() as u64));
-        let (blogs, spokes) = facts.unwrap_or_default();
-        let latest = headlines.into_iter().map(|h| page::Headline {
-            blog_origin: self.origin(h.name.as_str()),
-            blog_title: h.blog_title,
-            blog_language: h.language.to_string(),
-            post: PostLine {
-                slug: h.slug.to_string(),
-                title: h
-                    .title
-                    .unwrap_or_else(|| h.excerpt.chars().take(60).collect()),
-                language: h.language.to_string(),
-                date: timestamp(h.date),
-                excerpt: h.excerpt,
-            },
-        });
-        let view = page::FrontView {
-            network: self.network_view(),
-            latest: latest.collect(),
-            blogs,
-            spokes,
-            age_seconds,
-            start_command: format!("spokes blog create NAME --network {}", self.config.base_url),
-        };
-        let body = page::front(&view);
-        let finished = self
-            .rendered
-            .finish("front".to_owned(), u64::MAX, HTML, body);
-        send(request, &finished)
-    }
-
-    /// The latest posts of the network as this spoke knows them, and how old the oldest part is.
-    fn latest_now(&self) -> (Vec<Headline>, u64) {
-        let own = self
-            .latest
-            .own
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let peers = self
-            .latest
-            .peers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let all = own
-            .values()
-            .flatten()
-            .chain(peers.values().flat_map(|(_, h)| h));
-        let shown = front::latest(clock::now(), all.cloned());
-        let age = peers
-            .values()
-            .map(|(at, _)| at.elapsed().as_secs())
-            .max()
-            .unwrap_or(0);
-        (shown, age)
-    }
-
-    pub(super) fn latest_answer(&self) -> Response {
-        let own = self
-            .latest
-            .own
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let shown = front::latest(clock::now(), own.values().flatten().cloned());
-        drop(own);
-        let headlines = shown.iter().map(headline_wire).collect();
-        web::json(StatusCode::OK, &LatestWire { headlines })
-    }
-
-    /// Keeps the latest posts: ours as they change, the others' by asking.
-    pub(super) async fn watch_latest(self: Arc<Self>) {
-        let mut known: BTreeSet<BlogId> = BTreeSet::new();
-        loop {
-            let mine: Vec<BlogId> = self
-                .ask(|r| {
-                    let mine = r.blogs().filter(|(_, b)| *b.set.primary() == self.me);
-                    mine.map(|(id, _)| id).collect()
-                })
-                .unwrap_or_default();
-            for blog in &mine {
-                if known.insert(*blog) {
-                    self.latest.touch(*blog);
-                }
-            }
-            let touched = std::mem::take(
-                &mut *self
-                    .latest
-                    .touched
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner),
-            );
-            for blog in touched.into_iter().filter(|blog| mine.contains(blog)) {
-                self.refresh_own(blog).await;
-            }
-            self.ask_peers().await;
-            tokio::time::sleep(LATEST_EVERY).await;
-        }
-    }
-
-    async fn refresh_own(self: &Arc<Self>, blog: BlogId) {
-        let Some(Some(record)) = self.ask(|registry| registry.blog(blog).cloned()) else {
-            return;
-        };
-        let facts = self.with(blog, |replica| {
-            let fold = replica.fold();
-            let posts = fold.posts().into_iter().take(front::LATEST_PER_BLOG_MAX);
-            (
-                posts.cloned().collect::<Vec<Post>>(),
-                fold.title().to_owned(),
-                fold.language(),
-            )
-        });
-        let Some((posts, blog_title, language)) = facts else {
-            return;
-        };
-        let mut headlines = Vec::new();
-        for post in posts {
-            let rendering = self.rendering(blog, post.current()).await;
-            headlines.push(Headline {
-                blog,
-                name: record.name.clone(),
-                blog_title: blog_title.clone(),
-                article: post.first,
-                date: post.article.date,
-                title: post.article.title.clone(),
-                slug: post.article.slug.clone(),
-                language: post
-                    .article
-                    .language
-                    .clone()
-                    .unwrap_or_else(|| language.clone()),
-                excerpt: rendering.map(|r| r.excerpt.clone()).unwrap_or_default(),
-            });
-        }
-        self.latest
-            .own
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(blog, headlines);
-    }
-
-    async fn ask_peers(self: &Arc<Self>) {
-        let peers: Vec<(Label, std::net::SocketAddr)> = self
-            .ask(|r| {
-                let others = r.admitted().filter(|(label, _)| **label != self.me);
-                others
-                    .map(|(label, spoke)| (label.clone(), spoke.address.0))
-                    .collect()
-            })
-            .unwrap_or_default();
-        for (label, address) in peers {
-            let asked = self
-                .client
-                .get::<LatestWire>(Ask::new(address, "/api/v1/latest"));
-            let Ok(Ok(reply)) = tokio::time::timeout(FRESH_WAIT, asked).await else {
-                continue;
-            };
-            let Ok(latest) = reply.good() else { continue };
-            let headlines = latest.headlines.iter().filter_map(headline).collect();
-            let mut kept = self
-                .latest
-                .peers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            kept.insert(label, (Instant::now(), headlines));
-        }
-    }
 }
-
-const HTML: &str = "text/html; charset=utf-8";
-const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// What came of looking for a post.
 enum Made {
@@ -952,7 +658,7 @@ fn language_of(article: &Article, blog_language: &str) -> String {
         .map_or_else(|| blog_language.to_owned(), ToString::to_string)
 }
 
-fn timestamp(time: Time) -> jiff::Timestamp {
+pub(super) fn timestamp(time: Time) -> jiff::Timestamp {
     jiff::Timestamp::from_second(time.as_unix()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }
 
@@ -964,107 +670,4 @@ fn shown_name(user_id: &str) -> String {
     } else {
         name.to_owned()
     }
-}
-
-fn headline_wire(headline: &Headline) -> HeadlineWire {
-    HeadlineWire {
-        blog: headline.blog.to_string(),
-        name: headline.name.to_string(),
-        blog_title: headline.blog_title.clone(),
-        article: headline.article.to_string(),
-        date: headline.date.to_string(),
-        title: headline.title.clone(),
-        slug: headline.slug.to_string(),
-        language: headline.language.to_string(),
-        excerpt: headline.excerpt.clone(),
-    }
-}
-
-fn headline(wire: &HeadlineWire) -> Option<Headline> {
-    Some(Headline {
-        blog: Hash::parse(&wire.blog).ok()?,
-        name: BlogName::parse(&wire.name).ok()?,
-        blog_title: wire.blog_title.chars().take(200).collect(),
-        article: Hash::parse(&wire.article).ok()?,
-        date: Time::parse(&wire.date).ok()?,
-        title: wire
-            .title
-            .as_ref()
-            .map(|title| title.chars().take(300).collect()),
-        slug: Slug::parse(&wire.slug).ok()?,
-        language: spokes_log::name::Language::parse(&wire.language).ok()?,
-        excerpt: wire.excerpt.chars().take(EXCERPT_CHARS).collect(),
-    })
-}
-
-/// Sends a finished page, compressed where the reader takes it, or says that it has it already.
-fn send(request: &Request<Incoming>, page: &Finished) -> Response {
-    let asks = |name, what: &str| {
-        let value = request.headers().get(name).and_then(|v| v.to_str().ok());
-        value.is_some_and(|value| value.contains(what))
-    };
-    let etag = page.etag.to_str().unwrap_or_default();
-    if asks(header::IF_NONE_MATCH, etag) {
-        let mut response = web::answer(StatusCode::NOT_MODIFIED, page.kind, Bytes::new());
-        response
-            .headers_mut()
-            .insert(header::ETAG, page.etag.clone());
-        return response;
-    }
-    let gzip = page
-        .gzip
-        .as_ref()
-        .filter(|_| asks(header::ACCEPT_ENCODING, "gzip"));
-    let body = gzip.unwrap_or(&page.plain).clone();
-    let mut response = web::answer(StatusCode::OK, page.kind, body);
-    secure(&mut response);
-    let headers = response.headers_mut();
-    headers.insert(header::ETAG, page.etag.clone());
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if gzip.is_some() {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    response
-}
-
-fn secure(response: &mut Response) {
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(POLICY),
-    );
-    headers.insert(
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    );
-}
-
-fn redirect(to: &str) -> Response {
-    let mut response = web::answer(StatusCode::MOVED_PERMANENTLY, PLAIN, format!("{to}\n"));
-    if let Ok(to) = HeaderValue::from_str(to) {
-        response.headers_mut().insert(header::LOCATION, to);
-    }
-    response
-}
-
-/// A medium by what it is, not by what anybody says; nothing in it can run.
-fn medium(bytes: Vec<u8>) -> Response {
-    let kind = crate::blobs::sniff(&bytes);
-    let mut response = web::answer(
-        StatusCode::OK,
-        kind.unwrap_or("application/octet-stream"),
-        bytes,
-    );
-    let headers = response.headers_mut();
-    let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
-    headers.insert(header::CACHE_CONTROL, forever);
-    let nothing =
-        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
-    headers.insert(header::CONTENT_SECURITY_POLICY, nothing);
-    if !kind.is_some_and(|k| k.starts_with("image/") && k != "image/svg+xml") {
-        let download = HeaderValue::from_static("attachment");
-        headers.insert(header::CONTENT_DISPOSITION, download);
-    }
-    response
 }

@@ -106,7 +106,7 @@ impl Spoke {
             Ok(verified) => verified,
             Err(fault) => return fault_response(&fault),
         };
-        let missing = self.missing_media(&verified);
+        let missing = self.missing_media(verified.entry());
         if !missing.is_empty() {
             return self.stage(record, &verified, &missing).await;
         }
@@ -237,8 +237,8 @@ impl Spoke {
         }
     }
 
-    fn missing_media(&self, entry: &VerifiedEntry) -> Vec<Hash> {
-        let article = entry.entry().draft().and_then(|draft| draft.article());
+    fn missing_media(&self, entry: &Entry) -> Vec<Hash> {
+        let article = entry.draft().and_then(|draft| draft.article());
         let media = article
             .map(|article| article.media.as_slice())
             .unwrap_or_default();
@@ -353,7 +353,7 @@ impl Spoke {
             };
             let verified = place.and_then(|place| place.verify(sealed));
             let done = match verified {
-                Ok(entry) if self.missing_media(&entry).is_empty() => {
+                Ok(entry) if self.missing_media(entry.entry()).is_empty() => {
                     let event = Event::Submitted {
                         ticket: 0,
                         entry,
@@ -362,7 +362,8 @@ impl Spoke {
                     self.with(blog, |replica| replica.handle(clock::now(), event));
                     true
                 }
-                Ok(_) => false,
+                // More media are awaited, or the entries before it.
+                Ok(_) | Err(Fault::MissingParent(_)) => false,
                 // It fits no more; its author is told when she sends it again.
                 Err(_) => true,
             };
@@ -500,7 +501,24 @@ impl Spoke {
             Ok(entries) => entries,
             Err(why) => return invalid(&why),
         };
-        let mut restored = RestoredWire { taken: 0, known: 0 };
+        let mut restored = RestoredWire::default();
+        // What is held is held whole: media first, and for that it must be known who lists them.
+        for sealed in &entries {
+            let missing = self.missing_media(sealed.entry());
+            if !missing.is_empty() {
+                let now = clock::now().as_unix();
+                drop(self.store.write(Write::Stage(sealed.clone(), now)));
+                restored
+                    .missing_media
+                    .extend(missing.iter().map(Hash::to_string));
+            }
+        }
+        if !restored.missing_media.is_empty() {
+            return match self.store.written(Write::Entries(Vec::new())).await {
+                Ok(()) => web::json(StatusCode::ACCEPTED, &restored),
+                Err(outage) => unavailable(&outage),
+            };
+        }
         for sealed in entries {
             match self.restore_one(blog, sealed) {
                 Ok(true) => restored.taken += 1,
@@ -526,16 +544,6 @@ impl Spoke {
         let verified = place
             .and_then(|p| p.verify(sealed))
             .map_err(|f| fault_response(&f))?;
-        if !self.missing_media(&verified).is_empty() {
-            // Its media are put first: what is held is held whole.
-            let missing: Vec<_> = self
-                .missing_media(&verified)
-                .iter()
-                .map(Hash::to_string)
-                .collect();
-            let why = format!("{id} lists media that are not here: {}", missing.join(", "));
-            return Err(web::refuse(StatusCode::CONFLICT, "missing-media", why));
-        }
         self.with(blog, |r| r.handle(clock::now(), Event::Pulled(verified)));
         Ok(true)
     }
