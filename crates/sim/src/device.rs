@@ -549,7 +549,7 @@ impl Device {
         let sequence = entry.entry().skeleton().sequence;
         hub.note(
             self.node(),
-            format_args!("writes text {number} as entry {sequence}"),
+            format_args!("writes text {number} as entry {sequence} at {}", entry.entry().skeleton().signed),
         );
         self.outbox.push(Text {
             article,

@@ -146,7 +146,7 @@ impl Spoke {
             .copies
             .get(&blog)
             .is_some_and(|copy| copy.compared);
-        self.disk.holds(entry) || self.disk.has_lost(entry) && !compared
+        self.disk.holds(entry) || self.disk.has_lost(entry) && !(compared && self.is_up())
     }
 
     pub(crate) fn node(&self) -> Node {
@@ -165,7 +165,7 @@ impl Spoke {
             started: hub.now,
             ..Live::default()
         };
-        hub.note(self.node(), format_args!("starts"));
+        hub.note(self.node(), format_args!("starts, its clock wrong by {} s", self.skew));
         hub.later(LOOK, Event::Tick(self.node(), self.starts));
         let seals = self.disk.seals();
         for blog in self.disk.blogs() {
