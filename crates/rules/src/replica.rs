@@ -185,11 +185,17 @@ impl Replica {
                 (self.ended, self.keys_at) = (ended, keys_at);
                 self.set(now, set, closing);
             }
-            Event::CouncilHeard => self.heard = Some(now),
+            Event::CouncilHeard => {
+                self.heard = Some(now);
+                // What was withheld, for silence or for a clock behind, can be said by now.
+                self.hold_heads(now);
+                self.hold_cover(now);
+            }
             Event::Compared => {
                 self.compared = true;
                 self.seal_if_closed();
                 self.hold_heads(now);
+                self.hold_cover(now);
             }
             Event::Submitted {
                 ticket,
@@ -301,13 +307,11 @@ impl Replica {
             self.cover.clear();
         }
         self.closing = closing;
-        let new_epoch = self.set.as_ref().is_none_or(|old| old.epoch < set.epoch);
         self.receipts.forget_before(set.epoch);
         self.set = Some(set);
         self.seal_if_closed();
-        if new_epoch {
-            self.hold_heads(now);
-        }
+        self.hold_heads(now);
+        self.answer_safe();
     }
 
     /// Seals the open epoch once its change has begun (SPEC receipt 3). An old disk must not seal
