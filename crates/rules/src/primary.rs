@@ -58,6 +58,8 @@ pub enum Refusal {
     TooManyBranches(EntryId),
     /// The words were taken back.
     Erased(EntryId),
+    /// This spoke has started and not heard yet for whom it accepts entries.
+    NotReady,
     /// The blog has had its entries for today.
     TooManyToday {
         /// The network's limit.
@@ -99,6 +101,11 @@ impl fmt::Display for Refusal {
                 "{id} has {CHILDREN_MAX} branches already; publish behind one of the heads"
             ),
             Self::Erased(id) => write!(f, "the words of {id} were taken back; nothing was kept"),
+            Self::NotReady => write!(
+                f,
+                "this server has just started and waits for the council; the entry is safe with \
+                 you, send it again in a moment"
+            ),
             Self::TooManyToday { limit } => write!(
                 f,
                 "this blog has had {limit} entries today, the network's limit; the entry is safe \

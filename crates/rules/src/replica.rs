@@ -348,8 +348,7 @@ impl Replica {
             return self.answer_safe();
         }
         let Some(set) = &self.set else {
-            let fault = spokes_log::fault::Fault::OtherBlog(self.chain.blog());
-            return self.answer(ticket, Answer::Refused(Refusal::Invalid(fault)));
+            return self.answer(ticket, Answer::Refused(Refusal::NotReady));
         };
         let here = *set.primary() == self.me || refused_elsewhere && set.has(&self.me);
         if !here {
