@@ -99,6 +99,8 @@ enum Purpose {
     Post,
     /// Read what a server has that called a text stale, then sign again.
     Resolve,
+    /// Read the entries that receipts name: they cover a text that stands before those.
+    Cover,
 }
 
 impl Device {
@@ -385,6 +387,7 @@ impl Device {
                 }
                 match asked.purpose {
                     Purpose::Resolve => self.resolve(hub, head),
+                    Purpose::Cover => self.count(hub),
                     _ => self.write(hub, head),
                 }
             }
@@ -409,20 +412,33 @@ impl Device {
     }
 
     fn replied(&mut self, hub: &mut Hub, spoke: usize, reply: Reply) {
+        if !matches!(reply, Reply::Held(_)) {
+            hub.note(
+                self.node(),
+                format_args!("is told by spoke {spoke}: {reply:?}"),
+            );
+        }
         match reply {
             Reply::Held(receipts) => {
                 self.silent = self.silent.saturating_sub(1);
                 if self.first.pop().is_none() {
                     self.at += 1;
                 }
-                self.count(hub, receipts);
+                self.keep(receipts);
+                self.count(hub);
+                let unknown = |(_, _, tip): &(u64, Label, Tip)| !self.chain.contains(tip.id);
+                if self.receipts.keys().any(unknown) {
+                    let blog = self.blog;
+                    let message = |ask| Message::EntriesAsk { ask, blog };
+                    self.ask(hub, spoke, Purpose::Cover, message);
+                }
             }
             Reply::Forward(_) => {
                 // The spoke knows another primary than this device does.
                 self.read_at = 0;
                 self.wait_until = hub.now + SECOND;
             }
-            Reply::Busy => {
+            Reply::Busy | Reply::Refused(Refusal::NotReady) => {
                 self.silent += 1;
                 self.wait_until = hub.now + 2 * SECOND;
             }
@@ -438,7 +454,6 @@ impl Device {
             Reply::Refused(
                 Refusal::Stale { .. } | Refusal::SlugTaken { .. } | Refusal::TooManyBranches(_),
             ) => {
-                hub.note(self.node(), format_args!("is stale at spoke {spoke}"));
                 self.first.clear();
                 let blog = self.blog;
                 let message = |ask| Message::EntriesAsk { ask, blog };
@@ -451,8 +466,8 @@ impl Device {
         }
     }
 
-    /// Counts receipts: of spokes of this blog's set that the roster lists, with their keys.
-    fn count(&mut self, hub: &mut Hub, receipts: Vec<Receipt>) {
+    /// Keeps receipts that count: of spokes that the roster lists, with their keys.
+    fn keep(&mut self, receipts: Vec<Receipt>) {
         let Some(registry) = &self.registry else {
             return;
         };
@@ -464,10 +479,15 @@ impl Device {
                 self.receipts.insert(key, receipt);
             }
         }
+    }
+
+    /// Counts a text as safe when a majority of a set holds it.
+    fn count(&mut self, hub: &mut Hub) {
         let mut sets = self.sets.clone();
         if hub.has(Plant::CountsNextEpoch) {
+            let registry = self.registry.as_ref();
             let closing = registry
-                .blog(self.blog)
+                .and_then(|registry| registry.blog(self.blog))
                 .and_then(|blog| blog.closing.as_ref());
             sets.extend(closing.map(|closing| (closing.next.epoch, closing.next.clone())));
         }
@@ -549,7 +569,10 @@ impl Device {
         let sequence = entry.entry().skeleton().sequence;
         hub.note(
             self.node(),
-            format_args!("writes text {number} as entry {sequence} at {}", entry.entry().skeleton().signed),
+            format_args!(
+                "writes text {number} as entry {sequence} at {}",
+                entry.entry().skeleton().signed
+            ),
         );
         self.outbox.push(Text {
             article,

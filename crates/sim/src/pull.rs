@@ -276,9 +276,7 @@ impl Spoke {
             }
             Message::EntriesAsk { ask, blog } => {
                 let entries = self.disk.entries_of(blog);
-                let tips = self
-                    .replica(blog)
-                    .map(replica::Replica::durable_tips);
+                let tips = self.replica(blog).map(replica::Replica::durable_tips);
                 let head = tips.and_then(|tips| tips.last().map(|tip| tip.id));
                 let answer = Message::EntriesAnswer {
                     ask,

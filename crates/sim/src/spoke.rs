@@ -165,7 +165,10 @@ impl Spoke {
             started: hub.now,
             ..Live::default()
         };
-        hub.note(self.node(), format_args!("starts, its clock wrong by {} s", self.skew));
+        hub.note(
+            self.node(),
+            format_args!("starts, its clock wrong by {} s", self.skew),
+        );
         hub.later(LOOK, Event::Tick(self.node(), self.starts));
         let seals = self.disk.seals();
         for blog in self.disk.blogs() {
