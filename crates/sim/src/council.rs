@@ -159,6 +159,7 @@ impl Council {
         self.answer_polls(hub, false);
         let registry = Arc::clone(&self.registry);
         for (id, blog) in registry.blogs() {
+            self.choose_seals(hub, id, blog);
             self.try_open(hub, id);
             let members = match &blog.closing {
                 None => self.better_set(hub, blog),
@@ -170,8 +171,10 @@ impl Council {
                         .iter()
                         .any(|l| !self.is_live(hub.now, l));
                     let stuck = gone && hub.now > begun + CHANGE;
-                    self.better_set(hub, blog)
-                        .filter(|m| stuck && *m != closing.next.members)
+                    // Where the open set was good enough, it stays as it was.
+                    let better = self.better_set(hub, blog);
+                    let members = better.or_else(|| Some(blog.set.members.clone()));
+                    members.filter(|m| stuck && *m != closing.next.members)
                 }
             };
             if let Some(members) = members {
@@ -375,10 +378,36 @@ impl Council {
         let set: Set = blog.set.clone();
         let seals = self.soft.seals.entry(key).or_default();
         seals.insert(seal.spoke, signed);
-        if seals.len() < set.seals_needed() || self.soft.shown.contains_key(&key) {
+        if seals.len() >= set.seals_needed() && !self.soft.shown.contains_key(&key) {
+            let shown = seals.values().cloned().collect();
+            self.show(hub, key, shown);
+        }
+    }
+
+    /// Takes other seals when a member whose seal was to be shown has fallen silent: what only it
+    /// holds nobody can cover, and any so many seals name all that is safe.
+    fn choose_seals(&mut self, hub: &mut Hub, id: BlogId, blog: &BlogRecord) {
+        let key = (id, blog.set.epoch);
+        let begun = self.changes.get(&id).copied().unwrap_or(0);
+        if blog.closing.is_none() || hub.now < begun + CHANGE {
             return;
         }
-        let mut shown: Vec<Signed> = seals.values().cloned().collect();
+        let Some(seals) = self.soft.seals.get(&key) else {
+            return;
+        };
+        let live = seals
+            .iter()
+            .filter(|(label, _)| self.is_live(hub.now, label));
+        let live: Vec<Signed> = live.map(|(_, signed)| signed.clone()).collect();
+        if live.len() >= blog.set.seals_needed() && live.len() < seals.len() {
+            self.show(hub, key, live);
+        }
+    }
+
+    fn show(&mut self, hub: &mut Hub, key: (BlogId, u64), mut shown: Vec<Signed>) {
+        if self.soft.shown.get(&key) == Some(&shown) {
+            return;
+        }
         if hub.has(Plant::PromotionSkipsSealedEntry) {
             shown = forge(&shown);
         }

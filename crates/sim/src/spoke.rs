@@ -368,12 +368,11 @@ impl Spoke {
             Effect::SendSeal(signed) => {
                 if let Ok(seal) = Seal::parse(signed.text.as_bytes()) {
                     let (epoch, tips) = (seal.epoch, seal.tips.len());
-                    hub.truth.seals(&self.label, blog, epoch);
-                    let blog = short(blog);
-                    hub.note(
-                        self.node(),
-                        format_args!("seals {epoch} of {blog}, {tips} tips"),
-                    );
+                    if hub.truth.seals(&self.label, blog, epoch) {
+                        let blog = short(blog);
+                        let what = format_args!("seals {epoch} of {blog}, {tips} tips");
+                        hub.note(Node::Spoke(self.number), what);
+                    }
                 }
                 hub.send(self.node(), Node::Council, Message::Seal(signed));
             }

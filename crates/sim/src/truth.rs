@@ -54,10 +54,12 @@ impl Truth {
         self.broken.get_or_insert(what);
     }
 
-    /// A spoke sends a seal.
-    pub fn seals(&mut self, spoke: &Label, blog: BlogId, epoch: u64) {
+    /// A spoke sends a seal; whether of an epoch of which it has sent none.
+    pub fn seals(&mut self, spoke: &Label, blog: BlogId, epoch: u64) -> bool {
         let sealed = self.sealed.entry((spoke.clone(), blog)).or_default();
+        let new = *sealed < epoch;
         *sealed = epoch.max(*sealed);
+        new
     }
 
     /// Promise 4: a receipt is signed only for what is durable at that spoke at that moment with
