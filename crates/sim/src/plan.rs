@@ -152,6 +152,18 @@ impl Plan {
             };
             self.faults.push((at, fault));
         }
+        if chance.per_mille(200) {
+            // A set may change before anybody has stored the first entry.
+            let at = chance.between(SECOND, 40 * SECOND);
+            let (spoke, lasts) = (chance.index(self.spokes), 40 * SECOND);
+            self.faults.push((
+                at,
+                Fault::Move {
+                    blog: chance.bits(),
+                },
+            ));
+            self.faults.push((SECOND, Fault::SlowDisk { spoke, lasts }));
+        }
         if old_disk {
             let fault = Fault::OldDisk {
                 spoke: chance.index(self.spokes),

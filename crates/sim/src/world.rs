@@ -177,7 +177,12 @@ impl World {
                 self.spokes[spoke].stop(&mut self.hub, false, Some(items));
                 lasts
             }
-            Fault::Death { spoke } => return self.spokes[spoke].stop(hub, true, None),
+            Fault::Death { spoke } => {
+                if !self.is_last(spoke) {
+                    self.spokes[spoke].stop(&mut self.hub, true, None);
+                }
+                return;
+            }
             Fault::Pause { spoke, lasts } => {
                 self.spokes[spoke].paused_until = hub.now + lasts;
                 return;
@@ -239,6 +244,16 @@ impl World {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Whether a blog is on this spoke alone: with it the words would be gone from the network, and
+    /// only a forced open, which is not modeled, would bring the blog back.
+    fn is_last(&self, spoke: usize) -> bool {
+        let label = std::slice::from_ref(self.spokes[spoke].label());
+        self.council.registry().blogs().any(|(_, blog)| {
+            let next = blog.closing.as_ref().map(|closing| &closing.next);
+            blog.set.members == label || next.is_some_and(|next| next.members == label)
+        })
     }
 
     /// How many of the last items an old disk may lack: up to the newest entry that the other
