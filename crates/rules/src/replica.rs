@@ -315,12 +315,15 @@ impl Replica {
     }
 
     /// Seals the open epoch once its change has begun (SPEC receipt 3). An old disk must not seal
-    /// before its tips were compared: it would hide what it has forgotten.
+    /// before its tips were compared: it would hide what it has forgotten. Nor does a member that
+    /// holds nothing yet seal: entry 0 comes with the registry, and seals that name nothing would
+    /// leave nothing for the next set to cover.
     fn seal_if_closed(&mut self) {
         let (Some(set), Some(_), true) = (&self.set, &self.closing, self.compared) else {
             return;
         };
-        if !set.has(&self.me) || self.sealed >= set.epoch {
+        let tips = self.durable_tips();
+        if !set.has(&self.me) || self.sealed >= set.epoch || tips.is_empty() {
             return;
         }
         // From here on no receipt of this epoch is issued, whatever happens to the write.
@@ -330,7 +333,7 @@ impl Replica {
             spoke: self.me.clone(),
             blog: self.chain.blog(),
             epoch: set.epoch,
-            tips: self.durable_tips(),
+            tips,
         };
         self.effects.push_back(Effect::StoreSeal(seal));
     }
@@ -412,6 +415,7 @@ impl Replica {
         ids.iter().for_each(|id| {
             self.storing.remove(id);
         });
+        self.seal_if_closed();
         self.hold_heads(now);
         self.hold_cover(now);
         self.answer_safe();
