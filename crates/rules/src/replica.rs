@@ -19,7 +19,7 @@ use spokes_log::{
 
 use crate::{
     node::{Label, NodeSecret, Signed},
-    primary::{self, AHEAD_SECONDS_MAX, CHILDREN_MAX, Receipts, Refusal},
+    primary::{self, AHEAD_SECONDS_MAX, Receipts, Refusal},
     receipt::{Held, Receipt, Seal, Tip},
     registry::{Closing, Set},
 };
@@ -369,13 +369,6 @@ impl Replica {
     fn pulled(&mut self, entry: VerifiedEntry) {
         let skeleton = entry.entry().skeleton();
         if self.chain.contains(entry.entry().id()) {
-            return;
-        }
-        let children = skeleton
-            .previous
-            .and_then(|id| self.chain.link(id))
-            .map_or(0, |link| link.children);
-        if children >= CHILDREN_MAX {
             return;
         }
         // What the key signed before it ended comes before the entry that ended it.
