@@ -154,7 +154,9 @@ pub fn admit(
         .previous
         .filter(|previous| !chain.is_head(*previous))
     {
-        let children = chain.link(previous).map_or(0, |link| link.children);
+        // A node that lacks the parent is behind; to sign again would fork the blog.
+        let missing = Refusal::Invalid(Fault::MissingParent(previous));
+        let children = chain.link(previous).ok_or(missing)?.children;
         if children >= CHILDREN_MAX {
             return Err(Refusal::TooManyBranches(previous));
         }
