@@ -774,10 +774,11 @@ impl Registry {
             .link(entry)
             .and_then(|link| link.authors.first())
             .ok_or(Refusal::NotAClaim(entry))?;
-        self.check_claim(now, claim)?;
+        // First: an author who asks again must not hear that somebody else has her name.
         if let Some(blog) = self.blogs.get(&id) {
             return Err(Refusal::HasName(blog.name.clone()));
         }
+        self.check_claim(now, claim)?;
         let ring = chain.ring(entry).ok_or(Refusal::NotAClaim(entry))?;
         let candidates: Vec<_> = self
             .admitted()
