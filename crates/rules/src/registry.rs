@@ -799,7 +799,7 @@ impl Registry {
             },
             closing: None,
             shortfall: placed.shortfall,
-            keys_at: last_keys(request).unwrap_or(id),
+            keys_at: last_keys(&chain, entry).unwrap_or(id),
             ended: ring.ended().clone(),
             since: now,
         };
@@ -1049,11 +1049,14 @@ fn claim_of(request: &Request, entry: EntryId) -> Option<&Claim> {
     }
 }
 
-fn last_keys(request: &Request) -> Option<EntryId> {
-    let keys = request
-        .proof
-        .iter()
-        .filter(|s| s.entry().skeleton().kind == Kind::Keys);
-    keys.max_by_key(|s| s.entry().skeleton().sequence)
-        .map(|s| s.entry().id())
+/// The last `keys` entry before this one, on its own branch.
+fn last_keys(chain: &Chain, entry: EntryId) -> Option<EntryId> {
+    let mut at = Some(entry);
+    while let Some((id, link)) = at.and_then(|id| Some((id, chain.link(id)?))) {
+        if link.kind == Kind::Keys {
+            return Some(id);
+        }
+        at = link.previous;
+    }
+    None
 }
