@@ -451,6 +451,8 @@ pub enum Touched {
     Spokes,
     /// This blog.
     Blog(BlogId),
+    /// These blogs: the change of their set has begun.
+    Blogs(Vec<BlogId>),
     /// Nothing that others see.
     Nothing,
 }
@@ -997,8 +999,7 @@ impl Registry {
                         blog.closing = Some(Closing { next: next.clone() });
                     }
                 }
-                ids.first()
-                    .map_or(Touched::Nothing, |id| Touched::Blog(*id))
+                Touched::Blogs(ids)
             }
             Change::Open(id) => {
                 let Some(blog) = self.blogs.get_mut(&id) else {
