@@ -220,7 +220,9 @@ impl Receipts {
         let epoch = self.by_epoch.entry(*epoch).or_default();
         let kept = epoch.entry(spoke.clone()).or_default();
         let tip = tip.id;
-        if kept.iter().any(|r| chain.reaches(r.held.tip.id, tip)) {
+        // The second half finds the tips that are not here yet.
+        let covered = |r: &Receipt| chain.reaches(r.held.tip.id, tip) || r.held.tip.id == tip;
+        if kept.iter().any(covered) {
             return;
         }
         kept.retain(|r| !chain.reaches(tip, r.held.tip.id));
