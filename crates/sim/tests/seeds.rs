@@ -51,7 +51,12 @@ fn planted_bugs_are_found() {
         (Plant::ReceiptsSentOnce, 5, "promise 8"),
     ];
     for (plant, seed, promise) in planted {
-        let broken = world::run(seed, Some(plant), false).broken.unwrap_or_default();
-        assert!(broken.starts_with(promise), "{plant}, seed {seed}: {broken:?}");
+        let broken = world::run(seed, Some(plant), false)
+            .broken
+            .unwrap_or_default();
+        assert!(
+            broken.starts_with(promise),
+            "{plant}, seed {seed}: {broken:?}"
+        );
     }
 }
