@@ -385,10 +385,8 @@ impl Council {
         let minute = zone::minute(clock::now());
         let mut owned = match touched {
             Touched::Nothing => Vec::new(),
-            Touched::Blog(id) => registry
-                .blog(*id)
-                .map(|b| zone::of_blog(&registry, *id, b))
-                .unwrap_or_default(),
+            Touched::Blog(id) => names_of(&registry, *id),
+            Touched::Blogs(ids) => ids.iter().flat_map(|id| names_of(&registry, *id)).collect(),
             Touched::Spokes => zone::project(&registry, minute),
         };
         owned.push(zone::apex(&registry, minute));
@@ -505,6 +503,12 @@ impl Council {
             .collect();
         web::json(StatusCode::OK, &signed)
     }
+}
+
+fn names_of(registry: &Registry, id: BlogId) -> zone::Owned {
+    let blog = registry.blog(id);
+    blog.map(|blog| zone::of_blog(registry, id, blog))
+        .unwrap_or_default()
 }
 
 /// Why a request got no record.

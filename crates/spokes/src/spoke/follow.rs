@@ -116,7 +116,11 @@ impl Spoke {
     /// with its claim: so a new blog is on all its replicas as soon as they hear of it.
     fn touched(self: &Arc<Self>, record: &Record, touched: &Touched) {
         *self.heard.write().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
-        let Touched::Blog(blog) = touched else { return };
+        let blog = match touched {
+            Touched::Blog(blog) => blog,
+            Touched::Blogs(blogs) => return blogs.iter().for_each(|blog| self.tell(*blog)),
+            Touched::Spokes | Touched::Nothing => return,
+        };
         self.tell(*blog);
         for sealed in &record.request.proof {
             let taken = self.with(*blog, |replica| {

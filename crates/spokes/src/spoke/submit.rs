@@ -589,6 +589,7 @@ impl Spoke {
                 ("slug-taken", StatusCode::CONFLICT)
             }
             Refusal::Erased(_) => ("erased", StatusCode::GONE),
+            Refusal::NotReady => ("busy", StatusCode::SERVICE_UNAVAILABLE),
             Refusal::TooManyToday { .. } => ("quota", StatusCode::TOO_MANY_REQUESTS),
             Refusal::BlogFull { .. } => ("full", StatusCode::INSUFFICIENT_STORAGE),
             Refusal::Future { .. } | Refusal::EndedKey(_) | Refusal::TooManyBranches(_) => {
