@@ -12,7 +12,7 @@ use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use spokes_log::{
     blog::{Found, Post},
-    draft::Article,
+    draft::{Article, MEDIUM_BYTES_MAX},
     name::{BlogId, BlogName, EntryId, Hash, Slug, Tag},
     time::Time,
 };
@@ -707,7 +707,10 @@ impl Spoke {
             && let Some((blog, record)) = self.named(&name)
         {
             if !record.set.has(&self.me) {
-                return self.elsewhere(&name, &record, request).await;
+                return match self.medium_elsewhere(blog, hash).await {
+                    Some(bytes) => medium(bytes),
+                    None => self.message(None, &Message::no_such_page(&self.domain())),
+                };
             }
             let listed = self
                 .with(blog, |r| r.fold().medium(hash).cloned())
@@ -720,6 +723,19 @@ impl Spoke {
             }
         }
         self.message(None, &Message::no_such_page(&self.domain()))
+    }
+
+    /// A medium of a blog that is not here, from a member that sends what its name says.
+    async fn medium_elsewhere(&self, blog: BlogId, hash: Hash) -> Option<Vec<u8>> {
+        let path = format!("/media/{}", hash.path());
+        let max = usize::try_from(MEDIUM_BYTES_MAX).unwrap_or(usize::MAX);
+        for address in self.other_members(blog) {
+            let asked = self.client.bytes(Ask::new(address, &path), max).await;
+            if let Some(bytes) = asked.ok().filter(|bytes| Hash::of(bytes) == hash) {
+                return Some(bytes);
+            }
+        }
+        None
     }
 
     fn message(
@@ -886,6 +902,12 @@ impl Spoke {
             .insert(blog, headlines);
     }
 
+    fn is_primary_of(&self, label: &Label, headline: &Headline) -> bool {
+        let fits = |blog: &BlogRecord| *blog.set.primary() == *label && blog.name == headline.name;
+        self.ask(|registry| registry.blog(headline.blog).is_some_and(fits))
+            .unwrap_or(false)
+    }
+
     async fn ask_peers(self: &Arc<Self>) {
         let peers: Vec<(Label, std::net::SocketAddr)> = self
             .ask(|r| {
@@ -895,6 +917,11 @@ impl Spoke {
                     .collect()
             })
             .unwrap_or_default();
+        self.latest
+            .peers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|label, _| peers.iter().any(|(peer, _)| peer == label));
         for (label, address) in peers {
             let asked = self
                 .client
@@ -903,7 +930,11 @@ impl Spoke {
                 continue;
             };
             let Ok(latest) = reply.good() else { continue };
-            let headlines = latest.headlines.iter().filter_map(headline).collect();
+            let mut headlines: Vec<Headline> =
+                latest.headlines.iter().filter_map(headline).collect();
+            // A spoke speaks for the blogs whose primary it is, and for no others.
+            headlines.retain(|headline| self.is_primary_of(&label, headline));
+            headlines.truncate(front::LATEST);
             let mut kept = self
                 .latest
                 .peers
@@ -1039,8 +1070,15 @@ fn send(request: &Request<Incoming>, page: &Finished) -> Response {
     response
 }
 
-fn secure(response: &mut Response) {
+pub(super) fn secure(response: &mut Response) {
     let headers = response.headers_mut();
+    let leads_away = |to: &HeaderValue| {
+        let to = to.to_str().unwrap_or_default();
+        !to.starts_with('/') || to.starts_with("//")
+    };
+    if headers.get(header::LOCATION).is_some_and(leads_away) {
+        headers.remove(header::LOCATION);
+    }
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(POLICY),
