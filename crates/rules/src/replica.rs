@@ -399,9 +399,14 @@ impl Replica {
         let _pulled_again_later = self.take_in(&entry);
     }
 
-    /// Whether a receipt of the open epoch names this entry.
+    /// Whether a receipt of the open epoch, by a member of its set, names this entry.
     fn is_covered(&self, id: EntryId) -> bool {
-        self.receipts.all().any(|receipt| receipt.held.tip.id == id)
+        let Some(set) = &self.set else { return false };
+        let covers = |receipt: &Receipt| {
+            let held = &receipt.held;
+            held.tip.id == id && held.epoch == set.epoch && set.has(&held.spoke)
+        };
+        self.receipts.all().any(covers)
     }
 
     fn take_in(&mut self, entry: &VerifiedEntry) -> Result<(), Refusal> {
@@ -492,8 +497,13 @@ impl Replica {
         self.effects.push_back(Effect::SendReceipt(receipt));
     }
 
+    /// Keeps a receipt of a member; what other spokes say of this blog is worth nothing.
     fn keep(&mut self, receipt: Receipt) {
-        if let Some(set) = &self.set {
+        let next = self.closing.as_ref().map(|closing| &closing.next);
+        let is_member = |set: &Set| set.has(&receipt.held.spoke);
+        if let Some(set) = &self.set
+            && (is_member(set) || next.is_some_and(is_member))
+        {
             self.receipts.take(&self.chain, set.epoch, receipt);
         }
     }

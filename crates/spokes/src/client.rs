@@ -156,6 +156,9 @@ impl Client {
             http::header::CONTENT_TYPE,
             http::header::LOCATION,
             http::header::ETAG,
+            http::header::CACHE_CONTROL,
+            http::header::RETRY_AFTER,
+            http::header::ACCESS_CONTROL_ALLOW_ORIGIN,
         ];
         for name in passed {
             if let Some(value) = headers.get(&name) {

@@ -35,6 +35,8 @@ use crate::{
 const BATCH_ENTRIES: usize = 500;
 /// Bytes of text sent at a time: what a small server takes into memory gladly.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of text of a log that must go in one piece: a node takes 48 MiB of JSON.
+const WHOLE_BYTES: usize = 40 * 1024 * 1024;
 /// A batch is sent again once its media are there; once more when one of them expired meanwhile.
 const MEDIA_ROUNDS_MAX: usize = 3;
 /// How long a new name may take to lead somewhere.
@@ -280,16 +282,24 @@ async fn send_entries(
 ) -> Result<(), Stop> {
     let until = Instant::now() + RESOLVE_WAIT;
     let entries = copy.in_order();
+    // An entry that lost its words is taken in together with the erase that took them, and that may
+    // stand anywhere behind it: such a log goes in one piece.
+    let whole = entries.iter().any(|sealed| sealed.entry().is_erased());
+    let (most, most_bytes) = if whole {
+        (usize::MAX, WHOLE_BYTES)
+    } else {
+        (BATCH_ENTRIES, BATCH_BYTES)
+    };
     let (mut sent, mut asked) = (0, 0);
     while sent < entries.len() {
         let mut bytes = 0;
         let batch: Vec<EntryWire> = entries[sent..]
             .iter()
-            .take(BATCH_ENTRIES)
+            .take(most)
             .take_while(|sealed| {
                 let first = bytes == 0;
                 bytes += sealed.entry().text().len();
-                first || bytes <= BATCH_BYTES
+                first || bytes <= most_bytes
             })
             .map(|sealed| EntryWire::from(*sealed))
             .collect();

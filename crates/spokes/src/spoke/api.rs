@@ -14,6 +14,7 @@ use spokes_rules::{
 
 use super::{
     Spoke,
+    finished::secure,
     submit::{invalid, no_such_blog, not_here},
 };
 use crate::{
@@ -179,7 +180,10 @@ impl Spoke {
             };
             let body = bytes::Bytes::new();
             let method = request.method().clone();
-            if let Ok(response) = self.client.relay(address, &host, method, path, body).await {
+            let relayed = self.client.relay(address, &host, method, path, body).await;
+            if let Ok(mut response) = relayed {
+                // Its words are the other's, but nothing in them runs, or leads away, under our name.
+                secure(&mut response);
                 return response;
             }
         }

@@ -164,6 +164,13 @@ pub(super) fn send(request: &Request<Incoming>, page: &Finished) -> Response {
 
 pub(super) fn secure(response: &mut Response) {
     let headers = response.headers_mut();
+    let leads_away = |to: &HeaderValue| {
+        let to = to.to_str().unwrap_or_default();
+        !to.starts_with('/') || to.starts_with("//")
+    };
+    if headers.get(header::LOCATION).is_some_and(leads_away) {
+        headers.remove(header::LOCATION);
+    }
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(POLICY),

@@ -16,6 +16,7 @@ use spokes_log::{
 use spokes_rules::{
     front::{self, Headline},
     node::Label,
+    registry::BlogRecord,
 };
 
 use super::{
@@ -257,6 +258,12 @@ impl Spoke {
             .insert(blog, headlines);
     }
 
+    fn is_primary_of(&self, label: &Label, headline: &Headline) -> bool {
+        let fits = |blog: &BlogRecord| *blog.set.primary() == *label && blog.name == headline.name;
+        self.ask(|registry| registry.blog(headline.blog).is_some_and(fits))
+            .unwrap_or(false)
+    }
+
     async fn ask_peers(self: &Arc<Self>) {
         let peers: Vec<(Label, std::net::SocketAddr)> = self
             .ask(|r| {
@@ -266,6 +273,11 @@ impl Spoke {
                     .collect()
             })
             .unwrap_or_default();
+        self.latest
+            .peers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|label, _| peers.iter().any(|(peer, _)| peer == label));
         for (label, address) in peers {
             let asked = self
                 .client
@@ -274,7 +286,11 @@ impl Spoke {
                 continue;
             };
             let Ok(latest) = reply.good() else { continue };
-            let headlines = latest.headlines.iter().filter_map(headline).collect();
+            let mut headlines: Vec<Headline> =
+                latest.headlines.iter().filter_map(headline).collect();
+            // A spoke speaks for the blogs whose primary it is, and for no others.
+            headlines.retain(|headline| self.is_primary_of(&label, headline));
+            headlines.truncate(front::LATEST);
             let mut kept = self
                 .latest
                 .peers

@@ -35,6 +35,7 @@ impl Spoke {
     ) -> Option<SealedEntry> {
         let row = self.store.entry(id).ok().flatten();
         let kept = row
+            .filter(|row| row.blog == blog.to_string())
             .and_then(|row| row.sealed())
             .filter(|sealed| sealed.entry().id() == id && self.is_sound(blog, sealed));
         match kept {

@@ -9,7 +9,7 @@ use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use spokes_log::{
     blog::{Found, Post},
-    draft::Article,
+    draft::{Article, MEDIUM_BYTES_MAX},
     name::{BlogId, BlogName, EntryId, Hash, Slug, Tag},
     time::Time,
 };
@@ -21,6 +21,7 @@ use super::{
     finished::{HTML, PLAIN, Rendering, medium, redirect, secure, send},
 };
 use crate::{
+    client::Ask,
     http::{self as web, Response},
     render,
     web::{
@@ -576,7 +577,10 @@ impl Spoke {
             && let Some((blog, record)) = self.named(&name)
         {
             if !record.set.has(&self.me) {
-                return self.elsewhere(&name, &record, request).await;
+                return match self.medium_elsewhere(blog, hash).await {
+                    Some(bytes) => medium(bytes),
+                    None => self.message(None, &Message::no_such_page(&self.domain())),
+                };
             }
             let listed = self
                 .with(blog, |r| r.fold().medium(hash).cloned())
@@ -589,6 +593,19 @@ impl Spoke {
             }
         }
         self.message(None, &Message::no_such_page(&self.domain()))
+    }
+
+    /// A medium of a blog that is not here, from a member that sends what its name says.
+    async fn medium_elsewhere(&self, blog: BlogId, hash: Hash) -> Option<Vec<u8>> {
+        let path = format!("/media/{}", hash.path());
+        let max = usize::try_from(MEDIUM_BYTES_MAX).unwrap_or(usize::MAX);
+        for address in self.other_members(blog) {
+            let asked = self.client.bytes(Ask::new(address, &path), max).await;
+            if let Some(bytes) = asked.ok().filter(|bytes| Hash::of(bytes) == hash) {
+                return Some(bytes);
+            }
+        }
+        None
     }
 
     pub(super) fn message(

@@ -41,6 +41,8 @@ use crate::{
 const SAFE_WAIT: Duration = Duration::from_secs(5);
 /// How long a staged entry waits for its media.
 const STAGED_SECONDS: i64 = 72 * 60 * 60;
+/// Entries of one blog that wait for their media: an author goes on behind one that does not.
+const STAGED_MAX: usize = 32;
 /// How long a claim waits until this spoke has followed the registry to it.
 const FOLLOW_WAIT: Duration = Duration::from_secs(5);
 /// Bytes of a restored batch.
@@ -258,6 +260,15 @@ impl Spoke {
     ) -> Response {
         let now = clock::now().as_unix();
         drop(self.store.write(Write::UnstageBefore(now - STAGED_SECONDS)));
+        let staged = self.store.staged(entry.entry().blog()).unwrap_or_default();
+        let known = staged.iter().any(|s| s.entry().id() == entry.entry().id());
+        if !known && staged.len() >= STAGED_MAX {
+            let why = format!(
+                "{STAGED_MAX} entries of this blog wait for their media here. Nothing was kept; send \
+                 the media of those first."
+            );
+            return web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", why);
+        }
         if let Err(outage) = self
             .store
             .written(Write::Stage(entry.sealed().clone(), now))
@@ -529,6 +540,11 @@ impl Spoke {
             Ok(entries) => entries,
             Err(why) => return invalid(&why),
         };
+        if self.first_unvouched(blog, &entries) < entries.len() {
+            return invalid(
+                "an entry has lost its words, and no erase that took them is among these",
+            );
+        }
         let mut restored = RestoredWire::default();
         // What is held is held whole: media first, and for that it must be known who lists them.
         for sealed in &entries {
