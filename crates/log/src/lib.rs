@@ -12,15 +12,27 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub mod blog;
-pub mod chain;
-pub mod draft;
-pub mod entry;
-pub mod fault;
-pub mod key;
-pub mod name;
-pub mod ring;
-pub mod seal;
-pub mod secret;
-pub mod text;
+// Each imports only those above it (tests/floors.rs). The empty lines keep rustfmt from sorting.
 pub mod time;
+
+pub mod text;
+
+pub mod name;
+
+pub mod key;
+
+pub mod draft;
+
+pub mod entry;
+
+pub mod seal;
+
+pub mod fault;
+
+pub mod ring;
+
+pub mod chain;
+
+pub mod blog;
+
+pub mod secret;

@@ -7,12 +7,21 @@
 
 extern crate alloc;
 
-pub mod front;
+// Each imports only those above it (tests/floors.rs). The empty lines keep rustfmt from sorting.
 pub mod node;
-pub mod placement;
-pub mod primary;
+
 pub mod receipt;
-pub mod registry;
-pub mod replica;
+
 pub mod request;
+
+pub mod placement;
+
+pub mod registry;
+
+pub mod primary;
+
+pub mod replica;
+
 pub mod zone;
+
+pub mod front;

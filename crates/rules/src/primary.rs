@@ -58,6 +58,8 @@ pub enum Refusal {
     TooManyBranches(EntryId),
     /// The words were taken back.
     Erased(EntryId),
+    /// This spoke has started and not heard yet for whom it accepts entries.
+    NotReady,
     /// The blog has had its entries for today.
     TooManyToday {
         /// The network's limit.
@@ -99,6 +101,11 @@ impl fmt::Display for Refusal {
                 "{id} has {CHILDREN_MAX} branches already; publish behind one of the heads"
             ),
             Self::Erased(id) => write!(f, "the words of {id} were taken back; nothing was kept"),
+            Self::NotReady => write!(
+                f,
+                "this server has just started and waits for the council; the entry is safe with \
+                 you, send it again in a moment"
+            ),
             Self::TooManyToday { limit } => write!(
                 f,
                 "this blog has had {limit} entries today, the network's limit; the entry is safe \
@@ -147,7 +154,9 @@ pub fn admit(
         .previous
         .filter(|previous| !chain.is_head(*previous))
     {
-        let children = chain.link(previous).map_or(0, |link| link.children);
+        // A node that lacks the parent is behind; to sign again would fork the blog.
+        let missing = Refusal::Invalid(Fault::MissingParent(previous));
+        let children = chain.link(previous).ok_or(missing)?.children;
         if children >= CHILDREN_MAX {
             return Err(Refusal::TooManyBranches(previous));
         }
@@ -211,7 +220,9 @@ impl Receipts {
         let epoch = self.by_epoch.entry(*epoch).or_default();
         let kept = epoch.entry(spoke.clone()).or_default();
         let tip = tip.id;
-        if kept.iter().any(|r| chain.reaches(r.held.tip.id, tip)) {
+        // The second half finds the tips that are not here yet.
+        let covered = |r: &Receipt| chain.reaches(r.held.tip.id, tip) || r.held.tip.id == tip;
+        if kept.iter().any(covered) {
             return;
         }
         kept.retain(|r| !chain.reaches(tip, r.held.tip.id));

@@ -451,6 +451,8 @@ pub enum Touched {
     Spokes,
     /// This blog.
     Blog(BlogId),
+    /// These blogs: the change of their set has begun.
+    Blogs(Vec<BlogId>),
     /// Nothing that others see.
     Nothing,
 }
@@ -774,10 +776,11 @@ impl Registry {
             .link(entry)
             .and_then(|link| link.authors.first())
             .ok_or(Refusal::NotAClaim(entry))?;
-        self.check_claim(now, claim)?;
+        // First: an author who asks again must not hear that somebody else has her name.
         if let Some(blog) = self.blogs.get(&id) {
             return Err(Refusal::HasName(blog.name.clone()));
         }
+        self.check_claim(now, claim)?;
         let ring = chain.ring(entry).ok_or(Refusal::NotAClaim(entry))?;
         let candidates: Vec<_> = self
             .admitted()
@@ -798,7 +801,7 @@ impl Registry {
             },
             closing: None,
             shortfall: placed.shortfall,
-            keys_at: last_keys(request).unwrap_or(id),
+            keys_at: last_keys(&chain, entry).unwrap_or(id),
             ended: ring.ended().clone(),
             since: now,
         };
@@ -996,8 +999,7 @@ impl Registry {
                         blog.closing = Some(Closing { next: next.clone() });
                     }
                 }
-                ids.first()
-                    .map_or(Touched::Nothing, |id| Touched::Blog(*id))
+                Touched::Blogs(ids)
             }
             Change::Open(id) => {
                 let Some(blog) = self.blogs.get_mut(&id) else {
@@ -1048,11 +1050,14 @@ fn claim_of(request: &Request, entry: EntryId) -> Option<&Claim> {
     }
 }
 
-fn last_keys(request: &Request) -> Option<EntryId> {
-    let keys = request
-        .proof
-        .iter()
-        .filter(|s| s.entry().skeleton().kind == Kind::Keys);
-    keys.max_by_key(|s| s.entry().skeleton().sequence)
-        .map(|s| s.entry().id())
+/// The last `keys` entry before this one, on its own branch.
+fn last_keys(chain: &Chain, entry: EntryId) -> Option<EntryId> {
+    let mut at = Some(entry);
+    while let Some((id, link)) = at.and_then(|id| Some((id, chain.link(id)?))) {
+        if link.kind == Kind::Keys {
+            return Some(id);
+        }
+        at = link.previous;
+    }
+    None
 }

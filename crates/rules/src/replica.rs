@@ -19,7 +19,7 @@ use spokes_log::{
 
 use crate::{
     node::{Label, NodeSecret, Signed},
-    primary::{self, AHEAD_SECONDS_MAX, CHILDREN_MAX, Receipts, Refusal},
+    primary::{self, AHEAD_SECONDS_MAX, Receipts, Refusal},
     receipt::{Held, Receipt, Seal, Tip},
     registry::{Closing, Set},
 };
@@ -192,11 +192,17 @@ impl Replica {
                 (self.ended, self.keys_at) = (ended, keys_at);
                 self.set(now, set, closing);
             }
-            Event::CouncilHeard => self.heard = Some(now),
+            Event::CouncilHeard => {
+                self.heard = Some(now);
+                // What was withheld, for silence or for a clock behind, can be said by now.
+                self.hold_heads(now);
+                self.hold_cover(now);
+            }
             Event::Compared => {
                 self.compared = true;
                 self.seal_if_closed();
                 self.hold_heads(now);
+                self.hold_cover(now);
             }
             Event::Submitted {
                 ticket,
@@ -312,22 +318,23 @@ impl Replica {
             self.cover.clear();
         }
         self.closing = closing;
-        let new_epoch = self.set.as_ref().is_none_or(|old| old.epoch < set.epoch);
         self.receipts.forget_before(set.epoch);
         self.set = Some(set);
         self.seal_if_closed();
-        if new_epoch {
-            self.hold_heads(now);
-        }
+        self.hold_heads(now);
+        self.answer_safe();
     }
 
     /// Seals the open epoch once its change has begun (SPEC receipt 3). An old disk must not seal
-    /// before its tips were compared: it would hide what it has forgotten.
+    /// before its tips were compared: it would hide what it has forgotten. Nor does a member that
+    /// holds nothing yet seal: entry 0 comes with the registry, and seals that name nothing would
+    /// leave nothing for the next set to cover.
     fn seal_if_closed(&mut self) {
         let (Some(set), Some(_), true) = (&self.set, &self.closing, self.compared) else {
             return;
         };
-        if !set.has(&self.me) || self.sealed >= set.epoch {
+        let tips = self.durable_tips();
+        if !set.has(&self.me) || self.sealed >= set.epoch || tips.is_empty() {
             return;
         }
         // From here on no receipt of this epoch is issued, whatever happens to the write.
@@ -337,7 +344,7 @@ impl Replica {
             spoke: self.me.clone(),
             blog: self.chain.blog(),
             epoch: set.epoch,
-            tips: self.durable_tips(),
+            tips,
         };
         self.effects.push_back(Effect::StoreSeal(seal));
     }
@@ -355,8 +362,7 @@ impl Replica {
             return self.answer_safe();
         }
         let Some(set) = &self.set else {
-            let fault = spokes_log::fault::Fault::OtherBlog(self.chain.blog());
-            return self.answer(ticket, Answer::Refused(Refusal::Invalid(fault)));
+            return self.answer(ticket, Answer::Refused(Refusal::NotReady));
         };
         let here = *set.primary() == self.me || refused_elsewhere && set.has(&self.me);
         if !here {
@@ -374,13 +380,6 @@ impl Replica {
     fn pulled(&mut self, entry: VerifiedEntry) {
         let skeleton = entry.entry().skeleton();
         if self.chain.contains(entry.entry().id()) {
-            return;
-        }
-        let children = skeleton
-            .previous
-            .and_then(|id| self.chain.link(id))
-            .map_or(0, |link| link.children);
-        if children >= CHILDREN_MAX {
             return;
         }
         // What the key signed before it ended comes before the entry that ended it.
@@ -420,6 +419,7 @@ impl Replica {
         ids.iter().for_each(|id| {
             self.storing.remove(id);
         });
+        self.seal_if_closed();
         self.hold_heads(now);
         self.hold_cover(now);
         self.answer_safe();

@@ -1,1 +1,25 @@
-//! .
+//! The weather: a network that is pretended, seed by seed, to prove the rules.
+//!
+//! Virtual time, a model of the council, spokes with model disks around the very [`Replica`] state
+//! machines that servers run, and authors' tools as clients; over them loss, delay, partitions,
+//! crashes, pauses and wrong clocks. Then the weather clears, and everything must come right.
+//!
+//! The promises that are checked stand in [`truth`], the planted bugs that must be found in
+//! [`plant`]. Not modeled: media, erasure, `keys` entries, forced opens, offers, the DNS.
+//!
+//! [`Replica`]: spokes_rules::replica::Replica
+
+pub mod chance;
+pub mod council;
+pub mod device;
+pub mod disk;
+pub mod founding;
+pub mod hub;
+pub mod keys;
+pub mod message;
+pub mod plan;
+pub mod plant;
+mod pull;
+pub mod spoke;
+pub mod truth;
+pub mod world;

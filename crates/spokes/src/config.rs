@@ -78,9 +78,7 @@ impl SpokeConfig {
     /// # Errors
     /// When it is missing, not in its form, or of a newer program.
     pub fn load(dir: &Path) -> Result<Self, Outage> {
-        let config: Self = load(dir, "spokes join")?;
-        check_layout(config.layout, dir)?;
-        Ok(config)
+        load(dir, "spokes join")
     }
 
     /// Writes `DIR/config.toml`.
@@ -124,9 +122,7 @@ impl CouncilConfig {
     /// # Errors
     /// When it is missing, not in its form, or of a newer program.
     pub fn load(dir: &Path) -> Result<Self, Outage> {
-        let config: Self = load(dir, "spokes council init")?;
-        check_layout(config.layout, dir)?;
-        Ok(config)
+        load(dir, "spokes council init")
     }
 
     /// Writes `DIR/config.toml`.
@@ -136,6 +132,12 @@ impl CouncilConfig {
     pub fn save(&self, dir: &Path) -> Result<(), Outage> {
         save(dir, COUNCIL_HEAD, self)
     }
+}
+
+/// What all layouts have in common.
+#[derive(Deserialize)]
+struct Layout {
+    layout: u32,
 }
 
 fn bad(field: &str, why: &str) -> Outage {
@@ -152,6 +154,9 @@ fn load<T: for<'a> Deserialize<'a>>(dir: &Path, maker: &str) -> Result<T, Outage
             path.display()
         ))
     })?;
+    // First the layout alone: a newer one may hold lines that this program does not know.
+    let layout = toml::from_str::<Layout>(&text).map_or(0, |file| file.layout);
+    check_layout(layout, dir)?;
     toml::from_str(&text).map_err(|error| {
         Outage::new(format!(
             "{} is not in its form: {}",

@@ -298,7 +298,8 @@ impl Council {
                 .and_then(|v| v.parse::<u64>().ok())
                 .unwrap_or(0)
         };
-        let after = number("after");
+        // Behind the last place that the log can be asked for there is nothing.
+        let after = number("after").min(i64::MAX as u64);
         let wait = Duration::from_secs(number("wait")).min(WAIT_MAX);
         let mut grown = self.grown.subscribe();
         // Either way the log is answered as it is then.
@@ -384,10 +385,8 @@ impl Council {
         let minute = zone::minute(clock::now());
         let mut owned = match touched {
             Touched::Nothing => Vec::new(),
-            Touched::Blog(id) => registry
-                .blog(*id)
-                .map(|b| zone::of_blog(&registry, *id, b))
-                .unwrap_or_default(),
+            Touched::Blog(id) => names_of(&registry, *id),
+            Touched::Blogs(ids) => ids.iter().flat_map(|id| names_of(&registry, *id)).collect(),
             Touched::Spokes => zone::project(&registry, minute),
         };
         owned.push(zone::apex(&registry, minute));
@@ -504,6 +503,12 @@ impl Council {
             .collect();
         web::json(StatusCode::OK, &signed)
     }
+}
+
+fn names_of(registry: &Registry, id: BlogId) -> zone::Owned {
+    let blog = registry.blog(id);
+    blog.map(|blog| zone::of_blog(registry, id, blog))
+        .unwrap_or_default()
 }
 
 /// Why a request got no record.

@@ -165,6 +165,12 @@ pub async fn restart(dir: &Path, label: &str) -> Result<(), Outage> {
         return Err(not_running());
     }
     let label = Label::parse(label).map_err(|why| Outage::new(format!("\"{label}\" {why}")))?;
+    if !dir.join("logs").join(format!("{label}.log")).exists() {
+        return Err(Outage::new(format!(
+            "no node of this demo is called \"{label}\"; {}/network.json lists them all",
+            dir.display()
+        )));
+    }
     let order = order_path(&dir, label.as_str());
     config::make_dir(&dir.join("orders"))?;
     config::write_file(&order, b"restart\n", 0o600)?;

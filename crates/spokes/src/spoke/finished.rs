@@ -49,6 +49,12 @@ pub(super) struct Finished {
     gzip: Option<Bytes>,
 }
 
+impl Finished {
+    fn bytes(&self) -> usize {
+        self.plain.len() + self.gzip.as_ref().map_or(0, Bytes::len)
+    }
+}
+
 impl Rendered {
     /// Forgets words that were taken back.
     pub(super) fn forget(&self, ids: &[EntryId]) {
@@ -104,13 +110,17 @@ impl Rendered {
             plain: body.into(),
             gzip: gzip.map(Into::into),
         });
-        let bytes = page.plain.len() + page.gzip.as_ref().map_or(0, Bytes::len);
+        // The key counts, too: strangers choose it.
+        let bytes = page.bytes() + key.len();
         let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
         if finished.0 + bytes > FINISHED_BYTES_MAX {
             *finished = Default::default();
         }
         finished.0 += bytes;
-        finished.1.insert(key, Arc::clone(&page));
+        let known = key.len();
+        if let Some(old) = finished.1.insert(key, Arc::clone(&page)) {
+            finished.0 -= old.bytes() + known;
+        }
         page
     }
 }

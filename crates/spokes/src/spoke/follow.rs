@@ -33,7 +33,11 @@ impl Spoke {
             let record = serde_json::from_str::<RecordWire>(&json)
                 .map_err(|e| e.to_string())
                 .and_then(|wire| wire.record());
-            let taken = record.and_then(|record| self.fold(&record).map(|_| ()));
+            let taken = record.and_then(|record| {
+                self.fold(&record)?;
+                self.followed.send_replace(record.index + 1);
+                Ok(())
+            });
             if let Err(why) = taken {
                 tracing::warn!(
                     why,
@@ -73,6 +77,7 @@ impl Spoke {
             let json = serde_json::to_string(wire).map_err(|e| Outage::new(e.to_string()))?;
             kept.push((record.index, json));
             self.touched(&record, &touched);
+            // Only now: whoever waits for a name must find its first entry, too.
             self.followed.send_replace(record.index + 1);
         }
         if !kept.is_empty() {
@@ -104,8 +109,6 @@ impl Spoke {
                 Touched::Nothing
             }
         };
-        drop(registry);
-        self.followed.send_replace(record.index + 1);
         Ok(touched)
     }
 
@@ -113,7 +116,11 @@ impl Spoke {
     /// with its claim: so a new blog is on all its replicas as soon as they hear of it.
     fn touched(self: &Arc<Self>, record: &Record, touched: &Touched) {
         *self.heard.write().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
-        let Touched::Blog(blog) = touched else { return };
+        let blog = match touched {
+            Touched::Blog(blog) => blog,
+            Touched::Blogs(blogs) => return blogs.iter().for_each(|blog| self.tell(*blog)),
+            Touched::Spokes | Touched::Nothing => return,
+        };
         self.tell(*blog);
         for sealed in &record.request.proof {
             let taken = self.with(*blog, |replica| {

@@ -45,7 +45,7 @@ impl Spoke {
 
     /// Whether the entry is one of this blog's and its signatures are good. What the chain knows to
     /// be erased is sound without them, and only then.
-    fn is_sound(self: &Arc<Self>, blog: BlogId, sealed: &SealedEntry) -> bool {
+    pub(super) fn is_sound(self: &Arc<Self>, blog: BlogId, sealed: &SealedEntry) -> bool {
         let id = sealed.entry().id();
         let place = self.with(blog, |replica| {
             let chain = replica.chain();

@@ -238,6 +238,14 @@ impl Spoke {
     /// Chain and fold from disk. A row that is not what it should be is left out, and what follows
     /// it: the peers have it.
     fn recall(&self, blog: BlogId) -> Result<(Chain, Blog), Outage> {
+        self.recall_without(blog, &BTreeSet::new())
+    }
+
+    fn recall_without(
+        &self,
+        blog: BlogId,
+        cut_off: &BTreeSet<Hash>,
+    ) -> Result<(Chain, Blog), Outage> {
         let (mut chain, mut fold) = (Chain::new(blog), Blog::default());
         let mut position = 0;
         loop {
@@ -247,6 +255,9 @@ impl Spoke {
                     self.forget(&row.id);
                     continue;
                 };
+                if cut_off.contains(&sealed.entry().id()) {
+                    continue;
+                }
                 let recalled = chain.place(sealed.entry()).and_then(|p| p.recall(sealed));
                 match recalled.and_then(|verified| Ok((chain.append(&verified)?, verified))) {
                     Ok((appended, verified)) => {
@@ -261,9 +272,18 @@ impl Spoke {
             }
             position = read_to;
             if !more {
-                return Ok((chain, fold));
+                break;
             }
         }
+        if chain.unvouched().is_empty() {
+            return Ok((chain, fold));
+        }
+        // Words are missing and no `erase` took them (SPEC entry 7.6): somebody cut them off here.
+        chain
+            .unvouched()
+            .iter()
+            .for_each(|id| self.forget(&id.to_string()));
+        self.recall_without(blog, chain.unvouched())
     }
 
     /// Removes an altered row; the entry comes back from the peers.

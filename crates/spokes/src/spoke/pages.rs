@@ -281,7 +281,8 @@ impl Spoke {
                 2 => "/".to_owned(),
                 _ => format!("/?page={}", number - 1),
             }),
-            older: (number * INDEX_POSTS < all).then(|| format!("/?page={}", number + 1)),
+            older: (number.saturating_mul(INDEX_POSTS) < all)
+                .then(|| format!("/?page={}", number + 1)),
         };
         page::blog_index(&view)
     }

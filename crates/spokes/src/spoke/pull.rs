@@ -202,10 +202,10 @@ impl Spoke {
         let Some(tip) = tips.iter().find(lacks) else {
             return Ok(());
         };
+        tracing::info!(%blog, from = %address, to = tip.sequence, "catching up");
         if self.step_back(address, blog, tip.id).await? && tips.iter().find(lacks).is_none() {
             return Ok(());
         }
-        tracing::info!(%blog, from = %address, "catching up");
         let mut after = String::new();
         loop {
             let path = format!("/api/v1/feed?blogs={blog}&limit={PAGE}&after={after}");
@@ -244,6 +244,7 @@ impl Spoke {
     ) -> Result<bool, Outage> {
         let mut run = Vec::new();
         let mut at = tip;
+        let mut connected = false;
         for _ in 0..STEPS_BACK_MAX {
             let path = format!("/api/v1/entries/{}", at.path());
             let Reply::Good(wire, _) = self
@@ -258,14 +259,15 @@ impl Spoke {
             };
             let previous = sealed.entry().skeleton().previous;
             run.push(sealed);
-            let Some(previous) = previous else { break };
-            if self
-                .with(blog, |r| r.chain().contains(previous))
-                .unwrap_or(false)
-            {
+            let here = |id| self.with(blog, |r| r.chain().contains(id)).unwrap_or(false);
+            connected = previous.is_none_or(here);
+            let Some(previous) = previous.filter(|_| !connected) else {
                 break;
-            }
+            };
             at = previous;
+        }
+        if !connected {
+            return Ok(false);
         }
         run.reverse();
         self.take_run(address, blog, run).await?;

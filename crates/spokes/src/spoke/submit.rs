@@ -17,7 +17,7 @@ use spokes_rules::{
     node::{Label, Signed},
     primary::Refusal,
     receipt::Receipt,
-    registry::BlogRecord,
+    registry::{self, BlogRecord},
     replica::{Answer, Event, Standing},
     request::{Ask as Asked, Request as Wanted, Wish},
 };
@@ -73,7 +73,7 @@ impl Spoke {
             return self.claim_by_first(name, entry, &signatures).await;
         };
         if entry.blog() != blog {
-            return invalid(&Fault::OtherBlog(entry.blog()).to_string());
+            return other_blog(name, &entry);
         }
         let member = record.set.has(&self.me);
         let here = *record.set.primary() == self.me || refused_by.is_some() && member;
@@ -380,10 +380,7 @@ impl Spoke {
         entry: Entry,
         signatures: &[RawSignature],
     ) -> Response {
-        let claims = entry.draft().is_some_and(|draft| {
-            matches!(&draft.says, Says::Blog { claim: Some(claim), .. } if claim.name == *name)
-        });
-        if !claims {
+        if !claims(&entry, name) {
             return no_such_blog(name);
         }
         let (id, chain) = (entry.id(), spokes_log::chain::Chain::new(entry.blog()));
@@ -440,7 +437,9 @@ impl Spoke {
             let path = Ask::new(*node, "/api/v1/registry/requests");
             match self.client.post::<_, TakenWire>(path, &wanted).await {
                 Ok(Reply::Good(taken, _)) => return self.granted(blog, &taken).await,
-                Ok(Reply::Refused(problem)) => return web::problem(&problem),
+                Ok(Reply::Refused(problem)) => {
+                    return self.granted_before(blog, &wanted.proof, &problem).await;
+                }
                 Err(outage) => silent = outage,
             }
         }
@@ -452,6 +451,35 @@ impl Spoke {
                  changed; try again in a moment."
             ),
         )
+    }
+
+    /// A claim refused because the name is taken, perhaps by this very blog through another spoke: then
+    /// a repeat gets the first answer.
+    async fn granted_before(
+        self: &Arc<Self>,
+        blog: BlogId,
+        proof: &[EntryWire],
+        problem: &Problem,
+    ) -> Response {
+        let last = proof.last().and_then(|wire| wire.sealed().ok());
+        let name = last.as_ref().and_then(|sealed| claimed(sealed.entry()));
+        let other_name = self.ask(|r| r.blog(blog).is_some()).unwrap_or(false);
+        let Some(name) =
+            name.filter(|name| problem.kind == "taken" && !registry::is_reserved(name))
+        else {
+            return web::problem(problem);
+        };
+        if !other_name {
+            let mut followed = self.followed.subscribe();
+            let heard = followed.wait_for(|_| self.named(name).is_some());
+            drop(tokio::time::timeout(FOLLOW_WAIT, heard).await);
+        }
+        match self.named(name) {
+            Some((holder, record)) if holder == blog => {
+                web::json(StatusCode::CREATED, &self.blog_wire(blog, &record))
+            }
+            _ => web::problem(problem),
+        }
     }
 
     /// Answers once this spoke has heard of the name itself.
@@ -561,6 +589,7 @@ impl Spoke {
                 ("slug-taken", StatusCode::CONFLICT)
             }
             Refusal::Erased(_) => ("erased", StatusCode::GONE),
+            Refusal::NotReady => ("busy", StatusCode::SERVICE_UNAVAILABLE),
             Refusal::TooManyToday { .. } => ("quota", StatusCode::TOO_MANY_REQUESTS),
             Refusal::BlogFull { .. } => ("full", StatusCode::INSUFFICIENT_STORAGE),
             Refusal::Future { .. } | Refusal::EndedKey(_) | Refusal::TooManyBranches(_) => {
@@ -605,6 +634,29 @@ impl Spoke {
             .relay(address, &address.to_string(), method, path, body)
             .await
     }
+}
+
+/// Whether the entry begins a blog and claims this name for it.
+fn claims(entry: &Entry, name: &BlogName) -> bool {
+    entry.skeleton().previous.is_none() && claimed(entry) == Some(name)
+}
+
+/// The name that an entry claims, if it claims one.
+fn claimed(entry: &Entry) -> Option<&BlogName> {
+    match &entry.draft()?.says {
+        Says::Blog { claim, .. } => claim.as_ref().map(|claim| &claim.name),
+        Says::Claim { claim, .. } => Some(&claim.name),
+        _ => None,
+    }
+}
+
+/// Somebody else has the name. Whoever claims it hears so, as she would from the council.
+fn other_blog(name: &BlogName, entry: &Entry) -> Response {
+    if claims(entry, name) {
+        let why = registry::Refusal::NameTaken(name.clone()).to_string();
+        return web::refuse(StatusCode::CONFLICT, "taken", why);
+    }
+    invalid(&Fault::OtherBlog(entry.blog()).to_string())
 }
 
 /// Reads an entry as JSON, or as a cleartext-signed block.

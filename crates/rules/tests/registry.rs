@@ -1,0 +1,194 @@
+//! Stories about the registry: how spokes come, names are given and sets change.
+
+mod common;
+
+use common::Town;
+use expect_test::{Expect, expect};
+
+#[track_caller]
+fn check(mut town: Town, story: &str, expected: &Expect) {
+    let told = town.tell(story);
+    expected.assert_eq(&format!("{told}= {}", town.names()));
+}
+
+#[test]
+fn a_spoke_is_invited_joins_and_is_admitted_once() {
+    check(
+        Town::found(),
+        "join a with t | invite t | join a with t | join b with t | admit a | admit a | wait 1 | admit a | admit b",
+        &expect![[r#"
+            join a with t: there is no such invitation, or it was used; ask for a new one
+            invite t: record 1 Nothing
+            join a with t: record 2 Spokes
+            join b with t: there is no such invitation, or it was used; ask for a new one
+            admit a: record 3 Spokes
+            admit a: as record 3
+            wait 1: later
+            admit a: "a" is not waiting to be let in
+            admit b: there is no spoke "b"
+            = "#]],
+    );
+    check(
+        Town::found(),
+        "invite t by stranger | invite t | admit a by stranger | wait 3601 | join a with t",
+        &expect![[r#"
+            invite t by stranger: ed25519:wIZdkG99wfvJR57A4XH9EgIJtTtg2TvvZaM486Qry9o= is no organizer's key
+            invite t: record 1 Nothing
+            admit a by stranger: ed25519:wIZdkG99wfvJR57A4XH9EgIJtTtg2TvvZaM486Qry9o= is no organizer's key
+            wait 3601: later
+            join a with t: the invitation expired at 2026-11-23T15:05:00Z; ask for a new one
+            = "#]],
+    );
+    check(
+        Town::with_spokes(),
+        "invite t | join a with t keyed d | join council-1 with t | join d with t keyed a",
+        &expect![[r#"
+            invite t: record 10 Nothing
+            join a with t keyed d: a node is called "a" already; choose another with --label
+            join council-1 with t: a node is called "council-1" already; choose another with --label
+            join d with t keyed a: "a" has this key already
+            = "#]],
+    );
+}
+
+#[test]
+fn a_repeat_gets_the_first_answer() {
+    check(
+        Town::found(),
+        "invite t | again | wait 9999 | again",
+        &expect![[r#"
+            invite t: record 1 Nothing
+            again: as record 1
+            wait 9999: later
+            again: as record 1
+            = "#]],
+    );
+    check(
+        Town::with_spokes(),
+        "claim maria for maria at a | again | claim maria for maria at b",
+        &expect![[r#"
+            claim maria for maria at a: record 10 Blog
+            again: as record 10
+            claim maria for maria at b: this blog has the name "maria" already
+            = maria epoch 1 on a b c
+        "#]],
+    );
+}
+
+#[test]
+fn a_name_is_given_to_who_comes_first() {
+    check(
+        Town::with_spokes(),
+        "claim maria for maria at a | claim maria for eve at b | claim eve for eve at b",
+        &expect![[r#"
+            claim maria for maria at a: record 10 Blog
+            claim maria for eve at b: "maria" is taken; choose another name
+            claim eve for eve at b: record 11 Blog
+            = eve epoch 1 on b a c
+            maria epoch 1 on a b c
+        "#]],
+    );
+}
+
+#[test]
+fn a_claim_says_where_and_until_when() {
+    check(
+        Town::with_spokes(),
+        "claim maria for maria at a until -1 | claim maria for maria at a until 87000 | \
+         claim maria for maria at a elsewhere | claim desk for maria at a | claim ns7 for maria at a",
+        &expect![[r#"
+            claim maria for maria at a until -1: the claim expired at 2026-11-23T14:04:59Z; sign a new one
+            claim maria for maria at a until 87000: the claim reaches to 2026-11-24T14:15:00Z; it may reach 24 hours ahead, sign a new one
+            claim maria for maria at a elsewhere: the claim is for the network sha256:…; sign one for this network
+            claim desk for maria at a: "desk" is reserved; choose another name
+            claim ns7 for maria at a: "ns7" is reserved; choose another name
+            = "#]],
+    );
+}
+
+#[test]
+fn only_admitted_spokes_bring_claims_and_not_too_many() {
+    check(
+        Town::with_spokes(),
+        "claim maria for maria at stranger | claim one for one at a | claim two for two at a | \
+         claim three for three at a | claim three for three at b | wait 86400 | \
+         claim four for four at a | evict a | claim five for five at a",
+        &expect![[r#"
+            claim maria for maria at stranger: this spoke is not admitted; ask an organizer to admit it
+            claim one for one at a: record 10 Blog
+            claim two for two at a: record 11 Blog
+            claim three for three at a: "a" has brought 2 new blogs today, the network's limit for one spoke; try another spoke, or tomorrow
+            claim three for three at b: record 12 Blog
+            wait 86400: later
+            claim four for four at a: record 13 Blog
+            evict a: record 14 Spokes
+            claim five for five at a: this spoke is not admitted; ask an organizer to admit it
+            = four epoch 1 on a b c
+            one epoch 1 on a b c
+            three epoch 1 on b a c
+            two epoch 1 on a b c
+        "#]],
+    );
+}
+
+#[test]
+fn keys_do_not_fork() {
+    check(
+        Town::with_spokes(),
+        "claim maria for maria at a | keys maria at a | keys maria behind entry-0 at b | \
+         keys eve at a",
+        &expect![[r#"
+            claim maria for maria at a: record 10 Blog
+            keys maria at a: record 11 Blog
+            keys maria behind entry-0 at b: the keys entry does not follow sha256:…, the one taken last; read the blog's log, sign again behind it
+            keys eve at a: no blog sha256:… is registered here
+            = maria epoch 1 on a b c
+        "#]],
+    );
+}
+
+#[test]
+fn a_set_changes_with_enough_seals_and_receipts() {
+    check(
+        Town::with_spokes(),
+        "claim maria for maria at a | open maria 2 seals a:1,b:1 held b:1,c:1 | \
+         close maria 2 for b,c | close maria 1 for b,d | close maria 1 for b,c by eve | \
+         close maria 1 for b,c | open maria 2 seals a:1 held b:1,c:1 | \
+         open maria 2 seals a:1,a:0 held b:1,c:1 | open maria 2 seals a:1,d:1 held b:1,c:1 | \
+         open maria 2 seals a:1,b:0 held b:1 | open maria 2 seals a:1,b:0 held b:1,c:1 | \
+         open maria 2 seals a:1,b:0 held b:1,b:0,c:1,c:0 | close maria 1 for a,b",
+        &expect![[r#"
+            claim maria for maria at a: record 10 Blog
+            open maria 2 seals a:1,b:1 held b:1,c:1: no change of the set of sha256:… has begun
+            close maria 2 for b,c: epoch 1 is open, the request names 2; read and ask again
+            close maria 1 for b,d: there is no spoke "d"
+            close maria 1 for b,c by eve: ed25519:VloPlVXLT01OBrgREleGXczXXMdRNamxDJpE7KUEE0M= is no organizer's key
+            close maria 1 for b,c: record 11 Blogs
+            open maria 2 seals a:1 held b:1,c:1: 2 members must have sealed the old epoch, 1 have
+            open maria 2 seals a:1,a:0 held b:1,c:1: 2 members must have sealed the old epoch, 1 have
+            open maria 2 seals a:1,d:1 held b:1,c:1: 2 members must have sealed the old epoch, 1 have
+            open maria 2 seals a:1,b:0 held b:1: 2 members of the new set must hold all that was sealed, 0 do
+            open maria 2 seals a:1,b:0 held b:1,c:1: 2 members of the new set must hold all that was sealed, 0 do
+            open maria 2 seals a:1,b:0 held b:1,b:0,c:1,c:0: record 12 Blog
+            close maria 1 for a,b: epoch 2 is open, the request names 1; read and ask again
+            = maria epoch 2 on b c
+        "#]],
+    );
+}
+
+#[test]
+fn a_change_that_does_not_end_is_replaced_by_another() {
+    check(
+        Town::with_spokes(),
+        "claim maria for maria at a | close maria 1 for b,c | close maria 1 for a | \
+         open maria 2 seals a:1,b:1 held b:1,c:1 | open maria 2 seals a:1,b:1 held a:1",
+        &expect![[r#"
+            claim maria for maria at a: record 10 Blog
+            close maria 1 for b,c: record 11 Blogs
+            close maria 1 for a: record 12 Blogs
+            open maria 2 seals a:1,b:1 held b:1,c:1: 1 members of the new set must hold all that was sealed, 0 do
+            open maria 2 seals a:1,b:1 held a:1: record 13 Blog
+            = maria epoch 2 on a
+        "#]],
+    );
+}

@@ -1,0 +1,565 @@
+//! Stories about replicas: what they take in, what they sign, and when they must not.
+
+#[path = "../../log/tests/common/mod.rs"]
+mod desk;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use desk::{Author, START, article, draft};
+use expect_test::{Expect, expect};
+use spokes_log::{
+    blog::Blog,
+    chain::Chain,
+    draft::{Draft, Role, Says},
+    name::{Fingerprint, Hash},
+    ring::VerifiedEntry,
+    time::Time,
+};
+use spokes_rules::{
+    node::{Label, NodeSecret},
+    receipt::{Seal, Tip},
+    registry::{Closing, Set},
+    replica::{Answer, Effect, Event, Replica},
+};
+
+/// One blog on the spokes `a`, `b` and `c`, of which `a` is the primary.
+struct Scene {
+    now: Time,
+    author: Author,
+    /// What she wrote, entry 0 first.
+    entries: Vec<VerifiedEntry>,
+    replicas: BTreeMap<String, (Replica, Disk)>,
+    epoch: u64,
+    ended: BTreeSet<Fingerprint>,
+    tickets: u64,
+}
+
+#[derive(Default)]
+struct Disk {
+    /// Written, not durable yet.
+    written: Vec<VerifiedEntry>,
+    durable: Vec<VerifiedEntry>,
+    seal: Option<Seal>,
+    sealed: u64,
+}
+
+fn label(text: &str) -> Label {
+    Label::parse(text).expect("a label")
+}
+
+fn set(epoch: u64, members: &str) -> Set {
+    let members = members.split(',').map(label).collect();
+    Set { epoch, members }
+}
+
+fn tip(entry: &VerifiedEntry) -> Tip {
+    Tip {
+        sequence: entry.entry().skeleton().sequence,
+        id: entry.entry().id(),
+    }
+}
+
+#[track_caller]
+fn check(story: &str, expected: &Expect) {
+    let mut scene = Scene::new();
+    let steps = story.split('|').map(str::trim);
+    let lines = steps.map(|step| format!("{step}: {}\n", scene.step(step)));
+    expected.assert_eq(&lines.collect::<Vec<_>>().concat());
+}
+
+impl Scene {
+    fn new() -> Self {
+        let author = Author::new("Maria <maria@example.org>");
+        let first = author.first.clone();
+        let place = Chain::new(first.entry().id()).place(first.entry());
+        let first = place
+            .and_then(|place| place.verify(first))
+            .expect("entry 0 is valid");
+        let mut scene = Self {
+            now: START + 60,
+            author,
+            entries: vec![first],
+            replicas: BTreeMap::new(),
+            epoch: 1,
+            ended: BTreeSet::new(),
+            tickets: 0,
+        };
+        for spoke in ["a", "b", "c"] {
+            scene.start(spoke, Disk::default());
+            scene.tell(spoke, scene.open(1, "a,b,c"));
+            for step in ["compare", "pull 0", "store"] {
+                let words: Vec<&str> = step.split(' ').collect();
+                let step = [&words[..1], &[spoke], &words[1..]].concat().join(" ");
+                scene.step(&step);
+            }
+        }
+        scene
+    }
+
+    fn start(&mut self, spoke: &str, disk: Disk) {
+        let blog = self.author.first.entry().id();
+        let (mut chain, mut fold) = (Chain::new(blog), Blog::default());
+        for entry in &disk.durable {
+            chain.append(entry).expect("the disk holds a chain");
+            fold.add(&chain, entry.entry());
+        }
+        let secret = NodeSecret::from_seed(Hash::of(spoke.as_bytes()).as_bytes());
+        let network = Hash::of(b"network");
+        let (me, secret) = (label(spoke), Arc::new(secret));
+        let replica = Replica::new(network, me, secret, chain, fold, disk.sealed);
+        self.replicas.insert(spoke.into(), (replica, disk));
+    }
+
+    fn event(&self, set: Set, next: Option<Set>) -> Event {
+        Event::Set {
+            set,
+            closing: next.map(|next| Closing { next }),
+            ended: self.ended.clone(),
+            keys_at: self.entries[0].entry().id(),
+        }
+    }
+
+    fn open(&self, epoch: u64, members: &str) -> Event {
+        self.event(set(epoch, members), None)
+    }
+
+    fn step(&mut self, step: &str) -> String {
+        let words: Vec<&str> = step.split(' ').collect();
+        match words[..] {
+            ["wait", seconds] => {
+                self.now = self.now + seconds.parse::<i64>().expect("seconds");
+                "later".into()
+            }
+            ["write", slug] => self.write(slug, self.entries.len() - 1, Vec::new(), 1),
+            ["write", slug, "behind", parent] => self.write(slug, number(parent), Vec::new(), 1),
+            ["write", slug, "behind", parent, "instead-of", other] => {
+                let other = self.entries[number(other)].entry().id();
+                self.write(slug, number(parent), vec![other], 1)
+            }
+            ["write", slug, "ahead", seconds] => {
+                let ahead = seconds.parse().expect("seconds");
+                self.write(slug, self.entries.len() - 1, Vec::new(), ahead)
+            }
+            ["end", "key"] => {
+                let key = self.author.key.certificate().fingerprint().clone();
+                self.ended.insert(key);
+                "ended".into()
+            }
+            ["submit", spoke, entry] => self.submit(spoke, number(entry), false),
+            ["bring", spoke, entry] => self.submit(spoke, number(entry), true),
+            ["pull", spoke, entry] => {
+                let entry = self.entries[number(entry)].clone();
+                self.tell(spoke, Event::Pulled(entry))
+            }
+            ["store", spoke] => self.store(spoke),
+            ["receipts", from, "to", to] => {
+                let all = self.replicas[from].0.receipts().all();
+                let all: Vec<_> = all
+                    .filter(|r| r.held.spoke.as_str() == from)
+                    .cloned()
+                    .collect();
+                let told = all.into_iter().map(|r| self.tell(to, Event::Receipt(r)));
+                told.collect::<Vec<_>>().join("; ")
+            }
+            ["compare", spoke] => self.tell(spoke, Event::Compared),
+            ["heard", spoke] => self.tell(spoke, Event::CouncilHeard),
+            ["restart", spoke] => {
+                let (_, disk) = self.replicas.remove(spoke).expect("a spoke");
+                self.start(
+                    spoke,
+                    Disk {
+                        written: Vec::new(),
+                        seal: None,
+                        ..disk
+                    },
+                );
+                "starts".into()
+            }
+            ["set", spoke, members] => self.tell(spoke, self.open(self.epoch, members)),
+            ["close", spoke, members, "for", next] => {
+                let next = set(self.epoch + 1, next);
+                self.tell(spoke, self.event(set(self.epoch, members), Some(next)))
+            }
+            ["open", epoch] => {
+                self.epoch = epoch.parse().expect("an epoch");
+                "open".into()
+            }
+            ["cover", spoke, entry] => {
+                let tip = tip(&self.entries[number(entry)]);
+                self.tell(spoke, Event::Cover(BTreeSet::from([tip])))
+            }
+            _ => panic!("no such step: {step}"),
+        }
+    }
+
+    fn write(&mut self, slug: &str, parent: usize, instead_of: Vec<Hash>, ahead: i64) -> String {
+        let (salt, says) = (
+            u8::try_from(self.entries.len()).unwrap_or(0),
+            Says::Post(article(slug)),
+        );
+        let said = Draft {
+            instead_of,
+            ..draft(salt, says, "words")
+        };
+        let parent = &self.entries[parent];
+        let skeleton = parent.entry().skeleton();
+        let authors = vec![self.author.key.certificate().fingerprint().clone()];
+        let (above, at) = ((skeleton, parent.entry().id()), skeleton.signed + ahead);
+        let entry = spokes_log::entry::Entry::new(&said, Some(above), authors, at).expect("sound");
+        let signature = self.author.key.sign(entry.text(), at).expect("signed");
+        let place = self.author.chain.place(&entry).expect("it fits");
+        let entry = place.seal(entry, &[signature]).expect("valid");
+        self.author.append(&entry);
+        self.entries.push(entry);
+        format!("entry {}", self.entries.len() - 1)
+    }
+
+    fn submit(&mut self, spoke: &str, entry: usize, refused_elsewhere: bool) -> String {
+        self.tickets += 1;
+        let event = Event::Submitted {
+            ticket: self.tickets,
+            entry: self.entries[entry].clone(),
+            refused_elsewhere,
+        };
+        self.tell(spoke, event)
+    }
+
+    /// A sync ends: what was written is durable.
+    fn store(&mut self, spoke: &str) -> String {
+        let disk = &mut self.replicas.get_mut(spoke).expect("a spoke").1;
+        let written = std::mem::take(&mut disk.written);
+        let ids = written.iter().map(|entry| entry.entry().id()).collect();
+        disk.durable.extend(written);
+        let seal = disk.seal.take();
+        let mut told = vec![self.tell(spoke, Event::Stored(ids))];
+        if let Some(seal) = seal {
+            self.replicas.get_mut(spoke).expect("a spoke").1.sealed = seal.epoch;
+            told.push(self.tell(spoke, Event::SealStored(seal)));
+        }
+        told.retain(|told| told != "nothing");
+        match told.is_empty() {
+            true => "nothing".into(),
+            false => told.join("; "),
+        }
+    }
+
+    fn tell(&mut self, spoke: &str, event: Event) -> String {
+        let now = self.now;
+        let (replica, disk) = self.replicas.get_mut(spoke).expect("a spoke");
+        replica.handle(now, event);
+        let mut done = Vec::new();
+        while let Some(effect) = replica.poll_effect() {
+            done.push(match effect {
+                Effect::Store(entry) => {
+                    let sequence = entry.entry().skeleton().sequence;
+                    disk.written.push(entry);
+                    format!("writes {sequence}")
+                }
+                Effect::StoreSeal(seal) => {
+                    let tips: Vec<u64> = seal.tips.iter().map(|tip| tip.sequence).collect();
+                    let said = format!("writes its seal of {} with {tips:?}", seal.epoch);
+                    disk.seal = Some(seal);
+                    said
+                }
+                Effect::SendSeal(_) => "sends its seal".into(),
+                Effect::SendReceipt(receipt) => {
+                    format!(
+                        "holds {} in {}",
+                        receipt.held.tip.sequence, receipt.held.epoch
+                    )
+                }
+                Effect::Answer(_, Answer::Safe(receipts)) => {
+                    format!("answers: safe on {}", receipts.len())
+                }
+                Effect::Answer(_, Answer::Forward(to)) => format!("answers: ask {to}"),
+                Effect::Answer(_, Answer::Refused(why)) => {
+                    format!("answers: {}", scrub(&why.to_string()))
+                }
+                Effect::Erase(ids) => format!("erases {}", ids.len()),
+            });
+        }
+        if done.is_empty() {
+            "nothing".into()
+        } else {
+            done.join("; ")
+        }
+    }
+}
+
+fn number(text: &str) -> usize {
+    text.parse().expect("an entry's number")
+}
+
+/// Ids and fingerprints differ from run to run.
+fn scrub(text: &str) -> String {
+    let hex = |c: char| c.is_ascii_hexdigit();
+    let words = text.split(' ').map(|word| match word.rfind(|c| !hex(c)) {
+        _ if word.len() < 32 => word.to_string(),
+        Some(at) if word.len() - at > 32 => format!("{}…", &word[..=at]),
+        None => "…".into(),
+        Some(_) => word.split("sha256:").next().unwrap_or("").to_string() + "sha256:…",
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn an_entry_is_written_held_and_safe() {
+    check(
+        "write one | submit a 1 | store a | pull b 1 | store b | receipts b to a | submit a 1",
+        &expect![[r#"
+            write one: entry 1
+            submit a 1: writes 1
+            store a: holds 1 in 1
+            pull b 1: writes 1
+            store b: holds 1 in 1
+            receipts b to a: answers: safe on 2
+            submit a 1: answers: safe on 2
+        "#]],
+    );
+}
+
+#[test]
+fn a_secondary_passes_on_unless_the_primary_refused() {
+    check(
+        "write one | submit b 1 | bring b 1 | submit b 1 | store b | receipts a to b",
+        &expect![[r#"
+            write one: entry 1
+            submit b 1: answers: ask a
+            bring b 1: writes 1
+            submit b 1: nothing
+            store b: holds 1 in 1
+            receipts a to b: nothing
+        "#]],
+    );
+}
+
+#[test]
+fn a_stale_entry_is_answered_with_the_head() {
+    check(
+        "write one | submit a 1 | write two behind 0 | submit a 2 | \
+         write two behind 1 instead-of 2 | submit a 3 | pull a 2 | store a",
+        &expect![[r#"
+            write one: entry 1
+            submit a 1: writes 1
+            write two behind 0: entry 2
+            submit a 2: answers: the blog has gone on to entry 1; sign again behind sha256:…
+            write two behind 1 instead-of 2: entry 3
+            submit a 3: writes 2
+            pull a 2: writes 1
+            store a: holds 1 in 1; holds 2 in 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_missing_parent_is_asked_for() {
+    check(
+        "write one | write two | submit a 2 | submit a 1 | submit a 2",
+        &expect![[r#"
+        write one: entry 1
+        write two: entry 2
+        submit a 2: answers: the entry before this one, sha256:… is not here; send that one first
+        submit a 1: writes 1
+        submit a 2: writes 2
+    "#]],
+    );
+}
+
+#[test]
+fn a_slug_has_one_article() {
+    check(
+        "write one | submit a 1 | write one | submit a 2 | write one behind 0 | \
+         write one behind 1 instead-of 3 | submit a 4",
+        &expect![[r#"
+            write one: entry 1
+            submit a 1: writes 1
+            write one: entry 2
+            submit a 2: answers: an article has the address "one" already; edit that one (Replaces: sha256:… or choose another slug
+            write one behind 0: entry 3
+            write one behind 1 instead-of 3: entry 4
+            submit a 4: answers: an article has the address "one" already; edit that one (Replaces: sha256:… or choose another slug
+        "#]],
+    );
+}
+
+#[test]
+fn an_entry_from_ahead_waits() {
+    check(
+        "write one ahead 900 | submit a 1 | pull b 1 | store b | heard b | wait 600 | heard b | \
+         submit a 1",
+        &expect![[r#"
+            write one ahead 900: entry 1
+            submit a 1: answers: the entry is signed at 2026-11-23T14:20:00Z, here it is 2026-11-23T14:06:00Z; set the clock and sign again
+            pull b 1: writes 1
+            store b: nothing
+            heard b: nothing
+            wait 600: later
+            heard b: holds 1 in 1
+            submit a 1: writes 1
+        "#]],
+    );
+}
+
+#[test]
+fn a_sealed_epoch_has_no_receipts_any_more() {
+    check(
+        "write one | submit a 1 | store a | close b a,b,c for b,c | pull b 1 | store b | \
+         restart b | close b a,b,c for b,c | compare b | heard b | cover b 1 | open 2 | set b b,c",
+        &expect![[r#"
+            write one: entry 1
+            submit a 1: writes 1
+            store a: holds 1 in 1
+            close b a,b,c for b,c: writes its seal of 1 with [0]
+            pull b 1: writes 1
+            store b: sends its seal
+            restart b: starts
+            close b a,b,c for b,c: nothing
+            compare b: nothing
+            heard b: nothing
+            cover b 1: holds 1 in 2
+            open 2: open
+            set b b,c: nothing
+        "#]],
+    );
+}
+
+#[test]
+fn a_seal_names_what_is_durable_only() {
+    check(
+        "write one | submit a 1 | close a a,b,c for b,c | store a",
+        &expect![[r#"
+            write one: entry 1
+            submit a 1: writes 1
+            close a a,b,c for b,c: writes its seal of 1 with [0]
+            store a: sends its seal
+        "#]],
+    );
+}
+
+#[test]
+fn a_started_replica_compares_before_it_signs_or_seals() {
+    check(
+        "write one | pull b 1 | store b | restart b | submit b 1 | write two | submit b 2 | \
+         set b a,b,c | close b a,b,c for b,c | compare b | store b",
+        &expect![[r#"
+            write one: entry 1
+            pull b 1: writes 1
+            store b: holds 1 in 1
+            restart b: starts
+            submit b 1: nothing
+            write two: entry 2
+            submit b 2: answers: this server has just started and waits for the council; the entry is safe with you, send it again in a moment
+            set b a,b,c: nothing
+            close b a,b,c for b,c: nothing
+            compare b: writes its seal of 1 with [1]
+            store b: sends its seal
+        "#]],
+    );
+}
+
+#[test]
+fn nobody_covers_what_is_not_durable() {
+    check(
+        "write one | close c a,b,c for b,c | store c | cover c 1 | pull c 1 | cover c 1 | store c",
+        &expect![[r#"
+            write one: entry 1
+            close c a,b,c for b,c: writes its seal of 1 with [0]
+            store c: sends its seal
+            cover c 1: nothing
+            pull c 1: writes 1
+            cover c 1: nothing
+            store c: holds 1 in 2
+        "#]],
+    );
+}
+
+#[test]
+fn a_silent_council_stops_the_receipts() {
+    check(
+        "wait 2400 | write one | submit a 1 | store a | wait 1 | write two | submit a 2 | store a | \
+         heard a",
+        &expect![[r#"
+            wait 2400: later
+            write one: entry 1
+            submit a 1: writes 1
+            store a: holds 1 in 1
+            wait 1: later
+            write two: entry 2
+            submit a 2: writes 2
+            store a: nothing
+            heard a: holds 2 in 1
+        "#]],
+    );
+}
+
+#[test]
+fn an_ended_key_is_refused_and_pulled_only_when_covered() {
+    check(
+        "write one | pull c 1 | store c | end key | set a a,b,c | set b a,b,c | submit a 1 | \
+         pull b 1 | receipts c to b | pull b 1 | store b",
+        &expect![[r#"
+            write one: entry 1
+            pull c 1: writes 1
+            store c: holds 1 in 1
+            end key: ended
+            set a a,b,c: nothing
+            set b a,b,c: nothing
+            submit a 1: answers: the key … was ended by its blog; sign with one that is left
+            pull b 1: nothing
+            receipts c to b: nothing
+            pull b 1: writes 1
+            store b: holds 1 in 1
+        "#]],
+    );
+}
+
+#[test]
+fn more_branches_than_are_admitted_are_pulled() {
+    let mut scene = Scene::new();
+    for n in 0..10 {
+        scene.step(&format!("write text-{n} behind 0"));
+        scene.step(&format!("pull b {}", n + 1));
+    }
+    scene.step("store b");
+    assert_eq!(scene.replicas["b"].0.durable_tips().len(), 10);
+    // A node that admits has them too, and takes no more.
+    scene.step("write more behind 0");
+    let said = scene.step("bring b 11");
+    assert!(said.contains("has 8 branches already"), "{said}");
+}
+
+#[test]
+fn copies_of_one_receipt_fill_no_room() {
+    let mut scene = Scene::new();
+    scene.step("write one");
+    scene.step("write two behind 0");
+    for story in ["pull b 1", "store b"] {
+        scene.step(story);
+    }
+    // The primary lacks the entry, and hears again and again that another has it.
+    for _ in 0..100 {
+        scene.step("receipts b to a");
+    }
+    let kept = scene.replicas["a"].0.receipts().all();
+    assert_eq!(kept.filter(|r| r.held.spoke.as_str() == "b").count(), 1);
+}
+
+/// A second key is needed to say that the first one ended; here only that it can be granted.
+#[test]
+fn keys_entries_pass_like_any_other() {
+    let mut scene = Scene::new();
+    let rosa = desk::key("Rosa <rosa@example.org>");
+    scene
+        .author
+        .add_key(&rosa, Role::Write)
+        .expect("an own key brings keys");
+    let sealed = scene.author.entries.last().expect("there").clone();
+    let place = scene.replicas["a"].0.chain().place(sealed.entry());
+    let entry = place.and_then(|place| place.verify(sealed)).expect("valid");
+    scene.entries.push(entry);
+    assert_eq!(scene.step("submit a 1"), "writes 1");
+    assert_eq!(scene.step("store a"), "holds 1 in 1");
+}

@@ -1,0 +1,184 @@
+//! Stories about the zone: each row of the table of names (SPEC dns).
+
+mod common;
+
+use common::Town;
+use expect_test::{Expect, expect};
+use spokes_rules::zone::{self, Data};
+
+/// Prints what the names answer whose first label is asked for.
+#[track_caller]
+fn check(story: &str, asked: &str, expected: &Expect) {
+    let mut town = Town::with_spokes();
+    town.tell(story);
+    let minute = zone::minute(town.now);
+    let mut lines = Vec::new();
+    for (owner, node) in zone::project(&town.registry, minute) {
+        if !owner.starts_with(asked) {
+            continue;
+        }
+        lines.push(format!("{owner}\n"));
+        for set in node {
+            let mut data: Vec<String> = set.data.iter().map(show).collect();
+            data.sort();
+            lines.push(format!("  {} {}\n", set.ttl, data.join(", ")));
+        }
+    }
+    expected.assert_eq(&lines.concat());
+}
+
+fn show(data: &Data) -> String {
+    match data {
+        Data::Txt(text) => {
+            let words = text
+                .split(' ')
+                .filter(|w| !w.starts_with("blog=") && !w.starts_with("author="));
+            format!("{:?}", words.collect::<Vec<_>>().join(" "))
+        }
+        Data::Soa(soa) => format!("SOA {} {} {}", soa.primary, soa.serial, soa.minimum),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_apex_names_admitted_spokes() {
+    check(
+        "wait 0",
+        "blogs",
+        &expect![[r#"
+        blogs.example.org
+          3600 SOA ns1.blogs.example.org 10 10
+          3600 Ns("ns1.blogs.example.org")
+          30 A(192.0.2.97), A(192.0.2.98), A(192.0.2.99)
+    "#]],
+    );
+    check(
+        "evict a | invite d | join d with d",
+        "blogs",
+        &expect![[r#"
+        blogs.example.org
+          3600 SOA ns1.blogs.example.org 13 10
+          3600 Ns("ns1.blogs.example.org")
+          30 A(192.0.2.98), A(192.0.2.99)
+    "#]],
+    );
+}
+
+#[test]
+fn the_serial_grows_with_records_and_minutes() {
+    check(
+        "invite x | wait 120",
+        "blogs",
+        &expect![[r#"
+        blogs.example.org
+          3600 SOA ns1.blogs.example.org 13 10
+          3600 Ns("ns1.blogs.example.org")
+          30 A(192.0.2.97), A(192.0.2.98), A(192.0.2.99)
+    "#]],
+    );
+}
+
+#[test]
+fn servers_and_spokes_have_names() {
+    check(
+        "wait 0",
+        "ns",
+        &expect![[r#"
+        ns1.blogs.example.org
+          30 A(192.0.2.69)
+    "#]],
+    );
+    check(
+        "evict b",
+        "b.spoke",
+        &expect![[r#"
+        b.spoke.blogs.example.org
+    "#]],
+    );
+    check(
+        "wait 0",
+        "b.spoke",
+        &expect![[r#"
+        b.spoke.blogs.example.org
+          30 A(192.0.2.98)
+    "#]],
+    );
+}
+
+#[test]
+fn readers_go_to_secondaries_and_authors_to_the_primary() {
+    check(
+        "claim maria for maria at b",
+        "maria",
+        &expect![[r#"
+        maria.blogs.example.org
+          30 A(192.0.2.97), A(192.0.2.99)
+    "#]],
+    );
+    check(
+        "claim maria for maria at b",
+        "edit",
+        &expect![[r#"
+        edit.maria.blogs.example.org
+          30 A(192.0.2.98)
+    "#]],
+    );
+    check(
+        "claim maria for maria at b",
+        "_blog",
+        &expect![[r#"
+        _blog.maria.blogs.example.org
+          30 "v=1 epoch=1 primary=b"
+    "#]],
+    );
+}
+
+#[test]
+fn where_there_is_no_secondary_the_primary_serves_readers() {
+    let story = "claim maria for maria at b | close maria 1 for c | \
+                 open maria 2 seals a:1,b:1 held c:1";
+    check(
+        story,
+        "maria",
+        &expect![[r#"
+        maria.blogs.example.org
+          30 A(192.0.2.99)
+    "#]],
+    );
+    check(
+        story,
+        "_blog",
+        &expect![[r#"
+        _blog.maria.blogs.example.org
+          30 "v=1 epoch=2 primary=c"
+    "#]],
+    );
+}
+
+#[test]
+fn an_evicted_spoke_is_named_nowhere() {
+    let story = "claim maria for maria at b | evict b | evict a";
+    check(
+        story,
+        "maria",
+        &expect![[r#"
+        maria.blogs.example.org
+          30 A(192.0.2.99)
+    "#]],
+    );
+    check(
+        story,
+        "edit",
+        &expect![[r#"
+        edit.maria.blogs.example.org
+    "#]],
+    );
+}
+
+#[test]
+fn all_servers_compute_the_same() {
+    let mut town = Town::with_spokes();
+    town.tell("claim maria for maria at a | close maria 1 for b,c");
+    let copy = town.registry.clone();
+    assert_eq!(zone::project(&town.registry, 7), zone::project(&copy, 7));
+}

@@ -1,0 +1,192 @@
+//! The hub: virtual time, the queue of what comes, the air between nodes, and the trace.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use spokes_log::time::Time;
+
+use crate::{
+    chance::Chance,
+    keys::Keys,
+    message::{Ask, Message, Node},
+    plan::{Air, CLEAR, Fault},
+    plant::Plant,
+    truth::Truth,
+};
+
+/// Milliseconds since the run began.
+pub type Millis = u64;
+/// One second.
+pub const SECOND: Millis = 1_000;
+/// One minute.
+pub const MINUTE: Millis = 60 * SECOND;
+/// When every run begins: 2026-11-23T14:05:00Z.
+pub const START: Time = Time::from_unix(1_795_442_700);
+
+/// What comes to pass at some time.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A message arrives.
+    Arrives(Node, Node, Message),
+    /// A node looks around. The number is that of its start: a spoke that crashed does not go on.
+    Tick(Node, u64),
+    /// A sync of a spoke's disk ends.
+    Synced(usize, u64),
+    /// A fault begins.
+    Begins(Fault),
+    /// A fault ends.
+    Ends(Fault),
+    /// The weather clears.
+    Clears,
+}
+
+/// What all nodes share.
+#[derive(Debug)]
+pub struct Hub {
+    /// The time.
+    pub now: Millis,
+    /// The seed's numbers.
+    pub chance: Chance,
+    /// The keys of the authors.
+    pub keys: Keys,
+    /// What an all-knowing observer remembers.
+    pub truth: Truth,
+    /// The bug that was planted.
+    pub plant: Option<Plant>,
+    /// Whether the weather has cleared.
+    pub clear: bool,
+    queue: BTreeMap<(Millis, u64), Event>,
+    queued: u64,
+    asked: Ask,
+    air: Air,
+    /// Ways on which nothing goes.
+    cut: BTreeSet<(Node, Node)>,
+    hash: u64,
+    lines: Option<Vec<String>>,
+}
+
+impl Hub {
+    /// The beginning of a run.
+    pub fn new(chance: Chance, air: Air, plant: Option<Plant>, traced: bool) -> Self {
+        Self {
+            now: 0,
+            chance,
+            keys: Keys::new(START),
+            truth: Truth::default(),
+            plant,
+            clear: false,
+            queue: BTreeMap::new(),
+            queued: 0,
+            asked: 0,
+            air,
+            cut: BTreeSet::new(),
+            // FNV-1a's first value.
+            hash: 0xCBF2_9CE4_8422_2325,
+            lines: traced.then(Vec::new),
+        }
+    }
+
+    /// Whether this bug was planted.
+    pub fn has(&self, plant: Plant) -> bool {
+        self.plant == Some(plant)
+    }
+
+    /// What a clock shows that goes wrong by so many seconds.
+    pub fn clock(&self, skew: i64) -> Time {
+        START + (i64::try_from(self.now / SECOND).unwrap_or(0) + skew)
+    }
+
+    /// A number that no question had before; tickets are such numbers too.
+    pub fn ask(&mut self) -> Ask {
+        self.asked += 1;
+        self.asked
+    }
+
+    /// Lets something come to pass later.
+    pub fn later(&mut self, after: Millis, event: Event) {
+        self.queued += 1;
+        self.queue.insert((self.now + after, self.queued), event);
+    }
+
+    /// What comes next; time goes on to it.
+    pub fn next(&mut self) -> Option<Event> {
+        let ((at, _), event) = self.queue.pop_first()?;
+        self.now = at;
+        Some(event)
+    }
+
+    /// Sends a message through the air.
+    pub fn send(&mut self, from: Node, to: Node, message: Message) {
+        if self.cut.contains(&(from, to)) || self.chance.per_mille(self.air.lost) {
+            return;
+        }
+        let copies = if self.chance.per_mille(self.air.doubled) {
+            2
+        } else {
+            1
+        };
+        for _ in 0..copies {
+            let slow = self.chance.per_mille(self.air.slow);
+            let (least, most) = if slow {
+                (SECOND, 20 * SECOND)
+            } else {
+                (5, 150)
+            };
+            let delay = self.chance.between(least, most);
+            self.later(delay, Event::Arrives(from, to, message.clone()));
+        }
+    }
+
+    /// Cuts a way.
+    pub fn cut(&mut self, from: Node, to: Node) {
+        self.cut.insert((from, to));
+    }
+
+    /// Mends a way.
+    pub fn mend(&mut self, from: Node, to: Node) {
+        self.cut.remove(&(from, to));
+    }
+
+    /// Clears the weather.
+    pub fn clear(&mut self) {
+        (self.clear, self.air) = (true, CLEAR);
+        self.cut.clear();
+    }
+
+    /// Notes a line of the trace; its hash is what two runs of one seed have in common.
+    pub fn note(&mut self, node: Node, what: fmt::Arguments<'_>) {
+        let line = match node {
+            Node::Council => format!("{:>9} council  {what}", Seconds(self.now)),
+            Node::Spoke(n) => format!("{:>9} spoke {n}  {what}", Seconds(self.now)),
+            Node::Device(n) => format!("{:>9} device {n} {what}", Seconds(self.now)),
+        };
+        for byte in line.bytes() {
+            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        }
+        if let Some(lines) = &mut self.lines {
+            lines.push(line);
+        }
+    }
+
+    /// The hash of the trace and of how much happened.
+    pub fn hash(&self) -> u64 {
+        self.hash ^ self.queued.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
+    /// The trace, if it was kept.
+    pub fn take_lines(&mut self) -> Vec<String> {
+        self.lines.take().unwrap_or_default()
+    }
+}
+
+/// Milliseconds, shown as seconds.
+struct Seconds(Millis);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{}.{:03}", self.0 / SECOND, self.0 % SECOND);
+        f.pad_integral(true, "", &text)
+    }
+}

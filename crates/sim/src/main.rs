@@ -1,0 +1,125 @@
+//! The simulator's command line.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use clap::Parser;
+use spokes_sim::{plant::Plant, world};
+
+/// Plays a network of spokes through bad weather, seed by seed.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Plays this seed.
+    #[arg(long, conflicts_with = "seeds", required_unless_present = "seeds")]
+    seed: Option<u64>,
+    /// Prints what happens.
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// Plays all seeds from A to before B, and names those that fail.
+    #[arg(long, value_name = "A..B", value_parser = parse_range)]
+    seeds: Option<(u64, u64)>,
+    /// How many seeds are played at once.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Plants a bug, which must be found.
+    #[arg(long)]
+    plant: Option<Plant>,
+    /// Stops at the first seed that fails.
+    #[arg(long)]
+    first: bool,
+}
+
+fn parse_range(text: &str) -> Result<(u64, u64), String> {
+    let parsed = text
+        .split_once("..")
+        .and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    parsed
+        .filter(|(a, b)| a < b)
+        .ok_or_else(|| "write a range such as 0..1000".into())
+}
+
+fn main() -> io::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    match (arguments.seed, arguments.seeds) {
+        (Some(seed), _) => one(seed, &arguments),
+        (None, Some((first, end))) => many(first, end, &arguments),
+        (None, None) => Ok(ExitCode::FAILURE),
+    }
+}
+
+fn one(seed: u64, arguments: &Arguments) -> io::Result<ExitCode> {
+    let outcome = world::run(seed, arguments.plant, arguments.trace);
+    let mut out = io::stdout().lock();
+    for line in &outcome.trace {
+        writeln!(out, "{line}")?;
+    }
+    let seconds = outcome.lasted / 1_000;
+    writeln!(
+        out,
+        "seed {seed}: {} texts safe, {} records, {seconds} virtual seconds, trace {:016x}",
+        outcome.safe, outcome.records, outcome.hash
+    )?;
+    match outcome.broken {
+        None => Ok(ExitCode::SUCCESS),
+        Some(broken) => {
+            writeln!(out, "seed {seed}: {broken}")?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn many(first: u64, end: u64, arguments: &Arguments) -> io::Result<ExitCode> {
+    let began = Instant::now();
+    let next = AtomicU64::new(first);
+    let failed = Mutex::new(Vec::new());
+    let safe = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..arguments.jobs.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end {
+                        return;
+                    }
+                    let outcome = world::run(seed, arguments.plant, false);
+                    safe.fetch_add(outcome.safe as u64, Ordering::Relaxed);
+                    if let Some(broken) = outcome.broken {
+                        if arguments.first {
+                            next.store(end, Ordering::Relaxed);
+                        }
+                        failed
+                            .lock()
+                            .unwrap_or_else(|e| e.into_inner())
+                            .push((seed, broken));
+                    }
+                }
+            });
+        }
+    });
+    let mut failed = failed.into_inner().unwrap_or_else(|e| e.into_inner());
+    failed.sort();
+    let mut out = io::stdout().lock();
+    for (seed, broken) in &failed {
+        writeln!(out, "seed {seed}: {broken}")?;
+    }
+    let (safe, took) = (safe.into_inner(), began.elapsed().as_secs_f64());
+    let many = failed.len();
+    writeln!(
+        out,
+        "seeds {first}..{end}: {many} failed, {safe} texts safe, {took:.1} s"
+    )?;
+    Ok(if many == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,36 @@
+//! Planted bugs: what the simulator must find to be worth its time.
+//!
+//! Each is a mistake of the hands or of the council around the rules, never a hole in the rules.
+
+use core::fmt;
+
+/// A bug that the simulator plays on request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Plant {
+    /// The hands say that an entry is durable when it is written, before the sync has ended.
+    ReceiptBeforeFsync,
+    /// A restarted spoke forgets its seals and believes its old copy of the registry.
+    ReceiptOfSealedEpoch,
+    /// The council opens a set without the newest tips of one member that has sealed.
+    PromotionSkipsSealedEntry,
+    /// A client signs anew after a time-out instead of sending the same bytes again.
+    RepostDoubles,
+    /// A restarted spoke says that it compared its tips before it has.
+    SealBeforeCompare,
+    /// A client counts receipts of an epoch that is not open yet.
+    CountsNextEpoch,
+    /// A new leader of the council begins without the last record.
+    CouncilForgets,
+    /// A replica takes in one child of a parent only.
+    PullsOneBranch,
+    /// A client that signs again does not say instead of what.
+    ForgetsInsteadOf,
+    /// Receipts are sent once, whether they arrive or not.
+    ReceiptsSentOnce,
+}
+
+impl fmt::Display for Plant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}

@@ -1,0 +1,230 @@
+//! The truth: what an all-knowing observer remembers, and the promises that it checks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use spokes_log::{
+    chain::Chain,
+    name::{BlogId, BlogName, EntryId},
+};
+use spokes_rules::{
+    node::Label,
+    receipt::Receipt,
+    registry::{Registry, Set},
+};
+
+use crate::{disk::Disk, spoke::Spoke};
+
+/// A text by its device and number.
+pub type TextId = (usize, usize);
+
+/// What an author counts as safe.
+#[derive(Clone, Debug)]
+pub struct SafeText {
+    /// The blog.
+    pub blog: BlogId,
+    /// The entry whose receipts she counted.
+    pub entry: EntryId,
+    /// In which epoch.
+    pub epoch: u64,
+}
+
+/// What is remembered over crashes and old disks.
+#[derive(Debug, Default)]
+pub struct Truth {
+    /// The first broken promise; the run ends with it.
+    pub broken: Option<String>,
+    /// Texts that their authors count as safe.
+    pub safe: BTreeMap<TextId, SafeText>,
+    /// Every form in which a text was signed.
+    pub forms: BTreeMap<EntryId, TextId>,
+    /// Every set that was ever open.
+    opened: BTreeMap<(BlogId, u64), Set>,
+    /// The highest epoch of which a spoke has sent a seal.
+    sealed: BTreeMap<(Label, BlogId), u64>,
+    names: BTreeMap<BlogName, BlogId>,
+    granted: BTreeSet<BlogId>,
+    records: u64,
+    /// Whether copies may have been lost since [`Truth::check_safe`] looked last.
+    pub shaken: bool,
+}
+
+impl Truth {
+    /// Remembers the first broken promise.
+    pub fn breaks(&mut self, what: String) {
+        self.broken.get_or_insert(what);
+    }
+
+    /// A spoke sends a seal; whether of an epoch of which it has sent none.
+    pub fn seals(&mut self, spoke: &Label, blog: BlogId, epoch: u64) -> bool {
+        let sealed = self.sealed.entry((spoke.clone(), blog)).or_default();
+        let new = *sealed < epoch;
+        *sealed = epoch.max(*sealed);
+        new
+    }
+
+    /// Promise 4: a receipt is signed only for what is durable at that spoke at that moment with
+    /// all its ancestors, and never of an epoch at or below one that it sealed.
+    pub fn check_receipt(&mut self, receipt: &Receipt, disk: &Disk, chain: &Chain) {
+        let held = &receipt.held;
+        let mut at = Some(held.tip.id);
+        while let Some(id) = at {
+            if !disk.holds(id) {
+                let (spoke, tip) = (&held.spoke, held.tip.sequence);
+                self.breaks(format!(
+                    "promise 4: {spoke} signs for {tip} and {id} is not durable"
+                ));
+            }
+            at = chain.link(id).and_then(|link| link.previous);
+        }
+        let sealed = self.sealed.get(&(held.spoke.clone(), held.blog));
+        if let Some(sealed) = sealed.filter(|sealed| held.epoch <= **sealed) {
+            let (spoke, epoch) = (&held.spoke, held.epoch);
+            self.breaks(format!(
+                "promise 4: {spoke} signs in epoch {epoch}, having sealed {sealed}"
+            ));
+        }
+    }
+
+    /// An author counts a text as safe: the set by which she counts must be or have been open.
+    pub fn told_safe(&mut self, text: TextId, safe: SafeText, set: &Set) {
+        if self.opened.get(&(safe.blog, safe.epoch)) != Some(set) {
+            let epoch = safe.epoch;
+            self.breaks(format!(
+                "promise 1: {text:?} is counted safe in epoch {epoch}, never open"
+            ));
+        }
+        self.safe.entry(text).or_insert(safe);
+        self.shaken = true;
+    }
+
+    /// Promises 5 and 6, at each record: a name has one owner for ever, a blog gets a name once,
+    /// epochs grow by one, and the log only grows.
+    pub fn check_registry(&mut self, registry: &Registry) {
+        if registry.head().records <= self.records {
+            self.breaks("promise 5: the registry's log has lost a record".into());
+        }
+        self.records = registry.head().records;
+        for (id, blog) in registry.blogs() {
+            let owner = *self.names.entry(blog.name.clone()).or_insert(id);
+            if owner != id {
+                self.breaks(format!(
+                    "promise 5: {} was given to another blog",
+                    blog.name
+                ));
+            }
+            if self.opened.get(&(id, blog.set.epoch)) == Some(&blog.set) {
+                continue;
+            }
+            let first = blog.set.epoch == 1 && self.granted.insert(id);
+            let next = blog.set.epoch > 1 && self.opened.contains_key(&(id, blog.set.epoch - 1));
+            let again = self
+                .opened
+                .insert((id, blog.set.epoch), blog.set.clone())
+                .is_some();
+            if !(first || next) || again {
+                self.breaks(format!(
+                    "promise 6: epoch {} of {id} does not follow",
+                    blog.set.epoch
+                ));
+            }
+            self.shaken = true;
+        }
+    }
+
+    /// Promise 1: what an author counts as safe is durable on a majority of each later open set.
+    ///
+    /// A disk that came back old owes what it lost until it has compared its tips.
+    pub fn check_safe(&mut self, registry: &Registry, spokes: &[Spoke]) {
+        self.shaken = false;
+        let mut broken = None;
+        for (text, safe) in &self.safe {
+            let Some(blog) = registry.blog(safe.blog) else {
+                continue;
+            };
+            if blog.set.epoch < safe.epoch {
+                continue;
+            }
+            let members = spokes.iter().filter(|spoke| blog.set.has(spoke.label()));
+            let holders = members.filter(|spoke| spoke.holds_or_owes(safe.blog, safe.entry));
+            let (holders, needed) = (holders.count(), blog.set.majority());
+            if holders < needed {
+                let (entry, epoch) = (safe.entry, blog.set.epoch);
+                broken = Some(format!(
+                    "promise 1: {entry} of {text:?}, safe since epoch {}, is durable on {holders} \
+                     members of epoch {epoch}, {needed} are a majority",
+                    safe.epoch
+                ));
+            }
+        }
+        if let Some(broken) = broken {
+            self.breaks(broken);
+        }
+    }
+
+    /// Promises 1, 2, 3 and 7, in the end: all live members of a set hold the same entries and
+    /// show the same blog; every safe text is there and every text stands once at most; and a
+    /// blog of one device has no clash.
+    pub fn check_end(
+        &mut self,
+        registry: &Registry,
+        spokes: &[Spoke],
+        devices: &[(BlogId, usize)],
+    ) {
+        for (id, blog) in registry.blogs() {
+            let live: Vec<&Spoke> = spokes
+                .iter()
+                .filter(|spoke| blog.set.has(spoke.label()) && !spoke.is_dead())
+                .collect();
+            let mut first: Option<(Vec<EntryId>, String)> = None;
+            for spoke in live {
+                let Some(replica) = spoke.replica(id) else {
+                    return self.breaks(format!("promise 3: {} has no {id}", spoke.label()));
+                };
+                let all: Vec<EntryId> = replica.chain().links().map(|(id, _)| id).collect();
+                if let Some(lacking) = all.iter().find(|id| !spoke.disk().holds(**id)) {
+                    self.breaks(format!(
+                        "promise 3: {lacking} is not durable at {}",
+                        spoke.label()
+                    ));
+                }
+                let seen = format!(
+                    "{:?} {:?} {:?} {}",
+                    replica.fold().posts(),
+                    replica.fold().pages(),
+                    replica.fold().clashes(),
+                    replica.fold().title()
+                );
+                if first.as_ref().is_some_and(|(a, s)| *a != all || *s != seen) {
+                    self.breaks(format!("promise 3: {} shows another {id}", spoke.label()));
+                }
+                let count = devices.iter().filter(|(blog, _)| *blog == id).count();
+                self.check_texts(id, replica.fold(), count);
+                first = Some((all, seen));
+            }
+        }
+    }
+
+    fn check_texts(&mut self, id: BlogId, fold: &spokes_log::blog::Blog, devices: usize) {
+        let mut seen: BTreeMap<TextId, usize> = BTreeMap::new();
+        for post in fold.posts() {
+            for (_, version) in &post.versions {
+                if let Some(text) = self.forms.get(version) {
+                    *seen.entry(*text).or_default() += 1;
+                }
+            }
+        }
+        let lost = self
+            .safe
+            .iter()
+            .find(|(text, safe)| safe.blog == id && !seen.contains_key(text));
+        if let Some((text, safe)) = lost {
+            self.breaks(format!("promise 2: {text:?} ({}) is lost", safe.entry));
+        }
+        if let Some((text, _)) = seen.iter().find(|(_, times)| **times > 1) {
+            self.breaks(format!("promise 2: {text:?} stands twice"));
+        }
+        if devices == 1 && !fold.clashes().is_empty() {
+            self.breaks(format!("promise 7: {id} has a clash: {:?}", fold.clashes()));
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! A whole run: the council, the spokes and the authors, the weather over them, and the verdict.
+
+use spokes_rules::registry::Registry;
+
+use crate::{
+    chance::Chance,
+    council::Council,
+    device::{self, Device},
+    hub::{Event, Hub, MINUTE, Millis, SECOND},
+    message::Node,
+    plan::{Fault, Plan},
+    plant::Plant,
+    spoke::Spoke,
+};
+
+/// How long after the weather has cleared everything must be in order (promise 8): the clocks may
+/// differ by a quarter of an hour, and a set changes in minutes.
+const HEAL: Millis = 45 * MINUTE;
+/// How often it is asked whether all is in order.
+const ASK: Millis = 5 * SECOND;
+
+/// What came out of a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// The promise that was broken, if any.
+    pub broken: Option<String>,
+    /// The same for two runs of one seed.
+    pub hash: u64,
+    /// How long the run was, in virtual milliseconds.
+    pub lasted: Millis,
+    /// Texts that their authors count as safe.
+    pub safe: usize,
+    /// Records of the registry.
+    pub records: u64,
+    /// What happened, if it was to be traced.
+    pub trace: Vec<String>,
+}
+
+/// Runs one seed to its end.
+pub fn run(seed: u64, plant: Option<Plant>, traced: bool) -> Outcome {
+    World::new(seed, plant, traced).run()
+}
+
+struct World {
+    hub: Hub,
+    council: Council,
+    spokes: Vec<Spoke>,
+    devices: Vec<Device>,
+}
+
+impl World {
+    fn new(seed: u64, plant: Option<Plant>, traced: bool) -> Self {
+        let mut chance = Chance::new(seed);
+        let plan = Plan::new(&mut chance);
+        let mut hub = Hub::new(chance, plan.air, plant, traced);
+        hub.note(Node::Council, format_args!("{plan:?}"));
+        let council = Council::found(&plan);
+        let network = council.registry().network();
+        hub.truth.check_registry(council.registry());
+        let mut spokes: Vec<Spoke> = Vec::new();
+        for number in 0..plan.spokes {
+            let skew = device::skew(&mut hub);
+            let mut spoke = Spoke::new(number, network, skew, plan.patience);
+            spoke.start(&mut hub);
+            spokes.push(spoke);
+        }
+        let mut devices: Vec<Device> = Vec::new();
+        for (author, (count, _)) in plan.authors.iter().enumerate() {
+            let first = Device::first(&mut hub, &plan, author, devices.len(), network);
+            for n in 1..*count {
+                let another = first.another(&mut hub, devices.len() + n);
+                devices.push(another);
+            }
+            let at = devices.len() + 1 - count;
+            devices.insert(at, first);
+        }
+        hub.later(SECOND, Event::Tick(Node::Council, 0));
+        for number in 0..devices.len() {
+            let begins = hub.chance.between(SECOND, 30 * SECOND);
+            hub.later(begins, Event::Tick(Node::Device(number), 0));
+        }
+        for (at, fault) in &plan.faults {
+            hub.later(*at, Event::Begins(*fault));
+        }
+        hub.later(plan.weather, Event::Clears);
+        Self {
+            hub,
+            council,
+            spokes,
+            devices,
+        }
+    }
+
+    fn run(mut self) -> Outcome {
+        let (mut cleared_at, mut ask_at) = (None, 0);
+        while let Some(event) = self.hub.next() {
+            self.step(event);
+            if self.hub.truth.shaken {
+                let registry = self.council.registry();
+                self.hub.truth.check_safe(registry, &self.spokes);
+            }
+            if self.hub.truth.broken.is_some() {
+                break;
+            }
+            if !self.hub.clear || self.hub.now < ask_at {
+                continue;
+            }
+            ask_at = self.hub.now + ASK;
+            let since = *cleared_at.get_or_insert(self.hub.now);
+            let complaint = self.complaint();
+            if complaint.is_none() {
+                self.check_end();
+                break;
+            }
+            if self.hub.now > since + HEAL {
+                let complaint = complaint.unwrap_or_default();
+                self.hub.truth.breaks(format!("promise 8: {complaint}"));
+                break;
+            }
+        }
+        Outcome {
+            broken: self.hub.truth.broken.clone(),
+            hash: self.hub.hash(),
+            lasted: self.hub.now,
+            safe: self.hub.truth.safe.len(),
+            records: self.council.registry().head().records,
+            trace: self.hub.take_lines(),
+        }
+    }
+
+    fn step(&mut self, event: Event) {
+        if let Event::Arrives(_, Node::Spoke(n), _)
+        | Event::Tick(Node::Spoke(n), _)
+        | Event::Synced(n, _) = &event
+        {
+            let until = self.spokes[*n].paused_until;
+            if self.hub.now < until {
+                return self.hub.later(until - self.hub.now, event);
+            }
+        }
+        let hub = &mut self.hub;
+        match event {
+            Event::Arrives(from, Node::Council, message) => {
+                self.council.receive(hub, from, message);
+            }
+            Event::Arrives(from, Node::Spoke(n), message) => {
+                self.spokes[n].receive(hub, from, message);
+            }
+            Event::Arrives(_, Node::Device(n), message) => self.devices[n].receive(hub, message),
+            Event::Tick(Node::Council, _) => self.council.tick(hub),
+            Event::Tick(Node::Spoke(n), start) => self.spokes[n].tick(hub, start),
+            Event::Tick(Node::Device(n), _) => self.devices[n].tick(hub),
+            Event::Synced(n, start) => self.spokes[n].synced(hub, start),
+            Event::Begins(fault) => self.begin(fault),
+            Event::Ends(fault) => self.end(fault),
+            Event::Clears => self.clear(),
+        }
+    }
+
+    fn begin(&mut self, fault: Fault) {
+        if self.hub.clear {
+            return;
+        }
+        let hub = &mut self.hub;
+        hub.note(Node::Council, format_args!("weather: {fault:?}"));
+        let lasts = match fault {
+            Fault::Crash { spoke, lasts } => {
+                self.spokes[spoke].stop(hub, false, None);
+                lasts
+            }
+            Fault::OldDisk {
+                spoke,
+                items,
+                lasts,
+            } => {
+                let items = self.may_forget(spoke, items);
+                self.spokes[spoke].stop(&mut self.hub, false, Some(items));
+                lasts
+            }
+            Fault::Death { spoke } => {
+                if !self.is_last(spoke) {
+                    self.spokes[spoke].stop(&mut self.hub, true, None);
+                }
+                return;
+            }
+            Fault::Pause { spoke, lasts } => {
+                self.spokes[spoke].paused_until = hub.now + lasts;
+                return;
+            }
+            Fault::DiskFull { spoke, lasts } => {
+                self.spokes[spoke].fill_disk(hub);
+                lasts
+            }
+            Fault::SlowDisk { spoke, lasts } => {
+                self.spokes[spoke].slow_disk = true;
+                lasts
+            }
+            Fault::Cut { lasts, .. } | Fault::Island { lasts, .. } => {
+                for (from, to) in self.ways(fault) {
+                    self.hub.cut(from, to);
+                }
+                lasts
+            }
+            Fault::Leaderless { lasts } => {
+                self.council.lose_leader(hub);
+                lasts
+            }
+            Fault::Move { blog } => return self.council.move_blog(hub, blog),
+        };
+        self.hub.later(lasts, Event::Ends(fault));
+    }
+
+    fn end(&mut self, fault: Fault) {
+        let hub = &mut self.hub;
+        match fault {
+            Fault::Crash { spoke, .. } | Fault::OldDisk { spoke, .. } => {
+                self.spokes[spoke].start(hub)
+            }
+            Fault::DiskFull { spoke, .. } => self.spokes[spoke].disk.full = false,
+            Fault::SlowDisk { spoke, .. } => self.spokes[spoke].slow_disk = false,
+            Fault::Cut { .. } | Fault::Island { .. } => {
+                for (from, to) in self.ways(fault) {
+                    self.hub.mend(from, to);
+                }
+            }
+            Fault::Leaderless { .. } => self.council.elect(hub),
+            Fault::Death { .. } | Fault::Pause { .. } | Fault::Move { .. } => {}
+        }
+    }
+
+    /// The ways that a partition cuts.
+    fn ways(&self, fault: Fault) -> Vec<(Node, Node)> {
+        let node = |n| match n {
+            n if n == self.spokes.len() => Node::Council,
+            n => Node::Spoke(n),
+        };
+        match fault {
+            Fault::Cut { from, to, .. } => vec![(node(from), node(to))],
+            Fault::Island { spoke, .. } => {
+                let others = (0..=self.spokes.len()).filter(|n| *n != spoke);
+                others
+                    .flat_map(|n| [(node(spoke), node(n)), (node(n), node(spoke))])
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether a blog is on this spoke alone: with it the words would be gone from the network, and
+    /// only a forced open, which is not modeled, would bring the blog back.
+    fn is_last(&self, spoke: usize) -> bool {
+        let label = std::slice::from_ref(self.spokes[spoke].label());
+        self.council.registry().blogs().any(|(_, blog)| {
+            let next = blog.closing.as_ref().map(|closing| &closing.next);
+            blog.set.members == label || next.is_some_and(|next| next.members == label)
+        })
+    }
+
+    /// How many of the last items an old disk may lack: up to the newest entry that the other
+    /// members could not give back. A set bears one lost copy of what a majority holds; what only
+    /// this spoke holds and has signed for is lost with the disk, and no rule can help that.
+    fn may_forget(&self, spoke: usize, items: usize) -> usize {
+        let registry = self.council.registry();
+        let all = self.spokes[spoke].disk().items().iter().rev().take(items);
+        let given_back = |item: &&crate::disk::Item| match item {
+            crate::disk::Item::Seal(_) => true,
+            crate::disk::Item::Entry(blog, entry) => registry.blog(*blog).is_some_and(|blog| {
+                let id = entry.entry().id();
+                let others =
+                    self.spokes.iter().enumerate().filter(|(n, s)| {
+                        *n != spoke && blog.set.has(s.label()) && s.disk().holds(id)
+                    });
+                others.count() + 1 >= blog.set.majority() && blog.set.members.len() > 1
+            }),
+        };
+        all.take_while(given_back).count()
+    }
+
+    fn clear(&mut self) {
+        let hub = &mut self.hub;
+        hub.note(Node::Council, format_args!("the weather clears"));
+        hub.clear();
+        self.council.elect(hub);
+        for spoke in &mut self.spokes {
+            spoke.paused_until = 0;
+            spoke.disk.full = false;
+            spoke.slow_disk = false;
+            spoke.start(hub);
+        }
+    }
+
+    /// What is not in order yet: a text that is not safe, a change of set that has not ended, a
+    /// dead member, or members that hold different entries.
+    fn complaint(&self) -> Option<String> {
+        if let Some(device) = self.devices.iter().find(|device| !device.is_done()) {
+            return Some(device.complaint());
+        }
+        for (id, blog) in self.council.registry().blogs() {
+            if blog.closing.is_some() {
+                return Some(format!("epoch {} of {id} stays closed", blog.set.epoch));
+            }
+            let mut seen: Option<usize> = None;
+            for label in &blog.set.members {
+                let spoke = self.spokes.iter().find(|spoke| spoke.label() == label)?;
+                if spoke.is_dead() {
+                    return Some(format!("{label} is dead and in the set of {id}"));
+                }
+                let durable = spoke.replica(id).map(|replica| {
+                    let links = replica.chain().links();
+                    links.filter(|(id, _)| spoke.disk().holds(*id)).count()
+                });
+                let all = spoke.replica(id).map(|replica| replica.chain().len());
+                if durable != all || seen.is_some_and(|seen| Some(seen) != all) || all.is_none() {
+                    return Some(format!(
+                        "{label} has {durable:?} of {all:?}, others {seen:?} of {id}"
+                    ));
+                }
+                seen = all;
+            }
+        }
+        None
+    }
+
+    fn check_end(&mut self) {
+        let devices: Vec<_> = self.devices.iter().map(|d| (d.blog(), 0)).collect();
+        let registry = self.council.registry();
+        self.hub.truth.check_end(registry, &self.spokes, &devices);
+        // Whoever follows the log computes the same registry.
+        let log = self.council.log();
+        let mut followed = Registry::found(&log[0]).ok();
+        for record in &log[1..] {
+            followed = followed.and_then(|mut r| r.take(record).ok().map(|_| r));
+        }
+        let same = followed.is_some_and(|followed| {
+            followed.head() == registry.head() && followed.blogs().eq(registry.blogs())
+        });
+        if !same {
+            self.hub
+                .truth
+                .breaks("promise 5: the log adds up to another registry".into());
+        }
+    }
+}
