@@ -16,6 +16,8 @@ pub mod request;
 
 pub mod placement;
 
+pub mod refusal;
+
 pub mod registry;
 
 pub mod primary;

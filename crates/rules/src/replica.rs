@@ -81,6 +81,10 @@ pub enum Event {
 
 /// What to do.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "effects live for a moment, and most of them store an entry"
+)]
 pub enum Effect {
     /// Make this entry durable, then say [`Event::Stored`]; in the order of these effects.
     Store(VerifiedEntry),

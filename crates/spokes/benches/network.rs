@@ -5,6 +5,8 @@
 //! Prints one line for each figure; `docs/benchmarks.md` keeps them with machine and date. Only the
 //! ratios last: whatever else the machine does slows both sides.
 
+#![allow(clippy::print_stdout, reason = "figures are what this program prints")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

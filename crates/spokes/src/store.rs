@@ -278,7 +278,7 @@ impl Store {
     ///
     /// # Errors
     /// When the database fails.
-    pub fn len(&self) -> Result<u64, Outage> {
+    pub fn entries(&self) -> Result<u64, Outage> {
         self.read(|c| c.query_row("SELECT count(*) FROM entry", [], |row| row.get(0)))
     }
 

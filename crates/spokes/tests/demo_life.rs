@@ -1,5 +1,7 @@
 //! A demo begins, ends, goes on, and refuses what it cannot do, always in a sentence.
 
+#![allow(clippy::unwrap_used, reason = "a story that breaks off says where")]
+
 mod common;
 
 use std::{

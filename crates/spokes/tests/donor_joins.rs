@@ -1,5 +1,7 @@
 //! Group F offers a server: invited, joined, admitted, used. And a network of one server.
 
+#![allow(clippy::unwrap_used, reason = "a story that breaks off says where")]
+
 mod common;
 
 use std::{

@@ -1,5 +1,7 @@
 //! What `dig` and `nsupdate` hear from the council (SPEC dns).
 
+#![allow(clippy::unwrap_used, reason = "a story that breaks off says where")]
+
 mod common;
 
 use std::{

@@ -1,5 +1,7 @@
 //! Somebody edits a secondary's disk, while it runs and while it does not. No reader ever gets it.
 
+#![allow(clippy::unwrap_used, reason = "a story that breaks off says where")]
+
 mod common;
 
 use std::{fs, path::Path, time::Duration};

@@ -253,7 +253,7 @@ impl Spoke {
                 "label": self.me.as_str(),
                 "standing": standing,
                 "blogs": blogs,
-                "entries": self.store.len().unwrap_or(0),
+                "entries": self.store.entries().unwrap_or(0),
                 "registry_records": records,
                 "mended": self.mended.load(std::sync::atomic::Ordering::Relaxed),
                 "started": self.started.to_string(),

@@ -551,7 +551,7 @@ impl Spoke {
             match self.restore_one(blog, sealed) {
                 Ok(true) => restored.taken += 1,
                 Ok(false) => restored.known += 1,
-                Err(response) => return response,
+                Err(fault) => return fault_response(&fault),
             }
         }
         match self.store.written(Write::Entries(Vec::new())).await {
@@ -560,7 +560,7 @@ impl Spoke {
         }
     }
 
-    fn restore_one(self: &Arc<Self>, blog: BlogId, sealed: SealedEntry) -> Result<bool, Response> {
+    fn restore_one(self: &Arc<Self>, blog: BlogId, sealed: SealedEntry) -> Result<bool, Fault> {
         let id = sealed.entry().id();
         let place = self.with(blog, |replica| {
             let chain = replica.chain();
@@ -569,9 +569,7 @@ impl Spoke {
         let Some(place) = place.flatten() else {
             return Ok(false);
         };
-        let verified = place
-            .and_then(|p| p.verify(sealed))
-            .map_err(|f| fault_response(&f))?;
+        let verified = place.and_then(|place| place.verify(sealed))?;
         self.with(blog, |r| r.handle(clock::now(), Event::Pulled(verified)));
         Ok(true)
     }
