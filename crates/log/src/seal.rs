@@ -549,18 +549,18 @@ impl Pasted {
 
 /// The signed lines behind the `Hash:` lines and the empty one.
 fn skip_armor_headers(text: &str) -> Result<&str, SealFault> {
-    const TODO: SealFault = SealFault::Block(
+    const ADVICE: SealFault = SealFault::Block(
         "only \"Hash:\" lines and an empty line may stand above the signed text; sign again",
     );
     let mut rest = text;
     loop {
-        let (line, behind) = rest.split_once('\n').ok_or(TODO)?;
+        let (line, behind) = rest.split_once('\n').ok_or(ADVICE)?;
         rest = behind;
         if line.is_empty() {
             return Ok(rest);
         }
         if !line.starts_with("Hash: ") {
-            return Err(TODO);
+            return Err(ADVICE);
         }
     }
 }

@@ -140,6 +140,7 @@ impl Client {
         method: http::Method,
         path: &str,
         body: bytes::Bytes,
+        refused_by: Option<&str>,
     ) -> Result<crate::http::Response, Outage> {
         let request = self
             .http
@@ -148,6 +149,10 @@ impl Client {
             .header("Spokes-Hop", "1")
             .timeout(ANSWER_WAIT)
             .body(body);
+        let request = match refused_by {
+            Some(label) => request.header("Spokes-Refused-By", label),
+            None => request,
+        };
         let response = request.send().await.map_err(|e| silent(to, &e))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = read(response, ANSWER_BYTES_MAX).await?;

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Write as _,
     net::SocketAddr,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -268,7 +268,9 @@ pub fn random_hex<const N: usize>() -> Result<String, Outage> {
 /// # Errors
 /// When the disk fails.
 pub fn make_dir(dir: &Path) -> Result<PathBuf, Outage> {
-    fs::create_dir_all(dir).map_err(|e| Outage::file("making", dir, &e))?;
+    let mut builder = fs::DirBuilder::new();
+    let made = builder.recursive(true).mode(0o700).create(dir);
+    made.map_err(|e| Outage::file("making", dir, &e))?;
     dir.canonicalize()
         .map_err(|e| Outage::file("finding", dir, &e))
 }

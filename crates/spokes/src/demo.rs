@@ -404,7 +404,7 @@ impl Demo {
                     }
                     _ => String::new(),
                 };
-                if standing.starts_with("Admitted") {
+                if standing == "admitted" {
                     break;
                 }
                 if Instant::now() > until {
@@ -474,8 +474,8 @@ impl Demo {
         say("");
         say("Try next, in another terminal:");
         say(&format!("  export SPOKES_NETWORK=http://127.0.0.1:{port}"));
-        say("  spokes blog create maria --title \"Maria\"      (with your gpg key)");
-        say("  spokes blog publish first.md --blog maria");
+        say("  spokes blog create maria --key FINGERPRINT          (of your gpg key)");
+        say("  spokes blog publish first.md --blog maria --key FINGERPRINT");
         say(&format!(
             "  spokes demo restart a --dir {dir}     (after killing it)"
         ));
@@ -553,14 +553,24 @@ impl Demo {
         let now = clock::now();
         let failed = |e: spokes_log::key::KeyFault| Outage::new(e.to_string());
         let user_id = format!("Demo author <demo@{}>", self.plan.domain);
-        let mut key = SecretKey::generate(&user_id, now - 60).map_err(failed)?;
-        config::write_file(
-            &self.dir.join("demo-author.key"),
-            key.armored().as_bytes(),
-            0o600,
-        )?;
+        let path = self.dir.join("demo-author.key");
+        // A seeding that broke off goes on with the key that it made.
+        let mut key = match fs::read(&path) {
+            Ok(bytes) => SecretKey::parse(&bytes, None, None, now).map_err(failed)?,
+            Err(_) => {
+                let key = SecretKey::generate(&user_id, now - 60).map_err(failed)?;
+                config::write_file(&path, key.armored().as_bytes(), 0o600)?;
+                key
+            }
+        };
         for (number, sample) in SAMPLES.iter().enumerate() {
             let spoke = &self.nodes[1 + number % (self.nodes.len() - 1)];
+            let path = format!("/api/v1/blogs/{}", sample.name);
+            let there: Reply<serde_json::Value> =
+                self.client.get(Ask::new(spoke.address, &path)).await?;
+            if matches!(there, Reply::Good(..)) {
+                continue;
+            }
             self.seed_blog(spoke.address, &mut key, sample).await?;
         }
         config::write_file(&self.dir.join("seeded"), b"", 0o644)

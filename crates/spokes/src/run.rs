@@ -100,7 +100,7 @@ enum DemoOrder {
 enum CouncilCommand {
     /// Founds a network in a new directory.
     ///
-    /// Example: spokes council init blogs.example.org --dir /var/lib/council --address 192.0.2.1
+    /// Example: spokes council init blogs.example.org --dir /var/lib/council --api 192.0.2.1:80 --dns 192.0.2.1:53
     Init {
         /// The network's domain.
         domain: String,

@@ -8,7 +8,7 @@ use spokes_log::name::{BlogId, BlogName, EntryId, Hash};
 use spokes_rules::{
     node::Label,
     receipt::{Receipt, Tip},
-    registry::BlogRecord,
+    registry::{BlogRecord, Standing},
     replica::Event,
 };
 
@@ -180,7 +180,10 @@ impl Spoke {
             };
             let body = bytes::Bytes::new();
             let method = request.method().clone();
-            let relayed = self.client.relay(address, &host, method, path, body).await;
+            let relayed = self
+                .client
+                .relay(address, &host, method, path, body, None)
+                .await;
             if let Ok(mut response) = relayed {
                 // Its words are the other's, but nothing in them runs, or leads away, under our name.
                 secure(&mut response);
@@ -241,9 +244,7 @@ impl Spoke {
 
     fn status(&self) -> Response {
         let facts = self.ask(|registry| {
-            let standing = registry
-                .spoke(&self.me)
-                .map(|s| format!("{:?}", s.standing));
+            let standing = registry.spoke(&self.me).map(|s| standing_word(s.standing));
             let blogs = registry
                 .blogs()
                 .filter(|(_, b)| b.set.has(&self.me))
@@ -502,6 +503,14 @@ impl Spoke {
             receipts,
         };
         web::json(StatusCode::OK, &wire)
+    }
+}
+
+fn standing_word(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Applied { .. } => "applied",
+        Standing::Admitted { .. } => "admitted",
+        Standing::Evicted { .. } => "evicted",
     }
 }
 

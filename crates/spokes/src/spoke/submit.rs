@@ -80,7 +80,9 @@ impl Spoke {
         let member = record.set.has(&self.me);
         let here = *record.set.primary() == self.me || refused_by.is_some() && member;
         if !here {
-            return self.pass_on(&record, name, &body, hop.is_some()).await;
+            return self
+                .pass_on(&record, name, &body, hop.is_some(), refused_by.as_deref())
+                .await;
         }
         self.submit(blog, &record, entry, &signatures, refused_by.is_some())
             .await
@@ -216,14 +218,20 @@ impl Spoke {
         name: &BlogName,
         body: &Bytes,
         hopped: bool,
+        refused_by: Option<&str>,
     ) -> Response {
-        let primary = record.set.primary();
         if hopped {
             return not_here(name);
         }
+        // An entry that its primary did not take goes to the first member that is another one.
+        let members = &record.set.members;
+        let other = members
+            .iter()
+            .find(|label| Some(label.as_str()) != refused_by);
+        let primary = other.unwrap_or_else(|| record.set.primary());
         let path = format!("/api/v1/blogs/{name}/entries");
         match self
-            .relay(primary, http::Method::POST, &path, body.clone())
+            .relay_refused(primary, http::Method::POST, &path, body.clone(), refused_by)
             .await
         {
             Ok(response) => response,
@@ -547,14 +555,20 @@ impl Spoke {
         }
         let mut restored = RestoredWire::default();
         // What is held is held whole: media first, and for that it must be known who lists them.
-        for sealed in &entries {
-            let missing = self.missing_media(sealed.entry());
+        let judged = tokio::task::block_in_place(|| self.judge_new(blog, &entries));
+        for verified in match judged {
+            Ok(judged) => judged,
+            Err(fault) => return fault_response(&fault),
+        } {
+            let missing = self.missing_media(verified.entry());
             if !missing.is_empty() {
                 let now = clock::now().as_unix();
-                drop(self.store.write(Write::Stage(sealed.clone(), now)));
-                restored
-                    .missing_media
-                    .extend(missing.iter().map(Hash::to_string));
+                drop(
+                    self.store
+                        .write(Write::Stage(verified.sealed().clone(), now)),
+                );
+                let missing = missing.iter().map(Hash::to_string);
+                restored.missing_media.extend(missing);
             }
         }
         if !restored.missing_media.is_empty() {
@@ -574,6 +588,28 @@ impl Spoke {
             Ok(()) => web::json(StatusCode::OK, &restored),
             Err(outage) => unavailable(&outage),
         }
+    }
+
+    /// Judges those entries of a batch that are new here, as far as one can before they are taken in.
+    fn judge_new(
+        self: &Arc<Self>,
+        blog: BlogId,
+        entries: &[SealedEntry],
+    ) -> Result<Vec<VerifiedEntry>, Fault> {
+        let judged = self.with(blog, |replica| {
+            let known = |s: &&SealedEntry| replica.chain().contains(s.entry().id());
+            let new: Vec<SealedEntry> = entries.iter().filter(|s| !known(s)).cloned().collect();
+            let (places, fault) = replica.chain().place_run(&new);
+            (new, places, fault)
+        });
+        let Some((new, places, fault)) = judged else {
+            return Ok(Vec::new());
+        };
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        let pairs = places.iter().zip(new);
+        pairs.map(|(place, sealed)| place.verify(sealed)).collect()
     }
 
     fn restore_one(self: &Arc<Self>, blog: BlogId, sealed: SealedEntry) -> Result<bool, Fault> {
@@ -641,11 +677,24 @@ impl Spoke {
         path: &str,
         body: Bytes,
     ) -> Result<Response, Outage> {
+        self.relay_refused(to, method, path, body, None).await
+    }
+
+    /// The same, naming who refused it before.
+    async fn relay_refused(
+        &self,
+        to: &Label,
+        method: http::Method,
+        path: &str,
+        body: Bytes,
+        refused_by: Option<&str>,
+    ) -> Result<Response, Outage> {
         let address = self
             .address(to)
             .ok_or_else(|| Outage::new(format!("{to} is not among the spokes any more")))?;
+        let host = address.to_string();
         self.client
-            .relay(address, &address.to_string(), method, path, body)
+            .relay(address, &host, method, path, body, refused_by)
             .await
     }
 }
