@@ -16,6 +16,8 @@ pub mod request;
 
 pub mod placement;
 
+pub mod record;
+
 pub mod refusal;
 
 pub mod registry;

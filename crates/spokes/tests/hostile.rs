@@ -1,5 +1,7 @@
 //! An admitted spoke, and a stranger, do their worst. The others go on, and show nothing of theirs.
 
+#![allow(clippy::unwrap_used, reason = "a story that breaks off says where")]
+
 mod common;
 
 use std::{thread, time::Duration};

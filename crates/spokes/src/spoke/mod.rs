@@ -6,6 +6,7 @@ mod api;
 mod finished;
 mod follow;
 mod latest;
+mod media;
 mod mend;
 mod pages;
 mod pull;
