@@ -320,6 +320,10 @@ pub enum Refusal {
 }
 
 impl fmt::Display for Refusal {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "a sentence for each refusal, and nothing else"
+    )]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(malformed) => malformed.fmt(f),

@@ -74,6 +74,10 @@ pub enum Event {
 
 /// What to do.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an effect is made, done and forgotten; a box would only cost"
+)]
 pub enum Effect {
     /// Make this entry durable, then say [`Event::Stored`]; in the order of these effects.
     Store(VerifiedEntry),
