@@ -29,7 +29,7 @@ pub const START: Time = Time::from_unix(1_795_442_700);
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A message arrives.
-    Arrives(Node, Node, Message),
+    Arrives(Node, Node, Box<Message>),
     /// A node looks around. The number is that of its start: a spoke that crashed does not go on.
     Tick(Node, u64),
     /// A sync of a spoke's disk ends.
@@ -111,7 +111,7 @@ impl Hub {
     }
 
     /// What comes next; time goes on to it.
-    pub fn next(&mut self) -> Option<Event> {
+    pub fn come(&mut self) -> Option<Event> {
         let ((at, _), event) = self.queue.pop_first()?;
         self.now = at;
         Some(event)
@@ -135,7 +135,7 @@ impl Hub {
                 (5, 150)
             };
             let delay = self.chance.between(least, most);
-            self.later(delay, Event::Arrives(from, to, message.clone()));
+            self.later(delay, Event::Arrives(from, to, Box::new(message.clone())));
         }
     }
 

@@ -232,16 +232,12 @@ impl Spoke {
                 proofs,
                 covers,
             } => {
-                if self
-                    .live
-                    .pulls
-                    .registry
-                    .take_if(|(asked, _)| *asked == ask)
-                    .is_some()
-                {
-                    self.live.pulls.proofs.extend(proofs);
-                    self.follow(hub, registry, covers);
+                let asked = self.live.pulls.registry.take_if(|(asked, _)| *asked == ask);
+                if asked.is_none() {
+                    return;
                 }
+                self.live.pulls.proofs.extend(proofs);
+                self.follow(hub, registry, covers);
             }
             Message::FeedAsk { ask, after, blogs } => self.feed(hub, from, ask, after, blogs),
             Message::FeedAnswer {

@@ -93,7 +93,7 @@ impl World {
 
     fn run(mut self) -> Outcome {
         let (mut cleared_at, mut ask_at) = (None, 0);
-        while let Some(event) = self.hub.next() {
+        while let Some(event) = self.hub.come() {
             self.step(event);
             if self.hub.truth.shaken {
                 let registry = self.council.registry();
@@ -141,12 +141,12 @@ impl World {
         let hub = &mut self.hub;
         match event {
             Event::Arrives(from, Node::Council, message) => {
-                self.council.receive(hub, from, message);
+                self.council.receive(hub, from, *message);
             }
             Event::Arrives(from, Node::Spoke(n), message) => {
-                self.spokes[n].receive(hub, from, message);
+                self.spokes[n].receive(hub, from, *message);
             }
-            Event::Arrives(_, Node::Device(n), message) => self.devices[n].receive(hub, message),
+            Event::Arrives(_, Node::Device(n), message) => self.devices[n].receive(hub, *message),
             Event::Tick(Node::Council, _) => self.council.tick(hub),
             Event::Tick(Node::Spoke(n), start) => self.spokes[n].tick(hub, start),
             Event::Tick(Node::Device(n), _) => self.devices[n].tick(hub),
