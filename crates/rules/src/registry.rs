@@ -8,7 +8,7 @@ use alloc::{
     string::String,
     vec::Vec,
 };
-use core::fmt;
+use core::{fmt, net::IpAddr};
 
 use spokes_log::{
     chain::Chain,
@@ -105,6 +105,29 @@ pub fn is_reserved(name: &BlogName) -> bool {
         .strip_prefix("ns")
         .is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
     nameserver || RESERVED.contains(&name)
+}
+
+/// From how far an address is reached. A network of one machine or one house may use its own
+/// addresses, and none from behind narrower walls than its council's.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    /// Nobody serves there, or only the machine's own platform does.
+    Nowhere,
+    Machine,
+    House,
+    World,
+}
+
+fn reach(ip: IpAddr) -> Reach {
+    match ip.to_canonical() {
+        ip if ip.is_unspecified() || ip.is_multicast() => Reach::Nowhere,
+        IpAddr::V4(ip) if ip.is_link_local() || ip.is_broadcast() => Reach::Nowhere,
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => Reach::Nowhere,
+        ip if ip.is_loopback() => Reach::Machine,
+        IpAddr::V4(ip) if ip.is_private() => Reach::House,
+        IpAddr::V6(ip) if ip.is_unique_local() => Reach::House,
+        _ => Reach::World,
+    }
 }
 
 /// The state that the log adds up to.
@@ -296,6 +319,7 @@ pub enum Refusal {
     NotAdmitted,
     NoInvitation,
     InvitationExpired(Time),
+    AddressInside(Address),
     LabelTaken(Label),
     KeyTaken(Label),
     NoSuchSpoke(Label),
@@ -356,6 +380,11 @@ impl fmt::Display for Refusal {
                     "a node is called \"{label}\" already; choose another with --label"
                 )
             }
+            Self::AddressInside(address) => write!(
+                f,
+                "{address} is not an address at which this network's readers reach a server; join \
+                 with one that they do"
+            ),
             Self::KeyTaken(label) => write!(f, "\"{label}\" has this key already"),
             Self::NoSuchSpoke(label) => write!(f, "there is no spoke \"{label}\""),
             Self::NotWaiting(label) => write!(f, "\"{label}\" is not waiting to be let in"),
@@ -714,6 +743,9 @@ impl Registry {
         if invite.expires < now {
             return Err(Refusal::InvitationExpired(invite.expires));
         }
+        if !self.may_serve(address) {
+            return Err(Refusal::AddressInside(address));
+        }
         let council = self.founding.council.iter().any(|node| node.label == label);
         if council || self.spokes.contains_key(&label) {
             return Err(Refusal::LabelTaken(label));
@@ -733,6 +765,15 @@ impl Registry {
                 blogs: 0,
             },
         ))
+    }
+
+    /// Whether readers and other spokes may be sent to an address: else a spoke could have them ask
+    /// machines behind their own walls.
+    fn may_serve(&self, address: Address) -> bool {
+        let nodes = self.founding.council.iter();
+        let walls = nodes.map(|node| reach(node.api.0.ip())).min();
+        let reach = reach(address.0.ip());
+        reach != Reach::Nowhere && address.0.port() != 0 && walls.is_none_or(|walls| reach >= walls)
     }
 
     fn admit(&self, now: Time, key: NodeKey, label: Label) -> Result<Change, Refusal> {
