@@ -2,10 +2,7 @@
 
 mod common;
 
-use std::{
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
 use common::{
     author::{Author, Signed, article, draft, now, picture},
@@ -58,11 +55,22 @@ fn a_skeleton_that_nobody_signed_is_not_taken_in() {
     for label in ["a", "b"] {
         let body = json!({ "entries": [forged] }).to_string();
         let reply = http::post(demo.address(label), "/api/v1/blogs/maria/restore", &body).unwrap();
-        assert_eq!((reply.status, reply.kind().as_str()), (422, "invalid"), "{}", reply.text());
+        assert_eq!(
+            (reply.status, reply.kind().as_str()),
+            (422, "invalid"),
+            "{}",
+            reply.text()
+        );
     }
-    let blog = demo.api("a", "blogs/maria").json()["blog"].as_str().unwrap().to_owned();
+    let blog = demo.api("a", "blogs/maria").json()["blog"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let text = forged["text"].as_str().unwrap().as_bytes();
-    let id = spokes_log::entry::Entry::parse(text).unwrap().id().to_string();
+    let id = spokes_log::entry::Entry::parse(text)
+        .unwrap()
+        .id()
+        .to_string();
 
     // A member names it as its tip and serves it in every way.
     let entry = forged.clone();
@@ -72,7 +80,9 @@ fn a_skeleton_that_nobody_signed_is_not_taken_in() {
                 json!({ "blogs": { &blog: [{ "sequence": 2, "id": id }] } })
             }
             _ if path.starts_with("/api/v1/entries/") => entry.clone(),
-            _ if path.contains("limit=0") => json!({ "cursor": "r-1", "more": false, "entries": [] }),
+            _ if path.contains("limit=0") => {
+                json!({ "cursor": "r-1", "more": false, "entries": [] })
+            }
             _ if path.starts_with("/api/v1/feed") => {
                 json!({ "cursor": "r-2", "more": false, "entries": [entry] })
             }
@@ -82,7 +92,10 @@ fn a_skeleton_that_nobody_signed_is_not_taken_in() {
     });
     wait_for("the lie was heard", Duration::from_secs(20), || {
         let asked = rogue.asked();
-        asked.iter().any(|path| path.starts_with("/api/v1/feed?blogs")).then_some(())
+        asked
+            .iter()
+            .any(|path| path.starts_with("/api/v1/feed?blogs"))
+            .then_some(())
     });
     thread::sleep(Duration::from_millis(500));
     for label in ["a", "b"] {
@@ -105,10 +118,14 @@ fn an_erased_entry_is_restored_with_its_erase_alone() {
         drop(std::fs::remove_file(demo.node("b").data.join(file)));
     }
     demo.restart("b");
-    wait_for("the emptied member is whole", Duration::from_secs(20), || {
-        let mine = demo.api("a", "blogs/maria/head").json();
-        (demo.api("b", "blogs/maria/head").json() == mine).then_some(())
-    });
+    wait_for(
+        "the emptied member is whole",
+        Duration::from_secs(20),
+        || {
+            let mine = demo.api("a", "blogs/maria/head").json();
+            (demo.api("b", "blogs/maria/head").json() == mine).then_some(())
+        },
+    );
     goes_on(&demo, &mut maria, "after");
 }
 
@@ -116,15 +133,30 @@ fn an_erased_entry_is_restored_with_its_erase_alone() {
 fn feeds_that_never_end_are_left_soon() {
     let (demo, rogue, mut maria) = network();
     let first = maria.post(&demo, "a", "first", "Mine.");
-    let blog = demo.api("a", "blogs/maria").json()["blog"].as_str().unwrap().to_owned();
+    let blog = demo.api("a", "blogs/maria").json()["blog"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let page = demo.api("a", "blogs/maria/entries").json()["entries"].clone();
     let unknown = Hash::of(b"unknown").to_string();
     let stories: [(&str, Value); 5] = [
-        ("more of the same", json!({ "cursor": "r-1", "more": true, "entries": page })),
-        ("more of nothing", json!({ "cursor": "r-2", "more": true, "entries": [] })),
-        ("garbage", json!({ "cursor": "r-3", "more": true, "entries": [{ "text": "x", "signatures": [] }] })),
+        (
+            "more of the same",
+            json!({ "cursor": "r-1", "more": true, "entries": page }),
+        ),
+        (
+            "more of nothing",
+            json!({ "cursor": "r-2", "more": true, "entries": [] }),
+        ),
+        (
+            "garbage",
+            json!({ "cursor": "r-3", "more": true, "entries": [{ "text": "x", "signatures": [] }] }),
+        ),
         ("no JSON of ours", json!(["r-4"])),
-        ("a long cursor", json!({ "cursor": "c".repeat(100_000), "more": true, "entries": [] })),
+        (
+            "a long cursor",
+            json!({ "cursor": "c".repeat(100_000), "more": true, "entries": [] }),
+        ),
     ];
     for (what, feed) in stories {
         let (blog, unknown) = (blog.clone(), unknown.clone());
@@ -140,11 +172,19 @@ fn feeds_that_never_end_are_left_soon() {
         });
         thread::sleep(Duration::from_secs(4));
         let asked = rogue.asked();
-        let feeds = asked.iter().filter(|path| path.starts_with("/api/v1/feed")).count();
+        let feeds = asked
+            .iter()
+            .filter(|path| path.starts_with("/api/v1/feed"))
+            .count();
         eprintln!("{what}: asked {} times, {feeds} for feeds", asked.len());
-        assert!(feeds < 200, "{what}: {feeds} pages were pulled in four seconds");
+        assert!(
+            feeds < 200,
+            "{what}: {feeds} pages were pulled in four seconds"
+        );
     }
-    assert!(demo.http("b", "maria", "/first").status == 200 && first.entry.skeleton().sequence == 1);
+    assert!(
+        demo.http("b", "maria", "/first").status == 200 && first.entry.skeleton().sequence == 1
+    );
     goes_on(&demo, &mut maria, "second");
 }
 
@@ -180,12 +220,33 @@ fn receipts_that_should_not_count_do_not() {
     edited["text"] = held("r", &demo.network, 1, &next).to_string().into();
     receipts.push(edited);
     let body = json!({ "receipts": receipts }).to_string();
-    assert_eq!(http::post(demo.address("a"), "/api/v1/receipts", &body).unwrap().status, 200);
+    assert_eq!(
+        http::post(demo.address("a"), "/api/v1/receipts", &body)
+            .unwrap()
+            .status,
+        200
+    );
     let reply = maria.send(demo.address("a"), &next).unwrap();
-    assert_eq!(http::post(demo.address("a"), "/api/v1/receipts", &body).unwrap().status, 200);
-    assert_eq!((reply.status, &reply.json()["status"]), (202, &"accepted".into()));
-    let standing = demo.api("a", &format!("blogs/maria/entries/{}/standing", next.id().path()));
-    assert_eq!(standing.json()["receipts"].as_array().unwrap().len(), 1, "{}", standing.text());
+    assert_eq!(
+        http::post(demo.address("a"), "/api/v1/receipts", &body)
+            .unwrap()
+            .status,
+        200
+    );
+    assert_eq!(
+        (reply.status, &reply.json()["status"]),
+        (202, &"accepted".into())
+    );
+    let standing = demo.api(
+        "a",
+        &format!("blogs/maria/entries/{}/standing", next.id().path()),
+    );
+    assert_eq!(
+        standing.json()["receipts"].as_array().unwrap().len(),
+        1,
+        "{}",
+        standing.text()
+    );
     demo.restart("b");
     maria.parent = Some(next.place());
     goes_on(&demo, &mut maria, "more");
@@ -206,11 +267,20 @@ fn nobody_speaks_for_blogs_that_are_not_his_on_the_front_page() {
         path.starts_with("/api/v1/latest").then(|| latest.to_string().into_bytes())
     });
     wait_for("the rogue was asked", Duration::from_secs(10), || {
-        (rogue.asked().iter().filter(|p| p.contains("latest")).count() > 3).then_some(())
+        (rogue
+            .asked()
+            .iter()
+            .filter(|p| p.contains("latest"))
+            .count()
+            > 3)
+        .then_some(())
     });
     for label in ["a", "b"] {
         let front = http::get(demo.address(label), &demo.domain, "/").text();
-        assert!(!front.contains("POISON") && front.contains("About first"), "{label}");
+        assert!(
+            !front.contains("POISON") && front.contains("About first"),
+            "{label}"
+        );
     }
     goes_on(&demo, &mut maria, "second");
 }
@@ -227,13 +297,22 @@ fn what_is_passed_on_cannot_run_or_lead_away() {
     });
     let name = name.expect("the emptiest spoke is chosen");
     let page = demo.http("b", &name, "/");
-    assert!(page.text().contains("steal"), "readers are sent to the secondary");
+    assert!(
+        page.text().contains("steal"),
+        "readers are sent to the secondary"
+    );
     let policy = page.header("content-security-policy").unwrap_or_default();
-    assert!(policy.contains("default-src 'none'"), "no script of it runs: {policy}");
+    assert!(
+        policy.contains("default-src 'none'"),
+        "no script of it runs: {policy}"
+    );
     assert_eq!(page.header("location"), None, "and it leads nowhere else");
     let (_, medium) = picture("x");
     let media = demo.http("b", &name, &format!("/media/{}", medium.hash.path()));
-    assert!(media.status == 404 && !media.text().contains("steal"), "media have their hash or are none");
+    assert!(
+        media.status == 404 && !media.text().contains("steal"),
+        "media have their hash or are none"
+    );
     let relayed = demo.api("b", &format!("blogs/{name}/head"));
     assert!(relayed.status == 200);
     demo.assert_no_panic();

@@ -46,7 +46,16 @@ impl Rogue {
         };
         let invite = spokes(&["council", "invite", "--dir", council]);
         let (path, listen) = (dir.to_str().unwrap(), address.to_string());
-        let join = ["join", invite.trim(), "--dir", path, "--label", "r", "--operator", "Group R"];
+        let join = [
+            "join",
+            invite.trim(),
+            "--dir",
+            path,
+            "--label",
+            "r",
+            "--operator",
+            "Group R",
+        ];
         spokes(&[&join[..], &["--listen", &listen]].concat());
         let hex = std::fs::read_to_string(dir.join("node.key")).unwrap();
         let mut seed = [0; 32];
@@ -63,10 +72,14 @@ impl Rogue {
         };
         rogue.listen();
         spokes(&["council", "admit", "r", "--dir", council]);
-        wait_for("the rogue is in the roster", Duration::from_secs(10), || {
-            let apex = demo.dig(&["+short", "r.spoke.blogs.localhost", "A"]);
-            apex.contains("127.0.2.18").then_some(())
-        });
+        wait_for(
+            "the rogue is in the roster",
+            Duration::from_secs(10),
+            || {
+                let apex = demo.dig(&["+short", "r.spoke.blogs.localhost", "A"]);
+                apex.contains("127.0.2.18").then_some(())
+            },
+        );
         rogue
     }
 
@@ -121,7 +134,11 @@ fn answer(mut stream: TcpStream, lie: &Mutex<Lie>, asked: &Mutex<Vec<String>>) -
     let path = head.split(' ').nth(1)?.to_owned();
     let body = lie.lock().unwrap()(&path);
     asked.lock().unwrap().push(path);
-    let status = if body.is_some() { "200 OK" } else { "404 Not Found" };
+    let status = if body.is_some() {
+        "200 OK"
+    } else {
+        "404 Not Found"
+    };
     let body = body.unwrap_or_default();
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/html\r\nLocation: //evil.example/\r\n\
