@@ -1,5 +1,7 @@
 //! A demo begins, ends, goes on, and refuses what it cannot do, always in a sentence.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
+
 mod common;
 
 use std::{

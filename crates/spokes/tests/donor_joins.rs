@@ -1,5 +1,7 @@
 //! Group F offers a server: invited, joined, admitted, used. And a network of one server.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
+
 mod common;
 
 use std::{

@@ -1,5 +1,7 @@
 //! Maria's first evening: a blog, a post, a check by gpg, an edit, and words taken back.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
+
 mod common;
 
 use std::{fs, process::Command, time::Duration};

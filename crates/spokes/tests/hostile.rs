@@ -1,5 +1,7 @@
 //! An admitted spoke, and a stranger, do their worst. The others go on, and show nothing of theirs.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
+
 mod common;
 
 use std::{thread, time::Duration};

@@ -1,5 +1,7 @@
 //! What `dig` and `nsupdate` hear from the council (SPEC dns).
 
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
+
 mod common;
 
 use std::{

@@ -1,5 +1,7 @@
 //! Somebody edits a secondary's disk, while it runs and while it does not. No reader ever gets it.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
+
 mod common;
 
 use std::{fs, path::Path, time::Duration};
