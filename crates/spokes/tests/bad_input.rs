@@ -1,6 +1,6 @@
 //! Whatever a client sends: the right status, a sentence that says what to do, and no harm done.
 
-#![allow(clippy::unwrap_used, reason = "a story that breaks off says where")]
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! A demo begins, ends, goes on, and refuses what it cannot do, always in a sentence.
 
-#![allow(clippy::unwrap_used, reason = "a story that breaks off says where")]
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
 
 mod common;
 

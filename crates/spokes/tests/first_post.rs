@@ -1,6 +1,6 @@
 //! Maria's first evening: a blog, a post, a check by gpg, an edit, and words taken back.
 
-#![allow(clippy::unwrap_used, reason = "a story that breaks off says where")]
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! An admitted spoke, and a stranger, do their worst. The others go on, and show nothing of theirs.
 
-#![allow(clippy::unwrap_used, reason = "a story that breaks off says where")]
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
 
 mod common;
 

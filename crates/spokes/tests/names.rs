@@ -1,6 +1,6 @@
 //! What `dig` and `nsupdate` hear from the council (SPEC dns).
 
-#![allow(clippy::unwrap_used, reason = "a story that breaks off says where")]
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
 
 mod common;
 

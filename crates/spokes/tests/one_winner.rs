@@ -1,6 +1,6 @@
 //! Two people want one name at the same instant, through two spokes.
 
-#![allow(clippy::unwrap_used, reason = "a story that breaks off says where")]
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Spokes are killed at random while authors write: what was called safe is there, once, everywhere.
 
-#![allow(clippy::unwrap_used, reason = "a story that breaks off says where")]
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Somebody edits a secondary's disk, while it runs and while it does not. No reader ever gets it.
 
-#![allow(clippy::unwrap_used, reason = "a story that breaks off says where")]
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
 
 mod common;
 

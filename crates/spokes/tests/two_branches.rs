@@ -1,6 +1,6 @@
 //! Maria has two devices and one of them is behind: nothing is lost, and she can tidy up.
 
-#![allow(clippy::unwrap_used, reason = "a story that breaks off says where")]
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
 
 mod common;
 
