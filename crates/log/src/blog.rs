@@ -8,7 +8,7 @@ use alloc::{
 
 use crate::{
     chain::Chain,
-    draft::{Article, Says},
+    draft::{Article, Medium, Says},
     entry::Entry,
     name::{EntryId, Fingerprint, Hash, Language, Slug},
     time::Time,
@@ -43,9 +43,9 @@ struct State {
     posts: BTreeMap<EntryId, Post>,
     /// The article of each version.
     article_of: BTreeMap<EntryId, EntryId>,
-    slugs: BTreeMap<Slug, EntryId>,
+    /// The live articles that want a slug, by their last versions; the last of them has it.
+    slugs: BTreeMap<Slug, Vec<EntryId>>,
     redirects: BTreeMap<Slug, (Redirect, EntryId)>,
-    clashes: Vec<Clash>,
     hidden: BTreeSet<EntryId>,
     last: Option<Order>,
 }
@@ -125,7 +125,8 @@ impl Blog {
         };
         let order = (sequence, id);
         let in_order = self.state.last.is_none_or(|last| last < order);
-        let simple = in_order && fact.instead_of.is_empty();
+        // What was hidden before it came has to be judged anew: only now its authors are known.
+        let simple = in_order && fact.instead_of.is_empty() && !self.is_hidden(id);
         self.facts.insert(order, fact);
         if simple {
             self.state.apply(order, &self.facts[&order]);
@@ -145,10 +146,12 @@ impl Blog {
 
     fn refold(&mut self, chain: &Chain) {
         let mut state = State::default();
-        for ((_, hider), fact) in &self.facts {
+        for fact in self.facts.values() {
             for named in &fact.instead_of {
-                let same = self.fact(*named).is_none_or(|n| n.authors == fact.authors);
-                if (fact.owned || same) && !chain.reaches(*hider, *named) {
+                // A valid entry names no ancestor, so here only rights are asked.
+                let named_fact = self.fact(chain, *named);
+                let same = named_fact.is_none_or(|n| n.authors == fact.authors);
+                if fact.owned || same {
                     state.hidden.insert(*named);
                 }
             }
@@ -159,11 +162,8 @@ impl Blog {
         self.state = state;
     }
 
-    fn fact(&self, id: EntryId) -> Option<&Fact> {
-        self.facts
-            .iter()
-            .find(|((_, i), _)| *i == id)
-            .map(|(_, fact)| fact)
+    fn fact(&self, chain: &Chain, id: EntryId) -> Option<&Fact> {
+        self.facts.get(&(chain.link(id)?.sequence, id))
     }
 
     /// The blog's title.
@@ -204,8 +204,8 @@ impl Blog {
 
     /// The article that a slug leads to.
     pub fn find(&self, slug: &Slug) -> Option<Found<'_>> {
-        if let Some(first) = self.state.slugs.get(slug) {
-            return self.state.posts.get(first).map(Found::Post);
+        if let Some(first) = self.state.holder(slug) {
+            return self.state.posts.get(&first).map(Found::Post);
         }
         let (_, first) = self.state.redirects.get(slug)?;
         self.state.posts.get(first).map(Found::Moved)
@@ -218,12 +218,23 @@ impl Blog {
 
     /// Whether this article is the one that its slug leads to.
     pub fn has_slug(&self, post: &Post) -> bool {
-        self.state.slugs.get(&post.article.slug) == Some(&post.first)
+        self.state.holder(&post.article.slug) == Some(post.first)
     }
 
     /// Articles whose slug another one took, for the author to dissolve.
-    pub fn clashes(&self) -> &[Clash] {
-        &self.state.clashes
+    pub fn clashes(&self) -> Vec<Clash> {
+        let mut clashes = Vec::new();
+        for (slug, wanted_by) in &self.state.slugs {
+            let Some((winner, losers)) = wanted_by.split_last() else {
+                continue;
+            };
+            clashes.extend(losers.iter().map(|loser| Clash {
+                slug: slug.clone(),
+                winner: *winner,
+                loser: *loser,
+            }));
+        }
+        clashes
     }
 
     /// Whether another entry stands instead of this one.
@@ -233,14 +244,20 @@ impl Blog {
 
     /// Blobs that some entry with content lists, in any version.
     pub fn media(&self) -> BTreeSet<Hash> {
-        self.facts
-            .values()
-            .filter_map(|fact| match &fact.says {
-                Says::Post(article) | Says::Page(article) => Some(article),
-                _ => None,
-            })
-            .flat_map(|article| article.media.iter().map(|medium| medium.hash))
-            .collect()
+        self.listed().map(|medium| medium.hash).collect()
+    }
+
+    /// The line by which some entry with content lists this blob.
+    pub fn medium(&self, hash: Hash) -> Option<&Medium> {
+        self.listed().find(|medium| medium.hash == hash)
+    }
+
+    fn listed(&self) -> impl Iterator<Item = &Medium> {
+        let articles = self.facts.values().filter_map(|fact| match &fact.says {
+            Says::Post(article) | Says::Page(article) => Some(article),
+            _ => None,
+        });
+        articles.flat_map(|article| &article.media)
     }
 }
 
@@ -291,19 +308,13 @@ impl State {
             .map(|post| post.versions.clone())
             .unwrap_or_default();
         versions.push(order);
-        if let Some(former) = former.filter(|former| former.article.slug != article.slug) {
-            self.leave(former.article.slug, first);
+        if let Some(former) = former {
+            self.leave(former.article.slug, first, &article.slug);
         }
-        self.clashes
-            .retain(|clash| clash.loser != first || clash.slug != article.slug);
-        let taken = self.slugs.insert(article.slug.clone(), first);
-        if let Some(loser) = taken.filter(|taken| *taken != first) {
-            self.clashes.push(Clash {
-                slug: article.slug.clone(),
-                winner: first,
-                loser,
-            });
-        }
+        self.slugs
+            .entry(article.slug.clone())
+            .or_default()
+            .push(first);
         for alias in &article.aliases {
             let weaker = self
                 .redirects
@@ -327,22 +338,21 @@ impl State {
 }
 
 impl State {
-    /// An article takes another slug: the one it had redirects, or goes to whom it had beaten.
-    fn leave(&mut self, slug: Slug, first: EntryId) {
-        if self.slugs.get(&slug) != Some(&first) {
-            self.clashes
-                .retain(|clash| clash.loser != first || clash.slug != slug);
-            return;
+    /// The article that has this slug.
+    fn holder(&self, slug: &Slug) -> Option<EntryId> {
+        self.slugs.get(slug)?.last().copied()
+    }
+
+    /// An article gets a newer version: the slug that it had and keeps no more redirects, or goes
+    /// back to the latest of those it had beaten.
+    fn leave(&mut self, slug: Slug, first: EntryId, next: &Slug) {
+        let had = self.holder(&slug) == Some(first);
+        if let Some(wanted_by) = self.slugs.get_mut(&slug) {
+            wanted_by.retain(|article| *article != first);
         }
-        let beaten = self
-            .clashes
-            .iter()
-            .rposition(|c| c.slug == slug && c.winner == first);
-        match beaten.map(|at| self.clashes.remove(at).loser) {
-            Some(loser) => self.slugs.insert(slug.clone(), loser),
-            None => self.slugs.remove(&slug),
-        };
-        self.redirects.insert(slug, (Redirect::Former, first));
+        if had && slug != *next {
+            self.redirects.insert(slug, (Redirect::Former, first));
+        }
     }
 }
 

@@ -233,7 +233,14 @@ impl Chain {
     fn erase(&mut self, eraser: EntryId, named: EntryId) -> Option<EntryId> {
         let (by, target) = (self.links.get(&eraser)?, self.links.get(&named)?);
         let may = target.kind.is_erasable() && (by.owned || by.authors == target.authors);
-        if !may || self.erased.contains_key(&named) {
+        if !may {
+            return None;
+        }
+        if let Some(before) = self.erased.get_mut(&named) {
+            // Of several the first in the fold's order, so that all nodes pass on the same one.
+            if (by.sequence, eraser) < (self.links[before].sequence, *before) {
+                *before = eraser;
+            }
             return None;
         }
         self.erased.insert(named, eraser);
@@ -381,43 +388,62 @@ impl Overlay<'_> {
         let Said::Draft(draft) = entry.said() else {
             return Ok(());
         };
+        let erases: &[EntryId] = match &draft.says {
+            Says::Erase { erases } => erases,
+            _ => &[],
+        };
+        let ancestors = self.ancestors(previous, draft.instead_of.iter().chain(erases));
         if let Some(id) = draft
             .instead_of
             .iter()
-            .find(|id| self.ancestor(previous, **id).is_some())
+            .find(|id| ancestors.contains_key(*id))
         {
             return Err(Fault::InsteadOfAncestor(*id));
         }
-        let Says::Erase { erases } = &draft.says else {
-            return Ok(());
-        };
         let by = &entry.skeleton().authors;
         let owned = ring.is_owned(by);
         for id in erases {
-            let Some((kind, authors)) = self.ancestor(previous, *id) else {
+            let Some((kind, authors)) = ancestors.get(id) else {
                 continue;
             };
-            if !kind.is_erasable() || !(owned || authors == by) {
+            if !kind.is_erasable() || !(owned || *authors == by) {
                 return Err(Fault::MayNotErase(*id));
             }
         }
         Ok(())
     }
 
-    /// Kind and authors of `named` when it is `from` or one of those before it.
-    fn ancestor(&self, from: EntryId, named: EntryId) -> Option<(&Kind, &[Fingerprint])> {
-        let mut at = from;
-        while let Some((skeleton, _)) = self.run.get(&at) {
-            if at == named {
-                return Some((&skeleton.kind, &skeleton.authors));
+    /// Kind and authors of those of `named` that are `from` or before it, found in one walk: a log may
+    /// be long, and an entry names up to 200.
+    fn ancestors<'n>(
+        &self,
+        from: EntryId,
+        named: impl Iterator<Item = &'n EntryId>,
+    ) -> BTreeMap<EntryId, (&Kind, &Vec<Fingerprint>)> {
+        let mut left: BTreeSet<EntryId> = named.copied().collect();
+        let depths = left.iter().filter_map(|id| self.sequence(*id));
+        let mut found = BTreeMap::new();
+        let Some(lowest) = depths.min() else {
+            return found;
+        };
+        let mut at = Some(from);
+        while let Some(id) = at.filter(|id| self.sequence(*id).is_some_and(|s| s >= lowest)) {
+            let (kind, authors, previous) = match (self.run.get(&id), self.chain.link(id)) {
+                (Some((skeleton, _)), _) => (&skeleton.kind, &skeleton.authors, skeleton.previous),
+                (None, Some(link)) => (&link.kind, &link.authors, link.previous),
+                (None, None) => break,
+            };
+            if left.remove(&id) {
+                found.insert(id, (kind, authors));
             }
-            at = skeleton.previous?;
+            at = previous.filter(|_| !left.is_empty());
         }
-        let link = self
-            .chain
-            .link(named)
-            .filter(|_| self.chain.reaches(at, named))?;
-        Some((&link.kind, &link.authors))
+        found
+    }
+
+    fn sequence(&self, id: EntryId) -> Option<u64> {
+        let running = self.run.get(&id).map(|(skeleton, _)| skeleton.sequence);
+        running.or_else(|| self.chain.link(id).map(|link| link.sequence))
     }
 
     fn add(&mut self, entry: &Entry, place: &Place) {

@@ -249,8 +249,16 @@ impl PartialEq for Medium {
     }
 }
 
-/// Every name of SPEC entry 3, so that none of them passes for an extension.
-const KNOWN: &[&str] = &[
+/// Every name of SPEC entry 2 and 3, so that none of them passes for an extension in either part.
+pub(crate) const KNOWN: &[&str] = &[
+    "Spokes-Entry",
+    "Blog",
+    "Sequence",
+    "Previous",
+    "Kind",
+    "Signed",
+    "Author",
+    "Content",
     "Salt",
     "Title",
     "Language",
@@ -271,6 +279,8 @@ const KNOWN: &[&str] = &[
     "Erases",
     "Instead-Of",
 ];
+/// The names that mean the same in a kind that this version does not read (SPEC entry 3.8).
+const KNOWN_EVERYWHERE: &[&str] = &["Salt", "Instead-Of"];
 
 impl Draft {
     /// What kind of entry this becomes.
@@ -334,7 +344,7 @@ impl Draft {
             _ => headers.repeated("Instead-Of", INSTEAD_OF_MAX)?,
         };
         let known = if matches!(says, Says::Other(_)) {
-            &KNOWN[..1]
+            KNOWN_EVERYWHERE
         } else {
             KNOWN
         };
@@ -362,10 +372,14 @@ impl Draft {
             _ => 0,
         };
         if armors == 0 && !self.body.is_empty() {
-            return Err(Malformed::rule(line, "an entry of this kind has no body"));
+            return Err(Malformed::rule(
+                line,
+                "an entry of this kind has no body; remove it and sign again",
+            ));
         }
         if self.armors().len() != armors {
-            let rule = "the body must hold one armored certificate for each \"Certificate\" line";
+            let rule = "the body must hold one armored certificate for each \"Certificate\" line, \
+                        with an empty line between two; mend it and sign again";
             return Err(Malformed::rule(line, rule));
         }
         Ok(())
@@ -399,7 +413,8 @@ impl Says {
                 if grant.role != Role::Own {
                     return Err(Malformed::rule(
                         line,
-                        "the first certificate must be \"own\"",
+                        "the first certificate must be \"own\"; write \"own\" behind it and sign \
+                         again",
                     ));
                 }
                 let claim = match headers.optional("Name")? {
@@ -427,7 +442,11 @@ impl Says {
                     headers.optional("Description")?,
                 );
                 if title.is_none() && language.is_none() && description.is_none() {
-                    return Err(Malformed::rule(line, "the settings set nothing"));
+                    return Err(Malformed::rule(
+                        line,
+                        "the settings set nothing; name a title, a language or a description and \
+                         sign again",
+                    ));
                 }
                 Self::Settings {
                     title,
@@ -455,7 +474,11 @@ impl Says {
         let ends: Vec<Fingerprint> = headers.repeated("Ends", CERTIFICATES_MAX)?;
         let recovery: Option<Recovery> = headers.optional("Recovery")?;
         if certificates.is_empty() && ends.is_empty() && recovery.is_none() {
-            return Err(Malformed::rule(line, "the keys entry changes nothing"));
+            return Err(Malformed::rule(
+                line,
+                "the keys entry changes nothing; name a certificate, an end or a recovery and \
+                 sign again",
+            ));
         }
         let mut named: Vec<&Fingerprint> = certificates
             .iter()
@@ -464,7 +487,10 @@ impl Says {
             .collect();
         named.sort();
         if named.windows(2).any(|pair| pair[0] == pair[1]) {
-            return Err(Malformed::rule(line, "a fingerprint stands twice"));
+            return Err(Malformed::rule(
+                line,
+                "a fingerprint stands twice; name it once and sign again",
+            ));
         }
         Ok(Self::Keys {
             certificates,
@@ -499,7 +525,10 @@ impl Article {
         let line = headers.line();
         let aliases = headers.repeated("Alias", ALIASES_MAX)?;
         if aliases.contains(&slug) {
-            return Err(Malformed::rule(line, "an alias equals the slug"));
+            return Err(Malformed::rule(
+                line,
+                "an alias equals the slug; remove it and sign again",
+            ));
         }
         let replaces = headers.optional("Replaces")?;
         let media = headers.repeated("Media", MEDIA_MAX)?;

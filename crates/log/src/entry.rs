@@ -7,7 +7,7 @@ use alloc::{
 use core::fmt;
 
 use crate::{
-    draft::{BODY_BYTES_MAX, CONTENT_HEADER_BYTES_MAX, Draft, Kind},
+    draft::{BODY_BYTES_MAX, CONTENT_HEADER_BYTES_MAX, Draft, KNOWN, Kind},
     name::{BlogId, EntryId, Fingerprint, Hash},
     text::{self, Extension, Headers, Malformed, Value, What},
     time::Time,
@@ -48,18 +48,6 @@ pub struct Skeleton {
     pub extensions: Vec<Extension>,
 }
 
-/// Every name of SPEC entry 2.6, so that none of them passes for an extension.
-const KNOWN: &[&str] = &[
-    "Spokes-Entry",
-    "Blog",
-    "Sequence",
-    "Previous",
-    "Kind",
-    "Signed",
-    "Author",
-    "Content",
-];
-
 /// A canonical text that obeys the grammar. Nothing is known yet about who signed it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
@@ -71,6 +59,10 @@ pub struct Entry {
 
 /// What an entry holds behind its skeleton.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every entry has a draft, and few are held at once"
+)]
 pub enum Said {
     /// Words of a kind and version that this crate reads.
     Draft(Draft),
@@ -107,7 +99,14 @@ impl Entry {
             content_bytes: content.len() as u64,
             extensions: Vec::new(),
         };
-        Self::parse(alloc::format!("{skeleton}\n\n{content}").as_bytes())
+        let entry = Self::parse(alloc::format!("{skeleton}\n\n{content}").as_bytes())?;
+        // A value that holds a line end would be read as lines that the author never wrote.
+        if entry.draft() != Some(draft) {
+            let rule = "a value holds a line end, or an extension has a known name; write each \
+                        value on one line";
+            return Err(Malformed::rule(skeleton_lines(&entry) + 2, rule));
+        }
+        Ok(entry)
     }
 
     /// Reads a canonical text.
@@ -199,6 +198,10 @@ impl Entry {
     }
 }
 
+fn skeleton_lines(entry: &Entry) -> usize {
+    entry.erased().text().split('\n').count()
+}
+
 fn id_of(head: &str) -> EntryId {
     let mut lines = head.to_string();
     lines.push('\n');
@@ -245,7 +248,12 @@ impl Skeleton {
         let sequence = headers.required::<u64>("Sequence")?;
         let HashOr::<false>(previous) = headers.required("Previous")?;
         let skeleton = match version {
-            0 => return Err(Malformed::rule(1, "there is no version 0")),
+            0 => {
+                return Err(Malformed::rule(
+                    1,
+                    "there is no version 0; write \"Spokes-Entry: 1\" and sign again",
+                ));
+            }
             VERSION => Self::parse_rest(blog, sequence, previous, &mut headers)?,
             _ => Self::parse_later(version, blog, sequence, previous, head)?,
         };
@@ -341,13 +349,14 @@ impl Skeleton {
     fn check_place(&self) -> Result<(), Malformed> {
         let first = self.sequence == 0;
         if first != self.previous.is_none() || first != self.blog.is_none() {
-            let rule = "sequence 0, \"Blog: new\" and \"Previous: none\" belong together";
+            let rule = "sequence 0, \"Blog: new\" and \"Previous: none\" belong together; write \
+                        all of them or none and sign again";
             return Err(Malformed::rule(3, rule));
         }
         if self.version == VERSION && first != (self.kind == Kind::Blog) {
             return Err(Malformed::rule(
                 5,
-                "entry 0, and only entry 0, is of kind \"blog\"",
+                "entry 0, and only entry 0, is of kind \"blog\"; write another kind and sign again",
             ));
         }
         Ok(())
@@ -356,7 +365,8 @@ impl Skeleton {
     fn parse_content(&self, content: &str, line: usize) -> Result<Said, Malformed> {
         let fits = self.content_bytes == content.len() as u64;
         if !fits || self.content_hash != Hash::of(content.as_bytes()) {
-            let rule = "the content is not what the \"Content\" line says; it was changed";
+            let rule = "the content is not what the \"Content\" line says, it was changed; make \
+                        the text anew and sign it unchanged";
             return Err(Malformed::rule(line, rule));
         }
         if self.version > VERSION {
@@ -370,7 +380,8 @@ impl Skeleton {
             return Ok(());
         };
         if self.authors.as_slice() != [certificate.clone()] {
-            let rule = "entry 0 has one author, whose certificate it carries";
+            let rule = "entry 0 has one author, whose certificate it carries; name the same \
+                        fingerprint in both lines and sign again";
             return Err(Malformed::rule(7, rule));
         }
         Ok(())
@@ -384,7 +395,7 @@ fn check_authors(authors: &[Fingerprint], line: usize) -> Result<(), Malformed> 
     if authors.windows(2).any(|pair| pair[0] >= pair[1]) {
         return Err(Malformed::rule(
             line,
-            "the authors do not stand in ascending order",
+            "the authors do not stand in ascending order; sort their lines and sign again",
         ));
     }
     Ok(())

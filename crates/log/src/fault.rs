@@ -91,7 +91,8 @@ impl fmt::Display for Fault {
             Self::UnknownAuthor(author) => {
                 write!(
                     f,
-                    "{author} is not a key of this blog at this place of its log"
+                    "{author} is not a key of this blog at this place of its log; sign with one \
+                     that is, or let an own key bring this one first"
                 )
             }
             Self::Ended(author) => {
@@ -103,7 +104,8 @@ impl fmt::Display for Fault {
             Self::NotAllowed { author, kind } => {
                 write!(
                     f,
-                    "{author} may write here, but only an own key signs \"{kind}\""
+                    "{author} may write here, but only an own key signs \"{kind}\"; sign with \
+                     that one"
                 )
             }
             Self::BadKey { author, why } => write!(
@@ -121,7 +123,28 @@ impl fmt::Display for Fault {
                 "the text says it was signed at {signed}, the signature says {created}; set the \
                  clock, make the text anew and sign again"
             ),
-            Self::OtherBlog(blog) => write!(f, "the entry belongs to another blog, {blog}"),
+            Self::NoOwnKeyLeft => write!(f, "no own key would be left to this blog; keep one"),
+            Self::NotInRing(key) => {
+                write!(
+                    f,
+                    "{key} has ended or never was a key of this blog; leave it out and sign again"
+                )
+            }
+            Self::TooManyKeys => write!(f, "a blog has at most 64 keys; end some first"),
+            Self::RecoveryUnsupported => write!(f, "recovery is not supported yet"),
+            place => place.fmt_place(f),
+        }
+    }
+}
+
+impl Fault {
+    /// The sentences about an entry's place; the others are about keys and forms.
+    fn fmt_place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherBlog(blog) => write!(
+                f,
+                "the entry belongs to another blog, {blog}; send it there"
+            ),
             Self::MissingParent(id) => {
                 write!(
                     f,
@@ -129,7 +152,11 @@ impl fmt::Display for Fault {
                 )
             }
             Self::SequenceGap { expected, found } => {
-                write!(f, "sequence {expected} is due here, not {found}")
+                write!(
+                    f,
+                    "sequence {expected} is due here, not {found}; make the text anew behind the \
+                     last entry and sign again"
+                )
             }
             Self::SignedBeforeParent { parent, signed } => write!(
                 f,
@@ -137,25 +164,25 @@ impl fmt::Display for Fault {
                  clock and sign again"
             ),
             Self::InsteadOfAncestor(id) => {
-                write!(f, "Instead-Of names {id}, which this entry builds on")
+                write!(
+                    f,
+                    "Instead-Of names {id}, which this entry builds on; remove that line and sign \
+                     again"
+                )
             }
             Self::MayNotErase(id) => write!(
                 f,
                 "{id} cannot be erased by this key: only posts and pages can, by an own key or by \
                  the one that signed them"
             ),
-            Self::NoOwnKeyLeft => write!(f, "no own key would be left to this blog; keep one"),
-            Self::NotInRing(key) => {
-                write!(f, "{key} has ended or never was a key of this blog")
-            }
-            Self::TooManyKeys => write!(f, "a blog has at most 64 keys; end some first"),
-            Self::RecoveryUnsupported => write!(f, "recovery is not supported yet"),
             Self::ErasedWithoutErase(id) => {
                 write!(
                     f,
-                    "the words of {id} are missing, and no erase entry took them back"
+                    "the words of {id} are missing, and no erase entry took them back; send the \
+                     entry whole, or the erase entry too"
                 )
             }
+            _ => Ok(()),
         }
     }
 }

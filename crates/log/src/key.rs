@@ -37,12 +37,10 @@ const FULL_BYTES_MAX: usize = 4 * 1024 * 1024;
 const POLICY_UNIX: u32 = 1_767_225_600;
 
 /// The digests that a signature may use (SPEC entry 5.4).
-pub(crate) const HASHES: [HashAlgorithm; 5] = [
+pub(crate) const HASHES: [HashAlgorithm; 3] = [
     HashAlgorithm::SHA256,
     HashAlgorithm::SHA384,
     HashAlgorithm::SHA512,
-    HashAlgorithm::SHA3_256,
-    HashAlgorithm::SHA3_512,
 ];
 
 /// Why a certificate cannot be used.
@@ -98,17 +96,32 @@ impl fmt::Display for KeyFault {
                  signatures with \"gpg --export-options export-minimal\""
             ),
             Self::WrongFingerprint { expected, found } => {
-                write!(f, "the certificate is {found}, announced was {expected}")
+                write!(
+                    f,
+                    "the certificate is {found}, announced was {expected}; put the one that is \
+                     meant in both places"
+                )
             }
-            Self::CannotSign(why) => write!(f, "no key of the certificate can sign: {why}"),
-            Self::NoSuchUserId(uid) => write!(f, "the certificate has no user id \"{uid}\""),
+            Self::CannotSign(why) => write!(
+                f,
+                "no key of the certificate can sign: {why}; send its newest form, or make a key \
+                 that signs (Ed25519 is good)"
+            ),
+            Self::NoSuchUserId(uid) => write!(
+                f,
+                "the certificate has no user id \"{uid}\"; look it up with \"gpg --list-keys\" \
+                 and spell it the same"
+            ),
             Self::ChooseUserId(uids) => write!(
                 f,
                 "the certificate has several user ids; choose which one becomes public with \
                  --uid: {}",
                 uids.join(", ")
             ),
-            Self::Locked(why) => write!(f, "the secret key could not be unlocked: {why}"),
+            Self::Locked(why) => write!(
+                f,
+                "the secret key could not be unlocked: {why}; try the password again"
+            ),
         }
     }
 }
@@ -149,7 +162,8 @@ impl Certificate {
         }
         let framed = armored.starts_with("-----BEGIN PGP PUBLIC KEY BLOCK-----\n")
             && armored.ends_with("\n-----END PGP PUBLIC KEY BLOCK-----")
-            && armored.matches("-----BEGIN").count() == 1;
+            && armored.matches("-----BEGIN").count() == 1
+            && armored.matches("-----END").count() == 1;
         if !framed {
             return Err(KeyFault::NotACertificate(
                 "no single PUBLIC KEY BLOCK".to_string(),
@@ -187,7 +201,9 @@ impl Certificate {
         };
         let cert = Cert::from_packets(minimal_packets(&cert, chosen.as_deref()).into_iter())
             .map_err(|e| KeyFault::NotACertificate(e.to_string()))?;
-        Self::from_cert(cert)
+        let minimal = Self::from_cert(cert)?;
+        minimal.ever_signs()?;
+        Ok(minimal)
     }
 
     pub(crate) fn from_cert(cert: Cert) -> Result<Self, KeyFault> {
@@ -206,10 +222,6 @@ impl Certificate {
         let fingerprint = Fingerprint::from_bytes(cert.fingerprint().as_bytes())
             .ok_or_else(|| KeyFault::NotACertificate("unknown key version".to_string()))?;
         let keys = signing_keys(&cert);
-        if keys.iter().all(|key| key.good.is_empty()) {
-            let at = last_turn(&cert);
-            return Err(KeyFault::CannotSign(trouble(&cert, &fingerprint, at)));
-        }
         Ok(Self {
             cert,
             fingerprint,
@@ -270,6 +282,19 @@ impl Certificate {
     /// All keys that were ever good.
     pub(crate) fn keys(&self) -> &[SigningKey] {
         &self.keys
+    }
+
+    /// Checks that some key could sign at some time. The newer form of a certificate that is revoked
+    /// for all times cannot, and is news all the same.
+    ///
+    /// # Errors
+    /// When none ever could; with the reasons found.
+    pub fn ever_signs(&self) -> Result<(), KeyFault> {
+        if self.keys.iter().any(|key| !key.good.is_empty()) {
+            return Ok(());
+        }
+        let why = trouble(&self.cert, &self.fingerprint, last_turn(&self.cert));
+        Err(KeyFault::CannotSign(why))
     }
 
     /// Whether some key could sign at `at`.

@@ -2,7 +2,7 @@
 //!
 //! The modules stand in the order in which an entry comes about, and import only those before them.
 //! A [`draft::Draft`] becomes an [`entry::Entry`], is signed into a [`seal::SealedEntry`], is checked
-//! into a [`chain::VerifiedEntry`], and many of these fold into a [`blog::Blog`].
+//! into a [`ring::VerifiedEntry`], and many of these fold into a [`blog::Blog`].
 //!
 //! The crate has no clock, disk or socket; what judges validity is told the time. The formats stand in
 //! `spec/entry.md`, whose sections the code cites.

@@ -362,7 +362,9 @@ impl Tag {
             return Err("has a tag of no or more than 100 bytes");
         }
         if text.contains([',', '/']) || matches!(text, "." | "..") {
-            return Err("has a tag with a comma or \"/\", or that is \".\" or \"..\"");
+            return Err(
+                "has a tag with a \"/\", with a comma and no space behind it, or that is a mere dot or two",
+            );
         }
         if text.starts_with(' ') || text.ends_with(' ') {
             return Err("has a tag that begins or ends with a space");
@@ -383,10 +385,11 @@ impl Value for Tags {
             if tags.contains(&tag) {
                 return Err("names a tag twice");
             }
+            // Before the next one is compared with all of them: a line has room for 5,000.
+            if tags.len() == TAGS_MAX {
+                return Err("has more than 64 tags");
+            }
             tags.push(tag);
-        }
-        if tags.len() > TAGS_MAX {
-            return Err("has more than 64 tags");
         }
         Ok(Self(tags))
     }

@@ -130,13 +130,20 @@ impl Ring {
 
     /// Judges a kept entry at this place.
     ///
-    /// An erased entry is not judged: it has no signature. Its place and what follows vouch for it
-    /// (SPEC entry 7.6), which is the chain's to see.
+    /// An erased entry has no signature left, but its authors must have been fit to sign here. Beyond
+    /// that its place and what follows vouch for it (SPEC entry 7.6), which is the chain's to see.
     ///
     /// # Errors
     /// Every [`Fault`] about keys and signatures.
     pub(crate) fn verify(self: &Arc<Self>, sealed: SealedEntry) -> Result<VerifiedEntry, Fault> {
         if sealed.entry().is_erased() {
+            let skeleton = sealed.entry().skeleton();
+            for author in &skeleton.authors {
+                let certificate = self.signer(sealed.entry(), author)?;
+                if !certificate.can_sign(skeleton.signed) {
+                    return Err(bad_key(certificate, author, skeleton.signed));
+                }
+            }
             return self.recall(sealed);
         }
         let (judge, after) = self.around(sealed.entry())?;
@@ -269,7 +276,10 @@ impl Ring {
         }
         let certificate = match self.keys.get(fingerprint) {
             Some(holder) => holder.certificate.merge(&newer)?,
-            None => newer,
+            None => {
+                newer.ever_signs()?;
+                newer
+            }
         };
         let holder = Holder {
             role: *role,

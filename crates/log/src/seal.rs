@@ -79,7 +79,11 @@ impl fmt::Display for SealFault {
         match self {
             Self::Text(malformed) => malformed.fmt(f),
             Self::Block(todo) => f.write_str(todo),
-            Self::NotASignature(why) => write!(f, "this is not an OpenPGP signature: {why}"),
+            Self::NotASignature(why) => write!(
+                f,
+                "this is not an OpenPGP signature: {why}; send what \"gpg --clearsign\" wrote, \
+                 unchanged"
+            ),
             Self::NotOverText(found) => write!(
                 f,
                 "the signature is of type {found}, not over text; sign with \"gpg --clearsign\" \
@@ -108,7 +112,8 @@ impl fmt::Display for SealFault {
             Self::TooLarge(bytes) => {
                 write!(
                     f,
-                    "the signature has {bytes} bytes, the limit is {SIGNATURE_BYTES_MAX}"
+                    "the signature has {bytes} bytes, the limit is {SIGNATURE_BYTES_MAX}; sign \
+                     without notations, or with a smaller key"
                 )
             }
             Self::NotNormal => write!(f, "the signature packet is not in its one kept form"),
@@ -118,7 +123,8 @@ impl fmt::Display for SealFault {
             } => {
                 write!(
                     f,
-                    "{authors} authors are named, {signatures} signatures are there"
+                    "{authors} authors are named, {signatures} signatures are there; send one \
+                     signature of each author"
                 )
             }
         }
@@ -183,6 +189,15 @@ impl RawSignature {
         Ok(Self { signature, created })
     }
 
+    /// The packet in base64, as its maker wrote it.
+    ///
+    /// # Errors
+    /// When the library cannot write it.
+    pub fn to_base64(&self) -> Result<String, SealFault> {
+        let packet = Packet::from(self.signature.clone()).to_vec();
+        Ok(BASE64.encode(packet.map_err(|e| SealFault::NotASignature(e.to_string()))?))
+    }
+
     /// When the signature says it was made.
     pub fn created(&self) -> Time {
         self.created
@@ -200,6 +215,11 @@ impl RawSignature {
             return false;
         }
         digest(&self.signature, text).is_some_and(|digest| {
+            // RFC 9580 section 5.2.3: the packet repeats two bytes of the digest. Nobody signed them,
+            // so unless they are right, one signature would have 65,536 kept forms.
+            if !digest.starts_with(self.signature.digest_prefix()) {
+                return false;
+            }
             // Not `Signature::verify_…`: those keep every good signature in a cache without limit.
             let algorithm = self.signature.hash_algo();
             key.key
@@ -354,8 +374,6 @@ impl TextSignature {
         match self.raw.signature.hash_algo() {
             HashAlgorithm::SHA256 => "SHA256",
             HashAlgorithm::SHA384 => "SHA384",
-            HashAlgorithm::SHA3_256 => "SHA3-256",
-            HashAlgorithm::SHA3_512 => "SHA3-512",
             _ => "SHA512",
         }
     }
@@ -531,18 +549,18 @@ impl Pasted {
 
 /// The signed lines behind the `Hash:` lines and the empty one.
 fn skip_armor_headers(text: &str) -> Result<&str, SealFault> {
-    const TODO: SealFault = SealFault::Block(
+    const ADVICE: SealFault = SealFault::Block(
         "only \"Hash:\" lines and an empty line may stand above the signed text; sign again",
     );
     let mut rest = text;
     loop {
-        let (line, behind) = rest.split_once('\n').ok_or(TODO)?;
+        let (line, behind) = rest.split_once('\n').ok_or(ADVICE)?;
         rest = behind;
         if line.is_empty() {
             return Ok(rest);
         }
         if !line.starts_with("Hash: ") {
-            return Err(TODO);
+            return Err(ADVICE);
         }
     }
 }

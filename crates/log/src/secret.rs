@@ -101,7 +101,7 @@ impl SecretKey {
                 good.iter()
                     .any(|f| f.as_bytes() == key.fingerprint().as_bytes())
             })
-            .last()
+            .max_by_key(|key| (key.fingerprint() != cert.fingerprint(), key.creation_time()))
             .ok_or_else(|| KeyFault::CannotSign("no secret part that signs is inside".into()))?;
         let secret = match password {
             Some(password) if !secret.has_unencrypted_secret() => secret

@@ -103,14 +103,26 @@ impl fmt::Display for Malformed {
             What::LineTooLong(bytes) => {
                 write!(
                     f,
-                    "{bytes} bytes long; break lines at {LINE_BYTES_MAX} bytes"
+                    "{bytes} bytes long; break lines at {LINE_BYTES_MAX} bytes and sign again"
                 )
             }
-            What::NotAHeader => write!(f, "is not of the form \"Name: value\""),
-            What::Expected(name) => write!(f, "\"{name}: …\" is due here"),
-            What::Misplaced(name) => write!(f, "\"{name}\" does not belong here"),
-            What::Value { name, problem } => write!(f, "\"{name}\" {problem}"),
-            What::TooLarge { part, max } => write!(f, "the {part} is over its limit of {max}"),
+            What::NotAHeader => write!(
+                f,
+                "is not of the form \"Name: value\"; write it so and sign again"
+            ),
+            What::Expected(name) => write!(f, "\"{name}: …\" is due here; add it and sign again"),
+            What::Misplaced(name) => write!(
+                f,
+                "\"{name}\" does not belong here; remove it, or move it to its place, and sign \
+                 again"
+            ),
+            What::Value { name, problem } => {
+                write!(f, "\"{name}\" {problem}; change it and sign again")
+            }
+            What::TooLarge { part, max } => write!(
+                f,
+                "the {part} is over its limit of {max}; shorten it and sign again"
+            ),
             What::Rule(rule) => f.write_str(rule),
         }
     }
@@ -300,7 +312,7 @@ impl<'a> Headers<'a> {
         }
         if rest.len() > EXTENSION_LINES_MAX {
             let what = What::TooLarge {
-                part: "number of extension lines",
+                part: "number of lines that this version does not read",
                 max: EXTENSION_LINES_MAX,
             };
             return Err(Malformed::new(self.line(), what));
@@ -398,7 +410,7 @@ mod tests {
         let long = format!("a\n{}", "x".repeat(LINE_BYTES_MAX + 1));
         refused(
             &long,
-            "line 2: 16001 bytes long; break lines at 16000 bytes",
+            "line 2: 16001 bytes long; break lines at 16000 bytes and sign again",
         );
         assert!(check("x".repeat(LINE_BYTES_MAX).as_bytes()).is_ok());
         assert_eq!(check(b"a\n\xff").map_err(|m| m.line), Err(2));

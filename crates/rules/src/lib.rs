@@ -16,6 +16,10 @@ pub mod request;
 
 pub mod placement;
 
+pub mod record;
+
+pub mod refusal;
+
 pub mod registry;
 
 pub mod primary;

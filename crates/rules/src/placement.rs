@@ -43,7 +43,7 @@ impl fmt::Display for Shortfall {
             1 => write!(
                 f,
                 "{wanted} servers of different operators are wanted and there is one operator: \
-                 only this server and your own copy hold the blog"
+                 the blog is on one server and in your own copy"
             ),
             _ => write!(
                 f,
@@ -154,7 +154,7 @@ mod tests {
         check(
             "a/x c/x",
             &expect![
-                "c: 3 servers of different operators are wanted and there is one operator: only this server and your own copy hold the blog"
+                "c: 3 servers of different operators are wanted and there is one operator: the blog is on one server and in your own copy"
             ],
         );
     }

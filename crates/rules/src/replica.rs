@@ -58,6 +58,13 @@ pub enum Event {
         /// Whether its primary refused it, so that any member may take it.
         refused_elsewhere: bool,
     },
+    /// Somebody sends again an entry that is here, and waits until it is safe.
+    Waits {
+        /// Whom to answer.
+        ticket: Ticket,
+        /// The entry.
+        id: EntryId,
+    },
     /// An entry came from another replica; its blobs are here.
     Pulled(VerifiedEntry),
     /// These entries and their blobs are durable.
@@ -76,7 +83,7 @@ pub enum Event {
 #[derive(Clone, Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "an effect is made, done and forgotten; a box would only cost"
+    reason = "effects live for a moment, and most of them store an entry"
 )]
 pub enum Effect {
     /// Make this entry durable, then say [`Event::Stored`]; in the order of these effects.
@@ -207,6 +214,10 @@ impl Replica {
                 refused_elsewhere,
             } => {
                 self.submitted(now, ticket, entry, refused_elsewhere);
+            }
+            Event::Waits { ticket, id } => {
+                self.waiting.push((ticket, id));
+                self.answer_safe();
             }
             Event::Pulled(entry) => self.pulled(entry),
             Event::Stored(ids) => self.stored(now, &ids),
@@ -388,9 +399,14 @@ impl Replica {
         let _pulled_again_later = self.take_in(&entry);
     }
 
-    /// Whether a receipt of the open epoch names this entry.
+    /// Whether a receipt of the open epoch, by a member of its set, names this entry.
     fn is_covered(&self, id: EntryId) -> bool {
-        self.receipts.all().any(|receipt| receipt.held.tip.id == id)
+        let Some(set) = &self.set else { return false };
+        let covers = |receipt: &Receipt| {
+            let held = &receipt.held;
+            held.tip.id == id && held.epoch == set.epoch && set.has(&held.spoke)
+        };
+        self.receipts.all().any(covers)
     }
 
     fn take_in(&mut self, entry: &VerifiedEntry) -> Result<(), Refusal> {
@@ -481,8 +497,13 @@ impl Replica {
         self.effects.push_back(Effect::SendReceipt(receipt));
     }
 
+    /// Keeps a receipt of a member; what other spokes say of this blog is worth nothing.
     fn keep(&mut self, receipt: Receipt) {
-        if let Some(set) = &self.set {
+        let next = self.closing.as_ref().map(|closing| &closing.next);
+        let is_member = |set: &Set| set.has(&receipt.held.spoke);
+        if let Some(set) = &self.set
+            && (is_member(set) || next.is_some_and(is_member))
+        {
             self.receipts.take(&self.chain, set.epoch, receipt);
         }
     }

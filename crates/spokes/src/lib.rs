@@ -1,7 +1,20 @@
 //! The hands of spokescouncil: everything that touches a clock, a disk, a socket or a screen.
 
+pub mod author;
+pub mod blobs;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod council;
+pub mod demo;
 pub mod dns;
 pub mod gateway;
+pub mod http;
+pub mod join;
+pub mod outage;
 pub mod render;
+pub mod run;
+pub mod spoke;
+pub mod store;
 pub mod web;
 pub mod wire;

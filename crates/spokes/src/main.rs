@@ -1,3 +1,9 @@
 //! The one binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    spokes::run::run(spokes::run::Cli::parse())
+}

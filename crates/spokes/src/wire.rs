@@ -272,6 +272,9 @@ pub struct MemberWire {
     pub operator: String,
     /// Where its HTTP answers.
     pub address: String,
+    /// The key that signs its receipts.
+    #[serde(default)]
+    pub key: String,
 }
 
 /// `GET blogs/NAME/head` (SPEC http 2.3).
@@ -344,19 +347,25 @@ pub struct ClaimWire {
 }
 
 /// `POST blogs/NAME/restore` answers (SPEC http 2.8).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RestoredWire {
     /// Entries that were new.
     pub taken: usize,
     /// Entries that were here.
     pub known: usize,
+    /// Media to send first; then the same batch again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_media: Vec<String>,
 }
 
 /// `GET heads` (SPEC http 3.2).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct HeadsWire {
     /// By blog, its durable tips.
     pub blogs: BTreeMap<String, Vec<TipWire>>,
+    /// The receipts that this node has signed for them.
+    #[serde(default)]
+    pub receipts: Vec<SignedWire>,
 }
 
 /// Several receipts (SPEC http 2.9, 3.3).

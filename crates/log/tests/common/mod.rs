@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod breach;
+pub(crate) mod pgp;
+
 use spokes_log::{
     chain::Chain,
     draft::{Article, Draft, Grant, Role, Says},
@@ -23,11 +26,24 @@ pub(crate) struct Author {
     pub(crate) chain: Chain,
     pub(crate) first: SealedEntry,
     pub(crate) entries: Vec<SealedEntry>,
+    /// Seconds from one entry to the next.
+    pub(crate) pause: i64,
     salt: u8,
 }
 
 pub(crate) fn key(user_id: &str) -> SecretKey {
     SecretKey::generate(user_id, START - 3600).expect("a key can be made")
+}
+
+/// One of four keys that are the same in every run, so that ids are, and a seed tells all.
+pub(crate) fn same_key(name: &str) -> SecretKey {
+    let armored = match name {
+        "maria" => include_str!("keys/maria.asc"),
+        "rosa" => include_str!("keys/rosa.asc"),
+        "wanda" => include_str!("keys/wanda.asc"),
+        _ => include_str!("keys/late.asc"),
+    };
+    SecretKey::parse(armored.as_bytes(), None, None, START).expect("a key")
 }
 
 pub(crate) fn draft(salt: u8, says: Says, body: &str) -> Draft {
@@ -55,7 +71,10 @@ pub(crate) fn article(slug: &str) -> Article {
 
 impl Author {
     pub(crate) fn new(user_id: &str) -> Self {
-        let mut key = key(user_id);
+        Self::with(key(user_id))
+    }
+
+    pub(crate) fn with(mut key: SecretKey) -> Self {
         let certificate = key.certificate().clone();
         let says = Says::Blog {
             title: "Maria".into(),
@@ -80,6 +99,7 @@ impl Author {
             chain,
             entries: vec![first.clone()],
             first,
+            pause: 1,
             salt: 0,
         }
     }
@@ -105,7 +125,7 @@ impl Author {
             .expect("known")
             .entry();
         let authors = vec![self.key.certificate().fingerprint().clone()];
-        let signed = parent.skeleton().signed + 1;
+        let signed = parent.skeleton().signed + self.pause;
         Entry::new(
             draft,
             Some((parent.skeleton(), parent.id())),

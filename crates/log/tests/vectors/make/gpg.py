@@ -312,7 +312,7 @@ def case_limits():
                skeleton=lambda lines: lines + [f"Y-{n}: {n}" for n in range(64)])
     for slug, date in (("first-year", "0001-01-01T00:00:00Z"), ("last-year", "9998-12-31T23:59:59Z"),
                        ("leap-day", "2024-02-29T23:59:59Z")):
-        chain.add("post", [f"Date: {date}", f"Slug: {slug}", "Tags: " + "t" * 100, f"Language: abcdefgh{'-abcdefgh' * 3}"])
+        chain.add("post", [f"Date: {date}", f"Slug: {slug}", f"Language: abcdefgh{'-abcdefgh' * 3}", "Tags: " + "t" * 100])
     chain.write()
 
 

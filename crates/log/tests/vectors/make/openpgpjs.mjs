@@ -93,6 +93,7 @@ class Chain {
     const text = `${skeleton}\n\n${content}`;
     const asc = await this.sign(text, date);
     const number = String(this.entries.length).padStart(3, '0');
+    if (this.digestRefused) [verdict, reason, spec] = ['refused', 'digest', '5.4'];
     const entry = { file: `${number}${this.detached ? '.sig' : ''}.asc`, text: `${number}.txt`, verdict };
     writeFileSync(join(this.folder, entry.file), asc);
     writeFileSync(join(this.folder, entry.text), text);
@@ -153,6 +154,7 @@ for (const [key, { about, options, gpg, config, detachedOnly }] of Object.entrie
     const name = `js-${key}${detached ? '-detached' : ''}`;
     const chain = new Chain(name, `${about}; ${detached ? 'detached text signatures' : 'cleartext'}.`, key, detached);
     chain.config = config;
+    chain.digestRefused = Boolean(config?.preferredHashAlgorithm); // only SHA-2 is taken
     await chain.open({ ...options, config: { ...options.config, ...config } }, gpg);
     await chain.walk();
     if (detached) {

@@ -1,0 +1,168 @@
+//! Records: what the registry's log holds, and what it adds up to for each spoke and blog.
+
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
+
+use spokes_log::{
+    name::{BlogName, EntryId, Fingerprint, Hash},
+    time::Time,
+};
+
+use crate::{
+    node::{Label, NodeKey},
+    placement::Shortfall,
+    request::{Address, Operator, Request},
+};
+
+/// The end of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// How many records there are.
+    pub records: u64,
+    /// The hash of the last one.
+    pub hash: Hash,
+    /// Its time.
+    pub time: Time,
+}
+
+/// One item of the log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// Its place, from 0.
+    pub index: u64,
+    /// The hash of the one before; of nothing for the first.
+    pub previous: Hash,
+    /// When the sequencer took it.
+    pub time: Time,
+    /// What was asked.
+    pub request: Request,
+}
+
+impl Record {
+    /// The record's hash, which the next one names (SPEC registry 1.3).
+    pub fn hash(&self) -> Hash {
+        let mut proof = String::new();
+        let ids = self.request.proof.iter().map(|sealed| sealed.entry().id());
+        let texts = self
+            .request
+            .statements
+            .iter()
+            .map(|s| Hash::of(s.text.as_bytes()));
+        for hash in ids.chain(texts) {
+            proof.push_str(&alloc::format!("{hash}\n"));
+        }
+        let Self {
+            index,
+            previous,
+            time,
+            request,
+        } = self;
+        let text = alloc::format!(
+            "Spokes-Record: 1\nIndex: {index}\nPrevious: {previous}\nTime: {time}\nRequest: {}\n\
+             Proof: {}\n",
+            request.id(),
+            Hash::of(proof.as_bytes())
+        );
+        Hash::of(text.as_bytes())
+    }
+}
+
+/// A donated server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Spoke {
+    /// Its key.
+    pub key: NodeKey,
+    /// The group that runs it.
+    pub operator: Operator,
+    /// Where its HTTP answers.
+    pub address: Address,
+    /// Whether it is let in.
+    pub standing: Standing,
+    /// How many blogs it holds.
+    pub blogs: usize,
+}
+
+/// How far a spoke is let in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It asked.
+    Applied {
+        /// When.
+        since: Time,
+    },
+    /// An organizer let it in.
+    Admitted {
+        /// When.
+        since: Time,
+    },
+    /// It is barred.
+    Evicted {
+        /// When.
+        since: Time,
+    },
+}
+
+impl Spoke {
+    /// Whether it serves and takes blogs.
+    pub fn is_admitted(&self) -> bool {
+        matches!(self.standing, Standing::Admitted { .. })
+    }
+}
+
+/// What the registry knows of a blog.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BlogRecord {
+    /// Its name.
+    pub name: BlogName,
+    /// Who signed the claim.
+    pub author: Fingerprint,
+    /// Its open set.
+    pub set: Set,
+    /// A change of set that has begun.
+    pub closing: Option<Closing>,
+    /// What placement could not reach.
+    pub shortfall: Option<Shortfall>,
+    /// The `keys` entry taken last, or entry 0.
+    pub keys_at: EntryId,
+    /// Keys that have ended, on whatever branch.
+    pub ended: BTreeSet<Fingerprint>,
+    /// When it got its name.
+    pub since: Time,
+}
+
+/// The replicas of a blog in one epoch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Set {
+    /// Grows with every change.
+    pub epoch: u64,
+    /// The primary first.
+    pub members: Vec<Label>,
+}
+
+impl Set {
+    /// The spoke that accepts entries.
+    pub fn primary(&self) -> &Label {
+        &self.members[0]
+    }
+
+    /// Whether this spoke is in it.
+    pub fn has(&self, label: &Label) -> bool {
+        self.members.contains(label)
+    }
+
+    /// How many make a majority.
+    pub fn majority(&self) -> usize {
+        self.members.len() / 2 + 1
+    }
+
+    /// How many seals meet every majority (SPEC receipt 3).
+    pub fn seals_needed(&self) -> usize {
+        self.members.len() - self.majority() + 1
+    }
+}
+
+/// A change of set that has begun (SPEC registry 3.8).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Closing {
+    /// The new set, of the next epoch.
+    pub next: Set,
+}

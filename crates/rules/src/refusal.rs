@@ -1,0 +1,177 @@
+//! Why the registry says no: always the asker's to mend.
+
+use core::fmt;
+
+use spokes_log::{
+    fault::Fault,
+    name::{BlogId, BlogName, EntryId, Hash},
+    text::Malformed,
+    time::Time,
+};
+
+use crate::{
+    node::{Label, NodeKey},
+    request::PROOF_ENTRIES_MAX,
+};
+
+/// Why the registry says no.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "each variant's sentence says what it is")]
+pub enum Refusal {
+    Text(Malformed),
+    Proof(Fault),
+    BadSignature,
+    WrongNetwork { ours: Hash, named: Option<Hash> },
+    Clock { ours: Time, named: Time },
+    NotAnOrganizer(NodeKey),
+    NotAdmitted,
+    NoInvitation,
+    InvitationExpired(Time),
+    LabelTaken(Label),
+    KeyTaken(Label),
+    NoSuchSpoke(Label),
+    NotWaiting(Label),
+    NameReserved(BlogName),
+    NameTaken(BlogName),
+    HasName(BlogName),
+    NoSuchBlog(BlogId),
+    NotAClaim(EntryId),
+    ClaimForOtherNetwork { named: Hash },
+    ClaimExpired { not_after: Time },
+    ClaimTooFar { not_after: Time },
+    QuotaOfSpoke { label: Label, limit: u64 },
+    NoSpokes,
+    ProofTooLong(usize),
+    KeysForked(EntryId),
+    OldEpoch { open: u64, named: u64 },
+    NotClosed(BlogId),
+    BadSet(&'static str),
+    TooFewSeals { needed: usize, found: usize },
+    TooFewReceipts { needed: usize, found: usize },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(malformed) => malformed.fmt(f),
+            Self::Proof(fault) => fault.fmt(f),
+            Self::BadSignature => write!(f, "the signature under the request is not good"),
+            Self::WrongNetwork { ours, .. } => {
+                write!(f, "the request is for another network; this one is {ours}")
+            }
+            Self::Clock { ours, named } => {
+                write!(
+                    f,
+                    "the request says {named}, here it is {ours}; set the clock"
+                )
+            }
+            Self::NotAnOrganizer(key) => write!(f, "{key} is no organizer's key"),
+            Self::NotAdmitted => {
+                write!(
+                    f,
+                    "this spoke is not admitted; ask an organizer to admit it"
+                )
+            }
+            Self::NoInvitation => {
+                write!(
+                    f,
+                    "there is no such invitation, or it was used; ask for a new one"
+                )
+            }
+            Self::InvitationExpired(at) => {
+                write!(f, "the invitation expired at {at}; ask for a new one")
+            }
+            Self::LabelTaken(label) => {
+                write!(
+                    f,
+                    "a node is called \"{label}\" already; choose another with --label"
+                )
+            }
+            Self::KeyTaken(label) => write!(f, "\"{label}\" has this key already"),
+            Self::NoSuchSpoke(label) => write!(f, "there is no spoke \"{label}\""),
+            Self::NotWaiting(label) => write!(f, "\"{label}\" is not waiting to be let in"),
+            _ => self.about_names(f),
+        }
+    }
+}
+
+impl Refusal {
+    /// The sentences about names, claims and sets.
+    fn about_names(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NameReserved(name) => {
+                write!(f, "\"{name}\" is reserved; choose another name")
+            }
+            Self::NameTaken(name) => write!(f, "\"{name}\" is taken; choose another name"),
+            Self::HasName(name) => write!(f, "this blog has the name \"{name}\" already"),
+            Self::NoSuchBlog(blog) => write!(f, "no blog {blog} is registered here"),
+            Self::NotAClaim(entry) => write!(f, "{entry} does not claim a name"),
+            Self::ClaimForOtherNetwork { named } => {
+                write!(
+                    f,
+                    "the claim is for the network {named}; sign one for this network"
+                )
+            }
+            Self::ClaimExpired { not_after } => {
+                write!(f, "the claim expired at {not_after}; sign a new one")
+            }
+            Self::ClaimTooFar { not_after } => write!(
+                f,
+                "the claim reaches to {not_after}; it may reach 24 hours ahead, sign a new one"
+            ),
+            Self::QuotaOfSpoke { label, limit } => write!(
+                f,
+                "\"{label}\" has brought {limit} new blogs today, the network's limit for one \
+                 spoke; try another spoke, or tomorrow"
+            ),
+            Self::NoSpokes => {
+                write!(
+                    f,
+                    "no spoke is admitted yet; an organizer must admit one first"
+                )
+            }
+            Self::ProofTooLong(entries) => write!(
+                f,
+                "the proof has {entries} entries, the limit is {PROOF_ENTRIES_MAX}"
+            ),
+            Self::KeysForked(at) => write!(
+                f,
+                "the keys entry does not follow {at}, the one taken last; read the blog's log, \
+                 sign again behind it"
+            ),
+            Self::OldEpoch { open, named } => {
+                write!(
+                    f,
+                    "epoch {open} is open, the request names {named}; read and ask again"
+                )
+            }
+            Self::NotClosed(blog) => write!(f, "no change of the set of {blog} has begun"),
+            Self::BadSet(why) => write!(f, "the new set {why}"),
+            Self::TooFewSeals { needed, found } => {
+                write!(
+                    f,
+                    "{needed} members must have sealed the old epoch, {found} have"
+                )
+            }
+            Self::TooFewReceipts { needed, found } => write!(
+                f,
+                "{needed} members of the new set must hold all that was sealed, {found} do"
+            ),
+            _ => write!(f, "the request is refused"),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+impl From<Malformed> for Refusal {
+    fn from(malformed: Malformed) -> Self {
+        Self::Text(malformed)
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::Proof(fault)
+    }
+}

@@ -1,0 +1,545 @@
+//! What stands above a text: title, slug, date and the like, from front matter and file name.
+
+use std::{fmt, path::Path};
+
+use jiff::{Timestamp, civil};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
+use spokes_log::{
+    name::{Language, Slug, Tag},
+    time::Time,
+};
+
+use crate::author::body;
+
+/// One Markdown file, read.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Matter {
+    pub(crate) title: Option<String>,
+    pub(crate) slug: Option<Slug>,
+    /// Whether the slug was only guessed from the file's name.
+    pub(crate) slug_guessed: bool,
+    pub(crate) date: Option<Time>,
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) language: Option<Language>,
+    pub(crate) aliases: Vec<Slug>,
+    /// Not to be published yet.
+    pub(crate) is_draft: bool,
+    /// Stands outside the stream.
+    pub(crate) is_page: bool,
+    /// In its one spelling.
+    pub(crate) body: String,
+    /// What could not be taken over as it stood.
+    pub(crate) notes: Vec<String>,
+}
+
+/// The keys that are read; all others are somebody else's.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Front {
+    title: Option<Text>,
+    slug: Option<Text>,
+    path: Option<Text>,
+    date: Option<Text>,
+    tags: Option<Texts>,
+    taxonomies: Option<Taxonomies>,
+    language: Option<Text>,
+    lang: Option<Text>,
+    draft: Option<Text>,
+    published: Option<Text>,
+    page: Option<Text>,
+    aliases: Option<Texts>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Taxonomies {
+    tags: Option<Texts>,
+}
+
+impl Matter {
+    /// Reads a file's text; `path` is where it lies, which says what the text leaves open.
+    ///
+    /// # Errors
+    /// Says what about it no entry can hold.
+    pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Self, String> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| "it is not UTF-8; save it as UTF-8".to_owned())?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let (front, body, body_line) = split(text)?;
+        let mut matter = Self {
+            body: body::canonical(body, body_line)?,
+            ..Self::default()
+        };
+        matter.take(&front)?;
+        matter.fill_in(&front, path)?;
+        Ok(matter)
+    }
+
+    fn take(&mut self, front: &Front) -> Result<(), String> {
+        self.title = value(&front.title).map(one_line).filter(|t| !t.is_empty());
+        self.is_draft = is_true(&front.draft) || is_false(&front.published);
+        self.is_page = is_true(&front.page);
+        if let Some(language) = value(&front.language).or(value(&front.lang)) {
+            let language = language.trim().replace('_', "-");
+            let read = Language::parse(&language);
+            self.language = Some(read.map_err(|why| format!("its language \"{language}\" {why}"))?);
+        }
+        let nested = front.taxonomies.as_ref().and_then(|t| t.tags.as_ref());
+        for tag in front.tags.iter().chain(nested).flat_map(|tags| &tags.0) {
+            self.take_tag(tag);
+        }
+        for alias in front.aliases.iter().flat_map(|aliases| &aliases.0) {
+            let trimmed = alias.trim().trim_matches('/');
+            match Slug::parse(trimmed) {
+                Ok(slug) if self.aliases.contains(&slug) => {}
+                Ok(slug) => self.aliases.push(slug),
+                Err(why) => self
+                    .notes
+                    .push(format!("the alias \"{alias}\" {why}; left out")),
+            }
+        }
+        Ok(())
+    }
+
+    fn take_tag(&mut self, tag: &str) {
+        let clean = one_line(tag).replace('/', "-").replace(',', " ");
+        if clean.is_empty() {
+            return;
+        }
+        match Tag::parse(&clean) {
+            Ok(read) if self.tags.contains(&read) => {}
+            Ok(read) => {
+                if clean != tag.trim() {
+                    self.notes
+                        .push(format!("the tag \"{tag}\" became \"{clean}\""));
+                }
+                self.tags.push(read);
+            }
+            Err(why) => self
+                .notes
+                .push(format!("the tag \"{tag}\" {why}; left out")),
+        }
+    }
+
+    /// Slug and date from front matter, else from the path, else from the title.
+    fn fill_in(&mut self, front: &Front, path: &Path) -> Result<(), String> {
+        if let Some(date) = value(&front.date) {
+            self.date = Some(parse_date(date.trim()).ok_or_else(|| {
+                format!("its date \"{date}\" is not one such as 2026-11-23 or 2026-11-23T14:05:00Z")
+            })?);
+        }
+        let asked = value(&front.slug).or(value(&front.path));
+        if let Some(asked) = asked {
+            let slug = slug_of_path(asked);
+            self.slug =
+                Some(slug.ok_or_else(|| format!("nothing is left of its slug \"{asked}\""))?);
+        }
+        let stem = stem(path);
+        let (name_date, name) = stem.as_deref().map_or((None, None), dated_name);
+        self.date = self.date.or(name_date).or_else(|| {
+            let slug = value(&front.path).or(value(&front.slug))?;
+            date_of_path(slug)
+        });
+        if self.slug.is_none() {
+            let guess = name.and_then(slug_of_segment);
+            self.slug = guess.or_else(|| Slug::from_title(self.title.as_deref()?));
+            self.slug_guessed = true;
+        }
+        self.aliases
+            .retain(|alias| Some(alias) != self.slug.as_ref());
+        Ok(())
+    }
+}
+
+/// Front matter, body, and the number of the body's first line.
+fn split(text: &str) -> Result<(Front, &str, usize), String> {
+    for (fence, format) in [("---", "YAML"), ("+++", "TOML")] {
+        let Some((first, rest)) = text.split_once('\n') else {
+            continue;
+        };
+        if first.trim_end() != fence {
+            continue;
+        }
+        let mut at = 0;
+        for (index, line) in rest.split_inclusive('\n').enumerate() {
+            if line.trim_end() == fence {
+                let front = parse(&rest[..at], format)
+                    .map_err(|why| format!("its {format} front matter cannot be read: {why}"))?;
+                return Ok((front, &rest[at + line.len()..], index + 3));
+            }
+            at += line.len();
+        }
+        if fence == "+++" {
+            return Err("its front matter begins with \"+++\" and never ends".to_owned());
+        }
+        // A thematic break above a text without front matter.
+    }
+    Ok((Front::default(), text, 1))
+}
+
+fn parse(front: &str, format: &str) -> Result<Front, String> {
+    if front.trim().is_empty() {
+        return Ok(Front::default());
+    }
+    let front = front.replace("\r\n", "\n");
+    if format == "TOML" {
+        return toml::from_str(&front).map_err(|why| why.message().to_owned());
+    }
+    match serde_saphyr::from_str::<Option<Front>>(&front) {
+        Ok(read) => Ok(read.unwrap_or_default()),
+        Err(why) => {
+            let why = why.without_snippet().to_string();
+            Err(why.lines().next().unwrap_or_default().to_owned())
+        }
+    }
+}
+
+/// A scalar, kept as it was spelled where the format lets us see that.
+struct Text(String);
+
+/// A list of scalars, or one string with commas.
+struct Texts(Vec<String>);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor).map(Self)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one value")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<String, E> {
+        Ok(value.to_string())
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<String, E> {
+        Ok(String::new())
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<String, E> {
+        Ok(String::new())
+    }
+
+    /// TOML hands its own dates over as a map of one.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
+        let mut text = None;
+        while let Some(key) = map.next_key::<String>()? {
+            if key.starts_with("$__toml") {
+                text = Some(map.next_value::<String>()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        text.ok_or_else(|| de::Error::custom("a table stands where one value is due"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextsVisitor).map(Self)
+    }
+}
+
+struct TextsVisitor;
+
+impl<'de> Visitor<'de> for TextsVisitor {
+    type Value = Vec<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list, or words separated by commas")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<String>, E> {
+        Ok(text.split(',').map(|part| part.trim().to_owned()).collect())
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Vec<String>, E> {
+        Ok(vec![value.to_string()])
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Vec<String>, E> {
+        Ok(vec![value.to_string()])
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Vec<String>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Vec<String>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
+        let mut texts = Vec::new();
+        while let Some(Text(text)) = list.next_element()? {
+            texts.push(text);
+        }
+        Ok(texts)
+    }
+}
+
+fn value(text: &Option<Text>) -> Option<&str> {
+    let text = text.as_ref()?.0.as_str();
+    (!text.trim().is_empty()).then_some(text)
+}
+
+fn is_true(text: &Option<Text>) -> bool {
+    value(text).is_some_and(|t| matches!(t.trim(), "true" | "yes" | "True" | "on"))
+}
+
+fn is_false(text: &Option<Text>) -> bool {
+    value(text).is_some_and(|t| matches!(t.trim(), "false" | "no" | "False" | "off"))
+}
+
+/// A text as one header value: runs of blanks and line ends become one space.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The file's name without its ending; of `NAME/index.md` the folder's.
+fn stem(path: &Path) -> Option<String> {
+    let name = path.file_stem()?.to_string_lossy().into_owned();
+    if name != "index" {
+        return Some(name);
+    }
+    let folder = path.parent()?.file_name()?;
+    Some(folder.to_string_lossy().into_owned())
+}
+
+/// `YYYY-MM-DD-title` in its parts.
+fn dated_name(stem: &str) -> (Option<Time>, Option<&str>) {
+    let date = stem
+        .get(..10)
+        .filter(|d| d.bytes().filter(|b| *b == b'-').count() == 2);
+    let date = date.and_then(parse_date);
+    let rest = stem
+        .get(10..)
+        .and_then(|rest| rest.strip_prefix(['-', '_']));
+    match (date, rest) {
+        (Some(date), Some(rest)) if !rest.is_empty() => (Some(date), Some(rest)),
+        (Some(date), None) if stem.len() == 10 => (Some(date), Some(stem)),
+        _ => (None, Some(stem)),
+    }
+}
+
+/// `YYYY/MM/DD/…`.
+fn date_of_path(path: &str) -> Option<Time> {
+    let mut parts = path.trim_matches('/').split('/');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let shaped = year.len() == 4 && month.len() == 2 && day.len() == 2;
+    shaped
+        .then(|| parse_date(&format!("{year}-{month}-{day}")))
+        .flatten()
+}
+
+/// A slug of several segments; a segment that breaks the rules becomes what fits it best.
+pub(crate) fn slug_of_path(path: &str) -> Option<Slug> {
+    let path = path.trim().trim_matches('/');
+    if let Ok(slug) = Slug::parse(path) {
+        return Some(slug);
+    }
+    let segments: Vec<String> = path
+        .split('/')
+        .filter_map(slug_of_segment)
+        .map(|slug| slug.to_string())
+        .collect();
+    Slug::parse(&segments.join("/")).ok()
+}
+
+fn slug_of_segment(segment: &str) -> Option<Slug> {
+    Slug::parse(segment)
+        .ok()
+        .filter(|slug| !slug.as_str().contains('/'))
+        .or_else(|| Slug::from_title(segment))
+}
+
+/// Reads the dates that static site generators write; without a zone they are UTC.
+fn parse_date(text: &str) -> Option<Time> {
+    if let (10, Ok(date)) = (text.len(), text.parse::<civil::Date>()) {
+        return utc(date.at(0, 0, 0, 0));
+    }
+    // "2015-05-15 10:00:00 +0200" and "… UTC": the space before the zone goes.
+    let mut tight = text
+        .replace(" UTC", "Z")
+        .replace(" GMT", "Z")
+        .replace(" Z", "Z");
+    if let Some(at) = tight
+        .rfind([' '])
+        .filter(|at| tight[at + 1..].starts_with(['+', '-']))
+    {
+        tight.remove(at);
+    }
+    if let Ok(at) = tight.parse::<Timestamp>() {
+        return Some(Time::from_unix(at.as_second()));
+    }
+    if let Ok(at) = tight.parse::<civil::DateTime>() {
+        return utc(at);
+    }
+    let at = jiff::fmt::rfc2822::DateTimeParser::new()
+        .parse_timestamp(text)
+        .ok()?;
+    Some(Time::from_unix(at.as_second()))
+}
+
+fn utc(at: civil::DateTime) -> Option<Time> {
+    let at = jiff::tz::Offset::UTC.to_timestamp(at).ok()?;
+    Some(Time::from_unix(at.as_second()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(path: &str, text: &str) -> Matter {
+        Matter::read(Path::new(path), text.as_bytes()).expect(text)
+    }
+
+    #[track_caller]
+    fn check(path: &str, text: &str, expected: &str) {
+        let m = read(path, text);
+        let show = |o: Option<String>| o.unwrap_or_else(|| "-".into());
+        let tags: Vec<_> = m.tags.iter().map(Tag::to_string).collect();
+        let aliases: Vec<_> = m.aliases.iter().map(Slug::to_string).collect();
+        let found = format!(
+            "{} | {} | {} | {} | {} | {} | {}",
+            show(m.title),
+            show(m.slug.map(|s| s.to_string())),
+            show(m.date.map(|d| d.to_string())),
+            tags.join(","),
+            show(m.language.map(|l| l.to_string())),
+            aliases.join(","),
+            m.body
+        );
+        assert_eq!(found, expected, "{path}\n{text}");
+    }
+
+    #[test]
+    fn front_matter_of_many_houses() {
+        check("hello.md", "Hi", "- | hello | - |  | - |  | Hi");
+        check(
+            "a/x.md",
+            "---\ntitle: Hello: no\n---\n".replace(": no", "").as_str(),
+            "Hello | x | - |  | - |  | ",
+        );
+        check(
+            "x.md",
+            "---\ntitle: \"One: two\"\nslug: 1.10\ndate: 2024-01-02\ntags: [a, 'b c', 3]\nlang: pt_BR\n\
+             other: {deep: [1]}\naliases: /old/, gone\n---\n\nText\n",
+            "One: two | 1.10 | 2024-01-02T00:00:00Z | a,b c,3 | pt-BR | old,gone | Text",
+        );
+        check(
+            "Rust-1.0.md",
+            "+++\npath = \"2015/05/15/Rust-1.0\"\ntitle = \"Announcing\"\naliases = [\"r/1.html\"]\n\
+             [taxonomies]\ntags = [\"release\"]\n[extra]\nx = 1\n+++\nBody",
+            "Announcing | 2015/05/15/Rust-1.0 | 2015-05-15T00:00:00Z | release | - | r/1.html | Body",
+        );
+        check(
+            "x.md",
+            "+++\ndate = 2020-02-03T10:00:00+02:00\ntitle = 7\ndraft = false\n+++\nB",
+            "7 | x | 2020-02-03T08:00:00Z |  | - |  | B",
+        );
+        check(
+            "_posts/2019-12-31-new-year.md",
+            "---\r\ntags: a, b\r\n---\r\nB",
+            "- | new-year | 2019-12-31T00:00:00Z | a,b | - |  | B",
+        );
+        check(
+            "2020-01-01-trip/index.md",
+            "B",
+            "- | trip | 2020-01-01T00:00:00Z |  | - |  | B",
+        );
+        check("Straße & Café.md", "B", "- | straße-café | - |  | - |  | B");
+        check("Cafe\u{301}.md", "B", "- | café | - |  | - |  | B");
+        check("x.md", "---\n---\nB", "- | x | - |  | - |  | B");
+        check(
+            "x.md",
+            "---\nnot front matter",
+            "- | x | - |  | - |  | ---\nnot front matter",
+        );
+        check(
+            "x.md",
+            "\u{feff}---\ntitle: T\ndate:\n---\nB",
+            "T | x | - |  | - |  | B",
+        );
+    }
+
+    #[test]
+    fn dates_of_many_houses() {
+        for (text, expected) in [
+            ("2015-05-15", "2015-05-15T00:00:00Z"),
+            ("2015-05-15T01:02:03Z", "2015-05-15T01:02:03Z"),
+            ("2015-05-15T01:02:03.9+01:00", "2015-05-15T00:02:03Z"),
+            ("2015-05-15 10:00:00", "2015-05-15T10:00:00Z"),
+            ("2015-05-15 10:00", "2015-05-15T10:00:00Z"),
+            ("2015-05-15 10:00:00 +0200", "2015-05-15T08:00:00Z"),
+            ("2015-05-15 10:00:00 -02:30", "2015-05-15T12:30:00Z"),
+            ("2015-05-15 10:00:00 UTC", "2015-05-15T10:00:00Z"),
+            ("Fri, 15 May 2015 10:00:00 +0000", "2015-05-15T10:00:00Z"),
+        ] {
+            let found = parse_date(text).map(|t| t.to_string());
+            assert_eq!(found.as_deref(), Some(expected), "{text}");
+        }
+        for bad in ["", "yesterday", "2015-13-01", "15.5.2015"] {
+            assert!(parse_date(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn drafts_pages_and_what_is_refused() {
+        assert!(read("x.md", "---\ndraft: true\n---\n").is_draft);
+        assert!(read("x.md", "---\npublished: false\n---\n").is_draft);
+        assert!(read("x.md", "+++\npage = true\n+++\n").is_page);
+        assert!(!read("x.md", "---\ndraft: false\n---\n").is_draft);
+        for bad in [
+            "---\ndate: soon\n---\n",
+            "---\nlang: 12\n---\n",
+            "---\ntitle: [a, b]\n---\n",
+            "---\ntitle: 'a\n---\n",
+            "+++\ntitle = \n+++\n",
+            "+++\nnever ends",
+        ] {
+            assert!(
+                Matter::read(Path::new("x.md"), bad.as_bytes()).is_err(),
+                "{bad}"
+            );
+        }
+        assert!(Matter::read(Path::new("x.md"), b"\xff").is_err());
+        let noted = read("x.md", "---\ntags: [a/b]\naliases: ['a b']\n---\n");
+        assert_eq!(noted.notes.len(), 2, "{:?}", noted.notes);
+    }
+
+    #[test]
+    fn lines_are_counted_in_the_file() {
+        let why = Matter::read(Path::new("x.md"), b"---\ntitle: T\n---\nfine\nbad\x07");
+        assert!(why.is_err_and(|why| why.contains("line 5")));
+    }
+}

@@ -1,0 +1,493 @@
+//! `publish`, `edit` and `import`: Markdown files become posts and pages.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use spokes_log::{
+    blog::{Found, Post},
+    draft::{Article, Draft, Says},
+    entry::Entry,
+    name::{Slug, Tags},
+};
+
+use crate::author::{
+    Desk,
+    matter::{self, Matter},
+    media::{self, Around, Gathered},
+    now,
+    report::{self, Row},
+    session::{self, Session},
+    signer::{Signer, SigningKey, UserId},
+    stop::Stop,
+};
+
+/// Folders deep that an import looks: deeper is a link in a circle.
+const TREE_DEPTH_MAX: usize = 32;
+/// Bytes of a Markdown file: twice the largest body, front matter and CRLF included.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Refused texts that one entry stands instead of; the format's limit is 64 for all causes.
+const REFUSED_MAX: usize = 32;
+
+/// `spokes blog publish` and `spokes blog edit`.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Publish {
+    /// Markdown files; front matter gives title, slug, date, tags, language, draft, aliases
+    #[arg(required = true, value_name = "FILE.md")]
+    files: Vec<PathBuf>,
+    /// The blog's name
+    #[arg(long, value_name = "NAME")]
+    blog: String,
+    /// Publish as pages, outside the stream of posts
+    #[arg(long)]
+    page: bool,
+    /// Replace articles that have the same slug without asking
+    #[arg(long)]
+    replace: bool,
+    #[command(flatten)]
+    signing: SigningKey,
+}
+
+/// `spokes blog import`.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Import {
+    /// A folder of Markdown files, or one file
+    path: PathBuf,
+    /// The blog's name
+    #[arg(long, value_name = "NAME")]
+    blog: String,
+    #[command(flatten)]
+    signing: SigningKey,
+}
+
+/// How files are treated.
+#[derive(Clone, Copy)]
+struct Manner {
+    page: bool,
+    /// Whether a person is asked before an article is replaced.
+    ask: bool,
+    /// Whether the article must be there already.
+    must_exist: bool,
+    /// Whether a picture that is not there is only noted.
+    lenient: bool,
+}
+
+/// A file that was read.
+struct Item {
+    name: String,
+    path: PathBuf,
+    tree: PathBuf,
+    matter: Matter,
+}
+
+/// Runs `publish`, or `edit` when the articles must be there.
+pub(crate) async fn publish(args: &Publish, must_exist: bool, desk: &Desk<'_>) -> Result<(), Stop> {
+    let Desk { common, .. } = *desk;
+    let manner = Manner {
+        page: args.page,
+        ask: !args.replace && !common.yes,
+        must_exist,
+        lenient: false,
+    };
+    let mut rows = Vec::new();
+    let mut items = Vec::new();
+    for path in &args.files {
+        let tree = path.parent().unwrap_or(Path::new("."));
+        let tree = if tree.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            tree
+        };
+        match Item::read(path, tree, &path.display().to_string()) {
+            Ok(item) => items.push(item),
+            Err(row) => rows.push(*row),
+        }
+    }
+    send(&args.blog, &args.signing, items, rows, manner, desk).await
+}
+
+/// Runs `import`.
+pub(crate) async fn import(args: &Import, desk: &Desk<'_>) -> Result<(), Stop> {
+    let Desk { console, .. } = *desk;
+    let ending = args
+        .path
+        .extension()
+        .map(|e| e.to_string_lossy().to_lowercase());
+    if args.path.is_file() && matches!(ending.as_deref(), Some("xml" | "json" | "zip")) {
+        return Err(Stop::Refused(format!(
+            "{} is an export of another program, which cannot be read yet; only Markdown can",
+            args.path.display()
+        )));
+    }
+    let mut found = Tree::default();
+    if args.path.is_dir() {
+        found.walk(&args.path, 0)?;
+    } else {
+        found.texts.push(args.path.clone());
+    }
+    let (mut rows, mut items) = (Vec::new(), Vec::new());
+    for path in &found.texts {
+        let shown = path
+            .strip_prefix(&args.path)
+            .unwrap_or(path)
+            .display()
+            .to_string();
+        let shown = if shown.is_empty() {
+            path.display().to_string()
+        } else {
+            shown
+        };
+        let tree = if args.path.is_dir() {
+            &args.path
+        } else {
+            path.parent().unwrap_or(path)
+        };
+        match Item::read(path, tree, &shown) {
+            Ok(item) => items.push(item),
+            Err(row) => rows.push(*row),
+        }
+    }
+    tell_apart(&mut items);
+    items.sort_by(|a, b| (a.matter.date, &a.name).cmp(&(b.matter.date, &b.name)));
+    console.say(&format!(
+        "{} Markdown files found, {} other files, of which pictures go along where they are used",
+        found.texts.len(),
+        found.others
+    ));
+    for section in &found.sections {
+        console.say(&format!(
+            "{}: the text of a section, no article; left out",
+            section.display()
+        ));
+    }
+    let manner = Manner {
+        page: false,
+        ask: false,
+        must_exist: false,
+        lenient: true,
+    };
+    send(&args.blog, &args.signing, items, rows, manner, desk).await
+}
+
+/// What lies in a folder.
+#[derive(Default)]
+struct Tree {
+    texts: Vec<PathBuf>,
+    sections: Vec<PathBuf>,
+    others: usize,
+}
+
+impl Tree {
+    fn walk(&mut self, dir: &Path, depth: usize) -> Result<(), Stop> {
+        if depth > TREE_DEPTH_MAX {
+            return Err(Stop::disk(
+                dir,
+                format!("lies deeper than {TREE_DEPTH_MAX} folders"),
+            ));
+        }
+        let files = fs::read_dir(dir).map_err(|why| Stop::disk(dir, why))?;
+        let mut files = files
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|why| Stop::disk(dir, why))?;
+        files.sort_by_key(fs::DirEntry::file_name);
+        for file in files {
+            let (path, name) = (file.path(), file.file_name().to_string_lossy().into_owned());
+            let kind = file.file_type().map_err(|why| Stop::disk(&path, why))?;
+            let markdown = name.ends_with(".md") || name.ends_with(".markdown");
+            match () {
+                () if name.starts_with('.') => {}
+                // Links to folders may lead in a circle, or out.
+                () if kind.is_dir() => self.walk(&path, depth + 1)?,
+                () if markdown && name.starts_with("_index.") => self.sections.push(path),
+                () if markdown => self.texts.push(path),
+                () => self.others += 1,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Item {
+    fn read(path: &Path, tree: &Path, name: &str) -> Result<Self, Box<Row>> {
+        let no = |why: String| Box::new(Row::of_file(name.to_owned(), "refused", Some(why)));
+        let size = fs::metadata(path).map_err(|why| no(why.to_string()))?.len();
+        if size > FILE_BYTES_MAX {
+            return Err(no(format!(
+                "it has {size} bytes, the limit is {FILE_BYTES_MAX}"
+            )));
+        }
+        let bytes = fs::read(path).map_err(|why| no(why.to_string()))?;
+        // `index.md` in the folder where we stand: its name is known only from outside.
+        let placed = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let matter = Matter::read(&placed, &bytes).map_err(no)?;
+        Ok(Self {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            tree: tree.to_owned(),
+            matter,
+        })
+    }
+}
+
+/// Slugs guessed from the names of files in several folders get their folders' names before them.
+fn tell_apart(items: &mut [Item]) {
+    let mut holders: BTreeMap<Slug, usize> = BTreeMap::new();
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_key(|i| {
+        let item = &items[*i];
+        (
+            item.matter.slug_guessed,
+            item.name.matches('/').count(),
+            item.name.clone(),
+        )
+    });
+    for index in order {
+        let item = &mut items[index];
+        let Some(slug) = item.matter.slug.clone() else {
+            continue;
+        };
+        if holders.contains_key(&slug) && item.matter.slug_guessed {
+            let folder = Path::new(&item.name)
+                .parent()
+                .map(|p| p.display().to_string());
+            let longer = format!("{}/{slug}", folder.unwrap_or_default());
+            item.matter.slug = matter::slug_of_path(&longer).or(item.matter.slug.take());
+        }
+        if let Some(slug) = item.matter.slug.clone() {
+            holders.entry(slug).or_insert(index);
+        }
+    }
+}
+
+async fn send(
+    blog: &str,
+    signing: &SigningKey,
+    items: Vec<Item>,
+    mut rows: Vec<Row>,
+    manner: Manner,
+    desk: &Desk<'_>,
+) -> Result<(), Stop> {
+    let Desk {
+        common,
+        surroundings,
+        console,
+    } = *desk;
+    if items.is_empty() && !rows.is_empty() {
+        return report::print(console, common.json, &rows);
+    }
+    let mut signer = Signer::open(signing, UserId::Any, surroundings, console).await?;
+    let mut session = Session::open(desk, blog).await?;
+    let stopped = publish_all(&mut session, &mut signer, &items, manner, &mut rows)
+        .await
+        .err();
+    if stopped.is_none() {
+        session.look_again(&mut rows).await?;
+    }
+    session.remember()?;
+    let printed = report::print(console, common.json, &rows);
+    stopped.map_or(printed, Err)
+}
+
+async fn publish_all(
+    session: &mut Session<'_>,
+    signer: &mut Signer,
+    items: &[Item],
+    manner: Manner,
+    rows: &mut Vec<Row>,
+) -> Result<(), Stop> {
+    let resumed = session.flush(signer).await?;
+    let mut halted = resumed.iter().any(Row::is_halted);
+    rows.extend(resumed);
+    let mut slugs: BTreeMap<Slug, &str> = BTreeMap::new();
+    for (index, item) in items.iter().enumerate() {
+        session
+            .console
+            .progress(&format!("{} of {}: {}", index + 1, items.len(), item.name));
+        if halted {
+            let why = "not tried, because what was signed before it must go first";
+            rows.push(Row::of_file(
+                item.name.clone(),
+                "untried",
+                Some(why.to_owned()),
+            ));
+            continue;
+        }
+        if let Some(row) = publish_one(session, signer, item, manner, &mut slugs, rows).await? {
+            halted = row.is_halted();
+            rows.push(row);
+        }
+    }
+    Ok(())
+}
+
+/// Publishes one file; none when the outbox has just brought it.
+async fn publish_one<'i>(
+    session: &mut Session<'_>,
+    signer: &mut Signer,
+    item: &'i Item,
+    manner: Manner,
+    slugs: &mut BTreeMap<Slug, &'i str>,
+    rows: &[Row],
+) -> Result<Option<Row>, Stop> {
+    let row = |outcome, why: String| Ok(Some(Row::of_file(item.name.clone(), outcome, Some(why))));
+    if item.matter.is_draft {
+        return row("draft", "marked as a draft, so it was left out".to_owned());
+    }
+    let Some(slug) = item.matter.slug.clone() else {
+        return row(
+            "refused",
+            "it has no slug, no title and no name to make one from".to_owned(),
+        );
+    };
+    if let Some(other) = slugs.insert(slug.clone(), &item.name) {
+        return row(
+            "refused",
+            format!("{other} has the slug \"{slug}\" too; give one another"),
+        );
+    }
+    let current = match session.copy.blog.find(&slug) {
+        Some(Found::Post(post)) => Some(post.clone()),
+        _ => None,
+    };
+    if manner.must_exist && current.is_none() {
+        return row(
+            "refused",
+            format!("no article has the slug \"{slug}\"; publish makes a new one"),
+        );
+    }
+    let gathered = match gather(session, item, manner) {
+        Ok(gathered) => gathered,
+        Err(why) => return row("refused", why),
+    };
+    let draft = make(
+        session,
+        item,
+        slug.clone(),
+        current.as_ref(),
+        &gathered,
+        manner,
+    )?;
+    if let Some(current) = &current {
+        if says_the_same(session, &draft, current) {
+            let (sequence, id) = current.order();
+            let brought = rows.iter().any(|row| row.is(id));
+            return Ok((!brought).then(|| Row::unchanged(item.name.clone(), sequence, id, &slug)));
+        }
+        if !may_replace(session, item, current, manner) {
+            return row("refused", format!("\"{slug}\" was left as it is"));
+        }
+    }
+    // Judged before the signer is troubled, so that one bad file does not stop the others.
+    let parent = session.copy.head();
+    let signed = parent.map_or_else(now, |(skeleton, _)| skeleton.signed);
+    if let Err(why) = Entry::new(&draft, parent, vec![signer.fingerprint().clone()], signed) {
+        return row("refused", format!("it cannot become an entry: {why}"));
+    }
+    let name = Some(item.name.clone());
+    let mut row = session.utter(draft, &gathered.blobs, name, signer).await?;
+    row.note(&item.matter.notes);
+    row.note(&gathered.notes);
+    Ok(Some(row))
+}
+
+fn gather(session: &Session<'_>, item: &Item, manner: Manner) -> Result<Gathered, String> {
+    let around = Around {
+        file: &item.path,
+        tree: &item.tree,
+        known: &|hash| session.copy.medium(hash),
+        lenient: manner.lenient,
+    };
+    media::gather(&item.matter.body, &around)
+}
+
+fn make(
+    session: &Session<'_>,
+    item: &Item,
+    slug: Slug,
+    current: Option<&Post>,
+    gathered: &Gathered,
+    manner: Manner,
+) -> Result<Draft, Stop> {
+    let matter = &item.matter;
+    let of_blog = session.copy.blog.language();
+    let date = matter.date.or(current.map(|post| post.article.date));
+    let article = Article {
+        date: date.unwrap_or_else(now),
+        slug,
+        title: matter.title.clone(),
+        language: matter
+            .language
+            .clone()
+            .filter(|language| *language != of_blog),
+        tags: Tags(matter.tags.clone()),
+        aliases: matter.aliases.clone(),
+        replaces: current.map(Post::current),
+        media: gathered.media.clone(),
+    };
+    let refused = session.shelf.refused()?;
+    let instead_of = refused
+        .iter()
+        .filter(|w| w.sent && !session.is_succeeded(w.id()))
+        .filter(|w| {
+            w.sealed
+                .entry()
+                .draft()
+                .and_then(Draft::article)
+                .is_some_and(|a| a.slug == article.slug)
+        })
+        .map(|w| w.id())
+        .take(REFUSED_MAX)
+        .collect();
+    // What is a page stays one, whatever the command line forgets the next time.
+    let was_page = current.is_some_and(|post| post.is_page);
+    let says = if manner.page || matter.is_page || was_page {
+        Says::Page(article)
+    } else {
+        Says::Post(article)
+    };
+    Ok(Draft {
+        instead_of,
+        ..session::draft(says, gathered.body.clone())?
+    })
+}
+
+/// Whether a draft is, word for word, the article's current version.
+fn says_the_same(session: &Session<'_>, draft: &Draft, current: &Post) -> bool {
+    let lines = |article: &Article| {
+        let mut media: Vec<String> = article.media.iter().map(|m| m.to_string()).collect();
+        media.sort();
+        let bare = Article {
+            replaces: None,
+            media: Vec::new(),
+            ..article.clone()
+        };
+        (Says::Post(bare).to_string(), media)
+    };
+    let Some(article) = draft.article() else {
+        return false;
+    };
+    let is_page = matches!(draft.says, Says::Page(_));
+    lines(article) == lines(&current.article)
+        && is_page == current.is_page
+        && draft.body == session.copy.body(current.current())
+}
+
+fn may_replace(session: &Session<'_>, item: &Item, current: &Post, manner: Manner) -> bool {
+    let (sequence, _) = current.order();
+    let title = current
+        .article
+        .title
+        .as_deref()
+        .unwrap_or("without a title");
+    let what = format!(
+        "{}: \"{}\" is there already, entry {sequence} ({title}), signed {}",
+        item.name, current.article.slug, current.signed
+    );
+    if manner.ask && session.console.is_attended() {
+        return session.console.ask(&format!("{what}. Replace it?"), true);
+    }
+    session.console.say(&format!("{what}; this replaces it"));
+    true
+}

@@ -1,0 +1,191 @@
+//! What became of each thing that a command was asked to bring.
+
+use serde::Serialize;
+use spokes_log::{
+    entry::Entry,
+    name::{EntryId, Slug},
+};
+
+use crate::author::{
+    console::Console,
+    deliver::{Count, Outcome},
+    state::Waiting,
+    stop::Stop,
+};
+
+/// What became of one file or one entry.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Row {
+    /// The file that it came from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    /// One word: safe, accepted, unchanged, draft, waiting, refused.
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    needed: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    members: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+}
+
+impl Row {
+    pub(crate) fn of_entry(
+        file: Option<String>,
+        entry: &Entry,
+        url: Option<String>,
+        outcome: Outcome,
+    ) -> Self {
+        let mut row = Self {
+            file,
+            sequence: Some(entry.skeleton().sequence),
+            id: Some(entry.id().to_string()),
+            kind: Some(entry.skeleton().kind.to_string()),
+            url,
+            ..Self::default()
+        };
+        match outcome {
+            Outcome::Safe(count, _) | Outcome::Accepted(count) => row.count(count),
+            Outcome::Refused(why) | Outcome::Erased(why) => row.end("refused", why),
+            Outcome::Later(why) => row.end("waiting", why),
+            Outcome::Stale => row.end("waiting", "the blog has gone on".to_owned()),
+        }
+        row
+    }
+
+    /// What waits in the outbox.
+    pub(crate) fn of_waiting(waiting: &Waiting, count: Count) -> Self {
+        let entry = waiting.sealed.entry();
+        let outcome = Outcome::Accepted(count);
+        let mut row = Self::of_entry(waiting.source.clone(), entry, None, outcome);
+        if !waiting.sent {
+            row.end("waiting", "not sent yet".to_owned());
+        }
+        row
+    }
+
+    /// A file that nothing was made of.
+    pub(crate) fn of_file(file: String, outcome: &'static str, reason: Option<String>) -> Self {
+        Self {
+            file: Some(file),
+            outcome,
+            reason,
+            ..Self::default()
+        }
+    }
+
+    /// A file that says what its article says already.
+    pub(crate) fn unchanged(file: String, sequence: u64, id: EntryId, slug: &Slug) -> Self {
+        Self {
+            sequence: Some(sequence),
+            id: Some(id.to_string()),
+            reason: Some(format!("\"{slug}\" says this already")),
+            ..Self::of_file(file, "unchanged", None)
+        }
+    }
+
+    fn end(&mut self, outcome: &'static str, why: String) {
+        self.outcome = outcome;
+        self.reason = Some(why);
+    }
+
+    pub(crate) fn count(&mut self, count: Count) {
+        self.outcome = if count.is_safe() { "safe" } else { "accepted" };
+        self.held = Some(count.held);
+        self.needed = Some(count.needed);
+        self.members = Some(count.members);
+        self.reason = Some(count.sentence());
+    }
+
+    pub(crate) fn became_safe(&mut self) {
+        if let (Some(needed), Some(members)) = (self.needed, self.members) {
+            self.count(Count {
+                held: self.held.unwrap_or(needed).max(needed),
+                needed,
+                members,
+            });
+        }
+    }
+
+    pub(crate) fn note(&mut self, notes: &[String]) {
+        self.notes.extend_from_slice(notes);
+    }
+
+    pub(crate) fn is(&self, id: EntryId) -> bool {
+        self.id.as_deref() == Some(&id.to_string())
+    }
+
+    pub(crate) fn is_good(&self) -> bool {
+        matches!(self.outcome, "safe" | "unchanged" | "draft" | "skipped")
+    }
+
+    pub(crate) fn is_accepted(&self) -> bool {
+        self.outcome == "accepted"
+    }
+
+    /// Whether nothing else can go either.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.outcome == "waiting"
+    }
+
+    /// The row for people.
+    pub(crate) fn sentence(&self) -> String {
+        let what = match (&self.file, &self.kind, self.sequence) {
+            (Some(file), ..) => file.clone(),
+            (None, Some(kind), Some(sequence)) => format!("entry {sequence} ({kind})"),
+            _ => "entry".to_owned(),
+        };
+        let reason = self.reason.as_deref().unwrap_or(self.outcome);
+        let reason = match self.outcome {
+            "safe" | "accepted" => reason.to_owned(),
+            "waiting" => format!("not sent, waiting in your outbox: {reason}"),
+            outcome => format!("{outcome}: {reason}"),
+        };
+        let entry = match (&self.file, self.sequence) {
+            (Some(_), Some(sequence)) => format!(", entry {sequence}"),
+            _ => String::new(),
+        };
+        let url = self
+            .url
+            .as_ref()
+            .filter(|_| matches!(self.outcome, "safe" | "accepted"));
+        let url = url.map(|url| format!(", {url}")).unwrap_or_default();
+        format!("{what}: {reason}{entry}{url}")
+    }
+}
+
+/// Prints rows; the command is done when all of them are good.
+pub(crate) fn print(console: &Console, json: bool, rows: &[Row]) -> Result<(), Stop> {
+    if json {
+        console.json(&serde_json::json!({ "entries": rows }));
+    } else {
+        for row in rows {
+            console.fact(&row.sentence());
+            row.notes
+                .iter()
+                .for_each(|note| console.say(&format!("  note: {note}")));
+        }
+    }
+    let bad = rows.iter().filter(|row| !row.is_good()).count();
+    if bad == 0 {
+        return Ok(());
+    }
+    let all = rows.len();
+    Err(Stop::Refused(if all == 1 {
+        "not done; the reason stands above".to_owned()
+    } else {
+        format!("{bad} of {all} are not done; the reasons stand above")
+    }))
+}

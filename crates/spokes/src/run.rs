@@ -1,0 +1,428 @@
+//! The command line: what is asked, and who does it.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+use spokes_rules::{
+    node::Label,
+    request::{Domain, Operator, Policy, Wish},
+};
+use tokio::{io::AsyncReadExt as _, sync::watch};
+
+use crate::{
+    author::{self, Author, Console},
+    clock,
+    council::{self, Beginning, Council},
+    demo::{self, Plan},
+    join::{self, Invite},
+    outage::Outage,
+    spoke::Spoke,
+};
+
+/// Blogs on donated servers that need not be trusted.
+#[derive(Debug, Parser)]
+#[command(name = "spokes", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a whole network on this machine.
+    ///
+    /// Example: spokes demo --spokes 5 --port 8080
+    Demo(DemoArgs),
+    /// Writes, keeps and takes along your blog: for authors.
+    Blog(Author),
+    /// Founds, serves and looks after a network: for organizers.
+    #[command(subcommand)]
+    Council(CouncilCommand),
+    /// Asks to become a spoke of the network that sent the invitation.
+    ///
+    /// Example: spokes join "$INVITE" --dir /var/lib/spokes --label garden --operator "Group B"
+    Join(JoinArgs),
+    /// Serves one spoke.
+    ///
+    /// Example: spokes serve --dir /var/lib/spokes
+    Serve(ServeArgs),
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    #[command(subcommand)]
+    order: Option<DemoOrder>,
+    /// Where the network is kept.
+    #[arg(long, default_value = "spokes-demo", global = true)]
+    dir: PathBuf,
+    /// How many council nodes (one for now).
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1))]
+    council: u8,
+    /// How many spokes.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=200))]
+    spokes: u8,
+    /// How many servers hold each blog.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=9))]
+    replicas: u64,
+    /// The network's domain; browsers take names below localhost to this machine by themselves.
+    #[arg(long, default_value = "blogs.localhost")]
+    domain: String,
+    /// The HTTP port of all nodes.
+    #[arg(long, default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+    /// The DNS port of the council.
+    #[arg(long, default_value_t = 5300, value_parser = clap::value_parser!(u16).range(1..))]
+    dns_port: u16,
+    /// Leaves out the sample blogs.
+    #[arg(long)]
+    empty: bool,
+    /// How many nodes make a circle (one circle for now).
+    #[arg(long)]
+    circle: Option<u8>,
+}
+
+#[derive(Debug, Subcommand)]
+enum DemoOrder {
+    /// Starts one node of the running demo again.
+    ///
+    /// Example: spokes demo restart a --dir spokes-demo
+    Restart {
+        /// Which.
+        label: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum CouncilCommand {
+    /// Founds a network in a new directory.
+    ///
+    /// Example: spokes council init blogs.example.org --dir /var/lib/council --api 192.0.2.1:80 --dns 192.0.2.1:53
+    Init {
+        /// The network's domain.
+        domain: String,
+        /// Where keys, registry and settings are kept.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Where the registry answers over HTTP.
+        #[arg(long, default_value = "127.0.1.1:8080")]
+        api: SocketAddr,
+        /// Where DNS answers.
+        #[arg(long, default_value = "127.0.1.1:5300")]
+        dns: SocketAddr,
+        /// Where people reach the front page; http:// and the domain if it is left out.
+        #[arg(long)]
+        base_url: Option<String>,
+        /// How many servers hold each blog.
+        #[arg(long, default_value_t = 3)]
+        replicas: u64,
+    },
+    /// Serves one council node: the registry and authoritative DNS.
+    ///
+    /// Example: spokes council serve --dir /var/lib/council
+    Serve(ServeArgs),
+    /// Prints the one line that lets a donor's server ask to join.
+    ///
+    /// Example: spokes council invite --dir /var/lib/council --expires 7d
+    Invite {
+        /// The council's directory.
+        #[arg(long)]
+        dir: PathBuf,
+        /// For how long: 7d, 12h, 30m.
+        #[arg(long, default_value = "7d")]
+        expires: String,
+    },
+    /// Lets a spoke in that asked.
+    ///
+    /// Example: spokes council admit garden --dir /var/lib/council
+    Admit {
+        /// Its label.
+        label: String,
+        /// The council's directory.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Bars a spoke.
+    ///
+    /// Example: spokes council evict garden --dir /var/lib/council
+    Evict {
+        /// Its label.
+        label: String,
+        /// The council's directory.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct JoinArgs {
+    /// The line that the organizer gave you.
+    invite: String,
+    /// Where the spoke keeps its data.
+    #[arg(long)]
+    dir: PathBuf,
+    /// What the spoke is called.
+    #[arg(long)]
+    label: String,
+    /// The group that runs it.
+    #[arg(long)]
+    operator: Option<String>,
+    /// Where its HTTP listens.
+    #[arg(long, default_value = "0.0.0.0:80")]
+    listen: SocketAddr,
+    /// Where others reach it, if that is another address.
+    #[arg(long)]
+    address: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Where its data are.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Ends when its standard input does: whoever started it has gone.
+    #[arg(long, hide = true)]
+    until_stdin_closes: bool,
+}
+
+/// Does what was asked; the exit code is 0 for done, 1 for refused with a reason, 2 for wrong usage.
+pub fn run(cli: Cli) -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+        )
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&Outage::new(format!("no threads can be started: {error}"))),
+    };
+    let outcome = runtime.block_on(command(cli.command));
+    runtime.shutdown_timeout(std::time::Duration::from_millis(500));
+    match outcome {
+        Ok(code) => code,
+        Err(outage) => fail(&outage),
+    }
+}
+
+fn fail(outage: &Outage) -> ExitCode {
+    tracing::debug!(%outage, "refused");
+    let mut error = std::io::stderr().lock();
+    // Nobody listens: the exit code says it all the same.
+    drop(std::io::Write::write_all(
+        &mut error,
+        format!("{outage}\n").as_bytes(),
+    ));
+    ExitCode::from(1)
+}
+
+async fn command(command: Command) -> Result<ExitCode, Outage> {
+    match command {
+        Command::Demo(args) => run_demo(args).await?,
+        Command::Blog(command) => {
+            return Ok(author::run(command, &Console::standard()).await);
+        }
+        Command::Council(command) => run_council(command).await?,
+        Command::Join(args) => run_join(args).await?,
+        Command::Serve(args) => {
+            let ended = until_told(args.until_stdin_closes);
+            let (spoke, courier) = Spoke::open(&args.dir)?;
+            spoke.serve(courier, ended).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_demo(args: DemoArgs) -> Result<(), Outage> {
+    if let Some(DemoOrder::Restart { label }) = args.order {
+        return demo::restart(&args.dir, &label).await;
+    }
+    let plan = Plan {
+        dir: args.dir,
+        spokes: args.spokes,
+        replicas: args.replicas,
+        domain: Domain::parse(&args.domain)
+            .map_err(|why| Outage::new(format!("\"{}\" {why}", args.domain)))?,
+        port: args.port,
+        dns_port: args.dns_port,
+        empty: args.empty,
+    };
+    demo::run(plan, &mut |line| demo::speak(line)).await
+}
+
+async fn run_council(command: CouncilCommand) -> Result<(), Outage> {
+    match command {
+        CouncilCommand::Init {
+            domain,
+            dir,
+            api,
+            dns,
+            base_url,
+            replicas,
+        } => {
+            let domain =
+                Domain::parse(&domain).map_err(|why| Outage::new(format!("\"{domain}\" {why}")))?;
+            let base_url = base_url.unwrap_or_else(|| format!("http://{domain}"));
+            let policy = Policy {
+                replicas,
+                ..Policy::default()
+            };
+            let beginning = Beginning {
+                domain: domain.clone(),
+                api,
+                dns,
+                base_url,
+                policy,
+            };
+            let registry = council::init(&dir, beginning)?;
+            say_founded(&domain, dns, &registry, &dir);
+            Ok(())
+        }
+        CouncilCommand::Serve(args) => {
+            let ended = until_told(args.until_stdin_closes);
+            Council::open(&args.dir)?.serve(ended).await
+        }
+        CouncilCommand::Invite { dir, expires } => {
+            let expires = clock::now() + seconds(&expires)?;
+            let invite = council::invite(&dir, expires).await?;
+            demo::speak(&invite.to_string());
+            Ok(())
+        }
+        CouncilCommand::Admit { label, dir } => {
+            let label = parse_label(&label)?;
+            council::organize(
+                &dir,
+                Wish::Admit {
+                    label: label.clone(),
+                },
+            )
+            .await?;
+            demo::speak(&format!(
+                "{label} is admitted; the apex names it within a minute."
+            ));
+            Ok(())
+        }
+        CouncilCommand::Evict { label, dir } => {
+            let label = parse_label(&label)?;
+            council::organize(
+                &dir,
+                Wish::Evict {
+                    label: label.clone(),
+                },
+            )
+            .await?;
+            demo::speak(&format!("{label} is barred and out of DNS."));
+            Ok(())
+        }
+    }
+}
+
+fn say_founded(
+    domain: &Domain,
+    dns: SocketAddr,
+    registry: &spokes_rules::registry::Registry,
+    dir: &Path,
+) {
+    for line in [
+        format!("The network {domain} is founded: {}", registry.network()),
+        String::new(),
+        "At the registrar of the domain above it, delegate:".to_owned(),
+        format!("  {domain}.      NS  ns1.{domain}."),
+        format!("  ns1.{domain}.  A   {}", dns.ip()),
+        String::new(),
+        format!(
+            "Keep {}/organizer.key offline once spokes are admitted; it admits and",
+            dir.display()
+        ),
+        "evicts. Over 1,000 blogs the domain belongs on the Public Suffix List.".to_owned(),
+        format!("Next: spokes council serve --dir {}", dir.display()),
+    ] {
+        demo::speak(&line);
+    }
+}
+
+async fn run_join(args: JoinArgs) -> Result<(), Outage> {
+    let invite = Invite::parse(&args.invite)?;
+    let label = parse_label(&args.label)?;
+    let operator = args.operator.unwrap_or_else(|| args.label.clone());
+    let operator =
+        Operator::parse(&operator).map_err(|why| Outage::new(format!("--operator {why}")))?;
+    let address = args.address.unwrap_or(args.listen);
+    if address.ip().is_unspecified() {
+        return Err(Outage::new(
+            "others must know where to reach this spoke: give its public address with --address",
+        ));
+    }
+    let wanted = join::Wanted {
+        label: label.clone(),
+        operator,
+        listen: args.listen,
+        address,
+    };
+    join::join(&args.dir, &invite, &wanted).await?;
+    demo::speak(&format!(
+        "{label} asked to join and waits for an organizer: \"spokes council admit {label}\"."
+    ));
+    demo::speak(&format!(
+        "Serve it meanwhile: spokes serve --dir {}",
+        args.dir.display()
+    ));
+    Ok(())
+}
+
+fn parse_label(label: &str) -> Result<Label, Outage> {
+    Label::parse(label).map_err(|why| Outage::new(format!("\"{label}\" {why}")))
+}
+
+fn seconds(span: &str) -> Result<i64, Outage> {
+    let shape = || Outage::new(format!("\"{span}\" is not a time such as 7d, 12h or 30m"));
+    let unit = span.chars().last().ok_or_else(shape)?;
+    let factor = match unit {
+        'd' => 86_400,
+        'h' => 3_600,
+        'm' => 60,
+        _ => return Err(shape()),
+    };
+    let number: i64 = span[..span.len() - 1].parse().map_err(|_| shape())?;
+    number
+        .checked_mul(factor)
+        .filter(|s| *s > 0)
+        .ok_or_else(shape)
+}
+
+/// Becomes true when the node is to end: a signal, or the end of whoever started it.
+fn until_told(until_stdin_closes: bool) -> watch::Receiver<bool> {
+    let (end, ended) = watch::channel(false);
+    tokio::spawn(async move {
+        let kind = tokio::signal::unix::SignalKind::terminate();
+        let terminate = async {
+            match tokio::signal::unix::signal(kind) {
+                Ok(mut signal) => drop(signal.recv().await),
+                Err(_) => std::future::pending::<()>().await,
+            }
+        };
+        let closed = async {
+            if until_stdin_closes {
+                let mut input = Vec::new();
+                drop(tokio::io::stdin().read_to_end(&mut input).await);
+            } else {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            () = terminate => {}
+            () = closed => {}
+        }
+        end.send_replace(true);
+    });
+    ended
+}

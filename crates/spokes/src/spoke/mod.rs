@@ -1,0 +1,463 @@
+//! A spoke: it holds replicas of blogs, follows the registry, pulls from its peers, and serves.
+//!
+//! What it decides stands in [`spokes_rules`]; here its effects are carried out.
+
+mod api;
+mod finished;
+mod follow;
+mod latest;
+mod media;
+mod mend;
+mod pages;
+mod pull;
+mod submit;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use spokes_log::{
+    blog::Blog,
+    chain::Chain,
+    name::{BlogId, Hash},
+    time::Time,
+};
+use spokes_rules::{
+    node::{Label, NodeKey, NodeSecret, Signed},
+    receipt::Receipt,
+    registry::Registry,
+    replica::{Answer, Effect, Event, Replica, Ticket},
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::{
+    blobs::Blobs,
+    client::{self, Client},
+    clock,
+    config::{self, SpokeConfig},
+    council::bind,
+    http as web,
+    outage::Outage,
+    store::{Store, Write},
+    wire::{ReceiptsWire, SignedWire},
+};
+
+/// Receipts on their way to peers: what does not fit is said again with the next entry.
+const RECEIPTS_WAITING_MAX: usize = 10_000;
+/// Receipts of one message.
+const RECEIPTS_PER_MESSAGE: usize = 500;
+/// How long a message waits before it is sent again to a council that is silent.
+const COUNCIL_PAUSE: Duration = Duration::from_secs(1);
+/// How often a statement is sent again: the council asks for it in its own time, too.
+const COUNCIL_TRIES: u32 = 60;
+
+/// A running spoke.
+#[derive(Debug)]
+pub struct Spoke {
+    config: SpokeConfig,
+    me: Label,
+    network: Hash,
+    council_keys: Vec<NodeKey>,
+    secret: Arc<NodeSecret>,
+    client: Client,
+    store: Store,
+    blobs: Blobs,
+    /// None until the first record has come.
+    registry: RwLock<Option<Registry>>,
+    /// Grows with each record taken.
+    followed: watch::Sender<u64>,
+    /// When the council was heard last.
+    heard: RwLock<Option<Time>>,
+    started: Time,
+    /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
+    instance: String,
+    replicas: Mutex<BTreeMap<BlogId, Arc<Mutex<Replica>>>>,
+    /// By blog, the peers whose tips were compared with ours since the start.
+    compared: Mutex<BTreeMap<BlogId, BTreeSet<Label>>>,
+    tickets: Mutex<BTreeMap<Ticket, (BlogId, oneshot::Sender<Answer>)>>,
+    next_ticket: AtomicU64,
+    receipts_out: mpsc::Sender<(Label, Receipt)>,
+    latest: latest::Latest,
+    rendered: finished::Rendered,
+    mended: AtomicU64,
+}
+
+impl Spoke {
+    /// Opens the spoke that `spokes join` made.
+    ///
+    /// # Errors
+    /// When files are missing, damaged, or of a newer program.
+    pub fn open(dir: &Path) -> Result<(Arc<Self>, Courier), Outage> {
+        let config = SpokeConfig::load(dir)?;
+        let (receipts_out, queue) = mpsc::channel(RECEIPTS_WAITING_MAX);
+        let spoke = Arc::new(Self {
+            me: config.label()?,
+            network: config.network()?,
+            council_keys: config.council_keys()?,
+            secret: Arc::new(config::secret_key(&dir.join("node.key"))?),
+            client: Client::new()?,
+            store: Store::open(&dir.join("spoke.db"))?,
+            blobs: Blobs::open(&dir.join("media"))?,
+            registry: RwLock::new(None),
+            followed: watch::channel(0).0,
+            heard: RwLock::new(None),
+            started: clock::now(),
+            instance: config::random_hex::<8>()?,
+            replicas: Mutex::default(),
+            compared: Mutex::default(),
+            tickets: Mutex::default(),
+            next_ticket: AtomicU64::new(1),
+            receipts_out,
+            latest: latest::Latest::default(),
+            rendered: finished::Rendered::default(),
+            mended: AtomicU64::new(0),
+            config,
+        });
+        spoke.remember()?;
+        Ok((spoke, Courier(queue)))
+    }
+
+    /// Serves until `shutdown`.
+    ///
+    /// # Errors
+    /// When its port is taken.
+    pub async fn serve(
+        self: Arc<Self>,
+        courier: Courier,
+        mut shutdown: watch::Receiver<bool>,
+    ) -> Result<(), Outage> {
+        let listener = bind(self.config.listen).await?;
+        tracing::info!(label = %self.me, listen = %self.config.listen, "the spoke answers");
+        let tasks = [
+            tokio::spawn(Arc::clone(&self).follow()),
+            tokio::spawn(Arc::clone(&self).pull_all()),
+            tokio::spawn(Arc::clone(&self).carry(courier)),
+            tokio::spawn(Arc::clone(&self).watch_latest()),
+            tokio::spawn(Arc::clone(&self).scrub()),
+        ];
+        let spoke = Arc::clone(&self);
+        let handler = move |request| Arc::clone(&spoke).answer(request);
+        let ended = async move {
+            // An error means that whoever could say so is gone: the same.
+            drop(shutdown.wait_for(|ended| *ended).await);
+        };
+        web::serve(listener, handler, ended).await;
+        tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        Ok(())
+    }
+
+    /// Reads from the registry; none as long as nothing of it has come.
+    fn ask<T>(&self, question: impl FnOnce(&Registry) -> T) -> Option<T> {
+        self.registry
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map(question)
+    }
+
+    /// Where a peer answers.
+    fn address(&self, label: &Label) -> Option<std::net::SocketAddr> {
+        self.ask(|r| {
+            r.spoke(label)
+                .filter(|s| s.is_admitted())
+                .map(|s| s.address.0)
+        })
+        .flatten()
+    }
+
+    /// Does something with the replica of a blog that this spoke is to hold, then carries out what
+    /// follows from it. None when it is not to hold it, or its disk fails.
+    fn with<T>(self: &Arc<Self>, blog: BlogId, act: impl FnOnce(&mut Replica) -> T) -> Option<T> {
+        let replica = match self.replica(blog) {
+            Ok(replica) => replica?,
+            Err(outage) => {
+                tracing::error!(%blog, %outage, "a replica cannot be read");
+                return None;
+            }
+        };
+        let mut replica = replica.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = *self.heard.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(heard) = heard {
+            replica.handle(heard, Event::CouncilHeard);
+        }
+        let outcome = act(&mut replica);
+        self.perform(&mut replica);
+        Some(outcome)
+    }
+
+    /// The replica of a blog, read from disk when it is first asked for.
+    fn replica(&self, blog: BlogId) -> Result<Option<Arc<Mutex<Replica>>>, Outage> {
+        let mut replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(replica) = replicas.get(&blog) {
+            return Ok(Some(Arc::clone(replica)));
+        }
+        let known = self.ask(|registry| {
+            let record = registry.blog(blog)?;
+            let next = record
+                .closing
+                .as_ref()
+                .is_some_and(|c| c.next.has(&self.me));
+            (record.set.has(&self.me) || next).then(|| record.clone())
+        });
+        let Some(record) = known.flatten() else {
+            return Ok(None);
+        };
+        let (chain, fold) = self.recall(blog)?;
+        let sealed = self.store.sealed(blog)?;
+        let secret = Arc::clone(&self.secret);
+        let mut replica = Replica::new(self.network, self.me.clone(), secret, chain, fold, sealed);
+        // A blog that got its name while we were running cannot have been forgotten by our disk; one
+        // with no other member has nobody to be compared with.
+        let alone = record.set.members.len() == 1;
+        let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = compared.get(&blog).map_or(0, BTreeSet::len);
+        if alone || record.since >= self.started || others + 1 >= record.set.majority() {
+            replica.handle(clock::now(), Event::Compared);
+        }
+        let (set, closing, ended) = (record.set, record.closing, record.ended);
+        let keys_at = record.keys_at;
+        replica.handle(
+            clock::now(),
+            Event::Set {
+                set,
+                closing,
+                ended,
+                keys_at,
+            },
+        );
+        let replica = Arc::new(Mutex::new(replica));
+        replicas.insert(blog, Arc::clone(&replica));
+        Ok(Some(replica))
+    }
+
+    /// Chain and fold from disk. A row that is not what it should be is left out, and what follows
+    /// it: the peers have it.
+    fn recall(&self, blog: BlogId) -> Result<(Chain, Blog), Outage> {
+        self.recall_without(blog, &BTreeSet::new())
+    }
+
+    fn recall_without(
+        &self,
+        blog: BlogId,
+        cut_off: &BTreeSet<Hash>,
+    ) -> Result<(Chain, Blog), Outage> {
+        let (mut chain, mut fold) = (Chain::new(blog), Blog::default());
+        let mut position = 0;
+        loop {
+            let (rows, read_to, more) = self.store.of_blog(blog, position, 1_000)?;
+            for row in rows {
+                let Some(sealed) = row.sealed().filter(|s| s.entry().blog() == blog) else {
+                    self.forget(&row.id);
+                    continue;
+                };
+                if cut_off.contains(&sealed.entry().id()) {
+                    continue;
+                }
+                let recalled = chain.place(sealed.entry()).and_then(|p| p.recall(sealed));
+                match recalled.and_then(|verified| Ok((chain.append(&verified)?, verified))) {
+                    Ok((appended, verified)) => {
+                        fold.add(&chain, verified.entry());
+                        fold.erase(&chain, &appended.erased);
+                    }
+                    Err(fault) => {
+                        tracing::warn!(%blog, id = row.id, %fault, "an entry on disk fits nowhere");
+                        self.forget(&row.id);
+                    }
+                }
+            }
+            position = read_to;
+            if !more {
+                break;
+            }
+        }
+        if chain.unvouched().is_empty() {
+            return Ok((chain, fold));
+        }
+        // Words are missing and no `erase` took them (SPEC entry 7.6): somebody cut them off here.
+        chain
+            .unvouched()
+            .iter()
+            .for_each(|id| self.forget(&id.to_string()));
+        self.recall_without(blog, chain.unvouched())
+    }
+
+    /// Removes an altered row; the entry comes back from the peers.
+    fn forget(&self, id: &str) {
+        tracing::warn!(id, "an entry was altered on disk; it is fetched again");
+        self.mended.fetch_add(1, Ordering::Relaxed);
+        if let Ok(id) = Hash::parse(id) {
+            drop(self.store.write(Write::Remove(id)));
+        }
+    }
+
+    /// Carries out what the rules decided. Called with the replica locked, so that the order of
+    /// writes is the order of decisions.
+    fn perform(self: &Arc<Self>, replica: &mut Replica) {
+        let blog = replica.blog();
+        let mut entries = Vec::new();
+        while let Some(effect) = replica.poll_effect() {
+            match effect {
+                Effect::Store(entry) => entries.push(entry.sealed().clone()),
+                Effect::Erase(ids) => {
+                    self.store_entries(blog, std::mem::take(&mut entries));
+                    self.erase(replica, &ids);
+                }
+                Effect::StoreSeal(seal) => {
+                    let write = Write::Seal(blog, seal.epoch, seal.to_string());
+                    let durable = self.store.write(write);
+                    let spoke = Arc::clone(self);
+                    tokio::spawn(async move {
+                        if matches!(durable.await, Ok(Ok(()))) {
+                            spoke.with(blog, |r| r.handle(clock::now(), Event::SealStored(seal)));
+                        }
+                    });
+                }
+                Effect::SendSeal(signed) => self.tell_council(signed),
+                Effect::SendReceipt(receipt) => self.send_receipt(replica, &receipt),
+                Effect::Answer(ticket, answer) => {
+                    let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some((_, waiting)) = tickets.remove(&ticket) {
+                        // Whoever asked may have gone.
+                        drop(waiting.send(answer));
+                    }
+                }
+            }
+        }
+        self.store_entries(blog, entries);
+    }
+
+    fn store_entries(self: &Arc<Self>, blog: BlogId, entries: Vec<spokes_log::seal::SealedEntry>) {
+        if entries.is_empty() {
+            return;
+        }
+        let ids: Vec<_> = entries.iter().map(|sealed| sealed.entry().id()).collect();
+        let durable = self.store.write(Write::Entries(entries));
+        let spoke = Arc::clone(self);
+        tokio::spawn(async move {
+            match durable.await {
+                Ok(Ok(())) => {
+                    spoke.with(blog, |r| r.handle(clock::now(), Event::Stored(ids)));
+                    spoke.latest.touch(blog);
+                }
+                Ok(Err(outage)) => spoke.fall_back(blog, &outage),
+                Err(_) => spoke.fall_back(blog, &Outage::new("the store has stopped")),
+            }
+        });
+    }
+
+    /// A write failed: what is in memory is ahead of the disk and must go; whoever waits is told.
+    fn fall_back(&self, blog: BlogId, outage: &Outage) {
+        tracing::error!(%blog, %outage, "entries were not kept; the replica is read anew");
+        self.replicas
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&blog);
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        tickets.retain(|_, (waiting_for, _)| *waiting_for != blog);
+    }
+
+    fn erase(&self, replica: &Replica, ids: &[Hash]) {
+        let listed = |id: &Hash| -> Vec<Hash> {
+            let row = self.store.entry(*id).ok().flatten();
+            let sealed = row.and_then(|row| row.sealed());
+            let media = sealed.and_then(|s| {
+                let article = s.entry().draft()?.article()?;
+                Some(article.media.iter().map(|medium| medium.hash).collect())
+            });
+            media.unwrap_or_default()
+        };
+        let still = replica.fold().media();
+        let gone: Vec<Hash> = ids
+            .iter()
+            .flat_map(listed)
+            .filter(|hash| !still.contains(hash))
+            .collect();
+        drop(self.store.write(Write::Erase(ids.to_vec())));
+        self.rendered.forget(ids);
+        for hash in gone {
+            if let Err(outage) = self.blobs.remove(hash) {
+                tracing::error!(%hash, %outage, "an erased blob stays for now");
+            }
+        }
+    }
+
+    /// Gives a receipt to the other members, and to the council while the set changes.
+    fn send_receipt(self: &Arc<Self>, replica: &Replica, receipt: &Receipt) {
+        let Some(set) = replica.open_set() else {
+            return;
+        };
+        for label in set.members.iter().filter(|label| **label != self.me) {
+            // A full queue loses nothing for good: the next receipt covers this one.
+            drop(self.receipts_out.try_send((label.clone(), receipt.clone())));
+        }
+        if receipt.held.epoch > set.epoch {
+            self.tell_council(receipt.signed.clone());
+        }
+    }
+
+    fn tell_council(self: &Arc<Self>, signed: Signed) {
+        let spoke = Arc::clone(self);
+        tokio::spawn(async move {
+            let body = [SignedWire::from(&signed)];
+            for attempt in 0..COUNCIL_TRIES {
+                let nodes = &spoke.config.council;
+                let to = nodes[attempt as usize % nodes.len()];
+                let ask = client::Ask::new(to, "/api/v1/registry/statements");
+                let told = spoke.client.post::<_, serde_json::Value>(ask, &body).await;
+                if told.and_then(client::Reply::good).is_ok() {
+                    return;
+                }
+                tokio::time::sleep(COUNCIL_PAUSE).await;
+            }
+        });
+    }
+
+    /// Sends receipts to peers, many in one message.
+    async fn carry(self: Arc<Self>, mut courier: Courier) {
+        let mut batch = Vec::new();
+        while courier.0.recv_many(&mut batch, RECEIPTS_PER_MESSAGE).await > 0 {
+            let mut by_peer: BTreeMap<Label, Vec<SignedWire>> = BTreeMap::new();
+            for (label, receipt) in batch.drain(..) {
+                by_peer
+                    .entry(label)
+                    .or_default()
+                    .push(SignedWire::from(&receipt.signed));
+            }
+            for (label, receipts) in by_peer {
+                let Some(to) = self.address(&label) else {
+                    continue;
+                };
+                let body = ReceiptsWire {
+                    receipts,
+                    ..ReceiptsWire::default()
+                };
+                let client = self.client.clone();
+                tokio::spawn(async move {
+                    let ask = client::Ask::new(to, "/api/v1/receipts");
+                    let sent = client.post::<_, serde_json::Value>(ask, &body).await;
+                    if let Err(outage) = sent {
+                        tracing::debug!(%label, %outage, "receipts were not delivered");
+                    }
+                });
+            }
+        }
+    }
+
+    fn ticket(&self, blog: BlogId) -> (Ticket, oneshot::Receiver<Answer>) {
+        let ticket = self.next_ticket.fetch_add(1, Ordering::Relaxed);
+        let (answer, waiting) = oneshot::channel();
+        let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
+        tickets.insert(ticket, (blog, answer));
+        (ticket, waiting)
+    }
+}
+
+/// The receipts on their way out.
+#[derive(Debug)]
+pub struct Courier(mpsc::Receiver<(Label, Receipt)>);

@@ -1,0 +1,492 @@
+//! Pulling: the one way in which entries reach a replica (SPEC feed).
+//!
+//! Each peer with which this spoke shares a blog is long-polled for the blogs whose primary it is;
+//! now and then, and after every start, tips are compared with all members of each set.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
+
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+use spokes_log::{
+    draft::{MEDIUM_BYTES_MAX, Medium},
+    name::{BlogId, EntryId, Hash},
+    ring::VerifiedEntry,
+    seal::SealedEntry,
+};
+use spokes_rules::{node::Label, receipt::Tip, replica::Event};
+
+use super::Spoke;
+use crate::{
+    client::{Ask, Reply},
+    clock,
+    outage::Outage,
+    store::Write,
+    wire::{EntryWire, FeedWire, HeadsWire, TipWire},
+};
+
+/// How long a peer may wait before it answers that nothing is new.
+const WAIT: Duration = Duration::from_secs(20);
+/// How often tips are compared beside the feed.
+const COMPARE_EVERY: Duration = Duration::from_secs(30);
+/// The first pause after a peer was silent; it doubles up to the longest.
+const PAUSE_FIRST: Duration = Duration::from_millis(200);
+/// The longest pause: a peer that comes back is noticed within it.
+const PAUSE_LONGEST: Duration = Duration::from_secs(5);
+/// Entries of one page.
+pub(super) const PAGE: usize = 500;
+/// Pages in a row that brought nothing and came at once, before a peer is asked more seldom.
+const USELESS_MAX: u32 = 20;
+/// Bytes of entries held back until the `erase` comes that vouches for the first of them.
+const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Entries fetched one by one, back from an unknown tip, before the whole blog is read.
+const STEPS_BACK_MAX: usize = 20;
+
+impl Spoke {
+    /// Keeps one puller for each peer that shares a blog with this spoke.
+    pub(super) async fn pull_all(self: Arc<Self>) {
+        let mut followed = self.followed.subscribe();
+        let mut pulled: BTreeSet<Label> = BTreeSet::new();
+        loop {
+            for peer in self.peers() {
+                if pulled.insert(peer.clone()) {
+                    tokio::spawn(Arc::clone(&self).pull_from(peer));
+                }
+            }
+            if followed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The other members of all sets that this spoke is in or will be in.
+    fn peers(&self) -> BTreeSet<Label> {
+        let peers = self.ask(|registry| {
+            let mut peers = BTreeSet::new();
+            for (_, blog) in registry.blogs() {
+                let next = blog.closing.as_ref().filter(|c| c.next.has(&self.me));
+                if blog.set.has(&self.me) || next.is_some() {
+                    peers.extend(blog.set.members.iter().cloned());
+                    peers.extend(
+                        next.into_iter()
+                            .flat_map(|c| c.next.members.iter().cloned()),
+                    );
+                }
+            }
+            peers.remove(&self.me);
+            peers
+        });
+        peers.unwrap_or_default()
+    }
+
+    async fn pull_from(self: Arc<Self>, peer: Label) {
+        let mut pause = PAUSE_FIRST;
+        let mut cursor: Option<String> = None;
+        let mut compared = Instant::now();
+        let mut useless = 0;
+        loop {
+            let Some(address) = self.address(&peer) else {
+                tokio::time::sleep(PAUSE_LONGEST).await;
+                continue;
+            };
+            let (began, had_cursor) = (Instant::now(), cursor.is_some());
+            match self
+                .pull_once(&peer, address, &mut cursor, &mut compared)
+                .await
+            {
+                Ok(news) => {
+                    if had_cursor {
+                        pause = PAUSE_FIRST;
+                    }
+                    useless = if news || began.elapsed() > PAUSE_FIRST {
+                        0
+                    } else {
+                        useless + 1
+                    };
+                    if useless > USELESS_MAX {
+                        tokio::time::sleep(PAUSE_LONGEST).await;
+                    }
+                }
+                Err(outage) => {
+                    tracing::debug!(%peer, %outage, "nothing was pulled");
+                    cursor = None;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_LONGEST);
+                }
+            }
+        }
+    }
+
+    async fn pull_once(
+        self: &Arc<Self>,
+        peer: &Label,
+        address: SocketAddr,
+        cursor: &mut Option<String>,
+        compared: &mut Instant,
+    ) -> Result<bool, Outage> {
+        let Some(after) = cursor.clone() else {
+            // First the end of the feed, then the tips: what comes between is pulled twice, not never.
+            let feed = self
+                .feed(address, "/api/v1/feed?limit=0", Duration::ZERO)
+                .await?;
+            self.compare(peer, address).await?;
+            *compared = Instant::now();
+            *cursor = feed.map(|feed| feed.cursor);
+            return Ok(false);
+        };
+        let path = format!(
+            "/api/v1/feed?after={after}&wait={}&limit={PAGE}&replica={}&primary={peer}",
+            WAIT.as_secs(),
+            self.me
+        );
+        let Some(page) = self.feed(address, &path, WAIT).await? else {
+            *cursor = None;
+            return Ok(false);
+        };
+        let before = *self.store.newest().borrow();
+        if !self.take(address, &page.entries).await?.is_empty() {
+            return Err(without_erase(address));
+        }
+        *cursor = Some(page.cursor);
+        if compared.elapsed() > COMPARE_EVERY {
+            self.compare(peer, address).await?;
+            *compared = Instant::now();
+        }
+        Ok(*self.store.newest().borrow() > before)
+    }
+
+    /// A page of a peer's feed; none when it does not know the cursor any more.
+    async fn feed(
+        &self,
+        address: SocketAddr,
+        path: &str,
+        wait: Duration,
+    ) -> Result<Option<FeedWire>, Outage> {
+        match self
+            .client
+            .get(Ask::new(address, path).waiting(wait))
+            .await?
+        {
+            Reply::Good(page, _) => Ok(Some(page)),
+            Reply::Refused(problem) if problem.status == 410 => Ok(None),
+            Reply::Refused(problem) => Err(Outage::new(problem.detail)),
+        }
+    }
+
+    /// Compares tips with a peer, pulls what is lacking here, and notes that it was done.
+    async fn compare(self: &Arc<Self>, peer: &Label, address: SocketAddr) -> Result<(), Outage> {
+        let path = format!("/api/v1/heads?replica={}", self.me);
+        let heads: HeadsWire = self.client.get(Ask::new(address, &path)).await?.good()?;
+        let mut failed = None;
+        for (blog, tips) in &heads.blogs {
+            let Ok(blog) = Hash::parse(blog) else {
+                continue;
+            };
+            // Only members know what else the set holds.
+            let member = self.ask(|r| r.blog(blog).is_some_and(|b| b.set.has(peer)));
+            let tips: Vec<Tip> = tips
+                .iter()
+                .filter_map(|tip: &TipWire| tip.tip().ok())
+                .collect();
+            if let Err(outage) = self.catch_up(address, blog, &tips).await {
+                tracing::debug!(%peer, %blog, %outage, "a blog was not compared");
+                failed = Some(outage);
+                continue;
+            }
+            if member != Some(true) {
+                continue;
+            }
+            let majority = self
+                .ask(|r| r.blog(blog).map(|b| b.set.majority()))
+                .flatten();
+            let met = {
+                let mut compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
+                let with = compared.entry(blog).or_default();
+                with.insert(peer.clone());
+                with.len()
+            };
+            if majority.is_some_and(|majority| met + 1 >= majority) {
+                self.with(blog, |replica| {
+                    replica.handle(clock::now(), Event::Compared)
+                });
+            }
+        }
+        // What the peer signed while we were away, or before we forgot it at our start.
+        self.take_receipts(&heads.receipts);
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Pulls a blog until these tips are here.
+    async fn catch_up(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        blog: BlogId,
+        tips: &[Tip],
+    ) -> Result<(), Outage> {
+        let lacks = |tip: &&Tip| {
+            self.with(blog, |replica| !replica.chain().contains(tip.id))
+                .unwrap_or(false)
+        };
+        let Some(tip) = tips.iter().find(lacks) else {
+            return Ok(());
+        };
+        tracing::info!(%blog, from = %address, to = tip.sequence, "catching up");
+        if self.step_back(address, blog, tip.id).await? && tips.iter().find(lacks).is_none() {
+            return Ok(());
+        }
+        self.read_through(address, blog).await
+    }
+
+    /// Reads a whole blog from one peer. Each page must bring something of it that the pages before
+    /// did not, so that a liar ends where the author's words do.
+    async fn read_through(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        blog: BlogId,
+    ) -> Result<(), Outage> {
+        let mut after = String::new();
+        let mut seen: BTreeSet<EntryId> = BTreeSet::new();
+        let mut held: Vec<SealedEntry> = Vec::new();
+        loop {
+            let path = format!("/api/v1/feed?blogs={blog}&limit={PAGE}&after={after}");
+            let page = self.feed(address, &path, Duration::ZERO).await?;
+            let page = page.ok_or_else(|| Outage::new(format!("{address} began anew")))?;
+            let mut run = std::mem::take(&mut held);
+            run.extend(parse_all(address, &page.entries)?);
+            run.retain(|sealed| sealed.entry().blog() == blog);
+            let ids: Vec<EntryId> = run.iter().map(|sealed| sealed.entry().id()).collect();
+            held = self.take_run(address, blog, run).await?;
+            let bytes: usize = held.iter().map(|sealed| sealed.entry().text().len()).sum();
+            let mut news = false;
+            for id in ids {
+                news |= seen.insert(id);
+            }
+            match (page.more, held.is_empty()) {
+                (false, true) => return Ok(()),
+                (false, false) => return Err(without_erase(address)),
+                (true, _) if !news => {
+                    return Err(Outage::new(format!("{address} leads in circles")));
+                }
+                (true, _) if bytes > HELD_BYTES_MAX => return Err(without_erase(address)),
+                (true, _) => after = page.cursor,
+            }
+        }
+    }
+
+    /// Pulls one blog from one peer, whatever its tips are; true when it answered.
+    pub(super) async fn catch_up_with(self: &Arc<Self>, address: SocketAddr, blog: BlogId) -> bool {
+        let path = format!("/api/v1/heads?blogs={blog}");
+        let heads = self.client.get::<HeadsWire>(Ask::new(address, &path)).await;
+        let Ok(Ok(heads)) = heads.map(Reply::good) else {
+            return false;
+        };
+        let tips = heads.blogs.get(&blog.to_string());
+        let tips: Vec<Tip> = tips
+            .into_iter()
+            .flatten()
+            .filter_map(|tip| tip.tip().ok())
+            .collect();
+        self.catch_up(address, blog, &tips).await.is_ok()
+    }
+
+    /// Fetches a few entries back from a tip; true when they connected.
+    async fn step_back(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        blog: BlogId,
+        tip: EntryId,
+    ) -> Result<bool, Outage> {
+        let mut run = Vec::new();
+        let mut at = tip;
+        let mut connected = false;
+        for _ in 0..STEPS_BACK_MAX {
+            let path = format!("/api/v1/entries/{}", at.path());
+            let Reply::Good(wire, _) = self
+                .client
+                .get::<EntryWire>(Ask::new(address, &path))
+                .await?
+            else {
+                return Ok(false);
+            };
+            let Some(sealed) = wire.sealed().ok().filter(|s| s.entry().id() == at) else {
+                return Ok(false);
+            };
+            let previous = sealed.entry().skeleton().previous;
+            run.push(sealed);
+            let here = |id| self.with(blog, |r| r.chain().contains(id)).unwrap_or(false);
+            connected = previous.is_none_or(here);
+            let Some(previous) = previous.filter(|_| !connected) else {
+                break;
+            };
+            at = previous;
+        }
+        if !connected {
+            return Ok(false);
+        }
+        run.reverse();
+        if !self.take_run(address, blog, run).await?.is_empty() {
+            return Ok(false);
+        }
+        Ok(self
+            .with(blog, |r| r.chain().contains(tip))
+            .unwrap_or(false))
+    }
+
+    /// Takes entries from a peer, whatever blogs they are of; gives back what cannot be judged yet.
+    async fn take(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        entries: &[EntryWire],
+    ) -> Result<Vec<SealedEntry>, Outage> {
+        let mut by_blog: BTreeMap<BlogId, Vec<SealedEntry>> = BTreeMap::new();
+        for sealed in parse_all(address, entries)? {
+            by_blog
+                .entry(sealed.entry().blog())
+                .or_default()
+                .push(sealed);
+        }
+        let mut held = Vec::new();
+        for (blog, run) in by_blog {
+            held.extend(self.take_run(address, blog, run).await?);
+        }
+        Ok(held)
+    }
+
+    /// Where in a run the first entry stands whose words are gone although neither the run nor what is
+    /// here has the `erase` that took them (SPEC entry 7.6); the run's length if none does. Anybody
+    /// can make such a skeleton, since it bears no signature.
+    pub(super) fn first_unvouched(self: &Arc<Self>, blog: BlogId, run: &[SealedEntry]) -> usize {
+        if !run.iter().any(|sealed| sealed.entry().is_erased()) {
+            return run.len();
+        }
+        let Some(mut chain) = self.with(blog, |replica| replica.chain().clone()) else {
+            return 0;
+        };
+        tokio::task::block_in_place(|| {
+            for sealed in run {
+                if chain.accept(sealed.clone()).is_err() {
+                    break;
+                }
+            }
+        });
+        let unvouched = |sealed: &SealedEntry| chain.unvouched().contains(&sealed.entry().id());
+        run.iter().position(unvouched).unwrap_or(run.len())
+    }
+
+    /// Judges a run of one blog's entries on all cores, fetches their media, and takes them in; gives
+    /// back what stands behind the first that nothing vouches for yet.
+    async fn take_run(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        blog: BlogId,
+        run: Vec<SealedEntry>,
+    ) -> Result<Vec<SealedEntry>, Outage> {
+        let mut run: Vec<SealedEntry> = run
+            .into_iter()
+            .filter(|sealed| {
+                let id = sealed.entry().id();
+                self.with(blog, |r| !r.chain().contains(id))
+                    .unwrap_or(false)
+            })
+            .collect();
+        let held = run.split_off(self.first_unvouched(blog, &run));
+        while !run.is_empty() {
+            let Some((places, fault)) = self.with(blog, |r| r.chain().place_run(&run)) else {
+                return Ok(Vec::new());
+            };
+            if places.is_empty() {
+                let fault = fault.map(|f| f.to_string()).unwrap_or_default();
+                return Err(Outage::new(format!(
+                    "{address} sent what does not fit: {fault}"
+                )));
+            }
+            let rest = run.split_off(places.len());
+            let judged: Result<Vec<VerifiedEntry>, _> = tokio::task::block_in_place(|| {
+                let pairs: Vec<_> = places.into_iter().zip(run).collect();
+                pairs
+                    .into_par_iter()
+                    .map(|(place, sealed)| place.verify(sealed))
+                    .collect()
+            });
+            let judged = judged.map_err(|fault| {
+                Outage::new(format!(
+                    "{address} sent an entry that is not valid: {fault}"
+                ))
+            })?;
+            for entry in judged {
+                self.fetch_media(address, &entry).await?;
+                self.with(blog, |r| r.handle(clock::now(), Event::Pulled(entry)));
+            }
+            // Behind everything queued so far: what was taken is durable before more is asked for.
+            self.store.written(Write::Entries(Vec::new())).await?;
+            run = rest;
+        }
+        Ok(held)
+    }
+
+    async fn fetch_media(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        entry: &VerifiedEntry,
+    ) -> Result<(), Outage> {
+        let Some(article) = entry.entry().draft().and_then(|draft| draft.article()) else {
+            return Ok(());
+        };
+        for medium in &article.media {
+            if !self.blobs.has(medium.hash) {
+                self.fetch_medium(address, medium).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn fetch_medium(&self, address: SocketAddr, medium: &Medium) -> Result<(), Outage> {
+        let path = format!("/media/{}", medium.hash.path());
+        let max = usize::try_from(medium.bytes.min(MEDIUM_BYTES_MAX)).unwrap_or(usize::MAX);
+        let bytes = self.client.bytes(Ask::new(address, &path), max).await?;
+        if Hash::of(&bytes) != medium.hash {
+            return Err(Outage::new(format!(
+                "{address} sent another medium than {}",
+                medium.hash
+            )));
+        }
+        tokio::task::block_in_place(|| self.blobs.put(medium.hash, &bytes))
+    }
+
+    /// A medium from whichever member has it: for one that was lost or altered here.
+    pub(super) async fn refetch(&self, blog: BlogId, medium: &Medium) -> bool {
+        for address in self.other_members(blog) {
+            if self.fetch_medium(address, medium).await.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Where the other members of a blog's set answer.
+    pub(super) fn other_members(&self, blog: BlogId) -> Vec<SocketAddr> {
+        let members = self
+            .ask(|r| r.blog(blog).map(|b| b.set.members.clone()))
+            .flatten();
+        let others = members
+            .into_iter()
+            .flatten()
+            .filter(|label| *label != self.me);
+        others.filter_map(|label| self.address(&label)).collect()
+    }
+}
+
+fn parse_all(address: SocketAddr, entries: &[EntryWire]) -> Result<Vec<SealedEntry>, Outage> {
+    let parsed: Result<Vec<_>, _> =
+        tokio::task::block_in_place(|| entries.into_par_iter().map(EntryWire::sealed).collect());
+    parsed.map_err(|e| Outage::new(format!("{address} sent an entry that is none: {e}")))
+}
+
+fn without_erase(address: SocketAddr) -> Outage {
+    Outage::new(format!(
+        "{address} sent an entry without its words, and no erase that took them"
+    ))
+}

@@ -1,0 +1,688 @@
+//! Taking in what authors send: entries, media, claims, restored logs.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use spokes_log::{
+    draft::Says,
+    entry::Entry,
+    fault::Fault,
+    name::{BlogId, BlogName, EntryId, Hash},
+    ring::VerifiedEntry,
+    seal::{BLOCK_BYTES_MAX, Pasted, RawSignature, SealedEntry},
+};
+use spokes_rules::{
+    node::{Label, Signed},
+    primary::Refusal,
+    receipt::Receipt,
+    registry::{self, BlogRecord},
+    replica::{Answer, Event, Standing},
+    request::{Ask as Asked, Request as Wanted, Wish},
+};
+
+use super::Spoke;
+use crate::{
+    client::{Ask, Reply},
+    clock,
+    council::unavailable,
+    http::{self as web, Response},
+    outage::Outage,
+    store::Write,
+    wire::{
+        ClaimWire, EntriesWire, EntryWire, HeadTipWire, Problem, RequestWire, RestoredWire,
+        SignedWire, StandingWire, TakenWire,
+    },
+};
+
+/// How long an author's tool waits for *safe* before it is told *accepted*.
+const SAFE_WAIT: Duration = Duration::from_secs(5);
+/// How long a staged entry waits for its media.
+const STAGED_SECONDS: i64 = 72 * 60 * 60;
+/// Entries of one blog that wait for their media: an author goes on behind one that does not.
+const STAGED_MAX: usize = 32;
+/// How long a claim waits until this spoke has followed the registry to it.
+const FOLLOW_WAIT: Duration = Duration::from_secs(5);
+/// Bytes of a restored batch.
+const BATCH_BYTES_MAX: usize = 48 * 1024 * 1024;
+
+impl Spoke {
+    /// `POST blogs/NAME/entries` (SPEC http 2.5).
+    pub(super) async fn post_entry(
+        self: Arc<Self>,
+        name: &BlogName,
+        request: Request<Incoming>,
+    ) -> Response {
+        let header = |name: &str| {
+            request
+                .headers()
+                .get(name)
+                .and_then(|v| v.to_str().ok())
+                .map(str::to_owned)
+        };
+        let (hop, refused_by) = (header("spokes-hop"), header("spokes-refused-by"));
+        let body = match web::body(request, BLOCK_BYTES_MAX).await {
+            Ok(body) => body,
+            Err(response) => return response,
+        };
+        let (entry, signatures) = match read_entry(&body) {
+            Ok(read) => read,
+            Err(why) => return invalid(&why),
+        };
+        let Some((blog, record)) = self.named(name) else {
+            return self.claim_by_first(name, entry, &signatures).await;
+        };
+        if entry.blog() != blog {
+            return other_blog(name, &entry);
+        }
+        let member = record.set.has(&self.me);
+        let here = *record.set.primary() == self.me || refused_by.is_some() && member;
+        if !here {
+            return self
+                .pass_on(&record, name, &body, hop.is_some(), refused_by.as_deref())
+                .await;
+        }
+        self.submit(blog, &record, entry, &signatures, refused_by.is_some())
+            .await
+    }
+
+    async fn submit(
+        self: Arc<Self>,
+        blog: BlogId,
+        record: &BlogRecord,
+        entry: Entry,
+        signatures: &[RawSignature],
+        refused_elsewhere: bool,
+    ) -> Response {
+        let id = entry.id();
+        let known = self.with(blog, |r| {
+            r.chain().contains(id) && r.chain().eraser(id).is_none()
+        });
+        if known == Some(true) {
+            return self.wait(blog, record, id, None).await;
+        }
+        let Some(place) = self.with(blog, |replica| replica.chain().place(&entry)) else {
+            return unavailable(&Outage::new("This blog's copy cannot be read here"));
+        };
+        let verified = match place.and_then(|place| place.seal(entry, signatures)) {
+            Ok(verified) => verified,
+            Err(fault) => return fault_response(&fault),
+        };
+        let missing = self.missing_media(verified.entry());
+        if !missing.is_empty() {
+            return self.stage(record, &verified, &missing).await;
+        }
+        self.wait(blog, record, id, Some((verified, refused_elsewhere)))
+            .await
+    }
+
+    /// Submits an entry, unless it is here already, and waits until it is safe.
+    async fn wait(
+        self: Arc<Self>,
+        blog: BlogId,
+        record: &BlogRecord,
+        id: EntryId,
+        submit: Option<(VerifiedEntry, bool)>,
+    ) -> Response {
+        let (ticket, answer) = self.ticket(blog);
+        let handed = match submit {
+            Some((entry, refused_elsewhere)) => self.with(blog, |replica| {
+                let event = Event::Submitted {
+                    ticket,
+                    entry,
+                    refused_elsewhere,
+                };
+                replica.handle(clock::now(), event);
+            }),
+            None => self.with(blog, |replica| {
+                replica.handle(clock::now(), Event::Waits { ticket, id });
+            }),
+        };
+        if handed.is_none() {
+            return unavailable(&Outage::new("This blog's copy cannot be read here"));
+        }
+        match tokio::time::timeout(SAFE_WAIT, answer).await {
+            Ok(Ok(Answer::Safe(receipts))) => {
+                self.standing(StatusCode::CREATED, "safe", record, id, &receipts)
+            }
+            Ok(Ok(Answer::Refused(refusal))) => self.refused(blog, &refusal),
+            Ok(Ok(Answer::Forward(label))) => web::refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                format!("{label} became the primary just now. Nothing was lost; send it again."),
+            ),
+            Ok(Err(_)) => unavailable(&Outage::new(
+                "The entry could not be kept: the disk of this server failed or is full",
+            )),
+            Err(_) => {
+                self.with(blog, |replica| {
+                    replica.handle(clock::now(), Event::GaveUp(ticket))
+                });
+                self.standing_now(blog, record, id, StatusCode::ACCEPTED)
+            }
+        }
+    }
+
+    /// How far an entry has come, as `POST` answers it.
+    pub(super) fn standing_now(
+        self: &Arc<Self>,
+        blog: BlogId,
+        record: &BlogRecord,
+        id: EntryId,
+        status: StatusCode,
+    ) -> Response {
+        match self.with(blog, |replica| replica.standing(id)) {
+            Some(Standing::Safe(receipts)) => {
+                self.standing(StatusCode::CREATED, "safe", record, id, &receipts)
+            }
+            Some(Standing::Accepted { receipts, .. }) => {
+                self.standing(status, "accepted", record, id, &receipts)
+            }
+            Some(Standing::Storing) => self.standing(status, "storing", record, id, &[]),
+            _ => web::refuse(
+                StatusCode::NOT_FOUND,
+                "unknown",
+                format!("{id} is not here."),
+            ),
+        }
+    }
+
+    fn standing(
+        &self,
+        status: StatusCode,
+        word: &str,
+        record: &BlogRecord,
+        id: EntryId,
+        receipts: &[Receipt],
+    ) -> Response {
+        let wire = StandingWire {
+            status: word.to_owned(),
+            id: id.to_string(),
+            receipts: receipts
+                .iter()
+                .map(|r| SignedWire::from(&r.signed))
+                .collect(),
+            needed: record.set.majority(),
+            members: record.set.members.len(),
+            missing_media: Vec::new(),
+        };
+        web::json(status, &wire)
+    }
+
+    /// Hands an entry to the primary of its blog.
+    async fn pass_on(
+        &self,
+        record: &BlogRecord,
+        name: &BlogName,
+        body: &Bytes,
+        hopped: bool,
+        refused_by: Option<&str>,
+    ) -> Response {
+        if hopped {
+            return not_here(name);
+        }
+        // An entry that its primary did not take goes to the first member that is another one.
+        let members = &record.set.members;
+        let other = members
+            .iter()
+            .find(|label| Some(label.as_str()) != refused_by);
+        let primary = other.unwrap_or_else(|| record.set.primary());
+        let path = format!("/api/v1/blogs/{name}/entries");
+        match self
+            .relay_refused(primary, http::Method::POST, &path, body.clone(), refused_by)
+            .await
+        {
+            Ok(response) => response,
+            Err(outage) => web::refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "primary-silent",
+                format!(
+                    "{primary} accepts entries for \"{name}\" and is silent ({outage}). Nothing was \
+                     kept here; your entry is safe with you. Send it again in a moment, or bring it \
+                     to another of the blog's servers with the header \"Spokes-Refused-By: {primary}\"."
+                ),
+            ),
+        }
+    }
+
+    pub(super) fn missing_media(&self, entry: &Entry) -> Vec<Hash> {
+        let article = entry.draft().and_then(|draft| draft.article());
+        let media = article
+            .map(|article| article.media.as_slice())
+            .unwrap_or_default();
+        media
+            .iter()
+            .map(|m| m.hash)
+            .filter(|hash| !self.blobs.has(*hash))
+            .collect()
+    }
+
+    /// Keeps an entry aside until its media are here (SPEC receipt 1).
+    async fn stage(
+        &self,
+        record: &BlogRecord,
+        entry: &VerifiedEntry,
+        missing: &[Hash],
+    ) -> Response {
+        let now = clock::now().as_unix();
+        drop(self.store.write(Write::UnstageBefore(now - STAGED_SECONDS)));
+        let staged = self.store.staged(entry.entry().blog()).unwrap_or_default();
+        let known = staged.iter().any(|s| s.entry().id() == entry.entry().id());
+        if !known && staged.len() >= STAGED_MAX {
+            let why = format!(
+                "{STAGED_MAX} entries of this blog wait for their media here. Nothing was kept; send \
+                 the media of those first."
+            );
+            return web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", why);
+        }
+        if let Err(outage) = self
+            .store
+            .written(Write::Stage(entry.sealed().clone(), now))
+            .await
+        {
+            return unavailable(&outage);
+        }
+        let wire = StandingWire {
+            status: "staged".to_owned(),
+            id: entry.entry().id().to_string(),
+            receipts: Vec::new(),
+            needed: record.set.majority(),
+            members: record.set.members.len(),
+            missing_media: missing.iter().map(Hash::to_string).collect(),
+        };
+        web::json(StatusCode::ACCEPTED, &wire)
+    }
+
+    /// An entry of kind `blog`, sent to a free name that it claims, claims it.
+    async fn claim_by_first(
+        self: Arc<Self>,
+        name: &BlogName,
+        entry: Entry,
+        signatures: &[RawSignature],
+    ) -> Response {
+        if !claims(&entry, name) {
+            return no_such_blog(name);
+        }
+        let (id, chain) = (entry.id(), spokes_log::chain::Chain::new(entry.blog()));
+        match chain
+            .place(&entry)
+            .and_then(|place| place.seal(entry, signatures))
+        {
+            Ok(verified) => self.claim(id, vec![verified.sealed().clone()]).await,
+            Err(fault) => fault_response(&fault),
+        }
+    }
+
+    /// `POST registry/claims` (SPEC http 2.7).
+    pub(super) async fn post_claim(self: Arc<Self>, request: Request<Incoming>) -> Response {
+        let body = match web::body(request, BATCH_BYTES_MAX).await {
+            Ok(body) => body,
+            Err(response) => return response,
+        };
+        let read = serde_json::from_slice::<ClaimWire>(&body)
+            .map_err(|e| e.to_string())
+            .and_then(|claim| Ok((EntryId::parse(&claim.entry)?, sealed(&claim.entries)?)));
+        match read {
+            Ok((entry, proof)) => self.claim(entry, proof).await,
+            Err(why) => invalid(&why),
+        }
+    }
+
+    /// Takes a claim to the council, as the spoke that the author asked.
+    async fn claim(self: Arc<Self>, entry: EntryId, proof: Vec<SealedEntry>) -> Response {
+        let Some(blog) = proof.first().map(|sealed| sealed.entry().blog()) else {
+            return invalid("the claim brings no entries");
+        };
+        let what = Wish::Claim {
+            blog,
+            entry,
+            spoke: Some(self.me.clone()),
+        };
+        // The claim's own time, so that a repeat is the same request and gets the first answer.
+        let claiming = proof.iter().find(|sealed| sealed.entry().id() == entry);
+        let time = claiming.map_or_else(clock::now, |s| s.entry().skeleton().signed);
+        let ask = Asked {
+            network: Some(self.network),
+            time,
+            what,
+        };
+        let signed = Signed::new(&self.secret, &ask);
+        let wanted = RequestWire::from(&Wanted {
+            signed,
+            proof,
+            statements: Vec::new(),
+        });
+        let mut silent = Outage::new("no council node is known");
+        for node in &self.config.council {
+            let path = Ask::new(*node, "/api/v1/registry/requests");
+            match self.client.post::<_, TakenWire>(path, &wanted).await {
+                Ok(Reply::Good(taken, _)) => return self.granted(blog, &taken).await,
+                Ok(Reply::Refused(problem)) => {
+                    return self.granted_before(blog, &wanted.proof, &problem).await;
+                }
+                Err(outage) => silent = outage,
+            }
+        }
+        web::refuse(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            format!(
+                "The council cannot be reached ({silent}); names are given by it alone. Nothing was \
+                 changed; try again in a moment."
+            ),
+        )
+    }
+
+    /// A claim refused because the name is taken, perhaps by this very blog through another spoke: then
+    /// a repeat gets the first answer.
+    async fn granted_before(
+        self: &Arc<Self>,
+        blog: BlogId,
+        proof: &[EntryWire],
+        problem: &Problem,
+    ) -> Response {
+        let last = proof.last().and_then(|wire| wire.sealed().ok());
+        let name = last.as_ref().and_then(|sealed| claimed(sealed.entry()));
+        let other_name = self.ask(|r| r.blog(blog).is_some()).unwrap_or(false);
+        let Some(name) =
+            name.filter(|name| problem.kind == "taken" && !registry::is_reserved(name))
+        else {
+            return web::problem(problem);
+        };
+        if !other_name {
+            let mut followed = self.followed.subscribe();
+            let heard = followed.wait_for(|_| self.named(name).is_some());
+            drop(tokio::time::timeout(FOLLOW_WAIT, heard).await);
+        }
+        match self.named(name) {
+            Some((holder, record)) if holder == blog => {
+                web::json(StatusCode::CREATED, &self.blog_wire(blog, &record))
+            }
+            _ => web::problem(problem),
+        }
+    }
+
+    /// Answers once this spoke has heard of the name itself.
+    async fn granted(self: &Arc<Self>, blog: BlogId, taken: &TakenWire) -> Response {
+        let mut followed = self.followed.subscribe();
+        let reached = followed.wait_for(|records| *records > taken.index);
+        drop(tokio::time::timeout(FOLLOW_WAIT, reached).await);
+        let record = self.ask(|registry| registry.blog(blog).cloned()).flatten();
+        match record {
+            Some(record) => web::json(StatusCode::CREATED, &self.blog_wire(blog, &record)),
+            None => web::refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "The name is granted, but this server has not heard of it yet. Ask again in a moment.",
+            ),
+        }
+    }
+
+    /// `POST blogs/NAME/restore` (SPEC http 2.8).
+    pub(super) async fn restore(
+        self: Arc<Self>,
+        name: &BlogName,
+        request: Request<Incoming>,
+    ) -> Response {
+        let hopped = request.headers().contains_key("spokes-hop");
+        let body = match web::body(request, BATCH_BYTES_MAX).await {
+            Ok(body) => body,
+            Err(response) => return response,
+        };
+        let Some((blog, record)) = self.named(name) else {
+            return no_such_blog(name);
+        };
+        if !record.set.has(&self.me) {
+            if hopped {
+                return not_here(name);
+            }
+            let path = format!("/api/v1/blogs/{name}/restore");
+            let relayed = self
+                .relay(record.set.primary(), http::Method::POST, &path, body)
+                .await;
+            return relayed.unwrap_or_else(|outage| unavailable(&outage));
+        }
+        let entries = serde_json::from_slice::<EntriesWire>(&body)
+            .map_err(|e| e.to_string())
+            .and_then(|wire| sealed(&wire.entries));
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(why) => return invalid(&why),
+        };
+        if self.first_unvouched(blog, &entries) < entries.len() {
+            return invalid(
+                "an entry has lost its words, and no erase that took them is among these",
+            );
+        }
+        let mut restored = RestoredWire::default();
+        // What is held is held whole: media first, and for that it must be known who lists them.
+        let judged = tokio::task::block_in_place(|| self.judge_new(blog, &entries));
+        for verified in match judged {
+            Ok(judged) => judged,
+            Err(fault) => return fault_response(&fault),
+        } {
+            let missing = self.missing_media(verified.entry());
+            if !missing.is_empty() {
+                let now = clock::now().as_unix();
+                drop(
+                    self.store
+                        .write(Write::Stage(verified.sealed().clone(), now)),
+                );
+                let missing = missing.iter().map(Hash::to_string);
+                restored.missing_media.extend(missing);
+            }
+        }
+        if !restored.missing_media.is_empty() {
+            return match self.store.written(Write::Entries(Vec::new())).await {
+                Ok(()) => web::json(StatusCode::ACCEPTED, &restored),
+                Err(outage) => unavailable(&outage),
+            };
+        }
+        for sealed in entries {
+            match self.restore_one(blog, sealed) {
+                Ok(true) => restored.taken += 1,
+                Ok(false) => restored.known += 1,
+                Err(fault) => return fault_response(&fault),
+            }
+        }
+        match self.store.written(Write::Entries(Vec::new())).await {
+            Ok(()) => web::json(StatusCode::OK, &restored),
+            Err(outage) => unavailable(&outage),
+        }
+    }
+
+    /// Judges those entries of a batch that are new here, as far as one can before they are taken in.
+    fn judge_new(
+        self: &Arc<Self>,
+        blog: BlogId,
+        entries: &[SealedEntry],
+    ) -> Result<Vec<VerifiedEntry>, Fault> {
+        let judged = self.with(blog, |replica| {
+            let known = |s: &&SealedEntry| replica.chain().contains(s.entry().id());
+            let new: Vec<SealedEntry> = entries.iter().filter(|s| !known(s)).cloned().collect();
+            let (places, fault) = replica.chain().place_run(&new);
+            (new, places, fault)
+        });
+        let Some((new, places, fault)) = judged else {
+            return Ok(Vec::new());
+        };
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        let pairs = places.iter().zip(new);
+        pairs.map(|(place, sealed)| place.verify(sealed)).collect()
+    }
+
+    fn restore_one(self: &Arc<Self>, blog: BlogId, sealed: SealedEntry) -> Result<bool, Fault> {
+        let id = sealed.entry().id();
+        let place = self.with(blog, |replica| {
+            let chain = replica.chain();
+            (!chain.contains(id)).then(|| chain.place(sealed.entry()))
+        });
+        let Some(place) = place.flatten() else {
+            return Ok(false);
+        };
+        let verified = place.and_then(|place| place.verify(sealed))?;
+        self.with(blog, |r| r.handle(clock::now(), Event::Pulled(verified)));
+        Ok(true)
+    }
+
+    fn refused(self: &Arc<Self>, blog: BlogId, refusal: &Refusal) -> Response {
+        let mut wire = Problem {
+            detail: refusal.to_string(),
+            ..Problem::default()
+        };
+        let (kind, status) = match refusal {
+            Refusal::Invalid(fault) => return fault_response(fault),
+            Refusal::Stale { .. } => ("stale", StatusCode::CONFLICT),
+            Refusal::SlugTaken { by, .. } => {
+                wire.by = Some(by.to_string());
+                ("slug-taken", StatusCode::CONFLICT)
+            }
+            Refusal::Erased(_) => ("erased", StatusCode::GONE),
+            Refusal::NotReady => ("busy", StatusCode::SERVICE_UNAVAILABLE),
+            Refusal::TooManyToday { .. } => ("quota", StatusCode::TOO_MANY_REQUESTS),
+            Refusal::BlogFull { .. } => ("full", StatusCode::INSUFFICIENT_STORAGE),
+            Refusal::Future { .. } | Refusal::EndedKey(_) | Refusal::TooManyBranches(_) => {
+                ("refused", StatusCode::CONFLICT)
+            }
+        };
+        if kind == "stale" {
+            wire.head = self.head(blog);
+        }
+        wire.kind = kind.to_owned();
+        wire.title = kind.replace('-', " ");
+        wire.status = status.as_u16();
+        web::problem(&wire)
+    }
+
+    /// The durable head behind which an author goes on.
+    pub(super) fn head(self: &Arc<Self>, blog: BlogId) -> Option<HeadTipWire> {
+        self.with(blog, |replica| {
+            let tip = *replica.durable_tips().last()?;
+            let signed = replica.chain().link(tip.id)?.signed.to_string();
+            Some(HeadTipWire {
+                sequence: tip.sequence,
+                id: tip.id.to_string(),
+                signed,
+            })
+        })
+        .flatten()
+    }
+
+    /// Passes a request on to another spoke, once.
+    pub(super) async fn relay(
+        &self,
+        to: &Label,
+        method: http::Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Response, Outage> {
+        self.relay_refused(to, method, path, body, None).await
+    }
+
+    /// The same, naming who refused it before.
+    async fn relay_refused(
+        &self,
+        to: &Label,
+        method: http::Method,
+        path: &str,
+        body: Bytes,
+        refused_by: Option<&str>,
+    ) -> Result<Response, Outage> {
+        let address = self
+            .address(to)
+            .ok_or_else(|| Outage::new(format!("{to} is not among the spokes any more")))?;
+        let host = address.to_string();
+        self.client
+            .relay(address, &host, method, path, body, refused_by)
+            .await
+    }
+}
+
+/// Whether the entry begins a blog and claims this name for it.
+fn claims(entry: &Entry, name: &BlogName) -> bool {
+    entry.skeleton().previous.is_none() && claimed(entry) == Some(name)
+}
+
+/// The name that an entry claims, if it claims one.
+fn claimed(entry: &Entry) -> Option<&BlogName> {
+    match &entry.draft()?.says {
+        Says::Blog { claim, .. } => claim.as_ref().map(|claim| &claim.name),
+        Says::Claim { claim, .. } => Some(&claim.name),
+        _ => None,
+    }
+}
+
+/// Somebody else has the name. Whoever claims it hears so, as she would from the council.
+fn other_blog(name: &BlogName, entry: &Entry) -> Response {
+    if claims(entry, name) {
+        let why = registry::Refusal::NameTaken(name.clone()).to_string();
+        return web::refuse(StatusCode::CONFLICT, "taken", why);
+    }
+    invalid(&Fault::OtherBlog(entry.blog()).to_string())
+}
+
+/// Reads an entry as JSON, or as a cleartext-signed block.
+fn read_entry(body: &[u8]) -> Result<(Entry, Vec<RawSignature>), String> {
+    if body.trim_ascii_start().starts_with(b"-----BEGIN") {
+        let pasted = Pasted::parse(body).map_err(|e| e.to_string())?;
+        let entry = Entry::parse(pasted.text.as_bytes()).map_err(|e| e.to_string())?;
+        return Ok((entry, pasted.signatures));
+    }
+    let wire: EntryWire = serde_json::from_slice(body).map_err(|e| {
+        format!(
+            "the body is neither a block that \"gpg --clearsign\" wrote nor JSON as in SPEC http 1.1 \
+             ({e})"
+        )
+    })?;
+    let entry = Entry::parse(wire.text.as_bytes()).map_err(|e| e.to_string())?;
+    let mut signatures = Vec::new();
+    for packet in wire.packets().map_err(|e| e.to_string())? {
+        signatures.extend(RawSignature::parse_all(&packet).map_err(|e| e.to_string())?);
+    }
+    Ok((entry, signatures))
+}
+
+fn sealed(entries: &[EntryWire]) -> Result<Vec<SealedEntry>, String> {
+    entries
+        .iter()
+        .map(|wire| wire.sealed().map_err(|e| e.to_string()))
+        .collect()
+}
+
+pub(super) fn invalid(why: &str) -> Response {
+    web::refuse(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "invalid",
+        format!("Nothing was kept: {why}."),
+    )
+}
+
+fn fault_response(fault: &Fault) -> Response {
+    let Fault::MissingParent(missing) = fault else {
+        return invalid(&fault.to_string());
+    };
+    web::problem(&Problem {
+        kind: "missing".to_owned(),
+        title: "missing".to_owned(),
+        status: StatusCode::CONFLICT.as_u16(),
+        detail: fault.to_string(),
+        missing: Some(missing.to_string()),
+        ..Problem::default()
+    })
+}
+
+pub(super) fn no_such_blog(name: &BlogName) -> Response {
+    let why = format!("There is no blog \"{name}\" on this network.");
+    web::refuse(StatusCode::NOT_FOUND, "no-such-blog", why)
+}
+
+pub(super) fn not_here(name: &BlogName) -> Response {
+    web::refuse(
+        StatusCode::MISDIRECTED_REQUEST,
+        "not-here",
+        format!("This spoke does not hold \"{name}\". Ask the registry who does."),
+    )
+}

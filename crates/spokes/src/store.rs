@@ -1,0 +1,496 @@
+//! What a spoke keeps on disk: entries as their canonical texts, seals, and the registry's log.
+//!
+//! One thread writes. It takes all that waits, commits it in one transaction (WAL, `synchronous=FULL`:
+//! the commit returns after an fdatasync) and only then says so: eight authors share one sync.
+
+use std::{
+    path::Path,
+    sync::{Mutex, mpsc},
+    thread,
+};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use spokes_log::{
+    name::{BlogId, EntryId, Hash},
+    seal::SealedEntry,
+};
+use tokio::sync::{oneshot, watch};
+
+use crate::outage::Outage;
+
+/// Jobs of one transaction: enough to share the sync, few enough that none waits for long.
+const BATCH_MAX: usize = 512;
+/// Jobs that wait: behind it whoever asks waits, so that memory stays bounded.
+const QUEUE_MAX: usize = 4_096;
+/// Connections kept for readers: more than cores serve nobody faster.
+const READERS_KEPT: usize = 8;
+/// The schema that this program writes.
+const SCHEMA: i64 = 1;
+
+const CREATE: &str = "
+CREATE TABLE entry (
+    position   INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of the feed
+    id         TEXT NOT NULL UNIQUE,
+    blog       TEXT NOT NULL,
+    sequence   INTEGER NOT NULL,
+    text       TEXT NOT NULL,                     -- canonical, verbatim
+    signatures BLOB NOT NULL                      -- packets, each behind its length in two bytes
+) STRICT;
+CREATE INDEX entry_of_blog ON entry (blog, position);
+CREATE TABLE seal (
+    blog  TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    text  TEXT NOT NULL,
+    PRIMARY KEY (blog, epoch)
+) STRICT;
+CREATE TABLE staged (
+    id         TEXT PRIMARY KEY,
+    blog       TEXT NOT NULL,
+    text       TEXT NOT NULL,
+    signatures BLOB NOT NULL,
+    since      INTEGER NOT NULL                   -- seconds since 1970
+) STRICT;
+CREATE TABLE record (
+    place INTEGER PRIMARY KEY,                    -- in the registry's log
+    json  TEXT NOT NULL                           -- SPEC http 3.5
+) STRICT;
+";
+
+/// A write.
+#[derive(Debug)]
+pub enum Write {
+    /// New entries of one blog, in the order of their chain.
+    Entries(Vec<SealedEntry>),
+    /// Entries whose words go: their skeletons stay.
+    Erase(Vec<EntryId>),
+    /// Entries whose rows were altered: these are right.
+    Mend(SealedEntry),
+    /// A row that is not what it should be.
+    Remove(EntryId),
+    /// A seal, by blog and epoch.
+    Seal(BlogId, u64, String),
+    /// An entry whose media are awaited, and since when.
+    Stage(SealedEntry, i64),
+    /// A staged entry that is staged no more.
+    Unstage(EntryId),
+    /// Staged entries from before this time.
+    UnstageBefore(i64),
+    /// Records of the registry's log.
+    Records(Vec<(u64, String)>),
+}
+
+struct Job {
+    write: Write,
+    done: oneshot::Sender<Result<(), Outage>>,
+}
+
+/// An open store.
+#[derive(Debug)]
+pub struct Store {
+    jobs: mpsc::SyncSender<Job>,
+    readers: Mutex<Vec<Connection>>,
+    path: std::path::PathBuf,
+    newest: watch::Receiver<u64>,
+}
+
+/// A row of the feed.
+#[derive(Debug)]
+pub struct Row {
+    /// Its place in the feed.
+    pub position: u64,
+    /// The blog that it is kept under.
+    pub blog: String,
+    /// The id that it is kept under.
+    pub id: String,
+    /// The text.
+    pub text: String,
+    /// The packets.
+    pub packets: Vec<Vec<u8>>,
+}
+
+impl Row {
+    /// The entry, if the row holds what its id says.
+    pub fn sealed(&self) -> Option<SealedEntry> {
+        let sealed = SealedEntry::parse(self.text.as_bytes(), &self.packets).ok()?;
+        (sealed.entry().id().to_string() == self.id).then_some(sealed)
+    }
+}
+
+impl Store {
+    /// Opens or makes a store.
+    ///
+    /// # Errors
+    /// When the file is damaged, of a newer program, or the disk fails.
+    pub fn open(path: &Path) -> Result<Self, Outage> {
+        let connection = connect(path)?;
+        let newest =
+            connection.query_row("SELECT coalesce(max(position), 0) FROM entry", [], |row| {
+                row.get(0)
+            })?;
+        let (jobs, queue) = mpsc::sync_channel(QUEUE_MAX);
+        let (tell, newest) = watch::channel(newest);
+        thread::Builder::new()
+            .name("store".into())
+            .spawn(move || write_all(connection, &queue, &tell))
+            .map_err(|e| Outage::new(format!("no thread for the store: {e}")))?;
+        Ok(Self {
+            jobs,
+            readers: Mutex::default(),
+            path: path.to_owned(),
+            newest,
+        })
+    }
+
+    /// Queues a write; the answer comes when it is durable.
+    ///
+    /// The order of calls is the order on disk. Blocks while the queue is full.
+    pub fn write(&self, write: Write) -> oneshot::Receiver<Result<(), Outage>> {
+        let (done, answer) = oneshot::channel();
+        // Where the writer has stopped, the answer's sender is dropped, which its receiver sees.
+        drop(self.jobs.send(Job { write, done }));
+        answer
+    }
+
+    /// Queues a write and waits until it is durable.
+    ///
+    /// # Errors
+    /// When it did not become durable.
+    pub async fn written(&self, write: Write) -> Result<(), Outage> {
+        self.write(write).await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Tells when entries have become durable: the newest position.
+    pub fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.clone()
+    }
+
+    /// Rows behind a position, at most `limit`, as long as `keep` wants their blog.
+    ///
+    /// Gives also the position read up to: behind the last row, or the end.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn after(
+        &self,
+        position: u64,
+        limit: usize,
+        mut keep: impl FnMut(&str) -> bool,
+    ) -> Result<(Vec<Row>, u64, bool), Outage> {
+        self.read(|connection| {
+            let sql = "SELECT position, blog, id, text, signatures FROM entry \
+                       WHERE position > ?1 ORDER BY position";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query([position])?;
+            let (mut kept, mut read_to) = (Vec::new(), position);
+            while let Some(row) = rows.next()? {
+                if kept.len() == limit {
+                    return Ok((kept, read_to, true));
+                }
+                read_to = row.get(0)?;
+                let blog: String = row.get(1)?;
+                if keep(&blog) {
+                    kept.push(row_of(row)?);
+                }
+            }
+            Ok((kept, read_to, false))
+        })
+    }
+
+    /// Rows of one blog behind a position.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn of_blog(
+        &self,
+        blog: BlogId,
+        position: u64,
+        limit: usize,
+    ) -> Result<(Vec<Row>, u64, bool), Outage> {
+        self.read(|connection| {
+            let sql = "SELECT position, blog, id, text, signatures FROM entry \
+                       WHERE blog = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows: Vec<Row> = statement
+                .query_map(params![blog.to_string(), position, limit + 1], row_of)?
+                .collect::<Result<_, _>>()?;
+            let more = rows.len() > limit;
+            let rows: Vec<Row> = rows.into_iter().take(limit).collect();
+            let read_to = rows.last().map_or(position, |row| row.position);
+            Ok((rows, read_to, more))
+        })
+    }
+
+    /// The row kept under an id.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn entry(&self, id: EntryId) -> Result<Option<Row>, Outage> {
+        self.read(|connection| {
+            let sql = "SELECT position, blog, id, text, signatures FROM entry WHERE id = ?1";
+            let mut statement = connection.prepare_cached(sql)?;
+            statement.query_row([id.to_string()], row_of).optional()
+        })
+    }
+
+    /// The highest epoch of a blog that a durable seal closes.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn sealed(&self, blog: BlogId) -> Result<u64, Outage> {
+        self.read(|connection| {
+            let sql = "SELECT coalesce(max(epoch), 0) FROM seal WHERE blog = ?1";
+            connection.query_row(sql, [blog.to_string()], |row| row.get(0))
+        })
+    }
+
+    /// Entries of a blog whose media are awaited.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn staged(&self, blog: BlogId) -> Result<Vec<SealedEntry>, Outage> {
+        self.read(|connection| {
+            let sql = "SELECT text, signatures FROM staged WHERE blog = ?1 ORDER BY since";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map([blog.to_string()], |row| {
+                let (text, signatures): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
+                Ok(SealedEntry::parse(text.as_bytes(), &unpack(&signatures)).ok())
+            })?;
+            Ok(rows
+                .collect::<Result<Vec<_>, _>>()?
+                .into_iter()
+                .flatten()
+                .collect())
+        })
+    }
+
+    /// The registry's log as far as it is here.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn records(&self) -> Result<Vec<String>, Outage> {
+        self.read(|connection| {
+            let mut statement = connection.prepare("SELECT json FROM record ORDER BY place")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        })
+    }
+
+    /// How many entries are here.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn entries(&self) -> Result<u64, Outage> {
+        self.read(|c| c.query_row("SELECT count(*) FROM entry", [], |row| row.get(0)))
+    }
+
+    fn read<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, Outage> {
+        let kept = self.readers.lock().unwrap_or_else(|e| e.into_inner()).pop();
+        let connection = match kept {
+            Some(connection) => connection,
+            None => Connection::open_with_flags(
+                &self.path,
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+            )?,
+        };
+        let answer = ask(&connection)?;
+        let mut readers = self.readers.lock().unwrap_or_else(|e| e.into_inner());
+        if readers.len() < READERS_KEPT {
+            readers.push(connection);
+        }
+        Ok(answer)
+    }
+}
+
+fn stopped() -> Outage {
+    Outage::new("the store has stopped; what was answered before is safe, restart this node")
+}
+
+/// Opens a database of ours, or makes it.
+fn connect(path: &Path) -> Result<Connection, Outage> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > SCHEMA {
+        return Err(Outage::new(format!(
+            "{} was written by a newer program (schema {found}, this one reads {SCHEMA}); nothing \
+             was touched, start the newer program",
+            path.display()
+        )));
+    }
+    if found == 0 {
+        connection.execute_batch(&format!(
+            "BEGIN; {CREATE} PRAGMA user_version = {SCHEMA}; COMMIT;"
+        ))?;
+    }
+    Ok(connection)
+}
+
+fn row_of(row: &rusqlite::Row<'_>) -> Result<Row, rusqlite::Error> {
+    let signatures: Vec<u8> = row.get(4)?;
+    Ok(Row {
+        position: row.get(0)?,
+        blog: row.get(1)?,
+        id: row.get(2)?,
+        text: row.get(3)?,
+        packets: unpack(&signatures),
+    })
+}
+
+fn pack(sealed: &SealedEntry) -> Vec<u8> {
+    let mut packed = Vec::new();
+    for signature in sealed.signatures() {
+        let packet = signature.packet();
+        let length = u16::try_from(packet.len()).unwrap_or(u16::MAX);
+        packed.extend_from_slice(&length.to_be_bytes());
+        packed.extend_from_slice(packet);
+    }
+    packed
+}
+
+/// Splits packets; what is cut off short gives fewer, which the entry's own check notices.
+fn unpack(mut packed: &[u8]) -> Vec<Vec<u8>> {
+    let mut packets = Vec::new();
+    while let Some((length, rest)) = packed.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
+        let (packet, behind) = rest.split_at(length);
+        packets.push(packet.to_vec());
+        packed = behind;
+    }
+    packets
+}
+
+/// The writer: batch after batch until nobody can ask any more.
+fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &watch::Sender<u64>) {
+    while let Ok(first) = queue.recv() {
+        let mut batch = vec![first];
+        while batch.len() < BATCH_MAX {
+            let Ok(job) = queue.try_recv() else { break };
+            batch.push(job);
+        }
+        let outcome = commit(&mut connection, &batch);
+        match outcome {
+            Ok(position) => {
+                newest.send_if_modified(|newest| {
+                    let grown = position > *newest;
+                    *newest = position.max(*newest);
+                    grown
+                });
+                // Whoever asked may have gone; what was asked is durable all the same.
+                batch
+                    .into_iter()
+                    .for_each(|job| drop(job.done.send(Ok(()))));
+            }
+            Err(error) => {
+                tracing::error!(%error, "a write failed; nothing of it was acknowledged");
+                let full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+                for job in batch {
+                    let error = if full {
+                        disk_full()
+                    } else {
+                        Outage::new(error.to_string())
+                    };
+                    drop(job.done.send(Err(error)));
+                }
+            }
+        }
+    }
+}
+
+fn disk_full() -> Outage {
+    rusqlite::Error::SqliteFailure(
+        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
+        Some("the disk is full".into()),
+    )
+    .into()
+}
+
+fn commit(connection: &mut Connection, batch: &[Job]) -> Result<u64, rusqlite::Error> {
+    let transaction = connection.transaction()?;
+    for job in batch {
+        apply(&transaction, &job.write)?;
+    }
+    let newest =
+        transaction.query_row("SELECT coalesce(max(position), 0) FROM entry", [], |row| {
+            row.get(0)
+        })?;
+    transaction.commit()?;
+    Ok(newest)
+}
+
+fn apply(c: &Connection, write: &Write) -> Result<(), rusqlite::Error> {
+    match write {
+        Write::Entries(entries) => {
+            for sealed in entries {
+                insert(c, sealed)?;
+            }
+        }
+        Write::Erase(ids) => {
+            let sql = "UPDATE entry SET signatures = x'', \
+                       text = substr(text, 1, instr(text, char(10, 10)) - 1) \
+                       WHERE id = ?1 AND instr(text, char(10, 10)) > 0";
+            for id in ids {
+                c.prepare_cached(sql)?.execute([id.to_string()])?;
+            }
+        }
+        Write::Mend(sealed) => {
+            let id = sealed.entry().id().to_string();
+            c.execute("DELETE FROM entry WHERE id = ?1", [&id])?;
+            insert(c, sealed)?;
+        }
+        Write::Remove(id) => {
+            c.execute("DELETE FROM entry WHERE id = ?1", [id.to_string()])?;
+        }
+        Write::Seal(blog, epoch, text) => {
+            let sql = "INSERT OR IGNORE INTO seal (blog, epoch, text) VALUES (?1, ?2, ?3)";
+            c.prepare_cached(sql)?
+                .execute(params![blog.to_string(), epoch, text])?;
+        }
+        Write::Stage(sealed, since) => {
+            let entry = sealed.entry();
+            let sql = "INSERT OR IGNORE INTO staged (id, blog, text, signatures, since) \
+                       VALUES (?1, ?2, ?3, ?4, ?5)";
+            let (id, blog) = (entry.id().to_string(), entry.blog().to_string());
+            let row = params![id, blog, entry.text(), pack(sealed), since];
+            c.prepare_cached(sql)?.execute(row)?;
+        }
+        Write::Unstage(id) => {
+            c.execute("DELETE FROM staged WHERE id = ?1", [id.to_string()])?;
+        }
+        Write::UnstageBefore(time) => {
+            c.execute("DELETE FROM staged WHERE since < ?1", [time])?;
+        }
+        Write::Records(records) => {
+            let sql = "INSERT OR IGNORE INTO record (place, json) VALUES (?1, ?2)";
+            for (place, json) in records {
+                c.prepare_cached(sql)?.execute(params![place, json])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn insert(c: &Connection, sealed: &SealedEntry) -> Result<(), rusqlite::Error> {
+    let sql = "INSERT INTO entry (id, blog, sequence, text, signatures) \
+               VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET blog = excluded.blog, \
+               sequence = excluded.sequence, text = excluded.text, \
+               signatures = excluded.signatures WHERE blog <> excluded.blog";
+    // A row filed under another blog was altered there; it must not pass for this one.
+    let entry = sealed.entry();
+    c.prepare_cached(sql)?.execute(params![
+        entry.id().to_string(),
+        entry.blog().to_string(),
+        entry.skeleton().sequence,
+        entry.text(),
+        pack(sealed)
+    ])?;
+    Ok(())
+}
+
+/// A hash kept as text.
+pub fn hash(text: &str) -> Option<Hash> {
+    Hash::parse(text).ok()
+}

@@ -1,0 +1,321 @@
+//! An admitted spoke, and a stranger, do their worst. The others go on, and show nothing of theirs.
+
+#![allow(clippy::unwrap_used, reason = "a story that breaks off says where")]
+
+mod common;
+
+use std::{thread, time::Duration};
+
+use common::{
+    author::{Author, Signed, article, draft, now, picture},
+    demo::Demo,
+    http,
+    rogue::Rogue,
+    wait_for,
+};
+use serde_json::{Value, json};
+use spokes_log::{draft::Says, name::Hash};
+use spokes_rules::{
+    node::Label,
+    receipt::{Held, Tip},
+};
+
+/// Two honest spokes and the rogue: it is in the set of every blog.
+fn network() -> (Demo, Rogue, Author) {
+    let demo = Demo::start_with(2, &["--empty"]);
+    let rogue = Rogue::join(&demo);
+    let maria = Author::with_blog(&demo, "maria", "a");
+    assert_eq!(demo.members("maria").len(), 3);
+    (demo, rogue, maria)
+}
+
+/// The author can write, and both honest members have it.
+fn goes_on(demo: &Demo, maria: &mut Author, slug: &str) {
+    maria.post(demo, "a", slug, "It goes on.");
+    for label in ["a", "b"] {
+        wait_for("honest members have it", Duration::from_secs(10), || {
+            (demo.http(label, "maria", &format!("/{slug}")).status == 200).then_some(())
+        });
+    }
+    demo.assert_no_panic();
+}
+
+/// A skeleton that nobody signed: without words it bears no signature.
+fn forged_skeleton(maria: &mut Author, behind: &Signed) -> Value {
+    let says = draft(Says::Post(article("forged")), "Never signed.");
+    let forged = maria.sign_behind(&says, Some(&behind.place()));
+    json!({ "text": forged.entry.erased().text(), "signatures": [] })
+}
+
+#[test]
+fn a_skeleton_that_nobody_signed_is_not_taken_in() {
+    let (demo, rogue, mut maria) = network();
+    let first = maria.post(&demo, "a", "first", "Mine.");
+    let forged = forged_skeleton(&mut maria, &first);
+
+    // A stranger brings it as something to restore.
+    for label in ["a", "b"] {
+        let body = json!({ "entries": [forged] }).to_string();
+        let reply = http::post(demo.address(label), "/api/v1/blogs/maria/restore", &body).unwrap();
+        assert_eq!(
+            (reply.status, reply.kind().as_str()),
+            (422, "invalid"),
+            "{}",
+            reply.text()
+        );
+    }
+    let blog = demo.api("a", "blogs/maria").json()["blog"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let text = forged["text"].as_str().unwrap().as_bytes();
+    let id = spokes_log::entry::Entry::parse(text)
+        .unwrap()
+        .id()
+        .to_string();
+
+    // A member names it as its tip and serves it in every way.
+    let entry = forged.clone();
+    rogue.says(move |path| {
+        let answer = match path {
+            _ if path.starts_with("/api/v1/heads") => {
+                json!({ "blogs": { &blog: [{ "sequence": 2, "id": id }] } })
+            }
+            _ if path.starts_with("/api/v1/entries/") => entry.clone(),
+            _ if path.contains("limit=0") => {
+                json!({ "cursor": "r-1", "more": false, "entries": [] })
+            }
+            _ if path.starts_with("/api/v1/feed") => {
+                json!({ "cursor": "r-2", "more": false, "entries": [entry] })
+            }
+            _ => return None,
+        };
+        Some(answer.to_string().into_bytes())
+    });
+    wait_for("the lie was heard", Duration::from_secs(20), || {
+        let asked = rogue.asked();
+        asked
+            .iter()
+            .any(|path| path.starts_with("/api/v1/feed?blogs"))
+            .then_some(())
+    });
+    thread::sleep(Duration::from_millis(500));
+    for label in ["a", "b"] {
+        let heads = demo.api(label, "blogs/maria/head").json()["heads"].clone();
+        assert_eq!(heads.as_array().unwrap().len(), 1, "{label}: {heads}");
+        assert_eq!(heads[0]["id"], first.id().to_string(), "{label}");
+    }
+    goes_on(&demo, &mut maria, "second");
+}
+
+#[test]
+fn an_erased_entry_is_restored_with_its_erase_alone() {
+    let (demo, _rogue, mut maria) = network();
+    let words = maria.post(&demo, "a", "words", "To be taken back.");
+    let erases = vec![words.id()];
+    maria.say(&demo, "a", &draft(Says::Erase { erases }, ""));
+    // A member that lost everything reads the whole blog anew: skeleton first, erase later.
+    demo.kill("b");
+    for file in ["spoke.db", "spoke.db-wal", "spoke.db-shm"] {
+        drop(std::fs::remove_file(demo.node("b").data.join(file)));
+    }
+    demo.restart("b");
+    wait_for(
+        "the emptied member is whole",
+        Duration::from_secs(20),
+        || {
+            let mine = demo.api("a", "blogs/maria/head").json();
+            (demo.api("b", "blogs/maria/head").json() == mine).then_some(())
+        },
+    );
+    goes_on(&demo, &mut maria, "after");
+}
+
+#[test]
+fn feeds_that_never_end_are_left_soon() {
+    let (demo, rogue, mut maria) = network();
+    let first = maria.post(&demo, "a", "first", "Mine.");
+    let blog = demo.api("a", "blogs/maria").json()["blog"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let page = demo.api("a", "blogs/maria/entries").json()["entries"].clone();
+    let unknown = Hash::of(b"unknown").to_string();
+    let stories: [(&str, Value); 5] = [
+        (
+            "more of the same",
+            json!({ "cursor": "r-1", "more": true, "entries": page }),
+        ),
+        (
+            "more of nothing",
+            json!({ "cursor": "r-2", "more": true, "entries": [] }),
+        ),
+        (
+            "garbage",
+            json!({ "cursor": "r-3", "more": true, "entries": [{ "text": "x", "signatures": [] }] }),
+        ),
+        ("no JSON of ours", json!(["r-4"])),
+        (
+            "a long cursor",
+            json!({ "cursor": "c".repeat(100_000), "more": true, "entries": [] }),
+        ),
+    ];
+    for (what, feed) in stories {
+        let (blog, unknown) = (blog.clone(), unknown.clone());
+        rogue.says(move |path| {
+            let answer = if path.starts_with("/api/v1/heads") {
+                json!({ "blogs": { &blog: [{ "sequence": 9, "id": unknown }] } })
+            } else if path.starts_with("/api/v1/feed") {
+                feed.clone()
+            } else {
+                return None;
+            };
+            Some(answer.to_string().into_bytes())
+        });
+        thread::sleep(Duration::from_secs(4));
+        let asked = rogue.asked();
+        let feeds = asked
+            .iter()
+            .filter(|path| path.starts_with("/api/v1/feed"))
+            .count();
+        eprintln!("{what}: asked {} times, {feeds} for feeds", asked.len());
+        assert!(
+            feeds < 200,
+            "{what}: {feeds} pages were pulled in four seconds"
+        );
+    }
+    assert!(
+        demo.http("b", "maria", "/first").status == 200 && first.entry.skeleton().sequence == 1
+    );
+    goes_on(&demo, &mut maria, "second");
+}
+
+#[test]
+fn receipts_that_should_not_count_do_not() {
+    let (demo, rogue, mut maria) = network();
+    let first = maria.post(&demo, "a", "first", "Mine.");
+    demo.kill("b");
+    let next = maria.sign(&draft(Says::Post(article("next")), "Only on a."));
+    let held = |spoke: &str, network: &str, epoch: u64, tip: &Signed| Held {
+        network: Hash::parse(network).unwrap(),
+        spoke: Label::parse(spoke).unwrap(),
+        blog: first.entry.blog(),
+        epoch,
+        tip: Tip {
+            sequence: tip.entry.skeleton().sequence,
+            id: tip.id(),
+        },
+        time: now(),
+    };
+    let other = Hash::of(b"another network").to_string();
+    let lies = [
+        held("b", &demo.network, 1, &next),
+        held("r", &other, 1, &next),
+        held("r", &demo.network, 2, &next),
+        held("r", &demo.network, 0, &next),
+        held("r", &demo.network, 1, &first),
+        held("council1", &demo.network, 1, &next),
+    ];
+    let mut receipts: Vec<Value> = lies.iter().map(|held| rogue.sign(held)).collect();
+    // And one whose text was changed after it was signed.
+    let mut edited = rogue.sign(&held("r", &other, 1, &next));
+    edited["text"] = held("r", &demo.network, 1, &next).to_string().into();
+    receipts.push(edited);
+    let body = json!({ "receipts": receipts }).to_string();
+    assert_eq!(
+        http::post(demo.address("a"), "/api/v1/receipts", &body)
+            .unwrap()
+            .status,
+        200
+    );
+    let reply = maria.send(demo.address("a"), &next).unwrap();
+    assert_eq!(
+        http::post(demo.address("a"), "/api/v1/receipts", &body)
+            .unwrap()
+            .status,
+        200
+    );
+    assert_eq!(
+        (reply.status, &reply.json()["status"]),
+        (202, &"accepted".into())
+    );
+    let standing = demo.api(
+        "a",
+        &format!("blogs/maria/entries/{}/standing", next.id().path()),
+    );
+    assert_eq!(
+        standing.json()["receipts"].as_array().unwrap().len(),
+        1,
+        "{}",
+        standing.text()
+    );
+    demo.restart("b");
+    maria.parent = Some(next.place());
+    goes_on(&demo, &mut maria, "more");
+}
+
+#[test]
+fn nobody_speaks_for_blogs_that_are_not_his_on_the_front_page() {
+    let (demo, rogue, mut maria) = network();
+    maria.post(&demo, "a", "first", "Mine.");
+    let blog = demo.api("a", "blogs/maria").json()["blog"].clone();
+    rogue.says(move |path| {
+        let line = |n: usize| {
+            json!({ "blog": blog, "name": "maria", "blog_title": "POISON", "slug": format!("p{n}"),
+                    "article": Hash::of(&[u8::try_from(n % 256).unwrap()]).to_string(), "title": "POISON",
+                    "date": "2026-11-01T00:00:00Z", "language": "en", "excerpt": "POISON" })
+        };
+        let latest = json!({ "headlines": (0..5_000).map(line).collect::<Vec<_>>() });
+        path.starts_with("/api/v1/latest").then(|| latest.to_string().into_bytes())
+    });
+    wait_for("the rogue was asked", Duration::from_secs(10), || {
+        (rogue
+            .asked()
+            .iter()
+            .filter(|p| p.contains("latest"))
+            .count()
+            > 3)
+        .then_some(())
+    });
+    for label in ["a", "b"] {
+        let front = http::get(demo.address(label), &demo.domain, "/").text();
+        assert!(
+            !front.contains("POISON") && front.contains("About first"),
+            "{label}"
+        );
+    }
+    goes_on(&demo, &mut maria, "second");
+}
+
+#[test]
+fn what_is_passed_on_cannot_run_or_lead_away() {
+    let demo = Demo::start_with(2, &["--empty", "--replicas", "2"]);
+    let rogue = Rogue::join(&demo);
+    rogue.says(|_| Some(b"<script>steal()</script>".to_vec()));
+    // A blog that the rogue holds and spoke b does not.
+    let name = (0..8).map(|n| format!("blog{n}")).find(|name| {
+        Author::with_blog(&demo, name, "a");
+        demo.members(name) == ["a", "r"]
+    });
+    let name = name.expect("the emptiest spoke is chosen");
+    let page = demo.http("b", &name, "/");
+    assert!(
+        page.text().contains("steal"),
+        "readers are sent to the secondary"
+    );
+    let policy = page.header("content-security-policy").unwrap_or_default();
+    assert!(
+        policy.contains("default-src 'none'"),
+        "no script of it runs: {policy}"
+    );
+    assert_eq!(page.header("location"), None, "and it leads nowhere else");
+    let (_, medium) = picture("x");
+    let media = demo.http("b", &name, &format!("/media/{}", medium.hash.path()));
+    assert!(
+        media.status == 404 && !media.text().contains("steal"),
+        "media have their hash or are none"
+    );
+    let relayed = demo.api("b", &format!("blogs/{name}/head"));
+    assert!(relayed.status == 200);
+    demo.assert_no_panic();
+}
