@@ -11,7 +11,7 @@ use spokes_log::{
 
 use crate::{
     node::{Label, NodeKey},
-    request::PROOF_ENTRIES_MAX,
+    request::{Address, PROOF_ENTRIES_MAX},
 };
 
 /// Why the registry says no.
@@ -27,6 +27,7 @@ pub enum Refusal {
     NotAdmitted,
     NoInvitation,
     InvitationExpired(Time),
+    AddressInside(Address),
     LabelTaken(Label),
     KeyTaken(Label),
     NoSuchSpoke(Label),
@@ -87,6 +88,11 @@ impl fmt::Display for Refusal {
                     "a node is called \"{label}\" already; choose another with --label"
                 )
             }
+            Self::AddressInside(address) => write!(
+                f,
+                "{address} is not an address at which this network's readers reach a server; join \
+                 with one that they do"
+            ),
             Self::KeyTaken(label) => write!(f, "\"{label}\" has this key already"),
             Self::NoSuchSpoke(label) => write!(f, "there is no spoke \"{label}\""),
             Self::NotWaiting(label) => write!(f, "\"{label}\" is not waiting to be let in"),

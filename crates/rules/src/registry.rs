@@ -5,9 +5,9 @@
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
-    string::String,
     vec::Vec,
 };
+use core::net::IpAddr;
 
 use spokes_log::{
     chain::Chain,
@@ -18,7 +18,7 @@ use spokes_log::{
 
 use crate::{
     node::{Label, NodeKey, Signed},
-    placement::{self, Candidate, Shortfall},
+    placement::{self, Candidate},
     receipt::{Receipt, Seal, Tip},
     request::{Address, Ask, CouncilNode, Founding, Operator, PROOF_ENTRIES_MAX, Request, Wish},
 };
@@ -106,6 +106,29 @@ pub fn is_reserved(name: &BlogName) -> bool {
         .strip_prefix("ns")
         .is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
     nameserver || RESERVED.contains(&name)
+}
+
+/// From how far an address is reached. A network of one machine or one house may use its own
+/// addresses, and none from behind narrower walls than its council's.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    /// Nobody serves there, or only the machine's own platform does.
+    Nowhere,
+    Machine,
+    House,
+    World,
+}
+
+fn reach(ip: IpAddr) -> Reach {
+    match ip.to_canonical() {
+        ip if ip.is_unspecified() || ip.is_multicast() => Reach::Nowhere,
+        IpAddr::V4(ip) if ip.is_link_local() || ip.is_broadcast() => Reach::Nowhere,
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => Reach::Nowhere,
+        ip if ip.is_loopback() => Reach::Machine,
+        IpAddr::V4(ip) if ip.is_private() => Reach::House,
+        IpAddr::V6(ip) if ip.is_unique_local() => Reach::House,
+        _ => Reach::World,
+    }
 }
 
 /// The state that the log adds up to.
@@ -411,6 +434,9 @@ impl Registry {
         if invite.expires < now {
             return Err(Refusal::InvitationExpired(invite.expires));
         }
+        if !self.may_serve(address) {
+            return Err(Refusal::AddressInside(address));
+        }
         let council = self.founding.council.iter().any(|node| node.label == label);
         if council || self.spokes.contains_key(&label) {
             return Err(Refusal::LabelTaken(label));
@@ -430,6 +456,15 @@ impl Registry {
                 blogs: 0,
             },
         ))
+    }
+
+    /// Whether readers and other spokes may be sent to an address: else a spoke could have them ask
+    /// machines behind their own walls.
+    fn may_serve(&self, address: Address) -> bool {
+        let nodes = self.founding.council.iter();
+        let walls = nodes.map(|node| reach(node.api.0.ip())).min();
+        let reach = reach(address.0.ip());
+        reach != Reach::Nowhere && address.0.port() != 0 && walls.is_none_or(|walls| reach >= walls)
     }
 
     fn admit(&self, now: Time, key: NodeKey, label: Label) -> Result<Change, Refusal> {

@@ -14,6 +14,9 @@ const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// Bytes of one answer: a page of the feed and a medium fit, a flood does not.
 const ANSWER_BYTES_MAX: usize = 48 * 1024 * 1024;
 
+/// Characters of another node's sentence.
+const DETAIL_CHARS_MAX: usize = 1_000;
+
 /// Asks other nodes.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -198,6 +201,9 @@ impl Client {
             ..Problem::default()
         });
         problem.status = status.as_u16();
+        // It may end in a log or before a person: one line of a stranger's, not a flood.
+        problem.detail.retain(|c| !c.is_control());
+        problem.detail = problem.detail.chars().take(DETAIL_CHARS_MAX).collect();
         Ok(Reply::Refused(problem))
     }
 }

@@ -54,6 +54,7 @@ fn a_sixth_spoke_comes_in_by_the_ordinary_door() {
     ];
     let (code, said) = spokes(&[&join[..], &[&listen]].concat());
     assert_eq!(code, 0, "{said}");
+    nobody_leads_inside(council);
     // The token is good once.
     let other = home.path().join("seventh");
     let again = [
@@ -86,6 +87,35 @@ fn a_sixth_spoke_comes_in_by_the_ordinary_door() {
     let (code, said) = spokes(&["council", "admit", "nobody", "--dir", council]);
     assert!(code == 1 && said.contains("nobody"), "{said}");
     demo.assert_no_panic();
+}
+
+/// An address that would have other spokes ask machines that nobody may ask for them.
+fn nobody_leads_inside(council: &str) {
+    for address in [
+        "169.254.169.254:80",
+        "0.0.0.0:80",
+        "255.255.255.255:80",
+        "224.0.0.1:80",
+        "[fe80::1]:80",
+    ] {
+        let (_, invite) = spokes(&["council", "invite", "--dir", council]);
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("inside");
+        let join = [
+            "join",
+            invite.trim(),
+            "--dir",
+            dir.to_str().unwrap(),
+            "--label",
+            "inside",
+        ];
+        let more = ["--listen", "127.0.2.9:9999", "--address", address];
+        let (code, said) = spokes(&[&join[..], &more].concat());
+        assert!(
+            code == 1 && said.contains("join with one"),
+            "{address}: {said}"
+        );
+    }
 }
 
 fn in_apex(demo: &Demo) -> bool {

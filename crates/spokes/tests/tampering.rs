@@ -257,6 +257,12 @@ fn a_running_spoke_notices_and_mends() {
         story.mends_itself(name, before + 1);
         story.nothing_altered_is_served(name);
     }
+    // Nobody asks for this one: it is mended all the same.
+    story.strike(|db, story| {
+        db.execute("DELETE FROM entry WHERE id = ?1", [id(story, 3)])
+            .unwrap();
+    });
+    story.mends_itself("a row that nobody reads", 1);
     let log = story.demo.log(&story.label);
     assert!(
         log.contains("mended") && log.contains("altered"),

@@ -121,9 +121,8 @@ impl Spoke {
         let article = sealed.entry().draft().and_then(|draft| draft.article());
         for medium in article.map(|a| a.media.as_slice()).unwrap_or_default() {
             let sound = tokio::task::block_in_place(|| self.blobs.get(medium.hash).is_some());
-            if !sound && self.refetch(blog, medium).await {
-                tracing::warn!(%blog, hash = %medium.hash, "an altered or lost blob was mended");
-                self.mended.fetch_add(1, Ordering::Relaxed);
+            if !sound && !self.refetch(blog, medium).await {
+                tracing::error!(%blog, hash = %medium.hash, "no other member has a lost blob");
             }
         }
     }

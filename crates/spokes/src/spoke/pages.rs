@@ -119,7 +119,7 @@ impl Spoke {
             return self.medium(hash, &request).await;
         }
         if let Some(id) = path.strip_prefix("/_/entry/").and_then(Hash::parse_path) {
-            return self.sealed_entry(id).await;
+            return self.sealed_entry(id, &web::host(&request)).await;
         }
         match self.site(&web::host(&request)) {
             Site::Apex if path == "/" => self.front(&request),
@@ -210,12 +210,14 @@ impl Spoke {
             return self.message(Some((blog, &record)), &Message::no_such_post());
         };
         let stamp = self.stamp(blog);
-        let key = format!("{name}{}", request.uri());
+        // What a page does not depend on makes no other page: strangers choose it.
+        let number = page_number(request);
+        let key = format!("{name}{path} {number}");
         if let Some(finished) = self.rendered.finished(&key, stamp) {
             return send(request, &finished);
         }
         let made = match address {
-            Address::Index => Some((HTML, self.index(blog, &record, request).await)),
+            Address::Index => Some((HTML, self.index(blog, &record, number).await)),
             Address::Archive => Some((HTML, self.archive(blog, &record).await)),
             Address::Tag(tag) => Some((HTML, self.tag(blog, &record, &tag).await)),
             Address::Feed(tag, kind) => Some(self.feed_of(blog, &record, tag.as_ref(), kind).await),
@@ -244,17 +246,7 @@ impl Spoke {
         records.wrapping_mul(1 << 40) ^ chain.wrapping_mul(1 << 8) ^ copies
     }
 
-    async fn index(
-        self: &Arc<Self>,
-        blog: BlogId,
-        record: &BlogRecord,
-        request: &Request<Incoming>,
-    ) -> String {
-        let number = web::query(request)
-            .get("page")
-            .and_then(|n| n.parse().ok())
-            .unwrap_or(1_usize);
-        let number = number.max(1);
+    async fn index(self: &Arc<Self>, blog: BlogId, record: &BlogRecord, number: usize) -> String {
         let (posts, all) = self
             .with(blog, |replica| {
                 let posts = replica.fold().posts();
@@ -505,7 +497,7 @@ impl Spoke {
                 author: view.author.clone(),
                 tags: article.tags.0.iter().map(ToString::to_string).collect(),
                 summary: render::summary(&draft.body, EXCERPT_CHARS),
-                html: render::article(&draft.body, &links),
+                html: tokio::task::block_in_place(|| render::article(&draft.body, &links)),
             });
         }
         let below = tag
@@ -551,9 +543,16 @@ impl Spoke {
     }
 
     /// `GET /_/entry/sha256-HEX` (SPEC http 2.10).
-    async fn sealed_entry(self: Arc<Self>, id: EntryId) -> Response {
+    async fn sealed_entry(self: Arc<Self>, id: EntryId, host: &str) -> Response {
         let row = self.store.entry(id).ok().flatten();
-        let blog = row.and_then(|row| Hash::parse(&row.blog).ok());
+        // The blog that is asked comes first: the row may be altered, or gone.
+        let of_host = match self.site(host) {
+            Site::Blog(name) => self.named(&name).map(|(blog, _)| blog),
+            Site::Apex => None,
+        };
+        let here = |blog: &BlogId| self.with(*blog, |r| r.chain().contains(id)) == Some(true);
+        let of_row = row.and_then(|row| Hash::parse(&row.blog).ok());
+        let blog = of_host.filter(here).or(of_row);
         let sealed = match blog {
             Some(blog) => self.sound_entry(blog, id).await,
             None => None,
@@ -634,6 +633,12 @@ impl Spoke {
 enum Made {
     Text(&'static str, String),
     Response(Response),
+}
+
+/// Which page of an index is asked for: the first one where nothing sensible is said.
+fn page_number(request: &Request<Incoming>) -> usize {
+    let number = web::query(request).get("page").and_then(|n| n.parse().ok());
+    number.unwrap_or(1).max(1)
 }
 
 fn copies(standing: &Standing) -> u32 {

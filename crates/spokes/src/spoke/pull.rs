@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -460,6 +460,8 @@ impl Spoke {
     pub(super) async fn refetch(&self, blog: BlogId, medium: &Medium) -> bool {
         for address in self.other_members(blog) {
             if self.fetch_medium(address, medium).await.is_ok() {
+                tracing::warn!(%blog, hash = %medium.hash, "an altered or lost blob was mended");
+                self.mended.fetch_add(1, Ordering::Relaxed);
                 return true;
             }
         }
