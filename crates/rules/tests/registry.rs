@@ -192,3 +192,17 @@ fn a_change_that_does_not_end_is_replaced_by_another() {
         "#]],
     );
 }
+
+#[test]
+fn keys_of_another_branch_than_the_claims_are_not_taken() {
+    let mut town = Town::with_spokes();
+    let told = town.tell("keys maria at a | claim maria for maria at a behind entry-0");
+    expect![[r#"
+        keys maria at a: no blog sha256:… is registered here
+        claim maria for maria at a behind entry-0: record 10 Blog
+    "#]]
+    .assert_eq(&told);
+    let first = town.author("maria").first.entry().id();
+    let blog = town.registry.blog(first).expect("the claim was granted");
+    assert_eq!(blog.keys_at, first);
+}

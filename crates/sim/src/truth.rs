@@ -197,6 +197,14 @@ impl Truth {
                 if first.as_ref().is_some_and(|(a, s)| *a != all || *s != seen) {
                     self.breaks(format!("promise 3: {} shows another {id}", spoke.label()));
                 }
+                let safe = self.safe.values().filter(|safe| safe.blog == id);
+                let lacking = safe.map(|s| s.entry).find(|e| !spoke.disk().holds(*e));
+                if let Some(lacking) = lacking {
+                    self.breaks(format!(
+                        "promise 1: {} lacks {lacking} in the end",
+                        spoke.label()
+                    ));
+                }
                 let count = devices.iter().filter(|(blog, _)| *blog == id).count();
                 self.check_texts(id, replica.fold(), count);
                 first = Some((all, seen));

@@ -155,8 +155,27 @@ impl Town {
                 self.claim(blog, author, spoke, seconds.parse().expect("seconds"))
             }
             ["claim", blog, "for", author, "at", spoke, "elsewhere"] => {
-                let other = Hash::of(b"another network");
-                self.claim_on(other, blog, author, spoke, 3_600)
+                let network = Hash::of(b"another network");
+                let claim = Claim {
+                    network,
+                    ..self.wish_for(blog, 3_600)
+                };
+                let parent = self.author(author).head();
+                self.claim_by(claim, parent, author, spoke)
+            }
+            [
+                "claim",
+                blog,
+                "for",
+                author,
+                "at",
+                spoke,
+                "behind",
+                "entry-0",
+            ] => {
+                let claim = self.wish_for(blog, 3_600);
+                let parent = self.author(author).first.entry().id();
+                self.claim_by(claim, parent, author, spoke)
             }
             ["keys", author, "at", spoke] => self.keys(author, None, spoke),
             ["keys", author, "behind", "entry-0", "at", spoke] => self.keys(author, Some(0), spoke),
@@ -223,28 +242,27 @@ impl Town {
     }
 
     fn claim(&mut self, blog: &str, author: &str, spoke: &str, reach: i64) -> Request {
-        self.claim_on(self.registry.network(), blog, author, spoke, reach)
+        let claim = self.wish_for(blog, reach);
+        let parent = self.author(author).head();
+        self.claim_by(claim, parent, author, spoke)
     }
 
-    fn claim_on(
-        &mut self,
-        network: Hash,
-        blog: &str,
-        author: &str,
-        spoke: &str,
-        reach: i64,
-    ) -> Request {
-        let claim = Claim {
+    fn wish_for(&self, blog: &str, reach: i64) -> Claim {
+        Claim {
             name: name(blog),
-            network,
+            network: self.registry.network(),
             not_after: self.now + reach,
-        };
+        }
+    }
+
+    /// Claims with an entry behind `parent`, proven by all that the author wrote.
+    fn claim_by(&mut self, claim: Claim, parent: EntryId, author: &str, spoke: &str) -> Request {
         let says = Says::Claim {
             claim,
             releases: None,
         };
         let author = self.author(author);
-        let entry = author.say(says, "").expect("an own key claims");
+        let entry = author.say_at(parent, says, "").expect("an own key claims");
         let (blog, proof) = (author.first.entry().id(), author.entries.clone());
         let wish = Wish::Claim {
             blog,
@@ -352,9 +370,5 @@ impl Town {
         let mut blogs: Vec<String> = blogs.collect();
         blogs.sort();
         blogs.concat()
-    }
-
-    pub(crate) fn head_of(&mut self, author: &str) -> EntryId {
-        self.author(author).head()
     }
 }
