@@ -9,7 +9,7 @@ use crate::render::{Direction, direction};
 pub const ATOM_TYPE: &str = "application/atom+xml; charset=utf-8";
 /// The media type of [`rss`].
 pub const RSS_TYPE: &str = "application/rss+xml; charset=utf-8";
-/// The media type of [`json`].
+/// The media type of [`json()`].
 pub const JSON_TYPE: &str = "application/feed+json; charset=utf-8";
 
 /// A feed of a blog, of one of its tags, or of the network.
