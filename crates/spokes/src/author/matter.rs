@@ -351,14 +351,18 @@ fn dated_name(stem: &str) -> (Option<Time>, Option<&str>) {
     }
 }
 
-/// `YYYY/MM/DD/…`.
+/// `YYYY/MM/DD`, wherever it stands in a path.
 fn date_of_path(path: &str) -> Option<Time> {
-    let mut parts = path.trim_matches('/').split('/');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    let shaped = year.len() == 4 && month.len() == 2 && day.len() == 2;
-    shaped
-        .then(|| parse_date(&format!("{year}-{month}-{day}")))
-        .flatten()
+    let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
+    parts.windows(3).find_map(|parts| {
+        let [year, month, day] = parts else {
+            return None;
+        };
+        let shaped = year.len() == 4 && month.len() == 2 && day.len() == 2;
+        shaped
+            .then(|| parse_date(&format!("{year}-{month}-{day}")))
+            .flatten()
+    })
 }
 
 /// A slug of several segments; a segment that breaks the rules becomes what fits it best.
@@ -510,6 +514,22 @@ mod tests {
         }
         for bad in ["", "yesterday", "2015-13-01", "15.5.2015"] {
             assert!(parse_date(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_found_wherever_it_stands_in_a_path() {
+        for (path, expected) in [
+            ("2015/05/15/Rust-1.0", Some("2015-05-15T00:00:00Z")),
+            (
+                "inside-rust/2019/09/25/Welcome",
+                Some("2019-09-25T00:00:00Z"),
+            ),
+            ("releases/latest", None),
+            ("2015/13/01/x", None),
+        ] {
+            let found = date_of_path(path).map(|t| t.to_string());
+            assert_eq!(found.as_deref(), expected, "{path}");
         }
     }
 
