@@ -34,7 +34,7 @@ pub type Ticket = u64;
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The registry says: this is the open set, this change of it has begun, these keys have ended.
+    /// The registry, as far as this spoke knows it, says: this is the open set, this change of it has begun, these keys have ended.
     Set {
         /// The open set.
         set: Set,
@@ -45,7 +45,8 @@ pub enum Event {
         /// The `keys` entry that the registry took last, or entry 0.
         keys_at: EntryId,
     },
-    /// The council's leader was heard.
+    /// The council's leader was heard, and what it said about the set was told before: a copy of the
+    /// registry from one's own disk is not the council.
     CouncilHeard,
     /// Our tips were compared with those of the set since the start.
     Compared,
@@ -317,7 +318,6 @@ impl Replica {
     }
 
     fn set(&mut self, now: Time, set: Set, closing: Option<Closing>) {
-        self.heard = Some(now);
         if self.closing != closing {
             self.cover.clear();
         }

@@ -90,7 +90,7 @@ impl Scene {
         for spoke in ["a", "b", "c"] {
             scene.start(spoke, Disk::default());
             scene.tell(spoke, scene.open(1, "a,b,c"));
-            for step in ["compare", "pull 0", "store"] {
+            for step in ["heard", "compare", "pull 0", "store"] {
                 let words: Vec<&str> = step.split(' ').collect();
                 let step = [&words[..1], &[spoke], &words[1..]].concat().join(" ");
                 scene.step(&step);
@@ -443,7 +443,7 @@ fn a_seal_names_what_is_durable_only() {
 fn a_started_replica_compares_before_it_signs_or_seals() {
     check(
         "write one | pull b 1 | store b | restart b | submit b 1 | write two | submit b 2 | \
-         set b a,b,c | close b a,b,c for b,c | compare b | store b",
+         set b a,b,c | heard b | close b a,b,c for b,c | compare b | store b",
         &expect![[r#"
             write one: entry 1
             pull b 1: writes 1
@@ -453,6 +453,7 @@ fn a_started_replica_compares_before_it_signs_or_seals() {
             write two: entry 2
             submit b 2: answers: this server has just started and waits for the council; the entry is safe with you, send it again in a moment
             set b a,b,c: nothing
+            heard b: nothing
             close b a,b,c for b,c: nothing
             compare b: writes its seal of 1 with [1]
             store b: sends its seal
@@ -545,6 +546,22 @@ fn copies_of_one_receipt_fill_no_room() {
     }
     let kept = scene.replicas["a"].0.receipts().all();
     assert_eq!(kept.filter(|r| r.held.spoke.as_str() == "b").count(), 1);
+}
+
+#[test]
+fn what_the_own_disk_says_is_not_the_council() {
+    check(
+        "write one | restart b | set b a,b,c | compare b | pull b 1 | store b | heard b",
+        &expect![[r#"
+            write one: entry 1
+            restart b: starts
+            set b a,b,c: nothing
+            compare b: nothing
+            pull b 1: writes 1
+            store b: nothing
+            heard b: holds 1 in 1
+        "#]],
+    );
 }
 
 /// A second key is needed to say that the first one ended; here only that it can be granted.

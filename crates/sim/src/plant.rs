@@ -17,6 +17,9 @@ pub enum Plant {
     RepostDoubles,
     /// A restarted spoke says that it compared its tips before it has.
     SealBeforeCompare,
+    /// A restarted spoke compares its tips with so many members only as make a majority with it,
+    /// which may be just those that never held what its old disk has lost.
+    ComparesWithFew,
     /// A client counts receipts of an epoch that is not open yet.
     CountsNextEpoch,
     /// A new leader of the council begins without the last record.

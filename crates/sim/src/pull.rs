@@ -209,6 +209,9 @@ impl Spoke {
             tips.is_some_and(|tips| tips.iter().all(|tip| self.disk.holds(tip.id)))
         };
         let mut needed = set.seals_needed().min(others.clone().count());
+        if hub.has(Plant::ComparesWithFew) {
+            needed = set.majority() - 1;
+        }
         if self
             .patience
             .is_some_and(|patience| now >= self.live.started + patience)
@@ -303,18 +306,17 @@ impl Spoke {
                 continue;
             };
             let told = Some((record.set.clone(), record.closing.clone()));
-            if copy.told == told {
-                self.tell(hub, id, replica::Event::CouncilHeard);
-                continue;
+            if copy.told != told {
+                (copy.told, changed) = (told, true);
+                let event = replica::Event::Set {
+                    set: record.set.clone(),
+                    closing: record.closing.clone(),
+                    ended: record.ended.clone(),
+                    keys_at: record.keys_at,
+                };
+                self.tell(hub, id, event);
             }
-            (copy.told, changed) = (told, true);
-            let event = replica::Event::Set {
-                set: record.set.clone(),
-                closing: record.closing.clone(),
-                ended: record.ended.clone(),
-                keys_at: record.keys_at,
-            };
-            self.tell(hub, id, event);
+            self.tell(hub, id, replica::Event::CouncilHeard);
         }
         self.live.registry = Some(registry);
         let proofs = self.live.pulls.proofs.clone();

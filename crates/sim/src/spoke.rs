@@ -221,6 +221,7 @@ impl Spoke {
                 keys_at: record.keys_at,
             };
             self.tell(hub, id, event);
+            self.tell(hub, id, replica::Event::CouncilHeard);
         }
     }
 
@@ -490,10 +491,16 @@ impl Spoke {
         };
         self.live.tickets.insert(ticket, waiting);
         let entry = VerifiedEntry::clone(entry);
-        let event = replica::Event::Submitted {
-            ticket,
-            entry,
-            refused_elsewhere,
+        let id = entry.entry().id();
+        let known = |replica: &Replica| replica.chain().contains(id);
+        let event = if self.replica(blog).is_some_and(known) {
+            replica::Event::Waits { ticket, id }
+        } else {
+            replica::Event::Submitted {
+                ticket,
+                entry,
+                refused_elsewhere,
+            }
         };
         self.tell(hub, blog, event);
     }

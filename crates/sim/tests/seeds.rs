@@ -44,6 +44,7 @@ fn planted_bugs_are_found() {
         (Plant::PromotionSkipsSealedEntry, 5, "promise 1"),
         (Plant::RepostDoubles, 4, "promise 2"),
         (Plant::SealBeforeCompare, 6, "promise 1"),
+        (Plant::ComparesWithFew, 72, "promise 1"),
         (Plant::CountsNextEpoch, 25, "promise 1"),
         (Plant::CouncilForgets, 0, "promise 5"),
         (Plant::PullsOneBranch, 30, "promise 8"),
