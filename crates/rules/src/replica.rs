@@ -34,7 +34,8 @@ pub type Ticket = u64;
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The registry, as far as this spoke knows it, says: this is the open set, this change of it has begun, these keys have ended.
+    /// The registry, as far as this spoke knows it, says: this is the open set, this change of it
+    /// has begun, these keys have ended.
     Set {
         /// The open set.
         set: Set,
