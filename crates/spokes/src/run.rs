@@ -306,7 +306,7 @@ async fn run_council(command: CouncilCommand) -> Result<(), Outage> {
             )
             .await?;
             demo::speak(&format!(
-                "{label} is admitted; the apex names it within a minute."
+                "{label} is admitted: DNS names it now, and it is given new blogs."
             ));
             Ok(())
         }
