@@ -60,6 +60,8 @@ pub enum Refusal {
     Erased(EntryId),
     /// This spoke has started and not heard yet for whom it accepts entries.
     NotReady,
+    /// Many entries that came before are still being written.
+    StillWriting,
     /// The blog has had its entries for today.
     TooManyToday {
         /// The network's limit.
@@ -105,6 +107,11 @@ impl fmt::Display for Refusal {
                 f,
                 "this server has just started and waits for the council; the entry is safe with \
                  you, send it again in a moment"
+            ),
+            Self::StillWriting => write!(
+                f,
+                "this server is still writing what came before; the entry is safe with you, send \
+                 it again in a moment"
             ),
             Self::TooManyToday { limit } => write!(
                 f,

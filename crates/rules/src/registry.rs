@@ -167,6 +167,8 @@ pub enum Verdict {
 pub enum Touched {
     /// The spokes or their standing.
     Spokes,
+    /// This blog, which was not there before.
+    NewBlog(BlogId),
     /// This blog.
     Blog(BlogId),
     /// These blogs: the change of their set has begun.
@@ -713,8 +715,10 @@ impl Registry {
                 *self.brought.entry((today, brought)).or_default() += 1;
                 self.count(&blog.set.members, 1);
                 self.names.insert(blog.name.clone(), id);
-                self.blogs.insert(id, blog);
-                Touched::Blog(id)
+                match self.blogs.insert(id, blog) {
+                    None => Touched::NewBlog(id),
+                    Some(_) => Touched::Blog(id),
+                }
             }
             Change::Keys(id, entry, ended) => {
                 if let Some(blog) = self.blogs.get_mut(&id) {

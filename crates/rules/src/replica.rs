@@ -4,7 +4,7 @@
 //! what to do. It never waits and never reads storage. The hands and the simulator drive the same one.
 
 use alloc::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     vec::Vec,
 };
@@ -28,11 +28,23 @@ use crate::{
 /// hour after which the registry may open a set with fewer seals (SPEC receipt 4).
 pub const COUNCIL_SILENCE_SECONDS_MAX: i64 = 40 * 60;
 
+/// How long a started member waits for all whose tips it should know before it goes on with one
+/// less: about as long as a server beside it takes to boot. Longer, and one silent member would keep
+/// every author of its blogs waiting whenever another restarts (SPEC receipt 4.2).
+pub const COMPARE_PATIENCE_SECONDS: i64 = 60;
+
+/// Entries that wait until those before them are durable: an author sends one after the other.
+const BEHIND_MAX: usize = 32;
+
 /// Whom to answer; the hands know who it is.
 pub type Ticket = u64;
 
 /// What happened.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "events live for a moment, and most of them bring an entry"
+)]
 pub enum Event {
     /// The registry, as far as this spoke knows it, says: this is the open set, this change of it
     /// has begun, these keys have ended.
@@ -46,11 +58,18 @@ pub enum Event {
         /// The `keys` entry that the registry took last, or entry 0.
         keys_at: EntryId,
     },
-    /// The council's leader was heard, and what it said about the set was told before: a copy of the
-    /// registry from one's own disk is not the council.
-    CouncilHeard,
-    /// Our tips were compared with those of the set since the start.
-    Compared,
+    /// The council's leader was heard at this time, and what it said about the set was told before:
+    /// a copy of the registry from one's own disk is not the council.
+    CouncilHeard(Time),
+    /// Another spoke named its durable tips, since this one has started.
+    Tips {
+        /// Who.
+        of: Label,
+        /// All its entries without children.
+        tips: Vec<Tip>,
+    },
+    /// Our disk can have forgotten nothing of this blog: it got its name since our start.
+    NothingForgotten,
     /// An author's tool, or another spoke for it, sends an entry; its blobs are here.
     Submitted {
         /// Whom to answer.
@@ -67,8 +86,8 @@ pub enum Event {
         /// The entry.
         id: EntryId,
     },
-    /// An entry came from another replica; its blobs are here.
-    Pulled(VerifiedEntry),
+    /// Entries came from another replica, parents first; their blobs are here.
+    Pulled(Vec<VerifiedEntry>),
     /// These entries and their blobs are durable.
     Stored(Vec<EntryId>),
     /// A seal is durable.
@@ -90,8 +109,11 @@ pub enum Event {
 pub enum Effect {
     /// Make this entry durable, then say [`Event::Stored`]; in the order of these effects.
     Store(VerifiedEntry),
-    /// Forget the words of these entries.
+    /// Forget the words of these entries: what erases them is durable.
     Erase(Vec<EntryId>),
+    /// Remove these entries and all that follows them, and begin anew with what is left: keys that
+    /// had ended signed them behind the blog's back.
+    CutOff(BTreeSet<EntryId>),
     /// Make this seal durable, then say [`Event::SealStored`].
     StoreSeal(Seal),
     /// Send the seal to the council.
@@ -131,6 +153,20 @@ pub enum Standing {
     Safe(Vec<Receipt>),
 }
 
+/// Whether this copy may have forgotten what it signed: its disk may be an old one.
+#[derive(Debug)]
+enum Comparison {
+    /// It may.
+    Wanted {
+        /// Since when others are asked.
+        since: Option<Time>,
+        /// The durable tips that they named.
+        answers: BTreeMap<Label, Vec<Tip>>,
+    },
+    /// It holds what enough others hold.
+    Done,
+}
+
 /// One blog on one spoke.
 #[derive(Debug)]
 pub struct Replica {
@@ -146,10 +182,16 @@ pub struct Replica {
     /// The highest epoch that a durable or coming seal of ours closes.
     sealed: u64,
     heard: Option<Time>,
-    compared: bool,
-    storing: BTreeSet<EntryId>,
+    comparison: Comparison,
+    patience_seconds: Option<i64>,
+    /// What is being written, with the entries that it erases. Nobody sees it before it is durable.
+    storing: BTreeMap<EntryId, (VerifiedEntry, Vec<EntryId>)>,
+    /// Entries by ended keys that came before the `keys` entry that ended them, or else go with it.
+    provisional: BTreeSet<EntryId>,
     receipts: Receipts,
     waiting: Vec<(Ticket, EntryId)>,
+    /// Submitted while others were being written: admission judges by what readers see.
+    behind: VecDeque<(Ticket, VerifiedEntry, bool)>,
     cover: BTreeSet<Tip>,
     effects: VecDeque<Effect>,
 }
@@ -177,13 +219,35 @@ impl Replica {
             ended: BTreeSet::new(),
             sealed,
             heard: None,
-            compared: false,
-            storing: BTreeSet::new(),
+            comparison: Comparison::Wanted {
+                since: None,
+                answers: BTreeMap::new(),
+            },
+            patience_seconds: Some(COMPARE_PATIENCE_SECONDS),
+            storing: BTreeMap::new(),
+            provisional: BTreeSet::new(),
             receipts: Receipts::default(),
             waiting: Vec::new(),
+            behind: VecDeque::new(),
             cover: BTreeSet::new(),
             effects: VecDeque::new(),
         }
+    }
+
+    /// Never goes on with one less: for who knows that disks come back old while others are silent.
+    #[must_use]
+    pub fn without_patience(self) -> Self {
+        Self {
+            patience_seconds: None,
+            ..self
+        }
+    }
+
+    /// Goes on from what the disk holds after [`Effect::CutOff`].
+    pub fn begin_anew(&mut self, chain: Chain, fold: Blog) {
+        (self.chain, self.fold) = (chain, fold);
+        self.storing.clear();
+        self.provisional.clear();
     }
 
     /// Takes in what happened.
@@ -198,18 +262,23 @@ impl Replica {
                 (self.ended, self.keys_at) = (ended, keys_at);
                 self.set(now, set, closing);
             }
-            Event::CouncilHeard => {
-                self.heard = Some(now);
+            Event::CouncilHeard(at) => {
+                self.heard = Some(at);
+                self.compare(now);
                 // What was withheld, for silence or for a clock behind, can be said by now.
                 self.hold_heads(now);
                 self.hold_cover(now);
             }
-            Event::Compared => {
-                self.compared = true;
-                self.seal_if_closed();
-                self.hold_heads(now);
-                self.hold_cover(now);
+            Event::Tips { of, tips } => {
+                let is_member = self.set.as_ref().is_some_and(|set| set.has(&of));
+                if let Comparison::Wanted { answers, .. } = &mut self.comparison
+                    && is_member
+                {
+                    answers.insert(of, tips);
+                }
+                self.compare(now);
             }
+            Event::NothingForgotten => self.compared(now),
             Event::Submitted {
                 ticket,
                 entry,
@@ -221,7 +290,7 @@ impl Replica {
                 self.waiting.push((ticket, id));
                 self.answer_safe();
             }
-            Event::Pulled(entry) => self.pulled(entry),
+            Event::Pulled(run) => self.pulled(&run),
             Event::Stored(ids) => self.stored(now, &ids),
             Event::SealStored(seal) => {
                 let signed = Signed::new(&self.secret, &seal);
@@ -235,7 +304,10 @@ impl Replica {
                 self.cover = tips;
                 self.hold_cover(now);
             }
-            Event::GaveUp(ticket) => self.waiting.retain(|(t, _)| *t != ticket),
+            Event::GaveUp(ticket) => {
+                self.waiting.retain(|(t, _)| *t != ticket);
+                self.behind.retain(|(t, ..)| *t != ticket);
+            }
         }
     }
 
@@ -254,9 +326,24 @@ impl Replica {
         &self.chain
     }
 
-    /// What readers see.
+    /// What readers see: what is durable here.
     pub fn fold(&self) -> &Blog {
         &self.fold
+    }
+
+    /// Every medium that live entries list, those included that are being written.
+    pub fn media(&self) -> BTreeSet<Hash> {
+        let mut media = self.fold.media();
+        for (entry, _) in self.storing.values() {
+            let article = entry.entry().draft().and_then(|draft| draft.article());
+            media.extend(article.into_iter().flat_map(|a| &a.media).map(|m| m.hash));
+        }
+        media
+    }
+
+    /// Whether this copy is known to have forgotten nothing.
+    pub fn is_compared(&self) -> bool {
+        matches!(self.comparison, Comparison::Done)
     }
 
     /// The open set, once the registry has named one.
@@ -274,7 +361,7 @@ impl Replica {
         let mut tips = BTreeSet::new();
         for (_, head) in self.chain.heads() {
             let mut at = Some(head);
-            while let Some(id) = at.filter(|id| self.storing.contains(id)) {
+            while let Some(id) = at.filter(|id| self.storing.contains_key(id)) {
                 at = self.chain.link(id).and_then(|link| link.previous);
             }
             if let Some(link) = at.and_then(|id| self.chain.link(id).map(|link| (id, link))) {
@@ -293,12 +380,22 @@ impl Replica {
         all.iter().filter(|tip| !below(tip)).copied().collect()
     }
 
+    /// How many entries are durable here: what readers see depends on no others.
+    pub fn durable_len(&self) -> usize {
+        self.chain.len() - self.storing.len()
+    }
+
+    /// Whether this entry is being written.
+    pub fn is_storing(&self, id: EntryId) -> bool {
+        self.storing.contains_key(&id)
+    }
+
     /// How far an entry has come.
     pub fn standing(&self, id: EntryId) -> Standing {
         if !self.chain.contains(id) {
             return Standing::Unknown;
         }
-        if self.storing.contains(&id) {
+        if self.storing.contains_key(&id) {
             return Standing::Storing;
         }
         let Some(set) = &self.set else {
@@ -325,9 +422,56 @@ impl Replica {
         self.closing = closing;
         self.receipts.forget_before(set.epoch);
         self.set = Some(set);
+        // With more keys ended, or another `keys` entry to wait for, what is here may not stand.
+        if !self.chain.contains(self.keys_at) {
+            let by_ended = self
+                .chain
+                .links()
+                .filter(|(_, l)| self.is_ended(&l.authors));
+            self.provisional = by_ended.map(|(id, _)| id).collect();
+        }
+        self.compare(now);
         self.seal_if_closed();
         self.hold_heads(now);
         self.answer_safe();
+    }
+
+    /// Is done once so many others as can seal without us have named their tips, and all of those
+    /// are durable here: if our disk is old, each entry that we made safe is among them.
+    fn compare(&mut self, now: Time) {
+        let Comparison::Wanted { since, answers } = &mut self.comparison else {
+            return;
+        };
+        let began = *since.get_or_insert(now);
+        // Whose copy of the registry is old asks the wrong spokes.
+        let (Some(set), Some(_)) = (&self.set, self.heard) else {
+            return;
+        };
+        let others = set.members.iter().filter(|label| **label != self.me);
+        let mut needed = set.seals_needed().min(others.clone().count());
+        if self
+            .patience_seconds
+            .is_some_and(|patience| now.since(began) > patience)
+        {
+            needed = needed.min(set.seals_needed() - 1);
+        }
+        let durable =
+            |tip: &Tip| self.chain.contains(tip.id) && !self.storing.contains_key(&tip.id);
+        let whole = others.filter(|label| {
+            answers
+                .get(*label)
+                .is_some_and(|tips| tips.iter().all(durable))
+        });
+        if whole.count() >= needed {
+            self.compared(now);
+        }
+    }
+
+    fn compared(&mut self, now: Time) {
+        self.comparison = Comparison::Done;
+        self.seal_if_closed();
+        self.hold_heads(now);
+        self.hold_cover(now);
     }
 
     /// Seals the open epoch once its change has begun (SPEC receipt 3). An old disk must not seal
@@ -335,7 +479,7 @@ impl Replica {
     /// holds nothing yet seal: entry 0 comes with the registry, and seals that name nothing would
     /// leave nothing for the next set to cover.
     fn seal_if_closed(&mut self) {
-        let (Some(set), Some(_), true) = (&self.set, &self.closing, self.compared) else {
+        let (Some(set), Some(_), true) = (&self.set, &self.closing, self.is_compared()) else {
             return;
         };
         let tips = self.durable_tips();
@@ -374,6 +518,12 @@ impl Replica {
             let primary = set.primary().clone();
             return self.answer(ticket, Answer::Forward(primary));
         }
+        if !self.storing.is_empty() {
+            if self.behind.len() == BEHIND_MAX {
+                return self.answer(ticket, Answer::Refused(Refusal::StillWriting));
+            }
+            return self.behind.push_back((ticket, entry, refused_elsewhere));
+        }
         let admitted = primary::admit(now, &self.chain, &self.fold, &self.ended, entry.entry());
         match admitted.and_then(|()| self.take_in(&entry)) {
             Ok(()) => self.waiting.push((ticket, id)),
@@ -382,32 +532,75 @@ impl Replica {
     }
 
     /// Replicas judge validity only, and ended keys (SPEC entry 8).
-    fn pulled(&mut self, entry: VerifiedEntry) {
-        let skeleton = entry.entry().skeleton();
-        if self.chain.contains(entry.entry().id()) {
-            return;
+    fn pulled(&mut self, run: &[VerifiedEntry]) {
+        for (at, entry) in run.iter().enumerate() {
+            let (id, authors) = (entry.entry().id(), &entry.entry().skeleton().authors);
+            if self.chain.contains(id) {
+                continue;
+            }
+            if self.is_ended(authors) {
+                // What the key signed before it ended comes before the entry that ended it.
+                if !self.chain.contains(self.keys_at) {
+                    self.provisional.insert(id);
+                } else if !self.is_covered(&run[at..]) {
+                    continue;
+                }
+            }
+            // A parent that is not here yet comes first with the next pull.
+            let _pulled_again_later = self.take_in(entry);
         }
-        // What the key signed before it ended comes before the entry that ended it.
-        let ended = self.chain.contains(self.keys_at)
-            && skeleton
-                .authors
-                .iter()
-                .any(|author| self.ended.contains(author));
-        if ended && !self.is_covered(entry.entry().id()) {
-            return;
-        }
-        // A parent that is not here yet comes first with the next pull.
-        let _pulled_again_later = self.take_in(&entry);
     }
 
-    /// Whether a receipt of the open epoch, by a member of its set, names this entry.
-    fn is_covered(&self, id: EntryId) -> bool {
-        let Some(set) = &self.set else { return false };
-        let covers = |receipt: &Receipt| {
+    fn is_ended(&self, authors: &[Fingerprint]) -> bool {
+        authors.iter().any(|author| self.ended.contains(author))
+    }
+
+    /// Whether a receipt of the open epoch, by a member of its set, names the first entry of a run
+    /// or one behind it.
+    fn is_covered(&self, run: &[VerifiedEntry]) -> bool {
+        let mut line = BTreeSet::new();
+        for entry in run.iter().map(VerifiedEntry::entry) {
+            let previous = entry.skeleton().previous;
+            if line.is_empty() || previous.is_some_and(|previous| line.contains(&previous)) {
+                line.insert(entry.id());
+            }
+        }
+        self.open_receipts()
+            .any(|receipt| line.contains(&receipt.held.tip.id))
+    }
+
+    /// The receipts of the open epoch by members of its set.
+    fn open_receipts(&self) -> impl Iterator<Item = &Receipt> {
+        let set = self.set.as_ref();
+        let counts = move |receipt: &&Receipt| {
             let held = &receipt.held;
-            held.tip.id == id && held.epoch == set.epoch && set.has(&held.spoke)
+            set.is_some_and(|set| held.epoch == set.epoch && set.has(&held.spoke))
         };
-        self.receipts.all().any(covers)
+        self.receipts.all().filter(counts)
+    }
+
+    /// Judges what ended keys signed, once the `keys` entry that ended them is here and the others
+    /// have said what they hold: before that entry it stands, and where a receipt of the open epoch
+    /// covers it. A stolen key that has ended reaches nothing else (SPEC entry 8).
+    fn judge_provisional(&mut self) {
+        let here = self.chain.contains(self.keys_at) && !self.storing.contains_key(&self.keys_at);
+        if self.provisional.is_empty() || !here || !self.is_compared() {
+            return;
+        }
+        let tips = self.open_receipts().map(|receipt| receipt.held.tip.id);
+        let mut standing: BTreeSet<EntryId> = BTreeSet::new();
+        for tip in tips.chain([self.keys_at]) {
+            let mut at = Some(tip).filter(|id| self.chain.contains(*id));
+            while let Some(id) = at.filter(|id| standing.insert(*id)) {
+                at = self.chain.link(id).and_then(|link| link.previous);
+            }
+        }
+        // What does not stand stays provisional, and nothing is signed, until it is gone.
+        self.provisional.retain(|id| !standing.contains(id));
+        if !self.provisional.is_empty() {
+            let strays = self.provisional.clone();
+            self.effects.push_back(Effect::CutOff(strays));
+        }
     }
 
     fn take_in(&mut self, entry: &VerifiedEntry) -> Result<(), Refusal> {
@@ -415,28 +608,38 @@ impl Replica {
         if !new {
             return Ok(());
         }
-        self.fold.add(&self.chain, entry.entry());
-        self.storing.insert(entry.entry().id());
         self.effects.push_back(Effect::Store(entry.clone()));
-        if !erased.is_empty() {
-            self.fold.erase(&self.chain, &erased);
-            self.effects.push_back(Effect::Erase(erased));
-        }
+        let kept = (entry.clone(), erased);
+        self.storing.insert(entry.entry().id(), kept);
         Ok(())
     }
 
     fn stored(&mut self, now: Time, ids: &[EntryId]) {
-        ids.iter().for_each(|id| {
-            self.storing.remove(id);
-        });
+        for id in ids {
+            let Some((entry, erased)) = self.storing.remove(id) else {
+                continue;
+            };
+            self.fold.add(&self.chain, entry.entry());
+            if !erased.is_empty() {
+                self.fold.erase(&self.chain, &erased);
+                self.effects.push_back(Effect::Erase(erased));
+            }
+        }
+        self.compare(now);
         self.seal_if_closed();
         self.hold_heads(now);
         self.hold_cover(now);
         self.answer_safe();
+        while self.storing.is_empty()
+            && let Some((ticket, entry, refused_elsewhere)) = self.behind.pop_front()
+        {
+            self.submitted(now, ticket, entry, refused_elsewhere);
+        }
     }
 
     /// Signs that the durable tips are held, where that may be said.
     fn hold_heads(&mut self, now: Time) {
+        self.judge_provisional();
         let Some(set) = &self.set else { return };
         if !set.has(&self.me) {
             return;
@@ -454,7 +657,8 @@ impl Replica {
             return;
         }
         let epoch = closing.next.epoch;
-        let durable = |tip: &Tip| self.chain.contains(tip.id) && !self.storing.contains(&tip.id);
+        let durable =
+            |tip: &Tip| self.chain.contains(tip.id) && !self.storing.contains_key(&tip.id);
         if self.cover.is_empty() || !self.cover.iter().all(durable) {
             return;
         }
@@ -465,7 +669,11 @@ impl Replica {
 
     fn hold(&mut self, now: Time, epoch: u64, tip: Tip) {
         let silent = |heard: Time| now.since(heard) > COUNCIL_SILENCE_SECONDS_MAX;
-        if self.sealed >= epoch || !self.compared || self.heard.is_none_or(silent) {
+        if self.sealed >= epoch || !self.is_compared() || self.heard.is_none_or(silent) {
+            return;
+        }
+        // What is signed counts as covered: first it must be known what ended keys may have signed.
+        if !self.chain.contains(self.keys_at) || !self.provisional.is_empty() {
             return;
         }
         let ahead = self

@@ -67,7 +67,7 @@ fn a_repeat_gets_the_first_answer() {
         Town::with_spokes(),
         "claim maria for maria at a | again | claim maria for maria at b",
         &expect![[r#"
-            claim maria for maria at a: record 10 Blog
+            claim maria for maria at a: record 10 NewBlog
             again: as record 10
             claim maria for maria at b: this blog has the name "maria" already
             = maria epoch 1 on a b c
@@ -81,9 +81,9 @@ fn a_name_is_given_to_who_comes_first() {
         Town::with_spokes(),
         "claim maria for maria at a | claim maria for eve at b | claim eve for eve at b",
         &expect![[r#"
-            claim maria for maria at a: record 10 Blog
+            claim maria for maria at a: record 10 NewBlog
             claim maria for eve at b: "maria" is taken; choose another name
-            claim eve for eve at b: record 11 Blog
+            claim eve for eve at b: record 11 NewBlog
             = eve epoch 1 on b a c
             maria epoch 1 on a b c
         "#]],
@@ -115,12 +115,12 @@ fn only_admitted_spokes_bring_claims_and_not_too_many() {
          claim four for four at a | evict a | claim five for five at a",
         &expect![[r#"
             claim maria for maria at stranger: this spoke is not admitted; ask an organizer to admit it
-            claim one for one at a: record 10 Blog
-            claim two for two at a: record 11 Blog
+            claim one for one at a: record 10 NewBlog
+            claim two for two at a: record 11 NewBlog
             claim three for three at a: "a" has brought 2 new blogs today, the network's limit for one spoke; try another spoke, or tomorrow
-            claim three for three at b: record 12 Blog
+            claim three for three at b: record 12 NewBlog
             wait 86400: later
-            claim four for four at a: record 13 Blog
+            claim four for four at a: record 13 NewBlog
             evict a: record 14 Spokes
             claim five for five at a: this spoke is not admitted; ask an organizer to admit it
             = four epoch 1 on a b c
@@ -138,7 +138,7 @@ fn keys_do_not_fork() {
         "claim maria for maria at a | keys maria at a | keys maria behind entry-0 at b | \
          keys eve at a",
         &expect![[r#"
-            claim maria for maria at a: record 10 Blog
+            claim maria for maria at a: record 10 NewBlog
             keys maria at a: record 11 Blog
             keys maria behind entry-0 at b: the keys entry does not follow sha256:…, the one taken last; read the blog's log, sign again behind it
             keys eve at a: no blog sha256:… is registered here
@@ -158,7 +158,7 @@ fn a_set_changes_with_enough_seals_and_receipts() {
          open maria 2 seals a:1,b:0 held b:1 | open maria 2 seals a:1,b:0 held b:1,c:1 | \
          open maria 2 seals a:1,b:0 held b:1,b:0,c:1,c:0 | close maria 1 for a,b",
         &expect![[r#"
-            claim maria for maria at a: record 10 Blog
+            claim maria for maria at a: record 10 NewBlog
             open maria 2 seals a:1,b:1 held b:1,c:1: no change of the set of sha256:… has begun
             close maria 2 for b,c: epoch 1 is open, the request names 2; read and ask again
             close maria 1 for b,d: there is no spoke "d"
@@ -183,7 +183,7 @@ fn a_change_that_does_not_end_is_replaced_by_another() {
         "claim maria for maria at a | close maria 1 for b,c | close maria 1 for a | \
          open maria 2 seals a:1,b:1 held b:1,c:1 | open maria 2 seals a:1,b:1 held a:1",
         &expect![[r#"
-            claim maria for maria at a: record 10 Blog
+            claim maria for maria at a: record 10 NewBlog
             close maria 1 for b,c: record 11 Blogs
             close maria 1 for a: record 12 Blogs
             open maria 2 seals a:1,b:1 held b:1,c:1: 1 members of the new set must hold all that was sealed, 0 do
@@ -199,7 +199,7 @@ fn keys_of_another_branch_than_the_claims_are_not_taken() {
     let told = town.tell("keys maria at a | claim maria for maria at a behind entry-0");
     expect![[r#"
         keys maria at a: no blog sha256:… is registered here
-        claim maria for maria at a behind entry-0: record 10 Blog
+        claim maria for maria at a behind entry-0: record 10 NewBlog
     "#]]
     .assert_eq(&told);
     let first = town.author("maria").first.entry().id();

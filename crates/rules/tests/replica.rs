@@ -34,6 +34,8 @@ struct Scene {
     replicas: BTreeMap<String, (Replica, Disk)>,
     epoch: u64,
     ended: BTreeSet<Fingerprint>,
+    /// The `keys` entry that the registry took last.
+    keys_at: usize,
     tickets: u64,
 }
 
@@ -85,6 +87,7 @@ impl Scene {
             replicas: BTreeMap::new(),
             epoch: 1,
             ended: BTreeSet::new(),
+            keys_at: 0,
             tickets: 0,
         };
         for spoke in ["a", "b", "c"] {
@@ -118,7 +121,7 @@ impl Scene {
             set,
             closing: next.map(|next| Closing { next }),
             ended: self.ended.clone(),
-            keys_at: self.entries[0].entry().id(),
+            keys_at: self.entries[self.keys_at].entry().id(),
         }
     }
 
@@ -133,26 +136,21 @@ impl Scene {
                 self.now = self.now + seconds.parse::<i64>().expect("seconds");
                 "later".into()
             }
-            ["write", slug] => self.write(slug, self.entries.len() - 1, Vec::new(), 1),
-            ["write", slug, "behind", parent] => self.write(slug, number(parent), Vec::new(), 1),
-            ["write", slug, "behind", parent, "instead-of", other] => {
-                let other = self.entries[number(other)].entry().id();
-                self.write(slug, number(parent), vec![other], 1)
-            }
-            ["write", slug, "ahead", seconds] => {
-                let ahead = seconds.parse().expect("seconds");
-                self.write(slug, self.entries.len() - 1, Vec::new(), ahead)
-            }
+            ["write", ..] => self.write_step(&words),
             ["end", "key"] => {
                 let key = self.author.key.certificate().fingerprint().clone();
                 self.ended.insert(key);
                 "ended".into()
             }
+            ["keys", "at", entry] => {
+                self.keys_at = number(entry);
+                "taken".into()
+            }
             ["submit", spoke, entry] => self.submit(spoke, number(entry), false),
             ["bring", spoke, entry] => self.submit(spoke, number(entry), true),
             ["pull", spoke, entry] => {
                 let entry = self.entries[number(entry)].clone();
-                self.tell(spoke, Event::Pulled(entry))
+                self.tell(spoke, Event::Pulled(vec![entry]))
             }
             ["store", spoke] => self.store(spoke),
             ["receipts", from, "to", to] => {
@@ -164,8 +162,17 @@ impl Scene {
                 let told = all.into_iter().map(|r| self.tell(to, Event::Receipt(r)));
                 told.collect::<Vec<_>>().join("; ")
             }
-            ["compare", spoke] => self.tell(spoke, Event::Compared),
-            ["heard", spoke] => self.tell(spoke, Event::CouncilHeard),
+            ["compare", spoke] => self.tell(spoke, Event::NothingForgotten),
+            ["compare", spoke, "with", other] => {
+                let of = label(other);
+                let tips = self.replicas[other].0.durable_tips();
+                self.tell(spoke, Event::Tips { of, tips })
+            }
+            ["heard", spoke] => self.tell(spoke, Event::CouncilHeard(self.now)),
+            ["heard", spoke, seconds, "ago"] => {
+                let at = self.now + -seconds.parse::<i64>().expect("seconds");
+                self.tell(spoke, Event::CouncilHeard(at))
+            }
             ["restart", spoke] => {
                 let (_, disk) = self.replicas.remove(spoke).expect("a spoke");
                 self.start(
@@ -192,6 +199,22 @@ impl Scene {
                 self.tell(spoke, Event::Cover(BTreeSet::from([tip])))
             }
             _ => panic!("no such step: {step}"),
+        }
+    }
+
+    fn write_step(&mut self, words: &[&str]) -> String {
+        match *words {
+            ["write", slug] => self.write(slug, self.entries.len() - 1, Vec::new(), 1),
+            ["write", slug, "behind", parent] => self.write(slug, number(parent), Vec::new(), 1),
+            ["write", slug, "behind", parent, "instead-of", other] => {
+                let other = self.entries[number(other)].entry().id();
+                self.write(slug, number(parent), vec![other], 1)
+            }
+            ["write", slug, "ahead", seconds] => {
+                let ahead = seconds.parse().expect("seconds");
+                self.write(slug, self.entries.len() - 1, Vec::new(), ahead)
+            }
+            _ => panic!("no such step: {words:?}"),
         }
     }
 
@@ -279,6 +302,7 @@ impl Scene {
                     format!("answers: {}", scrub(&why.to_string()))
                 }
                 Effect::Erase(ids) => format!("erases {}", ids.len()),
+                Effect::CutOff(ids) => format!("cuts off {}", ids.len()),
             });
         }
         if done.is_empty() {
@@ -339,11 +363,12 @@ fn a_secondary_passes_on_unless_the_primary_refused() {
 #[test]
 fn a_stale_entry_is_answered_with_the_head() {
     check(
-        "write one | submit a 1 | write two behind 0 | submit a 2 | \
+        "write one | submit a 1 | store a | write two behind 0 | submit a 2 | \
          write two behind 1 instead-of 2 | submit a 3 | pull a 2 | store a",
         &expect![[r#"
             write one: entry 1
             submit a 1: writes 1
+            store a: holds 1 in 1
             write two behind 0: entry 2
             submit a 2: answers: the blog has gone on to entry 1; sign again behind sha256:…
             write two behind 1 instead-of 2: entry 3
@@ -357,25 +382,27 @@ fn a_stale_entry_is_answered_with_the_head() {
 #[test]
 fn a_missing_parent_is_asked_for() {
     check(
-        "write one | write two | submit a 2 | submit a 1 | submit a 2",
+        "write one | write two | submit a 2 | submit a 1 | store a | submit a 2",
         &expect![[r#"
-        write one: entry 1
-        write two: entry 2
-        submit a 2: answers: the entry before this one, sha256:… is not here; send that one first
-        submit a 1: writes 1
-        submit a 2: writes 2
-    "#]],
+            write one: entry 1
+            write two: entry 2
+            submit a 2: answers: the entry before this one, sha256:… is not here; send that one first
+            submit a 1: writes 1
+            store a: holds 1 in 1
+            submit a 2: writes 2
+        "#]],
     );
 }
 
 #[test]
 fn a_slug_has_one_article() {
     check(
-        "write one | submit a 1 | write one | submit a 2 | write one behind 0 | \
+        "write one | submit a 1 | store a | write one | submit a 2 | write one behind 0 | \
          write one behind 1 instead-of 3 | submit a 4",
         &expect![[r#"
             write one: entry 1
             submit a 1: writes 1
+            store a: holds 1 in 1
             write one: entry 2
             submit a 2: answers: an article has the address "one" already; edit that one (Replaces: sha256:… or choose another slug
             write one behind 0: entry 3
@@ -462,6 +489,144 @@ fn a_started_replica_compares_before_it_signs_or_seals() {
 }
 
 #[test]
+fn a_started_member_compares_with_so_many_as_can_seal_without_it() {
+    // What `a` names has to be durable first; one other of three is not enough.
+    check(
+        "write one | pull a 1 | store a | restart b | heard b | set b a,b,c | compare b with a | \
+         compare b with c | pull b 1 | store b",
+        &expect![[r#"
+            write one: entry 1
+            pull a 1: writes 1
+            store a: holds 1 in 1
+            restart b: starts
+            heard b: nothing
+            set b a,b,c: nothing
+            compare b with a: nothing
+            compare b with c: nothing
+            pull b 1: writes 1
+            store b: holds 1 in 1
+        "#]],
+    );
+    // Where one is gone for good, a long wait does instead.
+    check(
+        "write one | restart b | set b a,b,c | heard b | compare b with c | wait 60 | heard b | \
+         wait 1 | heard b",
+        &expect![[r#"
+            write one: entry 1
+            restart b: starts
+            set b a,b,c: nothing
+            heard b: nothing
+            compare b with c: nothing
+            wait 60: later
+            heard b: nothing
+            wait 1: later
+            heard b: holds 0 in 1
+        "#]],
+    );
+    // What was said before the council was heard counts as soon as it is.
+    check(
+        "restart b | set b a,b,c | compare b with a | compare b with c | heard b",
+        &expect![[r#"
+            restart b: starts
+            set b a,b,c: nothing
+            compare b with a: nothing
+            compare b with c: nothing
+            heard b: holds 0 in 1
+        "#]],
+    );
+}
+
+#[test]
+fn an_entry_behind_one_that_is_being_written_waits_for_it() {
+    check(
+        "write one | submit a 1 | write two behind 0 | submit a 2 | write three behind 1 | \
+         submit a 3 | store a | store a",
+        &expect![[r#"
+            write one: entry 1
+            submit a 1: writes 1
+            write two behind 0: entry 2
+            submit a 2: nothing
+            write three behind 1: entry 3
+            submit a 3: nothing
+            store a: holds 1 in 1; answers: the blog has gone on to entry 1; sign again behind sha256:…; writes 2
+            store a: holds 2 in 1
+        "#]],
+    );
+    let mut scene = Scene::new();
+    scene.step("write one");
+    scene.step("submit a 1");
+    assert_eq!(
+        scene.replicas["a"].0.fold().posts().len(),
+        0,
+        "nobody sees it yet"
+    );
+    for n in 2..40 {
+        scene.step(&format!("write text-{n} behind 0"));
+        let said = scene.step(&format!("submit a {n}"));
+        let full = said.contains("still writing");
+        assert_eq!(full, n >= 34, "{n}: {said}");
+    }
+    scene.step("store a");
+    assert_eq!(scene.replicas["a"].0.fold().posts().len(), 1);
+}
+
+#[test]
+fn an_ended_key_reaches_nothing_behind_its_end() {
+    // Entry 3 is by the key that entry 2 ended, on another branch, and came first.
+    let story = "write one | write two | write stray behind 0 | end key | keys at 2 | restart b | \
+                 set b a,b,c | heard b | pull b 3 | store b | pull b 1 | pull b 2 | store b | \
+                 compare b with a | compare b with c";
+    check(
+        story,
+        &expect![[r#"
+        write one: entry 1
+        write two: entry 2
+        write stray behind 0: entry 3
+        end key: ended
+        keys at 2: taken
+        restart b: starts
+        set b a,b,c: nothing
+        heard b: nothing
+        pull b 3: writes 1
+        store b: nothing
+        pull b 1: writes 1
+        pull b 2: writes 2
+        store b: nothing
+        compare b with a: nothing
+        compare b with c: cuts off 1
+    "#]],
+    );
+    // A receipt of the open epoch keeps it.
+    let covered = "write zero | write one behind 0 | write two behind 2 | pull c 1 | store c | \
+                   end key | keys at 3 | restart b | set b a,b,c | heard b | pull b 1 | store b | \
+                   pull b 2 | pull b 3 | store b | receipts c to b | compare b with a | \
+                   compare b with c";
+    check(
+        covered,
+        &expect![[r#"
+        write zero: entry 1
+        write one behind 0: entry 2
+        write two behind 2: entry 3
+        pull c 1: writes 1
+        store c: holds 1 in 1
+        end key: ended
+        keys at 3: taken
+        restart b: starts
+        set b a,b,c: nothing
+        heard b: nothing
+        pull b 1: writes 1
+        store b: nothing
+        pull b 2: writes 1
+        pull b 3: writes 2
+        store b: nothing
+        receipts c to b: nothing
+        compare b with a: nothing
+        compare b with c: holds 1 in 1; holds 2 in 1
+    "#]],
+    );
+}
+
+#[test]
 fn nobody_covers_what_is_not_durable() {
     check(
         "write one | close c a,b,c for b,c | store c | cover c 1 | pull c 1 | cover c 1 | store c",
@@ -481,7 +646,7 @@ fn nobody_covers_what_is_not_durable() {
 fn a_silent_council_stops_the_receipts() {
     check(
         "wait 2400 | write one | submit a 1 | store a | wait 1 | write two | submit a 2 | store a | \
-         heard a",
+         heard a 2401 ago | heard a",
         &expect![[r#"
             wait 2400: later
             write one: entry 1
@@ -491,6 +656,7 @@ fn a_silent_council_stops_the_receipts() {
             write two: entry 2
             submit a 2: writes 2
             store a: nothing
+            heard a 2401 ago: nothing
             heard a: holds 2 in 1
         "#]],
     );

@@ -78,7 +78,7 @@ impl Council {
             secret: founding::council_secret(),
             leader: true,
             wanted: usize::try_from(plan.replicas).unwrap_or(3),
-            may_shrink: plan.patience.is_some(),
+            may_shrink: plan.patience,
             soft: Soft::default(),
             changes: BTreeMap::new(),
         }

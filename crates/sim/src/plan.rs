@@ -22,11 +22,10 @@ pub struct Plan {
     pub faults: Vec<(Millis, Fault)>,
     /// How the network treats messages.
     pub air: Air,
-    /// How long a restarted spoke waits for all members that it should compare with before it goes
-    /// on with as many as can seal without the others; none: for ever. A set bears one lost copy:
-    /// a spoke that died or a disk that came back old, not both, so only in runs without old disks
-    /// does a spoke go on.
-    pub patience: Option<Millis>,
+    /// Whether a restarted spoke that waited long for all members that it should compare with goes
+    /// on with one less. A set bears one lost copy: a spoke that died or a disk that came back old,
+    /// not both, so only in runs without old disks does a spoke go on.
+    pub patience: bool,
 }
 
 /// How the network treats messages, in thousandths.
@@ -109,7 +108,7 @@ impl Plan {
                 doubled: *chance.pick(&[0, 5, 50]).unwrap_or(&0),
                 slow: *chance.pick(&[0, 10, 100]).unwrap_or(&0),
             },
-            patience: (!old_disk).then_some(10 * MINUTE),
+            patience: !old_disk,
         };
         plan.brew(chance, old_disk);
         if long {

@@ -3,7 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use spokes_log::name::BlogId;
-use spokes_rules::{node::Label, receipt::Receipt, registry::Registry, replica};
+use spokes_rules::{
+    node::Label,
+    receipt::{Receipt, Tip},
+    registry::Registry,
+    replica,
+};
 
 use crate::{
     disk::Item,
@@ -112,7 +117,7 @@ impl Spoke {
         let mut others: BTreeMap<Label, Vec<BlogId>> = BTreeMap::new();
         let mut soon = self.live.registry.is_none();
         for (id, copy) in &self.live.copies {
-            soon |= !copy.compared;
+            soon |= !copy.replica.is_compared();
             let Some((set, closing)) = &copy.told else {
                 continue;
             };
@@ -138,7 +143,6 @@ impl Spoke {
         }
         let blogs: Vec<BlogId> = self.live.copies.keys().copied().collect();
         for blog in blogs {
-            self.try_compare(hub, blog);
             if !hub.has(Plant::ReceiptsSentOnce) {
                 self.say_again(hub, blog);
             }
@@ -189,41 +193,20 @@ impl Spoke {
         }
     }
 
-    /// Says that the tips were compared once enough members have answered and all that they named
-    /// is durable here: so many that one of them held each safe entry, if this disk is old.
-    pub(crate) fn try_compare(&mut self, hub: &mut Hub, blog: BlogId) {
-        let now = hub.now;
-        let me = self.label().clone();
-        let Some(copy) = self
-            .live
-            .copies
-            .get_mut(&blog)
-            .filter(|copy| !copy.compared)
-        else {
-            return;
-        };
-        let Some((set, _)) = &copy.told else { return };
-        let others = set.members.iter().filter(|label| **label != me);
-        let whole = |label: &&Label| {
-            let tips = copy.answers.get(*label);
-            tips.is_some_and(|tips| tips.iter().all(|tip| self.disk.holds(tip.id)))
-        };
-        let mut needed = set.seals_needed().min(others.clone().count());
-        if hub.has(Plant::ComparesWithFew) {
-            needed = set.majority() - 1;
+    /// Tells a replica which tips another spoke has named.
+    fn named(&mut self, hub: &mut Hub, blog: BlogId, of: Label, tips: Vec<Tip>) {
+        if hub.has(Plant::SealBeforeCompare) {
+            self.tell(hub, blog, replica::Event::NothingForgotten);
         }
-        if self
-            .patience
-            .is_some_and(|patience| now >= self.live.started + patience)
-        {
-            needed = needed.min(set.seals_needed() - 1);
+        let set = self.live.copies.get(&blog).and_then(|c| c.told.clone());
+        if let (Some((set, _)), true) = (set, hub.has(Plant::ComparesWithFew)) {
+            // One answer passes for as many as make a majority with us.
+            for of in set.members.into_iter().filter(|label| *label != of) {
+                let tips = tips.clone();
+                self.tell(hub, blog, replica::Event::Tips { of, tips });
+            }
         }
-        let compared = others.filter(whole).count() >= needed;
-        if compared || hub.has(Plant::SealBeforeCompare) {
-            copy.compared = true;
-            hub.truth.shaken = true;
-            self.tell(hub, blog, replica::Event::Compared);
-        }
+        self.tell(hub, blog, replica::Event::Tips { of, tips });
     }
 
     /// Takes in what belongs to following the others.
@@ -265,12 +248,11 @@ impl Spoke {
                     };
                     let chain = copy.replica.chain();
                     let lacks = tips.iter().any(|tip| !chain.contains(tip.id));
-                    copy.answers.insert(label.clone(), tips);
                     if lacks {
                         let ask = hub.ask();
                         hub.send(self.node(), from, Message::EntriesAsk { ask, blog });
                     }
-                    self.try_compare(hub, blog);
+                    self.named(hub, blog, label.clone(), tips);
                 }
             }
             Message::EntriesAsk { ask, blog } => {
@@ -287,7 +269,6 @@ impl Spoke {
             }
             Message::EntriesAnswer { blog, entries, .. } => {
                 self.take_in(hub, blog, &entries);
-                self.try_compare(hub, blog);
             }
             _ => {}
         }
@@ -316,7 +297,8 @@ impl Spoke {
                 };
                 self.tell(hub, id, event);
             }
-            self.tell(hub, id, replica::Event::CouncilHeard);
+            let now = hub.clock(self.skew);
+            self.tell(hub, id, replica::Event::CouncilHeard(now));
         }
         self.live.registry = Some(registry);
         let proofs = self.live.pulls.proofs.clone();
@@ -324,7 +306,6 @@ impl Spoke {
         for blog in blogs {
             let of_blog = proofs.iter().filter(|entry| entry.entry().blog() == blog);
             self.take_in(hub, blog, &of_blog.cloned().collect());
-            self.try_compare(hub, blog);
         }
         for cover in covers {
             let Some(copy) = self.live.copies.get(&cover.blog) else {
@@ -424,7 +405,6 @@ impl Spoke {
                 for entry in entries {
                     let blog = entry.entry().blog();
                     self.take_in(hub, blog, &vec![entry]);
-                    self.try_compare(hub, blog);
                 }
             }
         }

@@ -12,7 +12,7 @@ use spokes_log::{
 use spokes_rules::{
     node::{Label, NodeSecret},
     primary::Refusal,
-    receipt::{Seal, Tip},
+    receipt::Seal,
     registry::{Closing, Registry, Set},
     replica::{self, Effect, Replica, Standing},
     request::{Ask as Said, Request, Wish},
@@ -50,7 +50,7 @@ pub struct Spoke {
     /// Whether syncs take seconds.
     pub slow_disk: bool,
     /// As in the plan.
-    pub(crate) patience: Option<Millis>,
+    patient: bool,
     pub(crate) live: Live,
 }
 
@@ -79,9 +79,6 @@ pub(crate) struct Copy {
     pub(crate) replica: Replica,
     /// What it was told last about its set.
     pub(crate) told: Option<(Set, Option<Closing>)>,
-    pub(crate) compared: bool,
-    /// Tips that other members named since the start.
-    pub(crate) answers: BTreeMap<Label, Vec<Tip>>,
 }
 
 #[derive(Debug)]
@@ -95,7 +92,7 @@ struct Waiting {
 
 impl Spoke {
     /// A new spoke with an empty disk.
-    pub fn new(number: usize, network: Hash, skew: i64, patience: Option<Millis>) -> Self {
+    pub fn new(number: usize, network: Hash, skew: i64, patient: bool) -> Self {
         let label = founding::label(number);
         Self {
             number,
@@ -108,7 +105,7 @@ impl Spoke {
             starts: 0,
             disk: Disk::new(),
             slow_disk: false,
-            patience,
+            patient,
             live: Live::default(),
         }
     }
@@ -145,7 +142,7 @@ impl Spoke {
             .live
             .copies
             .get(&blog)
-            .is_some_and(|copy| copy.compared);
+            .is_some_and(|copy| copy.replica.is_compared());
         self.disk.holds(entry) || self.disk.has_lost(entry) && !(compared && self.is_up())
     }
 
@@ -194,11 +191,13 @@ impl Spoke {
     fn add_copy(&mut self, chain: Chain, fold: Blog, sealed: u64) {
         let (me, secret) = (self.label.clone(), Arc::clone(&self.secret));
         let blog = chain.blog();
+        let mut replica = Replica::new(self.network, me, secret, chain, fold, sealed);
+        if !self.patient {
+            replica = replica.without_patience();
+        }
         let copy = Copy {
-            replica: Replica::new(self.network, me, secret, chain, fold, sealed),
+            replica,
             told: None,
-            compared: false,
-            answers: BTreeMap::new(),
         };
         self.live.copies.insert(blog, copy);
     }
@@ -221,7 +220,8 @@ impl Spoke {
                 keys_at: record.keys_at,
             };
             self.tell(hub, id, event);
-            self.tell(hub, id, replica::Event::CouncilHeard);
+            let now = hub.clock(self.skew);
+            self.tell(hub, id, replica::Event::CouncilHeard(now));
         }
     }
 
@@ -309,7 +309,6 @@ impl Spoke {
         self.sync(hub);
         for (blog, ids) in stored {
             self.tell(hub, blog, replica::Event::Stored(ids));
-            self.try_compare(hub, blog);
         }
         for seal in seals {
             self.tell(hub, seal.blog, replica::Event::SealStored(seal));
@@ -333,7 +332,9 @@ impl Spoke {
     pub(crate) fn tell(&mut self, hub: &mut Hub, blog: BlogId, event: replica::Event) {
         let now = hub.clock(self.skew);
         if let Some(copy) = self.live.copies.get_mut(&blog) {
+            let before = copy.replica.is_compared();
             copy.replica.handle(now, event);
+            hub.truth.shaken |= copy.replica.is_compared() != before;
         }
         while let Some(effect) = self
             .live
@@ -392,6 +393,7 @@ impl Spoke {
             }
             Effect::Answer(ticket, answer) => self.answer(hub, ticket, answer),
             Effect::Erase(_) => {}
+            Effect::CutOff(_) => panic!("no author in this world ends a key"),
         }
     }
 
@@ -562,7 +564,7 @@ impl Spoke {
             self.tell(
                 hub,
                 blog,
-                replica::Event::Pulled(VerifiedEntry::clone(entry)),
+                replica::Event::Pulled(vec![VerifiedEntry::clone(entry)]),
             );
         }
     }

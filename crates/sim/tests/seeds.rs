@@ -44,12 +44,12 @@ fn planted_bugs_are_found() {
         (Plant::PromotionSkipsSealedEntry, 5, "promise 1"),
         (Plant::RepostDoubles, 4, "promise 2"),
         (Plant::SealBeforeCompare, 6, "promise 1"),
-        (Plant::ComparesWithFew, 72, "promise 1"),
-        (Plant::CountsNextEpoch, 25, "promise 1"),
+        (Plant::ComparesWithFew, 90, "promise 1"),
+        (Plant::CountsNextEpoch, 35, "promise 1"),
         (Plant::CouncilForgets, 0, "promise 5"),
         (Plant::PullsOneBranch, 30, "promise 8"),
         (Plant::ForgetsInsteadOf, 30, "promise 2"),
-        (Plant::ReceiptsSentOnce, 12, "promise 8"),
+        (Plant::ReceiptsSentOnce, 27, "promise 8"),
     ];
     for (plant, seed, promise) in planted {
         let broken = world::run(seed, Some(plant), false)

@@ -385,7 +385,7 @@ impl Council {
         let minute = zone::minute(clock::now());
         let mut owned = match touched {
             Touched::Nothing => Vec::new(),
-            Touched::Blog(id) => names_of(&registry, *id),
+            Touched::Blog(id) | Touched::NewBlog(id) => names_of(&registry, *id),
             Touched::Blogs(ids) => ids.iter().flat_map(|id| names_of(&registry, *id)).collect(),
             Touched::Spokes => zone::project(&registry, minute),
         };

@@ -26,6 +26,15 @@ fn network() -> (Demo, Rogue, Author) {
     let rogue = Rogue::join(&demo);
     let maria = Author::with_blog(&demo, "maria", "a");
     assert_eq!(demo.members("maria").len(), 3);
+    // Who says that it holds nothing keeps no restarted member waiting.
+    let blog = demo.api("a", "blogs/maria").json()["blog"].clone();
+    let nothing = json!({ "blogs": { blog.as_str().unwrap(): [] }, "receipts": [] });
+    let empty = json!({ "cursor": "r-0", "more": false, "entries": [] });
+    rogue.says(move |path| match path {
+        _ if path.starts_with("/api/v1/heads") => Some(nothing.to_string().into_bytes()),
+        _ if path.starts_with("/api/v1/feed") => Some(empty.to_string().into_bytes()),
+        _ => None,
+    });
     (demo, rogue, maria)
 }
 

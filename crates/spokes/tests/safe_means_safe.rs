@@ -44,8 +44,10 @@ fn what_was_called_safe_is_there_once_and_everywhere() {
                 scope.spawn(move || write(demo, n, posts / AUTHORS))
             })
             .collect();
-        let stories: Vec<Story> = authors.into_iter().map(|a| a.join().unwrap()).collect();
+        // An author who fails must not leave the blows going on for ever.
+        let told: Vec<_> = authors.into_iter().map(|a| a.join()).collect();
         over.store(true, Ordering::Relaxed);
+        let stories: Vec<Story> = told.into_iter().map(Result::unwrap).collect();
         (stories, chaos.join().unwrap())
     });
     eprintln!("spokes were killed {blows} times");

@@ -15,7 +15,7 @@ use spokes_rules::{
 use super::{
     Spoke,
     finished::secure,
-    submit::{invalid, no_such_blog, not_here},
+    submit::{invalid, not_here},
 };
 use crate::{
     clock,
@@ -133,7 +133,7 @@ impl Spoke {
             _ => {}
         }
         let Some((blog, record)) = self.named(name) else {
-            return no_such_blog(name);
+            return self.no_such_blog(name);
         };
         if path.is_empty() && method == Method::GET {
             return web::json(StatusCode::OK, &self.blog_wire(blog, &record));
@@ -267,7 +267,7 @@ impl Spoke {
     }
 
     fn head_answer(self: &Arc<Self>, blog: BlogId) -> Response {
-        let facts = self.with(blog, |r| (r.durable_tips(), r.chain().len()));
+        let facts = self.with(blog, |r| (r.durable_tips(), r.durable_len()));
         match (self.head(blog), facts) {
             (Some(head), Some((tips, entries))) => {
                 let heads = tips.into_iter().map(TipWire::from).collect();

@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use spokes_log::name::BlogId;
+use spokes_log::{name::BlogId, time::Time};
 use spokes_rules::{
     registry::{Record, Registry, Touched},
-    replica::Event,
+    replica::{COUNCIL_SILENCE_SECONDS_MAX, Event},
 };
 
 use super::Spoke;
@@ -25,6 +25,9 @@ use crate::{
 const WAIT: Duration = Duration::from_secs(20);
 /// How long to wait after a council node was silent: short, since names are asked for here.
 const PAUSE: Duration = Duration::from_millis(300);
+/// After how long without a word from the council a name that is not known here may exist all the
+/// same: a council that is there answers within every [`WAIT`].
+const HEARD_LATELY_SECONDS: i64 = 60;
 
 impl Spoke {
     /// Folds the part of the log that the disk holds.
@@ -65,15 +68,24 @@ impl Spoke {
 
     async fn follow_once(self: &Arc<Self>, node: SocketAddr) -> Result<(), Outage> {
         let after = *self.followed.borrow();
-        let path = format!("/api/v1/registry/log?after={after}&wait={}", WAIT.as_secs());
-        let log: LogWire = match self.client.get(Ask::new(node, &path).waiting(WAIT)).await? {
+        // The first question after a start is answered at once: before it nothing can be signed.
+        let wait = self.heard().map_or(Duration::ZERO, |_| WAIT);
+        let path = format!("/api/v1/registry/log?after={after}&wait={}", wait.as_secs());
+        let log: LogWire = match self.client.get(Ask::new(node, &path).waiting(wait)).await? {
             Reply::Good(log, _) => log,
             Reply::Refused(problem) => return Err(Outage::new(problem.detail)),
         };
+        let at_start = *self.records_at_start.get_or_init(|| log.records_in_all);
         let mut kept = Vec::new();
         for wire in &log.records {
             let record = wire.record().map_err(Outage::new)?;
             let touched = self.fold(&record).map_err(Outage::new)?;
+            if let (Touched::NewBlog(blog), true) = (&touched, record.index >= at_start) {
+                self.settled
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(*blog);
+            }
             let json = serde_json::to_string(wire).map_err(|e| Outage::new(e.to_string()))?;
             kept.push((record.index, json));
             self.touched(&record, &touched);
@@ -83,9 +95,39 @@ impl Spoke {
         if !kept.is_empty() {
             self.store.written(Write::Records(kept)).await?;
         }
-        let mut heard = self.heard.write().unwrap_or_else(PoisonError::into_inner);
-        *heard = Some(clock::now());
+        if *self.followed.borrow() >= log.records_in_all {
+            let now = clock::now();
+            let before = self
+                .heard
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .replace(now);
+            if before.is_none_or(|before| now.since(before) > COUNCIL_SILENCE_SECONDS_MAX) {
+                self.tell_heard();
+            }
+        }
         Ok(())
+    }
+
+    /// After a silence the replicas hear at once that the council is there, and sign what waited.
+    fn tell_heard(self: &Arc<Self>) {
+        let replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
+        let blogs: Vec<BlogId> = replicas.keys().copied().collect();
+        drop(replicas);
+        for blog in blogs {
+            self.with(blog, |_| ());
+        }
+    }
+
+    /// When the council was heard last, and followed to the end of its log.
+    pub(super) fn heard(&self) -> Option<Time> {
+        *self.heard.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether what the registry does not know here is not there.
+    pub(super) fn has_heard_lately(&self) -> bool {
+        self.heard()
+            .is_some_and(|heard| clock::now().since(heard) < HEARD_LATELY_SECONDS)
     }
 
     fn fold(self: &Arc<Self>, record: &Record) -> Result<Touched, String> {
@@ -115,9 +157,8 @@ impl Spoke {
     /// Tells the replica of a blog what the registry says of it, and gives it the entries that came
     /// with its claim: so a new blog is on all its replicas as soon as they hear of it.
     fn touched(self: &Arc<Self>, record: &Record, touched: &Touched) {
-        *self.heard.write().unwrap_or_else(PoisonError::into_inner) = Some(clock::now());
         let blog = match touched {
-            Touched::Blog(blog) => blog,
+            Touched::Blog(blog) | Touched::NewBlog(blog) => blog,
             Touched::Blogs(blogs) => return blogs.iter().for_each(|blog| self.tell(*blog)),
             Touched::Spokes | Touched::Nothing => return,
         };
@@ -129,7 +170,7 @@ impl Spoke {
                 }
                 let place = replica.chain().place(sealed.entry());
                 if let Ok(entry) = place.and_then(|place| place.verify(sealed.clone())) {
-                    replica.handle(clock::now(), Event::Pulled(entry));
+                    replica.handle(clock::now(), Event::Pulled(vec![entry]));
                 }
             });
             if taken.is_none() {

@@ -14,7 +14,7 @@ use spokes_rules::replica::Event;
 
 use super::{
     Spoke,
-    submit::{invalid, no_such_blog, not_here},
+    submit::{invalid, not_here},
 };
 use crate::{
     blobs, clock,
@@ -38,7 +38,7 @@ impl Spoke {
             Err(response) => return response,
         };
         let Some((blog, record)) = self.named(name) else {
-            return no_such_blog(name);
+            return self.no_such_blog(name);
         };
         if !record.set.has(&self.me) {
             if hopped {

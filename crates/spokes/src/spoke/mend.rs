@@ -61,8 +61,13 @@ impl Spoke {
     }
 
     async fn mend(self: &Arc<Self>, blog: BlogId, id: EntryId) -> Option<SealedEntry> {
-        self.with(blog, |replica| replica.chain().contains(id))
-            .filter(|here| *here)?;
+        // One that is being written or erased just now is not altered.
+        let here = self.with(blog, |replica| {
+            let eraser = replica.chain().eraser(id);
+            let moving = |id| replica.is_storing(id);
+            replica.chain().contains(id) && !moving(id) && !eraser.is_some_and(moving)
+        });
+        here.filter(|here| *here)?;
         for address in self.other_members(blog) {
             let path = format!("/api/v1/entries/{}", id.path());
             let Ok(Reply::Good(wire, _)) =

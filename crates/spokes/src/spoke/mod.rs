@@ -16,7 +16,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -72,14 +72,17 @@ pub struct Spoke {
     registry: RwLock<Option<Registry>>,
     /// Grows with each record taken.
     followed: watch::Sender<u64>,
-    /// When the council was heard last.
+    /// When the council was heard last, since the start.
     heard: RwLock<Option<Time>>,
+    /// How many records the council had when this spoke had started.
+    records_at_start: OnceLock<u64>,
     started: Time,
     /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
     instance: String,
     replicas: Mutex<BTreeMap<BlogId, Arc<Mutex<Replica>>>>,
-    /// By blog, the peers whose tips were compared with ours since the start.
-    compared: Mutex<BTreeMap<BlogId, BTreeSet<Label>>>,
+    /// Blogs of which the disk can have forgotten nothing: they got their names since the start, or
+    /// were compared with their other members before the replica had to be read anew.
+    settled: Mutex<BTreeSet<BlogId>>,
     tickets: Mutex<BTreeMap<Ticket, (BlogId, oneshot::Sender<Answer>)>>,
     next_ticket: AtomicU64,
     receipts_out: mpsc::Sender<(Label, Receipt)>,
@@ -107,10 +110,11 @@ impl Spoke {
             registry: RwLock::new(None),
             followed: watch::channel(0).0,
             heard: RwLock::new(None),
+            records_at_start: OnceLock::new(),
             started: clock::now(),
             instance: config::random_hex::<8>()?,
             replicas: Mutex::default(),
-            compared: Mutex::default(),
+            settled: Mutex::default(),
             tickets: Mutex::default(),
             next_ticket: AtomicU64::new(1),
             receipts_out,
@@ -182,9 +186,8 @@ impl Spoke {
             }
         };
         let mut replica = replica.lock().unwrap_or_else(PoisonError::into_inner);
-        let heard = *self.heard.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(heard) = heard {
-            replica.handle(heard, Event::CouncilHeard);
+        if let Some(heard) = self.heard() {
+            replica.handle(clock::now(), Event::CouncilHeard(heard));
         }
         let outcome = act(&mut replica);
         self.perform(&mut replica);
@@ -212,14 +215,11 @@ impl Spoke {
         let sealed = self.store.sealed(blog)?;
         let secret = Arc::clone(&self.secret);
         let mut replica = Replica::new(self.network, self.me.clone(), secret, chain, fold, sealed);
-        // A blog that got its name while we were running cannot have been forgotten by our disk; one
-        // with no other member has nobody to be compared with.
-        let alone = record.set.members.len() == 1;
-        let compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
-        let others = compared.get(&blog).map_or(0, BTreeSet::len);
-        if alone || record.since >= self.started || others + 1 >= record.set.majority() {
-            replica.handle(clock::now(), Event::Compared);
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        if settled.contains(&blog) {
+            replica.handle(clock::now(), Event::NothingForgotten);
         }
+        drop(settled);
         let (set, closing, ended) = (record.set, record.closing, record.ended);
         let keys_at = record.keys_at;
         replica.handle(
@@ -277,6 +277,7 @@ impl Spoke {
             }
         }
         if chain.unvouched().is_empty() {
+            self.finish_erasing(&chain, &fold);
             return Ok((chain, fold));
         }
         // Words are missing and no `erase` took them (SPEC entry 7.6): somebody cut them off here.
@@ -285,6 +286,21 @@ impl Spoke {
             .iter()
             .for_each(|id| self.forget(&id.to_string()));
         self.recall_without(blog, chain.unvouched())
+    }
+
+    /// What was erased just before this node stopped may still have its words.
+    fn finish_erasing(&self, chain: &Chain, fold: &Blog) {
+        let worded = |id: &Hash| {
+            let row = self.store.entry(*id).ok().flatten();
+            row.and_then(|row| row.sealed())
+                .is_some_and(|sealed| !sealed.entry().is_erased())
+        };
+        let erased = chain.links().map(|(id, _)| id);
+        let erased = erased.filter(|id| chain.eraser(*id).is_some());
+        let unfinished: Vec<Hash> = erased.filter(worded).collect();
+        if !unfinished.is_empty() {
+            self.erase(&fold.media(), &unfinished);
+        }
     }
 
     /// Removes an altered row; the entry comes back from the peers.
@@ -306,7 +322,11 @@ impl Spoke {
                 Effect::Store(entry) => entries.push(entry.sealed().clone()),
                 Effect::Erase(ids) => {
                     self.store_entries(blog, std::mem::take(&mut entries));
-                    self.erase(replica, &ids);
+                    self.erase(&replica.media(), &ids);
+                }
+                Effect::CutOff(ids) => {
+                    self.store_entries(blog, std::mem::take(&mut entries));
+                    self.cut_off(replica, ids);
                 }
                 Effect::StoreSeal(seal) => {
                     let write = Write::Seal(blog, seal.epoch, seal.to_string());
@@ -354,15 +374,45 @@ impl Spoke {
     /// A write failed: what is in memory is ahead of the disk and must go; whoever waits is told.
     fn fall_back(&self, blog: BlogId, outage: &Outage) {
         tracing::error!(%blog, %outage, "entries were not kept; the replica is read anew");
-        self.replicas
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&blog);
+        let mut replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
+        let dropped = replicas.remove(&blog);
+        drop(replicas);
+        let compared = dropped.is_some_and(|replica| {
+            let replica = replica.lock().unwrap_or_else(PoisonError::into_inner);
+            replica.is_compared()
+        });
+        if compared {
+            let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+            settled.insert(blog);
+        }
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
         tickets.retain(|_, (waiting_for, _)| *waiting_for != blog);
     }
 
-    fn erase(&self, replica: &Replica, ids: &[Hash]) {
+    /// Removes entries that keys signed which had ended, and reads anew what is left; the other
+    /// members have what was removed with them and stands.
+    fn cut_off(&self, replica: &mut Replica, ids: BTreeSet<Hash>) {
+        let blog = replica.blog();
+        for id in &ids {
+            tracing::warn!(%blog, %id, "an entry by a key that had ended is removed");
+            drop(self.store.write(Write::Remove(*id)));
+        }
+        // Rare, and nothing of this blog may go on before it is done.
+        let read = tokio::task::block_in_place(|| {
+            let queued = self.store.write(Write::Entries(Vec::new()));
+            queued
+                .blocking_recv()
+                .unwrap_or_else(|_| Err(Outage::new("the store has stopped")))?;
+            self.recall(blog)
+        });
+        match read {
+            Ok((chain, fold)) => replica.begin_anew(chain, fold),
+            Err(outage) => tracing::error!(%blog, %outage, "a replica cannot be read"),
+        }
+    }
+
+    /// Forgets the words of entries, and their media but for those that others list.
+    fn erase(&self, still: &BTreeSet<Hash>, ids: &[Hash]) {
         let listed = |id: &Hash| -> Vec<Hash> {
             let row = self.store.entry(*id).ok().flatten();
             let sealed = row.and_then(|row| row.sealed());
@@ -372,7 +422,6 @@ impl Spoke {
             });
             media.unwrap_or_default()
         };
-        let still = replica.fold().media();
         let gone: Vec<Hash> = ids
             .iter()
             .flat_map(listed)

@@ -201,7 +201,12 @@ impl Spoke {
         request: &Request<Incoming>,
     ) -> Response {
         let Some((blog, record)) = self.named(name) else {
-            return self.message(None, &Message::no_such_blog(name.as_str(), &self.domain()));
+            let (name, domain) = (name.as_str(), self.domain());
+            let message = match self.has_heard_lately() {
+                true => Message::no_such_blog(name, &domain),
+                false => Message::no_such_blog_yet(name, &domain),
+            };
+            return self.message(None, &message);
         };
         if !record.set.has(&self.me) {
             return self.elsewhere(name, &record, request).await;
@@ -237,7 +242,7 @@ impl Spoke {
     fn stamp(self: &Arc<Self>, blog: BlogId) -> u64 {
         let records = *self.followed.borrow();
         let replica = self.with(blog, |replica| {
-            let chain = replica.chain().len() as u64;
+            let chain = replica.durable_len() as u64;
             let tip = replica.durable_tips().last().copied();
             let copies = tip.map_or(0, |tip| copies(&replica.standing(tip.id)));
             (chain, u64::from(copies))

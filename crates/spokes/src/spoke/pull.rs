@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -176,46 +176,32 @@ impl Spoke {
         }
     }
 
-    /// Compares tips with a peer, pulls what is lacking here, and notes that it was done.
+    /// Compares tips with a peer and pulls what is lacking here.
     async fn compare(self: &Arc<Self>, peer: &Label, address: SocketAddr) -> Result<(), Outage> {
         let path = format!("/api/v1/heads?replica={}", self.me);
         let heads: HeadsWire = self.client.get(Ask::new(address, &path)).await?.good()?;
+        // First what the peer signed, while we were away or before we forgot it at our start: it tells
+        // what stands although its key has ended.
+        self.take_receipts(&heads.receipts);
         let mut failed = None;
         for (blog, tips) in &heads.blogs {
             let Ok(blog) = Hash::parse(blog) else {
                 continue;
             };
-            // Only members know what else the set holds.
-            let member = self.ask(|r| r.blog(blog).is_some_and(|b| b.set.has(peer)));
             let tips: Vec<Tip> = tips
                 .iter()
                 .filter_map(|tip: &TipWire| tip.tip().ok())
                 .collect();
-            if let Err(outage) = self.catch_up(address, blog, &tips).await {
-                tracing::debug!(%peer, %blog, %outage, "a blog was not compared");
-                failed = Some(outage);
-                continue;
-            }
-            if member != Some(true) {
-                continue;
-            }
-            let majority = self
-                .ask(|r| r.blog(blog).map(|b| b.set.majority()))
-                .flatten();
-            let met = {
-                let mut compared = self.compared.lock().unwrap_or_else(PoisonError::into_inner);
-                let with = compared.entry(blog).or_default();
-                with.insert(peer.clone());
-                with.len()
+            let named = Event::Tips {
+                of: peer.clone(),
+                tips: tips.clone(),
             };
-            if majority.is_some_and(|majority| met + 1 >= majority) {
-                self.with(blog, |replica| {
-                    replica.handle(clock::now(), Event::Compared)
-                });
+            self.with(blog, |replica| replica.handle(clock::now(), named));
+            if let Err(outage) = self.catch_up(address, blog, &tips).await {
+                tracing::debug!(%peer, %blog, %outage, "a blog was not caught up with");
+                failed = Some(outage);
             }
         }
-        // What the peer signed while we were away, or before we forgot it at our start.
-        self.take_receipts(&heads.receipts);
         failed.map_or(Ok(()), Err)
     }
 
@@ -411,20 +397,34 @@ impl Spoke {
                     .map(|(place, sealed)| place.verify(sealed))
                     .collect()
             });
-            let judged = judged.map_err(|fault| {
+            let mut judged = judged.map_err(|fault| {
                 Outage::new(format!(
                     "{address} sent an entry that is not valid: {fault}"
                 ))
             })?;
-            for entry in judged {
-                self.fetch_media(address, &entry).await?;
-                self.with(blog, |r| r.handle(clock::now(), Event::Pulled(entry)));
-            }
+            let lacking = self.fetch_media_of(address, &mut judged).await;
+            self.with(blog, |r| r.handle(clock::now(), Event::Pulled(judged)));
             // Behind everything queued so far: what was taken is durable before more is asked for.
             self.store.written(Write::Entries(Vec::new())).await?;
+            lacking?;
             run = rest;
         }
         Ok(held)
+    }
+
+    /// Fetches the media of a run; where one is not to be had, the run ends before its entry.
+    async fn fetch_media_of(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        run: &mut Vec<VerifiedEntry>,
+    ) -> Result<(), Outage> {
+        for at in 0..run.len() {
+            if let Err(outage) = self.fetch_media(address, &run[at]).await {
+                run.truncate(at);
+                return Err(outage);
+            }
+        }
+        Ok(())
     }
 
     async fn fetch_media(

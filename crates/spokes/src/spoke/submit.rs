@@ -71,7 +71,10 @@ impl Spoke {
             Err(why) => return invalid(&why),
         };
         let Some((blog, record)) = self.named(name) else {
-            return self.claim_by_first(name, entry, &signatures).await;
+            if claims(&entry, name) {
+                return self.claim_by_first(entry, &signatures).await;
+            }
+            return self.no_such_blog(name);
         };
         if entry.blog() != blog {
             return other_blog(name, &entry);
@@ -180,6 +183,9 @@ impl Spoke {
                 self.standing(status, "accepted", record, id, &receipts)
             }
             Some(Standing::Storing) => self.standing(status, "storing", record, id, &[]),
+            _ if status == StatusCode::ACCEPTED => unavailable(&Outage::new(
+                "This server is still writing what came before the entry",
+            )),
             _ => web::refuse(
                 StatusCode::NOT_FOUND,
                 "unknown",
@@ -297,13 +303,9 @@ impl Spoke {
     /// An entry of kind `blog`, sent to a free name that it claims, claims it.
     async fn claim_by_first(
         self: Arc<Self>,
-        name: &BlogName,
         entry: Entry,
         signatures: &[RawSignature],
     ) -> Response {
-        if !claims(&entry, name) {
-            return no_such_blog(name);
-        }
         let (id, chain) = (entry.id(), spokes_log::chain::Chain::new(entry.blog()));
         match chain
             .place(&entry)
@@ -431,7 +433,7 @@ impl Spoke {
             Err(response) => return response,
         };
         let Some((blog, record)) = self.named(name) else {
-            return no_such_blog(name);
+            return self.no_such_blog(name);
         };
         if !record.set.has(&self.me) {
             if hopped {
@@ -524,7 +526,9 @@ impl Spoke {
             return Ok(false);
         };
         let verified = place.and_then(|place| place.verify(sealed))?;
-        self.with(blog, |r| r.handle(clock::now(), Event::Pulled(verified)));
+        self.with(blog, |r| {
+            r.handle(clock::now(), Event::Pulled(vec![verified]))
+        });
         Ok(true)
     }
 
@@ -541,7 +545,7 @@ impl Spoke {
                 ("slug-taken", StatusCode::CONFLICT)
             }
             Refusal::Erased(_) => ("erased", StatusCode::GONE),
-            Refusal::NotReady => ("busy", StatusCode::SERVICE_UNAVAILABLE),
+            Refusal::NotReady | Refusal::StillWriting => ("busy", StatusCode::SERVICE_UNAVAILABLE),
             Refusal::TooManyToday { .. } => ("quota", StatusCode::TOO_MANY_REQUESTS),
             Refusal::BlogFull { .. } => ("full", StatusCode::INSUFFICIENT_STORAGE),
             Refusal::Future { .. } | Refusal::EndedKey(_) | Refusal::TooManyBranches(_) => {
@@ -555,6 +559,19 @@ impl Spoke {
         wire.title = kind.replace('-', " ");
         wire.status = status.as_u16();
         web::problem(&wire)
+    }
+
+    /// No blog has this name, as far as one can know who has heard from the council lately.
+    pub(super) fn no_such_blog(&self, name: &BlogName) -> Response {
+        if self.has_heard_lately() {
+            let why = format!("There is no blog \"{name}\" on this network.");
+            return web::refuse(StatusCode::NOT_FOUND, "no-such-blog", why);
+        }
+        let why = format!(
+            "This server has not heard from the council for a while and does not know \"{name}\" (yet). \
+             Nothing was changed; ask again in a moment, or ask another server."
+        );
+        web::refuse(StatusCode::SERVICE_UNAVAILABLE, "busy", why)
     }
 
     /// The durable head behind which an author goes on.
@@ -672,11 +689,6 @@ fn fault_response(fault: &Fault) -> Response {
         missing: Some(missing.to_string()),
         ..Problem::default()
     })
-}
-
-pub(super) fn no_such_blog(name: &BlogName) -> Response {
-    let why = format!("There is no blog \"{name}\" on this network.");
-    web::refuse(StatusCode::NOT_FOUND, "no-such-blog", why)
 }
 
 pub(super) fn not_here(name: &BlogName) -> Response {
