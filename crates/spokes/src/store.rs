@@ -7,6 +7,7 @@ use std::{
     path::Path,
     sync::{Mutex, mpsc},
     thread,
+    time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
@@ -24,6 +25,8 @@ const BATCH_MAX: usize = 512;
 const QUEUE_MAX: usize = 4_096;
 /// Connections kept for readers: more than cores serve nobody faster.
 const READERS_KEPT: usize = 8;
+/// When the log with erased words is tried again, while readers are at work.
+const TRUNCATE_AGAIN: Duration = Duration::from_secs(1);
 /// The schema that this program writes.
 const SCHEMA: i64 = 1;
 
@@ -310,9 +313,11 @@ fn stopped() -> Outage {
 /// Opens a database of ours, or makes it.
 fn connect(path: &Path) -> Result<Connection, Outage> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // Words that were erased must not be left in pages that are free.
+    connection.pragma_update(None, "secure_delete", true)?;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > SCHEMA {
         return Err(Outage::new(format!(
@@ -365,13 +370,33 @@ fn unpack(mut packed: &[u8]) -> Vec<Vec<u8>> {
 
 /// The writer: batch after batch until nobody can ask any more.
 fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &watch::Sender<u64>) {
-    while let Ok(first) = queue.recv() {
+    // What was erased before this start may still stand in the log.
+    let mut erased = !truncate_log(&connection);
+    loop {
+        let wait = if erased {
+            TRUNCATE_AGAIN
+        } else {
+            Duration::MAX
+        };
+        let first = match queue.recv_timeout(wait) {
+            Ok(first) => first,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                erased = erased && !truncate_log(&connection);
+                continue;
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        };
         let mut batch = vec![first];
         while batch.len() < BATCH_MAX {
             let Ok(job) = queue.try_recv() else { break };
             batch.push(job);
         }
         let outcome = commit(&mut connection, &batch);
+        let erases = |job: &Job| matches!(job.write, Write::Erase(_) | Write::Remove(_));
+        erased |= batch.iter().any(erases);
+        if erased && outcome.is_ok() {
+            erased = !truncate_log(&connection);
+        }
         match outcome {
             Ok(position) => {
                 newest.send_if_modified(|newest| {
@@ -398,6 +423,15 @@ fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &w
             }
         }
     }
+}
+
+/// Moves the write-ahead log into the database and empties it: erased words stand in neither then.
+/// False while a reader is at work.
+fn truncate_log(connection: &Connection) -> bool {
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        row.get::<_, i64>(0)
+    });
+    busy.is_ok_and(|busy| busy == 0)
 }
 
 fn disk_full() -> Outage {

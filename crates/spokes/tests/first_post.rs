@@ -226,10 +226,12 @@ fn gone_from(demo: &Demo, label: &str, id: EntryId, media_path: &str) {
             .filter(|part| *part == SECRET_WORDS.as_bytes())
             .count()
     };
-    eprintln!(
-        "{label}: traces of erased words in spoke.db {}, -wal {}",
-        in_file("spoke.db"),
-        in_file("spoke.db-wal")
+    drop(store);
+    let gone = || (in_file("spoke.db") + in_file("spoke.db-wal") == 0).then_some(());
+    wait_for(
+        "no trace of erased words is left",
+        Duration::from_secs(5),
+        gone,
     );
 }
 

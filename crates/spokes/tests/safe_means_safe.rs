@@ -14,7 +14,7 @@ use common::{
     Random,
     author::{Author, article, draft},
     demo::Demo,
-    setting, wait_for,
+    http, setting, wait_for,
 };
 use spokes_log::{draft::Says, name::EntryId};
 
@@ -56,6 +56,26 @@ fn what_was_called_safe_is_there_once_and_everywhere() {
         agree(&demo, story);
     }
     demo.assert_no_panic();
+}
+
+#[test]
+fn what_another_took_in_place_of_a_silent_primary_is_safe_at_once() {
+    let demo = Demo::start();
+    let mut maria = Author::with_blog(&demo, "maria", "a");
+    let before = maria.post(&demo, "a", "before", "All are there.");
+    let members = demo.members("maria");
+    let stands_in = demo.address(&members[1]);
+    demo.kill(&members[0]);
+    let signed = maria.sign_behind(
+        &draft(Says::Post(article("meanwhile")), "The primary is silent."),
+        Some(&before.place()),
+    );
+    let path = "/api/v1/blogs/maria/entries";
+    let host = stands_in.to_string();
+    let refused = [("Spokes-Refused-By", members[0].as_str())];
+    let body = signed.json.as_bytes();
+    let reply = http::request(stands_in, "POST", &host, path, &refused, body).unwrap();
+    assert_eq!(reply.status, 201, "{}", reply.text());
 }
 
 /// Kills one spoke after another and starts it again. How often.

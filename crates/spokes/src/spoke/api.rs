@@ -1,6 +1,10 @@
 //! Which request goes where, and the answers for programs (SPEC http).
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
@@ -15,7 +19,7 @@ use spokes_rules::{
 use super::{
     Spoke,
     finished::secure,
-    submit::{invalid, not_here},
+    submit::{STANDS_IN_FOR, invalid, no_such_blog, not_here},
 };
 use crate::{
     clock,
@@ -132,8 +136,9 @@ impl Spoke {
             }
             _ => {}
         }
-        let Some((blog, record)) = self.named(name) else {
-            return self.no_such_blog(name);
+        let (blog, record) = match self.look_up(name).await {
+            Ok(known) => known,
+            Err(unknown) => return no_such_blog(name, unknown),
         };
         if path.is_empty() && method == Method::GET {
             return web::json(StatusCode::OK, &self.blog_wire(blog, &record));
@@ -381,13 +386,19 @@ impl Spoke {
     ) -> BTreeSet<String> {
         let label = |name: &str| query.get(name).and_then(|l| Label::parse(l).ok());
         let (primary, replica) = (label("primary"), label("replica"));
+        // Where this spoke stands in for a primary, the others must not wait until tips are compared.
+        let stood_in = self.stood_in.lock().unwrap_or_else(PoisonError::into_inner);
+        let stands_in = |id: &BlogId| {
+            let since = stood_in.get(id);
+            since.is_some_and(|since| since.elapsed() < STANDS_IN_FOR)
+        };
         let blogs = self.ask(|registry| {
             let fits = |id: &BlogId, blog: &BlogRecord| {
                 let next = |l: &Label| blog.closing.as_ref().is_some_and(|c| c.next.has(l));
                 only.is_none_or(|only| only.contains(id))
-                    && primary
-                        .as_ref()
-                        .is_none_or(|label| blog.set.primary() == label)
+                    && primary.as_ref().is_none_or(|label| {
+                        blog.set.primary() == label || *label == self.me && stands_in(id)
+                    })
                     && replica
                         .as_ref()
                         .is_none_or(|label| blog.set.has(label) || next(label))

@@ -3,12 +3,15 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use spokes_log::{name::BlogId, time::Time};
+use spokes_log::{
+    name::{BlogId, BlogName},
+    time::Time,
+};
 use spokes_rules::{
-    registry::{Record, Registry, Touched},
+    registry::{BlogRecord, Record, Registry, Touched},
     replica::{COUNCIL_SILENCE_SECONDS_MAX, Event},
 };
 
@@ -25,9 +28,21 @@ use crate::{
 const WAIT: Duration = Duration::from_secs(20);
 /// How long to wait after a council node was silent: short, since names are asked for here.
 const PAUSE: Duration = Duration::from_millis(300);
-/// After how long without a word from the council a name that is not known here may exist all the
-/// same: a council that is there answers within every [`WAIT`].
-const HEARD_LATELY_SECONDS: i64 = 60;
+/// How long a name that is not known here may take to be looked for: less than a reader's patience.
+const LOOK_WAIT: Duration = Duration::from_secs(1);
+/// The pause between two such looks, whoever asks for what: strangers choose the names.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
+/// A place behind every log: asked for what follows it, the council says how long the log is.
+const BEHIND_ALL: u64 = i64::MAX as u64;
+
+/// Why a name leads to no blog.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Unknown {
+    /// There is none on this network.
+    Nowhere,
+    /// There is none that is known here, and the council cannot be asked.
+    CouncilSilent,
+}
 
 impl Spoke {
     /// Folds the part of the log that the disk holds.
@@ -124,10 +139,46 @@ impl Spoke {
         *self.heard.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether what the registry does not know here is not there.
-    pub(super) fn has_heard_lately(&self) -> bool {
-        self.heard()
-            .is_some_and(|heard| clock::now().since(heard) < HEARD_LATELY_SECONDS)
+    /// The blog with this name; where it is not known here, as the council knows it now.
+    pub(super) async fn look_up(&self, name: &BlogName) -> Result<(BlogId, BlogRecord), Unknown> {
+        if let Some(known) = self.named(name) {
+            return Ok(known);
+        }
+        let asked = Instant::now();
+        let caught_up = tokio::time::timeout(LOOK_WAIT, self.catch_up_since(asked)).await;
+        match (self.named(name), caught_up) {
+            (Some(known), _) => Ok(known),
+            (None, Ok(true)) => Err(Unknown::Nowhere),
+            (None, _) => Err(Unknown::CouncilSilent),
+        }
+    }
+
+    /// Follows the log as far as the council had it at some time after `since`; false when the council
+    /// is silent. All who ask meanwhile share one question.
+    async fn catch_up_since(&self, since: Instant) -> bool {
+        let mut looked = self.looked.lock().await;
+        if looked.is_none_or(|at| at < since) {
+            if let Some(at) = *looked {
+                tokio::time::sleep_until((at + LOOK_PAUSE).into()).await;
+            }
+            let now = Instant::now();
+            let path = format!("/api/v1/registry/log?after={BEHIND_ALL}");
+            let mut records = None;
+            for node in &self.config.council {
+                let log = self.client.get::<LogWire>(Ask::new(*node, &path)).await;
+                if let Ok(Reply::Good(log, _)) = log {
+                    records = Some(log.records_in_all);
+                    break;
+                }
+            }
+            let Some(records) = records else { return false };
+            let mut followed = self.followed.subscribe();
+            if followed.wait_for(|here| *here >= records).await.is_err() {
+                return false;
+            }
+            *looked = Some(now);
+        }
+        true
     }
 
     fn fold(self: &Arc<Self>, record: &Record) -> Result<Touched, String> {

@@ -14,7 +14,7 @@ use spokes_rules::replica::Event;
 
 use super::{
     Spoke,
-    submit::{invalid, not_here},
+    submit::{invalid, no_such_blog, not_here},
 };
 use crate::{
     blobs, clock,
@@ -37,8 +37,9 @@ impl Spoke {
             Ok(body) => body,
             Err(response) => return response,
         };
-        let Some((blog, record)) = self.named(name) else {
-            return self.no_such_blog(name);
+        let (blog, record) = match self.look_up(name).await {
+            Ok(known) => known,
+            Err(unknown) => return no_such_blog(name, unknown),
         };
         if !record.set.has(&self.me) {
             if hopped {

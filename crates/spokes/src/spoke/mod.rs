@@ -19,7 +19,7 @@ use std::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use spokes_log::{
@@ -74,12 +74,16 @@ pub struct Spoke {
     followed: watch::Sender<u64>,
     /// When the council was heard last, since the start.
     heard: RwLock<Option<Time>>,
+    /// When the council was asked last how long its log is, and everything up to there is here.
+    looked: tokio::sync::Mutex<Option<Instant>>,
     /// How many records the council had when this spoke had started.
     records_at_start: OnceLock<u64>,
     started: Time,
     /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
     instance: String,
     replicas: Mutex<BTreeMap<BlogId, Arc<Mutex<Replica>>>>,
+    /// Blogs for which this spoke took entries in place of their primary, and when last.
+    stood_in: Mutex<BTreeMap<BlogId, Instant>>,
     /// Blogs of which the disk can have forgotten nothing: they got their names since the start, or
     /// were compared with their other members before the replica had to be read anew.
     settled: Mutex<BTreeSet<BlogId>>,
@@ -110,10 +114,12 @@ impl Spoke {
             registry: RwLock::new(None),
             followed: watch::channel(0).0,
             heard: RwLock::new(None),
+            looked: tokio::sync::Mutex::default(),
             records_at_start: OnceLock::new(),
             started: clock::now(),
             instance: config::random_hex::<8>()?,
             replicas: Mutex::default(),
+            stood_in: Mutex::default(),
             settled: Mutex::default(),
             tickets: Mutex::default(),
             next_ticket: AtomicU64::new(1),

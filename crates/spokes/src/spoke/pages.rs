@@ -19,6 +19,7 @@ use super::{
     Spoke,
     api::Site,
     finished::{HTML, PLAIN, Rendering, medium, redirect, secure, send},
+    follow::Unknown,
 };
 use crate::{
     client::Ask,
@@ -200,13 +201,16 @@ impl Spoke {
         path: &str,
         request: &Request<Incoming>,
     ) -> Response {
-        let Some((blog, record)) = self.named(name) else {
-            let (name, domain) = (name.as_str(), self.domain());
-            let message = match self.has_heard_lately() {
-                true => Message::no_such_blog(name, &domain),
-                false => Message::no_such_blog_yet(name, &domain),
-            };
-            return self.message(None, &message);
+        let (blog, record) = match self.look_up(name).await {
+            Ok(known) => known,
+            Err(unknown) => {
+                let domain = self.domain();
+                let message = match unknown {
+                    Unknown::Nowhere => Message::no_such_blog(name.as_str(), &domain),
+                    Unknown::CouncilSilent => Message::no_such_blog_known(name.as_str(), &domain),
+                };
+                return self.message(None, &message);
+            }
         };
         if !record.set.has(&self.me) {
             return self.elsewhere(name, &record, request).await;

@@ -1,6 +1,9 @@
 //! Taking in what authors send: entries, media, claims, restored logs.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -22,7 +25,7 @@ use spokes_rules::{
     request::{Ask as Asked, Request as Wanted, Wish},
 };
 
-use super::Spoke;
+use super::{Spoke, follow::Unknown};
 use crate::{
     client::{Ask, Reply},
     clock,
@@ -44,6 +47,9 @@ const STAGED_SECONDS: i64 = 72 * 60 * 60;
 const STAGED_MAX: usize = 32;
 /// How long a claim waits until this spoke has followed the registry to it.
 const FOLLOW_WAIT: Duration = Duration::from_secs(5);
+/// How long the other members find entries of a blog in the feed of one that took some in place of
+/// its primary: twenty times as long as it takes until tips are compared anyway.
+pub(super) const STANDS_IN_FOR: Duration = Duration::from_secs(600);
 /// Bytes of a restored batch.
 const BATCH_BYTES_MAX: usize = 48 * 1024 * 1024;
 
@@ -70,11 +76,12 @@ impl Spoke {
             Ok(read) => read,
             Err(why) => return invalid(&why),
         };
-        let Some((blog, record)) = self.named(name) else {
-            if claims(&entry, name) {
-                return self.claim_by_first(entry, &signatures).await;
-            }
-            return self.no_such_blog(name);
+        if self.named(name).is_none() && claims(&entry, name) {
+            return self.claim_by_first(entry, &signatures).await;
+        }
+        let (blog, record) = match self.look_up(name).await {
+            Ok(known) => known,
+            Err(unknown) => return no_such_blog(name, unknown),
         };
         if entry.blog() != blog {
             return other_blog(name, &entry);
@@ -129,6 +136,11 @@ impl Spoke {
         submit: Option<(VerifiedEntry, bool)>,
     ) -> Response {
         let (ticket, answer) = self.ticket(blog);
+        if submit.is_some() && *record.set.primary() != self.me {
+            let mut stood_in = self.stood_in.lock().unwrap_or_else(PoisonError::into_inner);
+            stood_in.retain(|_, since| since.elapsed() < STANDS_IN_FOR);
+            stood_in.insert(blog, Instant::now());
+        }
         let handed = match submit {
             Some((entry, refused_elsewhere)) => self.with(blog, |replica| {
                 let event = Event::Submitted {
@@ -432,8 +444,9 @@ impl Spoke {
             Ok(body) => body,
             Err(response) => return response,
         };
-        let Some((blog, record)) = self.named(name) else {
-            return self.no_such_blog(name);
+        let (blog, record) = match self.look_up(name).await {
+            Ok(known) => known,
+            Err(unknown) => return no_such_blog(name, unknown),
         };
         if !record.set.has(&self.me) {
             if hopped {
@@ -561,19 +574,6 @@ impl Spoke {
         web::problem(&wire)
     }
 
-    /// No blog has this name, as far as one can know who has heard from the council lately.
-    pub(super) fn no_such_blog(&self, name: &BlogName) -> Response {
-        if self.has_heard_lately() {
-            let why = format!("There is no blog \"{name}\" on this network.");
-            return web::refuse(StatusCode::NOT_FOUND, "no-such-blog", why);
-        }
-        let why = format!(
-            "This server has not heard from the council for a while and does not know \"{name}\" (yet). \
-             Nothing was changed; ask again in a moment, or ask another server."
-        );
-        web::refuse(StatusCode::SERVICE_UNAVAILABLE, "busy", why)
-    }
-
     /// The durable head behind which an author goes on.
     pub(super) fn head(self: &Arc<Self>, blog: BlogId) -> Option<HeadTipWire> {
         self.with(blog, |replica| {
@@ -689,6 +689,22 @@ fn fault_response(fault: &Fault) -> Response {
         missing: Some(missing.to_string()),
         ..Problem::default()
     })
+}
+
+pub(super) fn no_such_blog(name: &BlogName, unknown: Unknown) -> Response {
+    match unknown {
+        Unknown::Nowhere => {
+            let why = format!("There is no blog \"{name}\" on this network.");
+            web::refuse(StatusCode::NOT_FOUND, "no-such-blog", why)
+        }
+        Unknown::CouncilSilent => {
+            let why = format!(
+                "This server knows no blog \"{name}\", and the council, which may know a newer one, does \
+                 not answer. Nothing was changed; ask again in a moment, or ask another server."
+            );
+            web::refuse(StatusCode::SERVICE_UNAVAILABLE, "busy", why)
+        }
+    }
 }
 
 pub(super) fn not_here(name: &BlogName) -> Response {

@@ -44,15 +44,15 @@ impl Message {
         )
     }
 
-    /// We know of no such blog, and have not heard from the council for a while.
+    /// We know of no such blog, and the council cannot be asked.
     #[must_use]
-    pub fn no_such_blog_yet(name: &str, domain: &str) -> Self {
+    pub fn no_such_blog_known(name: &str, domain: &str) -> Self {
         let mut message = Self::new(
             503,
             "No such blog known here",
             format!(
-                "This server does not know a blog named “{name}” on {domain}, and has not heard from the \
-                 network’s council for a while: the blog may be newer than that."
+                "This server knows no blog named “{name}” on {domain}. The network’s council, which \
+                 may know a newer one, does not answer."
             ),
             "Nothing was lost: where the blog exists, its own servers hold it.",
             "Try again in a minute.".to_owned(),
@@ -195,7 +195,7 @@ mod tests {
     fn every_message_says_three_things_in_whole_sentences() {
         let all = [
             Message::no_such_blog("maria", "blogs.example.org"),
-            Message::no_such_blog_yet("maria", "blogs.example.org"),
+            Message::no_such_blog_known("maria", "blogs.example.org"),
             Message::no_such_page("blogs.example.org"),
             Message::no_such_post(),
             Message::no_such_post_yet(),
