@@ -11,12 +11,13 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use spokes_log::{
+    entry::Entry,
     name::{BlogId, EntryId, Hash},
     seal::SealedEntry,
 };
 use tokio::sync::{oneshot, watch};
 
-use crate::outage::Outage;
+use crate::{outage::Outage, wire::EntryWire};
 
 /// Jobs of one transaction: enough to share the sync, few enough that none waits for long.
 const BATCH_MAX: usize = 512;
@@ -123,6 +124,19 @@ impl Store {
     /// When the file is damaged, of a newer program, or the disk fails.
     pub fn open(path: &Path) -> Result<Self, Outage> {
         let connection = connect(path)?;
+
+    /// The entry without its signatures, if the row holds what its id says.
+    pub fn entry(&self) -> Option<Entry> {
+        let entry = Entry::parse(self.text.as_bytes()).ok()?;
+        (entry.id().to_string() == self.id).then_some(entry)
+    }
+
+    /// The entry as peers get it, if the row holds what its id says. Whoever gets it judges its
+    /// signatures.
+    pub fn into_wire(self) -> Option<EntryWire> {
+        let signatures = Entry::recognize(&self.text, Hash::parse(&self.id).ok()?)?;
+        (signatures == self.packets.len()).then(|| EntryWire::new(self.text, &self.packets))
+    }
         let newest =
             connection.query_row("SELECT coalesce(max(position), 0) FROM entry", [], |row| {
                 row.get(0)

@@ -22,6 +22,7 @@ use std::{
     time::Duration,
 };
 
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use spokes_log::{
     blog::Blog,
     chain::Chain,
@@ -44,7 +45,7 @@ use crate::{
     council::bind,
     http as web,
     outage::Outage,
-    store::{Store, Write},
+    store::{Row, Store, Write},
     wire::{ReceiptsWire, SignedWire},
 };
 
@@ -60,6 +61,9 @@ const COUNCIL_TRIES: u32 = 60;
 /// A running spoke.
 #[derive(Debug)]
 pub struct Spoke {
+/// Rows that are recalled while the next ones are read.
+const RECALLED_AT_ONCE: usize = 1_000;
+
     config: SpokeConfig,
     me: Label,
     network: Hash,
@@ -248,32 +252,16 @@ impl Spoke {
         cut_off: &BTreeSet<Hash>,
     ) -> Result<(Chain, Blog), Outage> {
         let (mut chain, mut fold) = (Chain::new(blog), Blog::default());
-        let mut position = 0;
+        let mut page = self.store.of_blog(blog, 0, RECALLED_AT_ONCE)?;
         loop {
-            let (rows, read_to, more) = self.store.of_blog(blog, position, 1_000)?;
-            for row in rows {
-                let Some(sealed) = row.sealed().filter(|s| s.entry().blog() == blog) else {
-                    self.forget(&row.id);
-                    continue;
-                };
-                if cut_off.contains(&sealed.entry().id()) {
-                    continue;
-                }
-                let recalled = chain.place(sealed.entry()).and_then(|p| p.recall(sealed));
-                match recalled.and_then(|verified| Ok((chain.append(&verified)?, verified))) {
-                    Ok((appended, verified)) => {
-                        fold.add(&chain, verified.entry());
-                        fold.erase(&chain, &appended.erased);
-                    }
-                    Err(fault) => {
-                        tracing::warn!(%blog, id = row.id, %fault, "an entry on disk fits nowhere");
-                        self.forget(&row.id);
-                    }
-                }
-            }
-            position = read_to;
-            if !more {
-                break;
+            let (rows, read_to, more) = page;
+            let next = || more.then(|| self.store.of_blog(blog, read_to, RECALLED_AT_ONCE));
+            let recall = || self.recall_rows(&mut chain, &mut fold, rows, cut_off);
+            // The next rows are read while these are looked at.
+            let (next, ()) = rayon::join(next, recall);
+            match next {
+                Some(next) => page = next?,
+                None => break,
             }
         }
         if chain.unvouched().is_empty() {
@@ -290,6 +278,37 @@ impl Spoke {
     /// Removes an altered row; the entry comes back from the peers.
     fn forget(&self, id: &str) {
         tracing::warn!(id, "an entry was altered on disk; it is fetched again");
+    fn recall_rows(
+        &self,
+        chain: &mut Chain,
+        fold: &mut Blog,
+        rows: Vec<Row>,
+        cut_off: &BTreeSet<Hash>,
+    ) {
+        let read = |row: Row| (row.entry(), row.id);
+        let entries: Vec<_> = rows.into_par_iter().map(read).collect();
+        for (entry, id) in entries {
+            let Some(entry) = entry.filter(|entry| entry.blog() == chain.blog()) else {
+                self.forget(&id);
+                continue;
+            };
+            if cut_off.contains(&entry.id()) {
+                continue;
+            }
+            match chain.recall(&entry) {
+                Ok(appended) => {
+                    fold.add(chain, &entry);
+                    fold.erase(chain, &appended.erased);
+                }
+                Err(fault) => {
+                    let blog = chain.blog();
+                    tracing::warn!(%blog, id, %fault, "an entry on disk fits nowhere");
+                    self.forget(&id);
+                }
+            }
+        }
+    }
+
         self.mended.fetch_add(1, Ordering::Relaxed);
         if let Ok(id) = Hash::parse(id) {
             drop(self.store.write(Write::Remove(id)));
@@ -303,7 +322,7 @@ impl Spoke {
         let mut entries = Vec::new();
         while let Some(effect) = replica.poll_effect() {
             match effect {
-                Effect::Store(entry) => entries.push(entry.sealed().clone()),
+                Effect::Store(entry) => entries.push(entry.into_sealed()),
                 Effect::Erase(ids) => {
                     self.store_entries(blog, std::mem::take(&mut entries));
                     self.erase(replica, &ids);
