@@ -148,6 +148,8 @@ pub struct Replica {
     heard: Option<Time>,
     compared: bool,
     storing: BTreeSet<EntryId>,
+    /// All durable entries without durable children. Only what becomes durable changes them.
+    tips: Vec<Tip>,
     receipts: Receipts,
     waiting: Vec<(Ticket, EntryId)>,
     cover: BTreeSet<Tip>,
@@ -165,7 +167,7 @@ impl Replica {
         fold: Blog,
         sealed: u64,
     ) -> Self {
-        Self {
+        let mut replica = Self {
             keys_at: chain.blog(),
             network,
             me,
@@ -179,11 +181,14 @@ impl Replica {
             heard: None,
             compared: false,
             storing: BTreeSet::new(),
+            tips: Vec::new(),
             receipts: Receipts::default(),
             waiting: Vec::new(),
             cover: BTreeSet::new(),
             effects: VecDeque::new(),
-        }
+        };
+        replica.tips = replica.find_tips();
+        replica
     }
 
     /// Takes in what happened.
@@ -271,6 +276,10 @@ impl Replica {
 
     /// All durable entries without durable children, in the order of the fold.
     pub fn durable_tips(&self) -> Vec<Tip> {
+        self.tips.clone()
+    }
+
+    fn find_tips(&self) -> Vec<Tip> {
         let mut tips = BTreeSet::new();
         for (_, head) in self.chain.heads() {
             let mut at = Some(head);
@@ -375,7 +384,7 @@ impl Replica {
             return self.answer(ticket, Answer::Forward(primary));
         }
         let admitted = primary::admit(now, &self.chain, &self.fold, &self.ended, entry.entry());
-        match admitted.and_then(|()| self.take_in(&entry)) {
+        match admitted.and_then(|()| self.take_in(entry)) {
             Ok(()) => self.waiting.push((ticket, id)),
             Err(refusal) => self.answer(ticket, Answer::Refused(refusal)),
         }
@@ -397,7 +406,7 @@ impl Replica {
             return;
         }
         // A parent that is not here yet comes first with the next pull.
-        let _pulled_again_later = self.take_in(&entry);
+        let _pulled_again_later = self.take_in(entry);
     }
 
     /// Whether a receipt of the open epoch, by a member of its set, names this entry.
@@ -410,14 +419,14 @@ impl Replica {
         self.receipts.all().any(covers)
     }
 
-    fn take_in(&mut self, entry: &VerifiedEntry) -> Result<(), Refusal> {
-        let Appended { new, erased } = self.chain.append(entry).map_err(Refusal::Invalid)?;
+    fn take_in(&mut self, entry: VerifiedEntry) -> Result<(), Refusal> {
+        let Appended { new, erased } = self.chain.append(&entry).map_err(Refusal::Invalid)?;
         if !new {
             return Ok(());
         }
         self.fold.add(&self.chain, entry.entry());
         self.storing.insert(entry.entry().id());
-        self.effects.push_back(Effect::Store(entry.clone()));
+        self.effects.push_back(Effect::Store(entry));
         if !erased.is_empty() {
             self.fold.erase(&self.chain, &erased);
             self.effects.push_back(Effect::Erase(erased));
@@ -429,6 +438,7 @@ impl Replica {
         ids.iter().for_each(|id| {
             self.storing.remove(id);
         });
+        self.tips = self.find_tips();
         self.seal_if_closed();
         self.hold_heads(now);
         self.hold_cover(now);

@@ -317,7 +317,7 @@ impl Store {
     }
 }
 
-fn stopped() -> Outage {
+pub(crate) fn stopped() -> Outage {
     Outage::new("the store has stopped; what was answered before is safe, restart this node")
 }
 

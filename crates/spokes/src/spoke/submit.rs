@@ -1,10 +1,11 @@
 //! Taking in what authors send: entries, media, claims, restored logs.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 use spokes_log::{
     draft::Says,
     entry::Entry,
@@ -458,10 +459,11 @@ impl Spoke {
         let mut restored = RestoredWire::default();
         // What is held is held whole: media first, and for that it must be known who lists them.
         let judged = tokio::task::block_in_place(|| self.judge_new(blog, &entries));
-        for verified in match judged {
+        let judged = match judged {
             Ok(judged) => judged,
             Err(fault) => return fault_response(&fault),
-        } {
+        };
+        for verified in &judged {
             let missing = self.missing_media(verified.entry());
             if !missing.is_empty() {
                 let now = clock::now().as_unix();
@@ -479,7 +481,18 @@ impl Spoke {
                 Err(outage) => unavailable(&outage),
             };
         }
+        let mut fresh: BTreeSet<EntryId> = judged.iter().map(|v| v.entry().id()).collect();
+        self.with(blog, |replica| {
+            for verified in judged {
+                replica.handle(clock::now(), Event::Pulled(verified));
+            }
+        });
         for sealed in entries {
+            if fresh.remove(&sealed.entry().id()) {
+                restored.taken += 1;
+                continue;
+            }
+            // Known, or behind a `keys` entry, whose certificates count only now.
             match self.restore_one(blog, sealed) {
                 Ok(true) => restored.taken += 1,
                 Ok(false) => restored.known += 1,
@@ -510,8 +523,9 @@ impl Spoke {
         if let Some(fault) = fault {
             return Err(fault);
         }
-        let pairs = places.iter().zip(new);
-        pairs.map(|(place, sealed)| place.verify(sealed)).collect()
+        let pairs = places.into_par_iter().zip(new);
+        let judged: Vec<_> = pairs.map(|(place, s)| place.verify(s)).collect();
+        judged.into_iter().collect()
     }
 
     fn restore_one(self: &Arc<Self>, blog: BlogId, sealed: SealedEntry) -> Result<bool, Fault> {
