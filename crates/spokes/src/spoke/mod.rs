@@ -53,17 +53,20 @@ use crate::{
 const RECEIPTS_WAITING_MAX: usize = 10_000;
 /// Receipts of one message.
 const RECEIPTS_PER_MESSAGE: usize = 500;
+/// How long a receipt that nobody waits for gathers others: a page that counts copies is right soon
+/// enough, and a hundred posts cost one message.
+const RECEIPTS_GATHER: Duration = Duration::from_millis(100);
 /// How long a message waits before it is sent again to a council that is silent.
 const COUNCIL_PAUSE: Duration = Duration::from_secs(1);
 /// How often a statement is sent again: the council asks for it in its own time, too.
 const COUNCIL_TRIES: u32 = 60;
 
-/// A running spoke.
-#[derive(Debug)]
-pub struct Spoke {
 /// Rows that are recalled while the next ones are read.
 const RECALLED_AT_ONCE: usize = 1_000;
 
+/// A running spoke.
+#[derive(Debug)]
+pub struct Spoke {
     config: SpokeConfig,
     me: Label,
     network: Hash,
@@ -86,7 +89,7 @@ const RECALLED_AT_ONCE: usize = 1_000;
     compared: Mutex<BTreeMap<BlogId, BTreeSet<Label>>>,
     tickets: Mutex<BTreeMap<Ticket, (BlogId, oneshot::Sender<Answer>)>>,
     next_ticket: AtomicU64,
-    receipts_out: mpsc::Sender<(Label, Receipt)>,
+    receipts_out: mpsc::Sender<(Label, Parcel)>,
     latest: latest::Latest,
     rendered: finished::Rendered,
     mended: AtomicU64,
@@ -275,9 +278,6 @@ impl Spoke {
         self.recall_without(blog, chain.unvouched())
     }
 
-    /// Removes an altered row; the entry comes back from the peers.
-    fn forget(&self, id: &str) {
-        tracing::warn!(id, "an entry was altered on disk; it is fetched again");
     fn recall_rows(
         &self,
         chain: &mut Chain,
@@ -309,6 +309,9 @@ impl Spoke {
         }
     }
 
+    /// Removes an altered row; the entry comes back from the peers.
+    fn forget(&self, id: &str) {
+        tracing::warn!(id, "an entry was altered on disk; it is fetched again");
         self.mended.fetch_add(1, Ordering::Relaxed);
         if let Ok(id) = Hash::parse(id) {
             drop(self.store.write(Write::Remove(id)));
@@ -412,8 +415,13 @@ impl Spoke {
             return;
         };
         for label in set.members.iter().filter(|label| **label != self.me) {
+            let parcel = Parcel {
+                receipt: receipt.clone(),
+                // An author waits for it there; the others only want to know.
+                urgent: label == set.primary(),
+            };
             // A full queue loses nothing for good: the next receipt covers this one.
-            drop(self.receipts_out.try_send((label.clone(), receipt.clone())));
+            drop(self.receipts_out.try_send((label.clone(), parcel)));
         }
         if receipt.held.epoch > set.epoch {
             self.tell_council(receipt.signed.clone());
@@ -437,35 +445,77 @@ impl Spoke {
         });
     }
 
-    /// Sends receipts to peers, many in one message.
+    /// Hands receipts to those who bring them, one for each peer.
     async fn carry(self: Arc<Self>, mut courier: Courier) {
-        let mut batch = Vec::new();
-        while courier.0.recv_many(&mut batch, RECEIPTS_PER_MESSAGE).await > 0 {
-            let mut by_peer: BTreeMap<Label, Vec<SignedWire>> = BTreeMap::new();
-            for (label, receipt) in batch.drain(..) {
-                by_peer
-                    .entry(label)
-                    .or_default()
-                    .push(SignedWire::from(&receipt.signed));
-            }
-            for (label, receipts) in by_peer {
-                let Some(to) = self.address(&label) else {
-                    continue;
-                };
-                let body = ReceiptsWire {
-                    receipts,
-                    ..ReceiptsWire::default()
-                };
-                let client = self.client.clone();
-                tokio::spawn(async move {
-                    let ask = client::Ask::new(to, "/api/v1/receipts");
-                    let sent = client.post::<_, serde_json::Value>(ask, &body).await;
-                    if let Err(outage) = sent {
-                        tracing::debug!(%label, %outage, "receipts were not delivered");
+        let mut ways: BTreeMap<Label, mpsc::Sender<Parcel>> = BTreeMap::new();
+        while let Some((label, parcel)) = courier.0.recv().await {
+            let way = ways.entry(label).or_insert_with_key(|label| {
+                let (way, queue) = mpsc::channel(RECEIPTS_WAITING_MAX);
+                tokio::spawn(Arc::clone(&self).carry_to(label.clone(), queue));
+                way
+            });
+            // As above: the next receipt covers this one.
+            drop(way.try_send(parcel));
+        }
+    }
+
+    /// Brings receipts to one peer, one message after the other: what comes up meanwhile goes in the
+    /// next, so that many authors share a message as they share a sync.
+    async fn carry_to(self: Arc<Self>, label: Label, mut queue: mpsc::Receiver<Parcel>) {
+        while let Some(first) = queue.recv().await {
+            let (mut urgent, mut batch) = (first.urgent, vec![first.receipt]);
+            let until = tokio::time::Instant::now() + RECEIPTS_GATHER;
+            while batch.len() < RECEIPTS_PER_MESSAGE {
+                let next = match queue.try_recv() {
+                    Ok(next) => Some(next),
+                    Err(_) if urgent => None,
+                    Err(_) => {
+                        let next = tokio::time::timeout_at(until, queue.recv()).await;
+                        next.ok().flatten()
                     }
-                });
+                };
+                let Some(next) = next else { break };
+                urgent |= next.urgent;
+                batch.push(next.receipt);
+            }
+            let Some(to) = self.address(&label) else {
+                continue;
+            };
+            let receipts = self.newest(batch);
+            let body = ReceiptsWire {
+                receipts: receipts.iter().map(|r| (&r.signed).into()).collect(),
+                ..ReceiptsWire::default()
+            };
+            let ask = client::Ask::new(to, "/api/v1/receipts");
+            let sent = self.client.post::<_, serde_json::Value>(ask, &body).await;
+            if let Err(outage) = sent {
+                tracing::debug!(%label, %outage, "receipts were not delivered");
             }
         }
+    }
+
+    /// Of receipts of ours, in the order in which they were signed, those that no later one covers.
+    fn newest(self: &Arc<Self>, receipts: Vec<Receipt>) -> Vec<Receipt> {
+        let mut by_blog: BTreeMap<(BlogId, u64), Vec<Receipt>> = BTreeMap::new();
+        for receipt in receipts {
+            let of = (receipt.held.blog, receipt.held.epoch);
+            by_blog.entry(of).or_default().push(receipt);
+        }
+        let mut newest = Vec::new();
+        for ((blog, _), mut receipts) in by_blog {
+            if let Some(last) = receipts.pop() {
+                let tip = last.held.tip.id;
+                if !receipts.is_empty() {
+                    self.with(blog, |replica| {
+                        let covered = |r: &Receipt| replica.chain().reaches(tip, r.held.tip.id);
+                        receipts.retain(|receipt| !covered(receipt));
+                    });
+                }
+                newest.append(&mut receipts);
+                newest.push(last);
+            }
+        }
+        newest
     }
 
     fn ticket(&self, blog: BlogId) -> (Ticket, oneshot::Receiver<Answer>) {
@@ -479,4 +529,11 @@ impl Spoke {
 
 /// The receipts on their way out.
 #[derive(Debug)]
-pub struct Courier(mpsc::Receiver<(Label, Receipt)>);
+pub struct Courier(mpsc::Receiver<(Label, Parcel)>);
+
+/// A receipt on its way to one peer.
+#[derive(Debug)]
+struct Parcel {
+    receipt: Receipt,
+    urgent: bool,
+}
