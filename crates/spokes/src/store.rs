@@ -23,6 +23,15 @@ use crate::{outage::Outage, wire::EntryWire};
 const BATCH_MAX: usize = 512;
 /// Jobs that wait: behind it whoever asks waits, so that memory stays bounded.
 const QUEUE_MAX: usize = 4_096;
+/// Pages of 4 KiB that wait in the log before they are brought into the database: the more, the fewer
+/// are written twice.
+const LOG_PAGES: i64 = 1_000;
+/// Pages in the log from which on commits wait until it can begin anew: 16 MiB are read again in a moment
+/// after a crash, and it must not grow for ever.
+const LOG_PAGES_MAX: i64 = 4_000;
+/// Bytes of text from which on a page of rows ends, however few they are: with one more entry it is
+/// still far below what a peer reads (48 MiB), escaped as JSON too.
+const PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Connections kept for readers: more than cores serve nobody faster.
 const READERS_KEPT: usize = 8;
 /// The schema that this program writes.
@@ -115,15 +124,6 @@ impl Row {
         let sealed = SealedEntry::parse(self.text.as_bytes(), &self.packets).ok()?;
         (sealed.entry().id().to_string() == self.id).then_some(sealed)
     }
-}
-
-impl Store {
-    /// Opens or makes a store.
-    ///
-    /// # Errors
-    /// When the file is damaged, of a newer program, or the disk fails.
-    pub fn open(path: &Path) -> Result<Self, Outage> {
-        let connection = connect(path)?;
 
     /// The entry without its signatures, if the row holds what its id says.
     pub fn entry(&self) -> Option<Entry> {
@@ -137,15 +137,31 @@ impl Store {
         let signatures = Entry::recognize(&self.text, Hash::parse(&self.id).ok()?)?;
         (signatures == self.packets.len()).then(|| EntryWire::new(self.text, &self.packets))
     }
+}
+
+impl Store {
+    /// Opens or makes a store.
+    ///
+    /// # Errors
+    /// When the file is damaged, of a newer program, or the disk fails.
+    pub fn open(path: &Path) -> Result<Self, Outage> {
+        let connection = connect(path)?;
         let newest =
             connection.query_row("SELECT coalesce(max(position), 0) FROM entry", [], |row| {
                 row.get(0)
             })?;
         let (jobs, queue) = mpsc::sync_channel(QUEUE_MAX);
         let (tell, newest) = watch::channel(newest);
+        let (committed, commits) = mpsc::sync_channel(1);
+        let second = connect(path)?;
         thread::Builder::new()
             .name("store".into())
-            .spawn(move || write_all(connection, &queue, &tell))
+            .spawn(move || write_all(connection, &queue, &tell, &committed))
+            .and_then(|_| {
+                thread::Builder::new()
+                    .name("checkpoint".into())
+                    .spawn(move || checkpoint_all(&second, &commits))
+            })
             .map_err(|e| Outage::new(format!("no thread for the store: {e}")))?;
         Ok(Self {
             jobs,
@@ -195,15 +211,17 @@ impl Store {
                        WHERE position > ?1 ORDER BY position";
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query([position])?;
-            let (mut kept, mut read_to) = (Vec::new(), position);
+            let (mut kept, mut read_to, mut bytes) = (Vec::new(), position, 0);
             while let Some(row) = rows.next()? {
-                if kept.len() == limit {
+                if kept.len() == limit || bytes >= PAGE_BYTES {
                     return Ok((kept, read_to, true));
                 }
                 read_to = row.get(0)?;
                 let blog: String = row.get(1)?;
                 if keep(&blog) {
-                    kept.push(row_of(row)?);
+                    let row = row_of(row)?;
+                    bytes += row.text.len();
+                    kept.push(row);
                 }
             }
             Ok((kept, read_to, false))
@@ -222,15 +240,20 @@ impl Store {
     ) -> Result<(Vec<Row>, u64, bool), Outage> {
         self.read(|connection| {
             let sql = "SELECT position, blog, id, text, signatures FROM entry \
-                       WHERE blog = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
+                       WHERE blog = ?1 AND position > ?2 ORDER BY position";
             let mut statement = connection.prepare_cached(sql)?;
-            let rows: Vec<Row> = statement
-                .query_map(params![blog.to_string(), position, limit + 1], row_of)?
-                .collect::<Result<_, _>>()?;
-            let more = rows.len() > limit;
-            let rows: Vec<Row> = rows.into_iter().take(limit).collect();
-            let read_to = rows.last().map_or(position, |row| row.position);
-            Ok((rows, read_to, more))
+            let mut rows = statement.query(params![blog.to_string(), position])?;
+            let (mut kept, mut read_to, mut bytes) = (Vec::new(), position, 0);
+            while let Some(row) = rows.next()? {
+                if kept.len() == limit || bytes >= PAGE_BYTES {
+                    return Ok((kept, read_to, true));
+                }
+                let row = row_of(row)?;
+                read_to = row.position;
+                bytes += row.text.len();
+                kept.push(row);
+            }
+            Ok((kept, read_to, false))
         })
     }
 
@@ -327,6 +350,7 @@ fn connect(path: &Path) -> Result<Connection, Outage> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > SCHEMA {
         return Err(Outage::new(format!(
@@ -378,7 +402,12 @@ fn unpack(mut packed: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The writer: batch after batch until nobody can ask any more.
-fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &watch::Sender<u64>) {
+fn write_all(
+    mut connection: Connection,
+    queue: &mpsc::Receiver<Job>,
+    newest: &watch::Sender<u64>,
+    committed: &mpsc::SyncSender<()>,
+) {
     while let Ok(first) = queue.recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH_MAX {
@@ -388,6 +417,7 @@ fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &w
         let outcome = commit(&mut connection, &batch);
         match outcome {
             Ok(position) => {
+                let _looks_anyway = committed.try_send(());
                 newest.send_if_modified(|newest| {
                     let grown = position > *newest;
                     *newest = position.max(*newest);
@@ -410,6 +440,30 @@ fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &w
                     drop(job.done.send(Err(error)));
                 }
             }
+        }
+    }
+}
+
+/// Brings what was committed from the log into the database, beside the thread that commits: nobody
+/// waits for it. Durable it was before.
+fn checkpoint_all(connection: &Connection, commits: &mpsc::Receiver<()>) {
+    // Pages in the log, and how many of them are in the database, too.
+    let ask = |mode: &str| {
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        connection.query_row(&sql, [], |row| {
+            Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        })
+    };
+    while commits.recv().is_ok() {
+        let ended = ask("NOOP").and_then(|(pages, brought)| match (pages, pages - brought) {
+            // Whoever commits without a pause leaves the log no moment to begin anew. Then he waits
+            // for the little that is left.
+            (LOG_PAGES_MAX.., _) => ask("RESTART"),
+            (_, LOG_PAGES..) => ask("PASSIVE"),
+            left => Ok(left),
+        });
+        if let Err(error) = ended {
+            tracing::warn!(%error, "the log was not brought into the database; it is tried again");
         }
     }
 }
@@ -507,4 +561,55 @@ fn insert(c: &Connection, sealed: &SealedEntry) -> Result<(), rusqlite::Error> {
 /// A hash kept as text.
 pub fn hash(text: &str) -> Option<Hash> {
     Hash::parse(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of so many bytes of text, put there by hand.
+    fn store_with(rows: usize, bytes: usize) -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("spoke.db");
+        let store = Store::open(&path).unwrap();
+        let connection = connect(&path).unwrap();
+        let text = "x".repeat(bytes);
+        let blog = Hash::of(b"blog").to_string();
+        for number in 0..rows {
+            let sql = "INSERT INTO entry (id, blog, sequence, text, signatures) \
+                       VALUES (?1, ?2, ?1, ?3, x'')";
+            connection
+                .execute(sql, params![number, blog, text])
+                .unwrap();
+        }
+        (dir, store)
+    }
+
+    #[test]
+    fn a_page_of_long_chapters_ends_before_its_reader_gives_up() {
+        let (_dir, store) = store_with(11, 1024 * 1024);
+        let blog = Hash::of(b"blog");
+        let (first, read_to, more) = store.of_blog(blog, 0, 500).unwrap();
+        assert_eq!((first.len(), more), (8, true));
+        let (rest, _, more) = store.of_blog(blog, read_to, 500).unwrap();
+        assert_eq!((rest.len(), more), (3, false));
+        let (first, read_to, more) = store.after(0, 500, |_| true).unwrap();
+        assert_eq!((first.len(), more), (8, true));
+        let (rest, _, more) = store.after(read_to, 500, |_| true).unwrap();
+        assert_eq!((rest.len(), more), (3, false));
+    }
+
+    #[test]
+    fn the_log_begins_anew_while_somebody_commits_without_a_pause() {
+        let (dir, store) = store_with(1, 10);
+        let long = "x".repeat(4_000);
+        for number in 0..3 * LOG_PAGES_MAX as u64 {
+            // Nobody waits for these: the writer finds the next one there when it has committed.
+            drop(store.write(Write::Records(vec![(number, long.clone())])));
+        }
+        drop(store.write(Write::Entries(Vec::new())).blocking_recv());
+        let log = std::fs::metadata(dir.path().join("spoke.db-wal")).unwrap();
+        let pages = log.len() / 4_096;
+        assert!(pages < 2 * LOG_PAGES_MAX as u64, "{pages} pages");
+    }
 }
