@@ -137,9 +137,12 @@ impl Blog {
 
     /// Takes entries out whose words are gone.
     pub fn erase(&mut self, chain: &Chain, erased: &[EntryId]) {
-        let before = self.facts.len();
-        self.facts.retain(|(_, id), _| !erased.contains(id));
-        if self.facts.len() != before {
+        let mut gone = false;
+        for id in erased {
+            let sequence = chain.link(*id).map(|link| link.sequence);
+            gone |= sequence.is_some_and(|at| self.facts.remove(&(at, *id)).is_some());
+        }
+        if gone {
             self.refold(chain);
         }
     }

@@ -85,20 +85,6 @@ impl Place {
         );
         self.ring.seal(entry, signatures)
     }
-
-    /// Takes an entry that this node judged before it kept it, without asking its signatures again.
-    ///
-    /// Text and place have been checked; who serves the entry checks its signatures then.
-    ///
-    /// # Errors
-    /// When a certificate in it cannot be read.
-    pub fn recall(&self, sealed: SealedEntry) -> Result<VerifiedEntry, Fault> {
-        assert!(
-            sealed.entry().id() == self.entry,
-            "a place fits the entry it was made for"
-        );
-        self.ring.recall(sealed)
-    }
 }
 
 /// What appending an entry changed.
@@ -190,15 +176,42 @@ impl Chain {
     /// When its parent is not here.
     pub fn append(&mut self, verified: &VerifiedEntry) -> Result<Appended, Fault> {
         let entry = verified.entry();
-        let id = entry.id();
-        if self.links.contains_key(&id) {
-            if !entry.is_erased() {
-                self.unvouched.remove(&id);
-            }
-            return Ok(Appended::default());
+        if self.links.contains_key(&entry.id()) {
+            return Ok(self.known(entry));
         }
-        self.place(entry)?;
-        let skeleton = entry.skeleton();
+        // Entry 0 has one place, and its certificate was read when it was judged.
+        if entry.skeleton().previous.is_some() || entry.blog() != self.blog {
+            self.place(entry)?;
+        }
+        Ok(self.link_up(entry, Arc::clone(verified.ring()), verified.is_owned()))
+    }
+
+    /// Appends an entry that this node judged before it kept it, without asking its signatures again.
+    ///
+    /// Text and place are checked; who serves the entry checks its signatures then.
+    ///
+    /// # Errors
+    /// When it does not fit behind its parent, or a certificate in it cannot be read.
+    pub fn recall(&mut self, entry: &Entry) -> Result<Appended, Fault> {
+        if self.links.contains_key(&entry.id()) {
+            return Ok(self.known(entry));
+        }
+        let place = self.place(entry)?;
+        let (ring, owned) = place.ring.recall(entry)?;
+        Ok(self.link_up(entry, ring, owned))
+    }
+
+    /// An entry that is here comes again, perhaps with the words that were missing.
+    fn known(&mut self, entry: &Entry) -> Appended {
+        if !entry.is_erased() {
+            self.unvouched.remove(&entry.id());
+        }
+        Appended::default()
+    }
+
+    /// Appends an entry whose place was found.
+    fn link_up(&mut self, entry: &Entry, ring: Arc<Ring>, owned: bool) -> Appended {
+        let (id, skeleton) = (entry.id(), entry.skeleton());
         if let Some(previous) = skeleton.previous {
             self.heads.remove(&previous);
             if let Some(parent) = self.links.get_mut(&previous) {
@@ -206,10 +219,7 @@ impl Chain {
             }
         }
         self.heads.insert(id);
-        self.links.insert(
-            id,
-            Link::new(skeleton, Arc::clone(verified.ring()), verified.is_owned()),
-        );
+        self.links.insert(id, Link::new(skeleton, ring, owned));
         let mut erased = Vec::new();
         for eraser in self.awaited.remove(&id).unwrap_or_default() {
             erased.extend(self.erase(eraser, id));
@@ -226,7 +236,7 @@ impl Chain {
         if entry.is_erased() && !self.erased.contains_key(&id) {
             self.unvouched.insert(id);
         }
-        Ok(Appended { new: true, erased })
+        Appended { new: true, erased }
     }
 
     /// Puts an `erase` in force for a named entry, if it may (SPEC entry 7.5).

@@ -144,6 +144,26 @@ impl Entry {
         })
     }
 
+    /// Whether this text has this id and the content that its skeleton names: so a node recognizes
+    /// what it read and judged before it kept it. Gives how many signatures are kept with it.
+    pub fn recognize(text: &str, id: EntryId) -> Option<usize> {
+        let (head, content) = match text.split_once("\n\n") {
+            Some((head, content)) => (head, Some(content)),
+            None => (text, None),
+        };
+        if id_of(head) != id {
+            return None;
+        }
+        let Some(content) = content else {
+            return Some(0);
+        };
+        let mut named = head.split('\n').filter_map(|l| l.strip_prefix("Content: "));
+        let ContentLine(hash, bytes) = ContentLine::parse(named.next()?).ok()?;
+        let whole = bytes == content.len() as u64 && hash == Hash::of(content.as_bytes());
+        let authors = head.split('\n').filter(|l| l.starts_with("Author: "));
+        whole.then(|| authors.count())
+    }
+
     /// The canonical text.
     pub fn text(&self) -> &str {
         &self.text
@@ -203,9 +223,7 @@ fn skeleton_lines(entry: &Entry) -> usize {
 }
 
 fn id_of(head: &str) -> EntryId {
-    let mut lines = head.to_string();
-    lines.push('\n');
-    Hash::of(lines.as_bytes())
+    Hash::of_parts([head.as_bytes(), b"\n"])
 }
 
 /// `Content: sha256:… 1301`.

@@ -12,9 +12,11 @@ use alloc::{
 };
 use core::fmt;
 
+use ed25519_dalek::{Verifier as _, VerifyingKey};
 use sequoia_openpgp::{
     Cert, Packet,
     cert::amalgamation::ValidAmalgamation as _,
+    crypto::mpi,
     packet::{
         Key, Signature,
         key::{PublicParts, UnspecifiedRole},
@@ -22,7 +24,7 @@ use sequoia_openpgp::{
     parse::Parse as _,
     policy::{AsymmetricAlgorithm, StandardPolicy},
     serialize::SerializeInto as _,
-    types::{HashAlgorithm, RevocationStatus, Timestamp},
+    types::{Curve, HashAlgorithm, RevocationStatus, Timestamp},
 };
 
 use crate::{name::Fingerprint, time::Time};
@@ -141,6 +143,8 @@ pub struct Certificate {
 pub(crate) struct SigningKey {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) key: Key<PublicParts, UnspecifiedRole>,
+    /// Its point, where it is an Ed25519 key: the library would decode it for every signature.
+    point: Option<VerifyingKey>,
     /// Ascending spans `[from, until)`.
     good: Vec<(Time, Time)>,
 }
@@ -310,12 +314,52 @@ impl fmt::Debug for Certificate {
 }
 
 impl SigningKey {
+    /// Whether a signature with this digest is this key's, as the library judges; whether the key
+    /// was good is not asked.
+    pub(crate) fn has_signed(
+        &self,
+        signature: &mpi::Signature,
+        algorithm: HashAlgorithm,
+        digest: &[u8],
+    ) -> bool {
+        let bytes = match (self.key.mpis(), signature) {
+            (mpi::PublicKey::Ed25519 { .. }, mpi::Signature::Ed25519 { s }) => Some(**s),
+            (mpi::PublicKey::EdDSA { .. }, mpi::Signature::EdDSA { r, s }) => joined(r, s),
+            _ => None,
+        };
+        let Some((point, bytes)) = self.point.as_ref().zip(bytes) else {
+            return self.key.verify(signature, algorithm, digest).is_ok();
+        };
+        let signature = ed25519_dalek::Signature::from_bytes(&bytes);
+        point.verify(digest, &signature).is_ok()
+    }
+
     /// Whether this key could sign at `at`.
     pub(crate) fn is_good(&self, at: Time) -> bool {
         self.good
             .iter()
             .any(|(from, until)| *from <= at && at < *until)
     }
+}
+
+/// The point of an Ed25519 key in either of its forms (RFC 9580 sections 5.5.5.5 and 5.5.5.9).
+fn point(key: &mpi::PublicKey) -> Option<VerifyingKey> {
+    let bytes = match key {
+        mpi::PublicKey::Ed25519 { a } => *a,
+        mpi::PublicKey::EdDSA { curve, q } if *curve == Curve::Ed25519 => {
+            q.decode_point(curve).ok()?.0.try_into().ok()?
+        }
+        _ => return None,
+    };
+    VerifyingKey::from_bytes(&bytes).ok()
+}
+
+/// The two halves of a signature, whose leading zeros the packet does not hold.
+fn joined(r: &mpi::MPI, s: &mpi::MPI) -> Option<[u8; 64]> {
+    let mut bytes = [0; 64];
+    bytes[..32].copy_from_slice(&r.value_padded(32).ok()?);
+    bytes[32..].copy_from_slice(&s.value_padded(32).ok()?);
+    Some(bytes)
 }
 
 fn read(bytes: &[u8], max: usize) -> Result<Cert, KeyFault> {
@@ -423,6 +467,7 @@ fn signing_keys(cert: &Cert) -> Vec<SigningKey> {
             let fingerprint = Fingerprint::from_bytes(key.fingerprint().as_bytes())?;
             Some(SigningKey {
                 fingerprint,
+                point: point(key.mpis()),
                 key,
                 good: Vec::new(),
             })
@@ -561,4 +606,97 @@ fn chain(error: &sequoia_openpgp::anyhow::Error) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::boxed::Box;
+
+    use proptest::prelude::*;
+    use sequoia_openpgp::{
+        Profile,
+        cert::{CertBuilder, CipherSuite},
+        crypto::{Signer as _, mpi::MPI},
+    };
+
+    use super::*;
+
+    const DIGEST: [u8; 64] = [7; 64];
+
+    /// A key in one of the two forms, and its signature over the digest as 64 bytes.
+    fn signed(profile: Profile) -> (SigningKey, Vec<u8>) {
+        let builder = CertBuilder::new().set_profile(profile).expect("a profile");
+        let builder = builder.set_cipher_suite(CipherSuite::Cv25519);
+        let (cert, _) = builder.generate().expect("a key");
+        let secret = cert.primary_key().key().clone().parts_into_secret();
+        let mut pair = secret.and_then(|s| s.into_keypair()).expect("a secret");
+        let bytes = match pair.sign(HashAlgorithm::SHA512, &DIGEST).expect("signed") {
+            mpi::Signature::Ed25519 { s } => s.to_vec(),
+            mpi::Signature::EdDSA { r, s } => joined(&r, &s).expect("64 bytes").to_vec(),
+            other => panic!("{other:?}"),
+        };
+        let cert = Certificate::from_cert(cert.strip_secret_key_material()).expect("public");
+        (cert.keys()[0].clone(), bytes)
+    }
+
+    /// Whether these bytes, split at `at`, are the key's signature, as the library judges and as we do.
+    #[track_caller]
+    fn check(key: &SigningKey, bytes: &[u8], at: usize) -> bool {
+        let signature = match key.key.mpis() {
+            mpi::PublicKey::EdDSA { .. } => mpi::Signature::EdDSA {
+                r: MPI::new(&bytes[..at]),
+                s: MPI::new(&bytes[at..]),
+            },
+            _ => mpi::Signature::Ed25519 {
+                s: Box::new(bytes.try_into().expect("64 bytes")),
+            },
+        };
+        assert!(key.point.is_some(), "the point is at hand");
+        let ours = key.has_signed(&signature, HashAlgorithm::SHA512, &DIGEST);
+        let judged = key.key.verify(&signature, HashAlgorithm::SHA512, &DIGEST);
+        assert_eq!(ours, judged.is_ok(), "{bytes:?} at {at}");
+        ours
+    }
+
+    /// The order of the group, little end first: S and S + L are the same number to a careless judge.
+    const ORDER: [u8; 32] = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde,
+        0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    ];
+
+    #[test]
+    fn a_point_at_hand_judges_as_the_library() {
+        for profile in [Profile::RFC4880, Profile::RFC9580] {
+            let (key, bytes) = signed(profile);
+            assert!(check(&key, &bytes, 32));
+            let mut larger = bytes.clone();
+            let mut carry = 0;
+            for (byte, order) in larger[32..].iter_mut().zip(ORDER) {
+                carry += u16::from(*byte) + u16::from(order);
+                *byte = carry as u8;
+                carry >>= 8;
+            }
+            assert!(!check(&key, &larger, 32));
+            assert!(!check(&key, &[0; 64], 32));
+            assert!(!check(&key, &[0xff; 64], 32));
+        }
+        let (key, bytes) = signed(Profile::RFC4880);
+        assert!(!check(&key, &bytes, 33), "too long a half is no signature");
+        assert!(!check(&key, &bytes[1..], 31));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_changed_signature_is_judged_as_the_library_judges_it(
+            old: bool,
+            changes in proptest::collection::vec((0_usize..64, any::<u8>()), 1..3),
+        ) {
+            let (key, mut bytes) = signed(if old { Profile::RFC4880 } else { Profile::RFC9580 });
+            for (at, bits) in changes {
+                bytes[at] ^= bits;
+            }
+            check(&key, &bytes, 32);
+        }
+    }
 }

@@ -24,6 +24,13 @@ impl Hash {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// The hash of these bytes, one part behind the other.
+    pub fn of_parts<const N: usize>(parts: [&[u8]; N]) -> Self {
+        let mut hasher = Sha256::new();
+        parts.iter().for_each(|part| hasher.update(part));
+        Self(hasher.finalize().into())
+    }
+
     /// Takes the 32 bytes of a hash.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
@@ -160,7 +167,19 @@ struct Hex<'a>(&'a [u8]);
 
 impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02x}"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        // Many at once: ids are printed with every entry, and a call of the formatter for each byte
+        // would cost more than the hash.
+        for chunk in self.0.chunks(32) {
+            let mut text = [0; 64];
+            for (pair, b) in text.chunks_exact_mut(2).zip(chunk) {
+                pair[0] = DIGITS[usize::from(b >> 4)];
+                pair[1] = DIGITS[usize::from(b & 15)];
+            }
+            let text = core::str::from_utf8(&text[..2 * chunk.len()]);
+            f.write_str(text.expect("hex digits are ASCII"))?;
+        }
+        Ok(())
     }
 }
 

@@ -50,6 +50,11 @@ impl VerifiedEntry {
         &self.sealed
     }
 
+    /// The entry and its signatures, to be kept.
+    pub fn into_sealed(self) -> SealedEntry {
+        self.sealed
+    }
+
     /// The entry.
     pub fn entry(&self) -> &Entry {
         self.sealed.entry()
@@ -144,7 +149,12 @@ impl Ring {
                     return Err(bad_key(certificate, author, skeleton.signed));
                 }
             }
-            return self.recall(sealed);
+            let (ring, owned) = self.recall(sealed.entry())?;
+            return Ok(VerifiedEntry {
+                sealed,
+                ring,
+                owned,
+            });
         }
         let (judge, after) = self.around(sealed.entry())?;
         let authors = &sealed.entry().skeleton().authors;
@@ -159,15 +169,10 @@ impl Ring {
         })
     }
 
-    /// Takes an entry that this node has judged before, without asking its signatures again.
-    pub(crate) fn recall(self: &Arc<Self>, sealed: SealedEntry) -> Result<VerifiedEntry, Fault> {
-        let (_, after) = self.around(sealed.entry())?;
-        let owned = self.is_owned(&sealed.entry().skeleton().authors);
-        Ok(VerifiedEntry {
-            sealed,
-            ring: after,
-            owned,
-        })
+    /// The keys behind an entry that was judged before, and whether an `own` key signed it.
+    pub(crate) fn recall(self: &Arc<Self>, entry: &Entry) -> Result<(Arc<Self>, bool), Fault> {
+        let (_, after) = self.around(entry)?;
+        Ok((after, self.is_owned(&entry.skeleton().authors)))
     }
 
     /// Whether this fingerprint has ended.

@@ -222,9 +222,7 @@ impl RawSignature {
             }
             // Not `Signature::verify_…`: those keep every good signature in a cache without limit.
             let algorithm = self.signature.hash_algo();
-            key.key
-                .verify(self.signature.mpis(), algorithm, &digest)
-                .is_ok()
+            key.has_signed(self.signature.mpis(), algorithm, &digest)
         })
     }
 
@@ -247,16 +245,19 @@ impl RawSignature {
         area.clear();
         let subpacket = Subpacket::new(SubpacketValue::IssuerFingerprint(issuer), false);
         area.add(subpacket.map_err(failed)?).map_err(failed)?;
-        let packet = Packet::from(self.signature.clone())
-            .to_vec()
-            .map_err(failed)?;
+        let whole = Packet::from(self.signature);
+        let packet = whole.to_vec().map_err(failed)?;
+        let Packet::Signature(signature) = whole else {
+            return Err(SealFault::NotNormal);
+        };
         if packet.len() > SIGNATURE_BYTES_MAX {
             return Err(SealFault::TooLarge(packet.len()));
         }
+        let created = self.created;
         Ok(TextSignature {
             packet,
             issuer: key.clone(),
-            raw: self,
+            raw: Self { signature, created },
         })
     }
 }

@@ -152,7 +152,11 @@ pub fn check(bytes: &[u8]) -> Result<&str, Malformed> {
         if line.ends_with([' ', '\t', '\r']) {
             return Err(Malformed::new(number, What::TrailingBlank));
         }
-        if let Some(c) = line.chars().find(|c| is_refused(*c)) {
+        if line
+            .bytes()
+            .fold(false, |found, b| found | may_be_refused(b))
+            && let Some(c) = line.chars().find(|c| is_refused(*c))
+        {
             return Err(Malformed::new(number, What::Character(c)));
         }
     }
@@ -171,6 +175,12 @@ fn numbered(text: &str) -> impl Iterator<Item = (usize, &str)> {
 
 fn is_refused(c: char) -> bool {
     matches!(c, '\0'..='\u{8}' | '\u{b}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{feff}')
+}
+
+/// Whether a refused character may begin with this byte of UTF-8. Most lines hold none, and bytes are
+/// looked at many at once.
+fn may_be_refused(b: u8) -> bool {
+    (b < b' ') & (b != b'\t') & (b != b'\n') | (b == 0x7f) | (b == 0xc2) | (b == 0xef)
 }
 
 fn is_refused_in_header(c: char) -> bool {
@@ -473,6 +483,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn every_refused_character_begins_with_a_byte_that_is_looked_at(c: char) {
+            let first = c.to_string().as_bytes()[0];
+            prop_assert!(!is_refused(c) || may_be_refused(first));
+        }
+
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(text) = check(&bytes) {

@@ -188,6 +188,8 @@ pub struct Replica {
     storing: BTreeMap<EntryId, (VerifiedEntry, Vec<EntryId>)>,
     /// Entries by ended keys that came before the `keys` entry that ended them, or else go with it.
     provisional: BTreeSet<EntryId>,
+    /// All durable entries without durable children. Only what becomes durable changes them.
+    tips: Vec<Tip>,
     receipts: Receipts,
     waiting: Vec<(Ticket, EntryId)>,
     /// Submitted while others were being written: admission judges by what readers see.
@@ -207,7 +209,7 @@ impl Replica {
         fold: Blog,
         sealed: u64,
     ) -> Self {
-        Self {
+        let mut replica = Self {
             keys_at: chain.blog(),
             network,
             me,
@@ -226,12 +228,15 @@ impl Replica {
             patience_seconds: Some(COMPARE_PATIENCE_SECONDS),
             storing: BTreeMap::new(),
             provisional: BTreeSet::new(),
+            tips: Vec::new(),
             receipts: Receipts::default(),
             waiting: Vec::new(),
             behind: VecDeque::new(),
             cover: BTreeSet::new(),
             effects: VecDeque::new(),
-        }
+        };
+        replica.tips = replica.find_tips();
+        replica
     }
 
     /// Never goes on with one less: for who knows that disks come back old while others are silent.
@@ -248,6 +253,7 @@ impl Replica {
         (self.chain, self.fold) = (chain, fold);
         self.storing.clear();
         self.provisional.clear();
+        self.tips = self.find_tips();
     }
 
     /// Takes in what happened.
@@ -358,6 +364,10 @@ impl Replica {
 
     /// All durable entries without durable children, in the order of the fold.
     pub fn durable_tips(&self) -> Vec<Tip> {
+        self.tips.clone()
+    }
+
+    fn find_tips(&self) -> Vec<Tip> {
         let mut tips = BTreeSet::new();
         for (_, head) in self.chain.heads() {
             let mut at = Some(head);
@@ -525,7 +535,7 @@ impl Replica {
             return self.behind.push_back((ticket, entry, refused_elsewhere));
         }
         let admitted = primary::admit(now, &self.chain, &self.fold, &self.ended, entry.entry());
-        match admitted.and_then(|()| self.take_in(&entry)) {
+        match admitted.and_then(|()| self.take_in(entry)) {
             Ok(()) => self.waiting.push((ticket, id)),
             Err(refusal) => self.answer(ticket, Answer::Refused(refusal)),
         }
@@ -547,7 +557,7 @@ impl Replica {
                 }
             }
             // A parent that is not here yet comes first with the next pull.
-            let _pulled_again_later = self.take_in(entry);
+            let _pulled_again_later = self.take_in(entry.clone());
         }
     }
 
@@ -603,14 +613,14 @@ impl Replica {
         }
     }
 
-    fn take_in(&mut self, entry: &VerifiedEntry) -> Result<(), Refusal> {
-        let Appended { new, erased } = self.chain.append(entry).map_err(Refusal::Invalid)?;
+    fn take_in(&mut self, entry: VerifiedEntry) -> Result<(), Refusal> {
+        let Appended { new, erased } = self.chain.append(&entry).map_err(Refusal::Invalid)?;
         if !new {
             return Ok(());
         }
+        let id = entry.entry().id();
         self.effects.push_back(Effect::Store(entry.clone()));
-        let kept = (entry.clone(), erased);
-        self.storing.insert(entry.entry().id(), kept);
+        self.storing.insert(id, (entry, erased));
         Ok(())
     }
 
@@ -625,6 +635,7 @@ impl Replica {
                 self.effects.push_back(Effect::Erase(erased));
             }
         }
+        self.tips = self.find_tips();
         self.compare(now);
         self.seal_if_closed();
         self.hold_heads(now);

@@ -224,7 +224,8 @@ fn silent(to: SocketAddr, error: &reqwest::Error) -> Outage {
 }
 
 async fn read(mut response: reqwest::Response, max: usize) -> Result<Vec<u8>, Outage> {
-    let mut body = Vec::new();
+    let announced = response.content_length().unwrap_or(0);
+    let mut body = Vec::with_capacity(usize::try_from(announced).unwrap_or(max).min(max));
     while let Some(chunk) = response
         .chunk()
         .await

@@ -5,24 +5,38 @@
 
 use std::{
     path::Path,
-    sync::{Mutex, mpsc},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
     time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use spokes_log::{
+    entry::Entry,
     name::{BlogId, EntryId, Hash},
     seal::SealedEntry,
 };
 use tokio::sync::{oneshot, watch};
 
-use crate::outage::Outage;
+use crate::{outage::Outage, wire::EntryWire};
 
 /// Jobs of one transaction: enough to share the sync, few enough that none waits for long.
 const BATCH_MAX: usize = 512;
 /// Jobs that wait: behind it whoever asks waits, so that memory stays bounded.
 const QUEUE_MAX: usize = 4_096;
+/// Pages of 4 KiB that wait in the log before they are brought into the database: the more, the fewer
+/// are written twice.
+const LOG_PAGES: i64 = 1_000;
+/// Pages in the log from which on commits wait until it can begin anew: 16 MiB are read again in a moment
+/// after a crash, and it must not grow for ever.
+const LOG_PAGES_MAX: i64 = 4_000;
+/// Bytes of text from which on a page of rows ends, however few they are: with one more entry it is
+/// still far below what a peer reads (48 MiB), escaped as JSON too.
+const PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Connections kept for readers: more than cores serve nobody faster.
 const READERS_KEPT: usize = 8;
 /// When the log with erased words is tried again, while readers are at work.
@@ -117,6 +131,19 @@ impl Row {
         let sealed = SealedEntry::parse(self.text.as_bytes(), &self.packets).ok()?;
         (sealed.entry().id().to_string() == self.id).then_some(sealed)
     }
+
+    /// The entry without its signatures, if the row holds what its id says.
+    pub fn entry(&self) -> Option<Entry> {
+        let entry = Entry::parse(self.text.as_bytes()).ok()?;
+        (entry.id().to_string() == self.id).then_some(entry)
+    }
+
+    /// The entry as peers get it, if the row holds what its id says. Whoever gets it judges its
+    /// signatures.
+    pub fn into_wire(self) -> Option<EntryWire> {
+        let signatures = Entry::recognize(&self.text, Hash::parse(&self.id).ok()?)?;
+        (signatures == self.packets.len()).then(|| EntryWire::new(self.text, &self.packets))
+    }
 }
 
 impl Store {
@@ -132,9 +159,19 @@ impl Store {
             })?;
         let (jobs, queue) = mpsc::sync_channel(QUEUE_MAX);
         let (tell, newest) = watch::channel(newest);
+        let (committed, commits) = mpsc::sync_channel(1);
+        let second = connect(path)?;
+        // What was erased before this start may still stand in the log.
+        let erased = Arc::new(AtomicBool::new(true));
+        let seen = Arc::clone(&erased);
         thread::Builder::new()
             .name("store".into())
-            .spawn(move || write_all(connection, &queue, &tell))
+            .spawn(move || write_all(connection, &queue, &tell, &committed, &erased))
+            .and_then(|_| {
+                thread::Builder::new()
+                    .name("checkpoint".into())
+                    .spawn(move || checkpoint_all(&second, &commits, &seen))
+            })
             .map_err(|e| Outage::new(format!("no thread for the store: {e}")))?;
         Ok(Self {
             jobs,
@@ -184,15 +221,17 @@ impl Store {
                        WHERE position > ?1 ORDER BY position";
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query([position])?;
-            let (mut kept, mut read_to) = (Vec::new(), position);
+            let (mut kept, mut read_to, mut bytes) = (Vec::new(), position, 0);
             while let Some(row) = rows.next()? {
-                if kept.len() == limit {
+                if kept.len() == limit || bytes >= PAGE_BYTES {
                     return Ok((kept, read_to, true));
                 }
                 read_to = row.get(0)?;
                 let blog: String = row.get(1)?;
                 if keep(&blog) {
-                    kept.push(row_of(row)?);
+                    let row = row_of(row)?;
+                    bytes += row.text.len();
+                    kept.push(row);
                 }
             }
             Ok((kept, read_to, false))
@@ -211,15 +250,20 @@ impl Store {
     ) -> Result<(Vec<Row>, u64, bool), Outage> {
         self.read(|connection| {
             let sql = "SELECT position, blog, id, text, signatures FROM entry \
-                       WHERE blog = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
+                       WHERE blog = ?1 AND position > ?2 ORDER BY position";
             let mut statement = connection.prepare_cached(sql)?;
-            let rows: Vec<Row> = statement
-                .query_map(params![blog.to_string(), position, limit + 1], row_of)?
-                .collect::<Result<_, _>>()?;
-            let more = rows.len() > limit;
-            let rows: Vec<Row> = rows.into_iter().take(limit).collect();
-            let read_to = rows.last().map_or(position, |row| row.position);
-            Ok((rows, read_to, more))
+            let mut rows = statement.query(params![blog.to_string(), position])?;
+            let (mut kept, mut read_to, mut bytes) = (Vec::new(), position, 0);
+            while let Some(row) = rows.next()? {
+                if kept.len() == limit || bytes >= PAGE_BYTES {
+                    return Ok((kept, read_to, true));
+                }
+                let row = row_of(row)?;
+                read_to = row.position;
+                bytes += row.text.len();
+                kept.push(row);
+            }
+            Ok((kept, read_to, false))
         })
     }
 
@@ -306,7 +350,7 @@ impl Store {
     }
 }
 
-fn stopped() -> Outage {
+pub(crate) fn stopped() -> Outage {
     Outage::new("the store has stopped; what was answered before is safe, restart this node")
 }
 
@@ -318,6 +362,7 @@ fn connect(path: &Path) -> Result<Connection, Outage> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Words that were erased must not be left in pages that are free.
     connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > SCHEMA {
         return Err(Outage::new(format!(
@@ -369,23 +414,14 @@ fn unpack(mut packed: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The writer: batch after batch until nobody can ask any more.
-fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &watch::Sender<u64>) {
-    // What was erased before this start may still stand in the log.
-    let mut erased = !truncate_log(&connection);
-    loop {
-        let wait = if erased {
-            TRUNCATE_AGAIN
-        } else {
-            Duration::MAX
-        };
-        let first = match queue.recv_timeout(wait) {
-            Ok(first) => first,
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                erased = erased && !truncate_log(&connection);
-                continue;
-            }
-            Err(mpsc::RecvTimeoutError::Disconnected) => return,
-        };
+fn write_all(
+    mut connection: Connection,
+    queue: &mpsc::Receiver<Job>,
+    newest: &watch::Sender<u64>,
+    committed: &mpsc::SyncSender<()>,
+    erased: &AtomicBool,
+) {
+    while let Ok(first) = queue.recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH_MAX {
             let Ok(job) = queue.try_recv() else { break };
@@ -393,12 +429,12 @@ fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &w
         }
         let outcome = commit(&mut connection, &batch);
         let erases = |job: &Job| matches!(job.write, Write::Erase(_) | Write::Remove(_));
-        erased |= batch.iter().any(erases);
-        if erased && outcome.is_ok() {
-            erased = !truncate_log(&connection);
+        if batch.iter().any(erases) {
+            erased.store(true, Ordering::Release);
         }
         match outcome {
             Ok(position) => {
+                let _looks_anyway = committed.try_send(());
                 newest.send_if_modified(|newest| {
                     let grown = position > *newest;
                     *newest = position.max(*newest);
@@ -425,13 +461,46 @@ fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &w
     }
 }
 
-/// Moves the write-ahead log into the database and empties it: erased words stand in neither then.
-/// False while a reader is at work.
-fn truncate_log(connection: &Connection) -> bool {
-    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-        row.get::<_, i64>(0)
-    });
-    busy.is_ok_and(|busy| busy == 0)
+/// Brings what was committed from the log into the database, beside the thread that commits: nobody
+/// waits for it. Durable it was before. Where words were erased, the log is emptied, too: then they
+/// stand in neither.
+fn checkpoint_all(connection: &Connection, commits: &mpsc::Receiver<()>, erased: &AtomicBool) {
+    // Pages in the log, and how many of them are in the database, too.
+    let ask = |mode: &str| {
+        let sql = format!("PRAGMA wal_checkpoint({mode})");
+        connection.query_row(&sql, [], |row| {
+            Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        })
+    };
+    // Zero in the first column when no reader was in the way.
+    let truncate = || {
+        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let busy = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        busy.is_ok_and(|busy| busy == 0)
+    };
+    loop {
+        let wait = match erased.load(Ordering::Acquire) {
+            true => TRUNCATE_AGAIN,
+            false => Duration::MAX,
+        };
+        if commits.recv_timeout(wait) == Err(mpsc::RecvTimeoutError::Disconnected) {
+            return;
+        }
+        // Taken back first: what is erased meanwhile is seen the next time.
+        if erased.swap(false, Ordering::AcqRel) && !truncate() {
+            erased.store(true, Ordering::Release);
+        }
+        let ended = ask("NOOP").and_then(|(pages, brought)| match (pages, pages - brought) {
+            // Whoever commits without a pause leaves the log no moment to begin anew. Then he waits
+            // for the little that is left.
+            (LOG_PAGES_MAX.., _) => ask("RESTART"),
+            (_, LOG_PAGES..) => ask("PASSIVE"),
+            left => Ok(left),
+        });
+        if let Err(error) = ended {
+            tracing::warn!(%error, "the log was not brought into the database; it is tried again");
+        }
+    }
 }
 
 fn disk_full() -> Outage {
@@ -527,4 +596,55 @@ fn insert(c: &Connection, sealed: &SealedEntry) -> Result<(), rusqlite::Error> {
 /// A hash kept as text.
 pub fn hash(text: &str) -> Option<Hash> {
     Hash::parse(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of so many bytes of text, put there by hand.
+    fn store_with(rows: usize, bytes: usize) -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("spoke.db");
+        let store = Store::open(&path).unwrap();
+        let connection = connect(&path).unwrap();
+        let text = "x".repeat(bytes);
+        let blog = Hash::of(b"blog").to_string();
+        for number in 0..rows {
+            let sql = "INSERT INTO entry (id, blog, sequence, text, signatures) \
+                       VALUES (?1, ?2, ?1, ?3, x'')";
+            connection
+                .execute(sql, params![number, blog, text])
+                .unwrap();
+        }
+        (dir, store)
+    }
+
+    #[test]
+    fn a_page_of_long_chapters_ends_before_its_reader_gives_up() {
+        let (_dir, store) = store_with(11, 1024 * 1024);
+        let blog = Hash::of(b"blog");
+        let (first, read_to, more) = store.of_blog(blog, 0, 500).unwrap();
+        assert_eq!((first.len(), more), (8, true));
+        let (rest, _, more) = store.of_blog(blog, read_to, 500).unwrap();
+        assert_eq!((rest.len(), more), (3, false));
+        let (first, read_to, more) = store.after(0, 500, |_| true).unwrap();
+        assert_eq!((first.len(), more), (8, true));
+        let (rest, _, more) = store.after(read_to, 500, |_| true).unwrap();
+        assert_eq!((rest.len(), more), (3, false));
+    }
+
+    #[test]
+    fn the_log_begins_anew_while_somebody_commits_without_a_pause() {
+        let (dir, store) = store_with(1, 10);
+        let long = "x".repeat(4_000);
+        for number in 0..3 * LOG_PAGES_MAX as u64 {
+            // Nobody waits for these: the writer finds the next one there when it has committed.
+            drop(store.write(Write::Records(vec![(number, long.clone())])));
+        }
+        drop(store.write(Write::Entries(Vec::new())).blocking_recv());
+        let log = std::fs::metadata(dir.path().join("spoke.db-wal")).unwrap();
+        let pages = log.len() / 4_096;
+        assert!(pages < 2 * LOG_PAGES_MAX as u64, "{pages} pages");
+    }
 }

@@ -29,19 +29,18 @@ pub struct EntryWire {
 
 impl From<&SealedEntry> for EntryWire {
     fn from(sealed: &SealedEntry) -> Self {
-        let signatures = sealed
-            .signatures()
-            .iter()
-            .map(|s| BASE64.encode(s.packet()))
-            .collect();
-        Self {
-            text: sealed.entry().text().to_owned(),
-            signatures,
-        }
+        let packets: Vec<&[u8]> = sealed.signatures().iter().map(|s| s.packet()).collect();
+        Self::new(sealed.entry().text().to_owned(), &packets)
     }
 }
 
 impl EntryWire {
+    /// A text and its packets.
+    pub fn new<P: AsRef<[u8]>>(text: String, packets: &[P]) -> Self {
+        let signatures = packets.iter().map(|p| BASE64.encode(p)).collect();
+        Self { text, signatures }
+    }
+
     /// The packets.
     ///
     /// # Errors

@@ -318,7 +318,7 @@ impl Spoke {
             Ok((mut rows, read_to, more)) => {
                 let sound = |row: &Row| row.sealed().is_some_and(|s| self.is_sound(blog, &s));
                 tokio::task::block_in_place(|| rows.retain(sound));
-                self.page_of(&rows, read_to, more)
+                self.page_of(rows, read_to, more)
             }
             Err(outage) => unavailable(&outage),
         }
@@ -330,7 +330,7 @@ impl Spoke {
         let newest = *self.store.newest().borrow();
         let limit = limit(&query);
         if limit == 0 {
-            return self.page_of(&[], newest, false);
+            return self.page_of(Vec::new(), newest, false);
         }
         let Some(position) = self.position(query.get("after")) else {
             return stale_cursor();
@@ -344,7 +344,7 @@ impl Spoke {
         });
         if let Some([blog]) = only.as_deref() {
             return match self.store.of_blog(*blog, position, limit) {
-                Ok((rows, read_to, more)) => self.page_of(&rows, read_to, more),
+                Ok((rows, read_to, more)) => self.page_of(rows, read_to, more),
                 Err(outage) => unavailable(&outage),
             };
         }
@@ -365,7 +365,7 @@ impl Spoke {
             match read {
                 Err(outage) => return unavailable(&outage),
                 Ok((rows, read_to, more)) if !rows.is_empty() || more => {
-                    return self.page_of(&rows, read_to, more);
+                    return self.page_of(rows, read_to, more);
                 }
                 Ok((_, read_to, _)) => position = read_to,
             }
@@ -373,7 +373,7 @@ impl Spoke {
                 .await
                 .is_err()
             {
-                return self.page_of(&[], position, false);
+                return self.page_of(Vec::new(), position, false);
             }
         }
     }
@@ -420,13 +420,9 @@ impl Spoke {
         (instance == self.instance).then_some(position)
     }
 
-    fn page_of(&self, rows: &[Row], read_to: u64, more: bool) -> Response {
+    fn page_of(&self, rows: Vec<Row>, read_to: u64, more: bool) -> Response {
         // A row that is not what its id says is left out: the reader finds it at another member.
-        let entries = rows
-            .iter()
-            .filter_map(Row::sealed)
-            .map(|s| EntryWire::from(&s))
-            .collect();
+        let entries = rows.into_iter().filter_map(Row::into_wire).collect();
         let cursor = format!("{}-{read_to}", self.instance);
         web::json(
             StatusCode::OK,

@@ -22,6 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use spokes_log::{
     blog::Blog,
     chain::Chain,
@@ -44,7 +45,7 @@ use crate::{
     council::bind,
     http as web,
     outage::Outage,
-    store::{Store, Write},
+    store::{Row, Store, Write},
     wire::{ReceiptsWire, SignedWire},
 };
 
@@ -52,10 +53,16 @@ use crate::{
 const RECEIPTS_WAITING_MAX: usize = 10_000;
 /// Receipts of one message.
 const RECEIPTS_PER_MESSAGE: usize = 500;
+/// How long a receipt that nobody waits for gathers others: a page that counts copies is right soon
+/// enough, and a hundred posts cost one message.
+const RECEIPTS_GATHER: Duration = Duration::from_millis(100);
 /// How long a message waits before it is sent again to a council that is silent.
 const COUNCIL_PAUSE: Duration = Duration::from_secs(1);
 /// How often a statement is sent again: the council asks for it in its own time, too.
 const COUNCIL_TRIES: u32 = 60;
+
+/// Rows that are recalled while the next ones are read.
+const RECALLED_AT_ONCE: usize = 1_000;
 
 /// A running spoke.
 #[derive(Debug)]
@@ -89,7 +96,7 @@ pub struct Spoke {
     settled: Mutex<BTreeSet<BlogId>>,
     tickets: Mutex<BTreeMap<Ticket, (BlogId, oneshot::Sender<Answer>)>>,
     next_ticket: AtomicU64,
-    receipts_out: mpsc::Sender<(Label, Receipt)>,
+    receipts_out: mpsc::Sender<(Label, Parcel)>,
     latest: latest::Latest,
     rendered: finished::Rendered,
     mended: AtomicU64,
@@ -254,32 +261,16 @@ impl Spoke {
         cut_off: &BTreeSet<Hash>,
     ) -> Result<(Chain, Blog), Outage> {
         let (mut chain, mut fold) = (Chain::new(blog), Blog::default());
-        let mut position = 0;
+        let mut page = self.store.of_blog(blog, 0, RECALLED_AT_ONCE)?;
         loop {
-            let (rows, read_to, more) = self.store.of_blog(blog, position, 1_000)?;
-            for row in rows {
-                let Some(sealed) = row.sealed().filter(|s| s.entry().blog() == blog) else {
-                    self.forget(&row.id);
-                    continue;
-                };
-                if cut_off.contains(&sealed.entry().id()) {
-                    continue;
-                }
-                let recalled = chain.place(sealed.entry()).and_then(|p| p.recall(sealed));
-                match recalled.and_then(|verified| Ok((chain.append(&verified)?, verified))) {
-                    Ok((appended, verified)) => {
-                        fold.add(&chain, verified.entry());
-                        fold.erase(&chain, &appended.erased);
-                    }
-                    Err(fault) => {
-                        tracing::warn!(%blog, id = row.id, %fault, "an entry on disk fits nowhere");
-                        self.forget(&row.id);
-                    }
-                }
-            }
-            position = read_to;
-            if !more {
-                break;
+            let (rows, read_to, more) = page;
+            let next = || more.then(|| self.store.of_blog(blog, read_to, RECALLED_AT_ONCE));
+            let recall = || self.recall_rows(&mut chain, &mut fold, rows, cut_off);
+            // The next rows are read while these are looked at.
+            let (next, ()) = rayon::join(next, recall);
+            match next {
+                Some(next) => page = next?,
+                None => break,
             }
         }
         if chain.unvouched().is_empty() {
@@ -309,6 +300,37 @@ impl Spoke {
         }
     }
 
+    fn recall_rows(
+        &self,
+        chain: &mut Chain,
+        fold: &mut Blog,
+        rows: Vec<Row>,
+        cut_off: &BTreeSet<Hash>,
+    ) {
+        let read = |row: Row| (row.entry(), row.id);
+        let entries: Vec<_> = rows.into_par_iter().map(read).collect();
+        for (entry, id) in entries {
+            let Some(entry) = entry.filter(|entry| entry.blog() == chain.blog()) else {
+                self.forget(&id);
+                continue;
+            };
+            if cut_off.contains(&entry.id()) {
+                continue;
+            }
+            match chain.recall(&entry) {
+                Ok(appended) => {
+                    fold.add(chain, &entry);
+                    fold.erase(chain, &appended.erased);
+                }
+                Err(fault) => {
+                    let blog = chain.blog();
+                    tracing::warn!(%blog, id, %fault, "an entry on disk fits nowhere");
+                    self.forget(&id);
+                }
+            }
+        }
+    }
+
     /// Removes an altered row; the entry comes back from the peers.
     fn forget(&self, id: &str) {
         tracing::warn!(id, "an entry was altered on disk; it is fetched again");
@@ -325,7 +347,7 @@ impl Spoke {
         let mut entries = Vec::new();
         while let Some(effect) = replica.poll_effect() {
             match effect {
-                Effect::Store(entry) => entries.push(entry.sealed().clone()),
+                Effect::Store(entry) => entries.push(entry.into_sealed()),
                 Effect::Erase(ids) => {
                     self.store_entries(blog, std::mem::take(&mut entries));
                     self.erase(&replica.media(), &ids);
@@ -448,8 +470,13 @@ impl Spoke {
             return;
         };
         for label in set.members.iter().filter(|label| **label != self.me) {
+            let parcel = Parcel {
+                receipt: receipt.clone(),
+                // An author waits for it there; the others only want to know.
+                urgent: label == set.primary(),
+            };
             // A full queue loses nothing for good: the next receipt covers this one.
-            drop(self.receipts_out.try_send((label.clone(), receipt.clone())));
+            drop(self.receipts_out.try_send((label.clone(), parcel)));
         }
         if receipt.held.epoch > set.epoch {
             self.tell_council(receipt.signed.clone());
@@ -473,35 +500,77 @@ impl Spoke {
         });
     }
 
-    /// Sends receipts to peers, many in one message.
+    /// Hands receipts to those who bring them, one for each peer.
     async fn carry(self: Arc<Self>, mut courier: Courier) {
-        let mut batch = Vec::new();
-        while courier.0.recv_many(&mut batch, RECEIPTS_PER_MESSAGE).await > 0 {
-            let mut by_peer: BTreeMap<Label, Vec<SignedWire>> = BTreeMap::new();
-            for (label, receipt) in batch.drain(..) {
-                by_peer
-                    .entry(label)
-                    .or_default()
-                    .push(SignedWire::from(&receipt.signed));
-            }
-            for (label, receipts) in by_peer {
-                let Some(to) = self.address(&label) else {
-                    continue;
-                };
-                let body = ReceiptsWire {
-                    receipts,
-                    ..ReceiptsWire::default()
-                };
-                let client = self.client.clone();
-                tokio::spawn(async move {
-                    let ask = client::Ask::new(to, "/api/v1/receipts");
-                    let sent = client.post::<_, serde_json::Value>(ask, &body).await;
-                    if let Err(outage) = sent {
-                        tracing::debug!(%label, %outage, "receipts were not delivered");
+        let mut ways: BTreeMap<Label, mpsc::Sender<Parcel>> = BTreeMap::new();
+        while let Some((label, parcel)) = courier.0.recv().await {
+            let way = ways.entry(label).or_insert_with_key(|label| {
+                let (way, queue) = mpsc::channel(RECEIPTS_WAITING_MAX);
+                tokio::spawn(Arc::clone(&self).carry_to(label.clone(), queue));
+                way
+            });
+            // As above: the next receipt covers this one.
+            drop(way.try_send(parcel));
+        }
+    }
+
+    /// Brings receipts to one peer, one message after the other: what comes up meanwhile goes in the
+    /// next, so that many authors share a message as they share a sync.
+    async fn carry_to(self: Arc<Self>, label: Label, mut queue: mpsc::Receiver<Parcel>) {
+        while let Some(first) = queue.recv().await {
+            let (mut urgent, mut batch) = (first.urgent, vec![first.receipt]);
+            let until = tokio::time::Instant::now() + RECEIPTS_GATHER;
+            while batch.len() < RECEIPTS_PER_MESSAGE {
+                let next = match queue.try_recv() {
+                    Ok(next) => Some(next),
+                    Err(_) if urgent => None,
+                    Err(_) => {
+                        let next = tokio::time::timeout_at(until, queue.recv()).await;
+                        next.ok().flatten()
                     }
-                });
+                };
+                let Some(next) = next else { break };
+                urgent |= next.urgent;
+                batch.push(next.receipt);
+            }
+            let Some(to) = self.address(&label) else {
+                continue;
+            };
+            let receipts = self.newest(batch);
+            let body = ReceiptsWire {
+                receipts: receipts.iter().map(|r| (&r.signed).into()).collect(),
+                ..ReceiptsWire::default()
+            };
+            let ask = client::Ask::new(to, "/api/v1/receipts");
+            let sent = self.client.post::<_, serde_json::Value>(ask, &body).await;
+            if let Err(outage) = sent {
+                tracing::debug!(%label, %outage, "receipts were not delivered");
             }
         }
+    }
+
+    /// Of receipts of ours, in the order in which they were signed, those that no later one covers.
+    fn newest(self: &Arc<Self>, receipts: Vec<Receipt>) -> Vec<Receipt> {
+        let mut by_blog: BTreeMap<(BlogId, u64), Vec<Receipt>> = BTreeMap::new();
+        for receipt in receipts {
+            let of = (receipt.held.blog, receipt.held.epoch);
+            by_blog.entry(of).or_default().push(receipt);
+        }
+        let mut newest = Vec::new();
+        for ((blog, _), mut receipts) in by_blog {
+            if let Some(last) = receipts.pop() {
+                let tip = last.held.tip.id;
+                if !receipts.is_empty() {
+                    self.with(blog, |replica| {
+                        let covered = |r: &Receipt| replica.chain().reaches(tip, r.held.tip.id);
+                        receipts.retain(|receipt| !covered(receipt));
+                    });
+                }
+                newest.append(&mut receipts);
+                newest.push(last);
+            }
+        }
+        newest
     }
 
     fn ticket(&self, blog: BlogId) -> (Ticket, oneshot::Receiver<Answer>) {
@@ -515,4 +584,11 @@ impl Spoke {
 
 /// The receipts on their way out.
 #[derive(Debug)]
-pub struct Courier(mpsc::Receiver<(Label, Receipt)>);
+pub struct Courier(mpsc::Receiver<(Label, Parcel)>);
+
+/// A receipt on its way to one peer.
+#[derive(Debug)]
+struct Parcel {
+    receipt: Receipt,
+    urgent: bool,
+}

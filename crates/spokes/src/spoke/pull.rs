@@ -4,7 +4,7 @@
 //! now and then, and after every start, tips are compared with all members of each set.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -18,13 +18,14 @@ use spokes_log::{
     seal::SealedEntry,
 };
 use spokes_rules::{node::Label, receipt::Tip, replica::Event};
+use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::Spoke;
 use crate::{
     client::{Ask, Reply},
     clock,
     outage::Outage,
-    store::Write,
+    store::{Write, stopped},
     wire::{EntryWire, FeedWire, HeadsWire, TipWire},
 };
 
@@ -42,8 +43,19 @@ pub(super) const PAGE: usize = 500;
 const USELESS_MAX: u32 = 20;
 /// Bytes of entries held back until the `erase` comes that vouches for the first of them.
 const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Pages on their way to the disk while the next one is judged: one that is written, and one behind it.
+const WRITES_AHEAD: usize = 2;
+/// Fewer entries than these are judged on the core where they are.
+const FEW: usize = 4;
 /// Entries fetched one by one, back from an unknown tip, before the whole blog is read.
 const STEPS_BACK_MAX: usize = 20;
+
+/// A page of a feed, read and not judged yet.
+struct Page {
+    entries: Vec<SealedEntry>,
+    more: bool,
+    cursor: String,
+}
 
 impl Spoke {
     /// Keeps one puller for each peer that shares a blog with this spoke.
@@ -228,38 +240,65 @@ impl Spoke {
 
     /// Reads a whole blog from one peer. Each page must bring something of it that the pages before
     /// did not, so that a liar ends where the author's words do.
+    ///
+    /// While a page is judged the next one is on its way from the peer, and the last ones on their way
+    /// to the disk (SPEC feed 5.2): neither cores nor disk nor peer wait for one another.
     async fn read_through(
         self: &Arc<Self>,
         address: SocketAddr,
         blog: BlogId,
     ) -> Result<(), Outage> {
-        let mut after = String::new();
         let mut seen: BTreeSet<EntryId> = BTreeSet::new();
         let mut held: Vec<SealedEntry> = Vec::new();
-        loop {
+        let mut coming = Some(Arc::clone(self).page_ahead(address, blog, String::new()));
+        let mut on_their_way = VecDeque::new();
+        while let Some(page) = coming.take() {
+            let page = page
+                .await
+                .unwrap_or_else(|e| Err(Outage::new(e.to_string())))?;
+            if on_their_way.len() == WRITES_AHEAD {
+                durable(on_their_way.pop_front()).await?;
+            }
+            let more = page.more;
+            coming = more.then(|| Arc::clone(self).page_ahead(address, blog, page.cursor));
+            let mut run = std::mem::take(&mut held);
+            run.extend(page.entries);
+            run.retain(|sealed| sealed.entry().blog() == blog);
+            let mut news = false;
+            for sealed in &run {
+                news |= seen.insert(sealed.entry().id());
+            }
+            held = self.take_run(address, blog, run).await?;
+            on_their_way.push_back(self.store.write(Write::Entries(Vec::new())));
+            let bytes: usize = held.iter().map(|sealed| sealed.entry().text().len()).sum();
+            if !more && !held.is_empty() || bytes > HELD_BYTES_MAX {
+                return Err(without_erase(address));
+            }
+            if more && !news {
+                return Err(Outage::new(format!("{address} leads in circles")));
+            }
+        }
+        durable(on_their_way.pop_back()).await
+    }
+
+    /// Fetches a page of one blog, and reads what is in it.
+    fn page_ahead(
+        self: Arc<Self>,
+        address: SocketAddr,
+        blog: BlogId,
+        after: String,
+    ) -> JoinHandle<Result<Page, Outage>> {
+        tokio::spawn(async move {
             let path = format!("/api/v1/feed?blogs={blog}&limit={PAGE}&after={after}");
             let page = self.feed(address, &path, Duration::ZERO).await?;
             let page = page.ok_or_else(|| Outage::new(format!("{address} began anew")))?;
-            let mut run = std::mem::take(&mut held);
-            run.extend(parse_all(address, &page.entries)?);
-            run.retain(|sealed| sealed.entry().blog() == blog);
-            let ids: Vec<EntryId> = run.iter().map(|sealed| sealed.entry().id()).collect();
-            held = self.take_run(address, blog, run).await?;
-            let bytes: usize = held.iter().map(|sealed| sealed.entry().text().len()).sum();
-            let mut news = false;
-            for id in ids {
-                news |= seen.insert(id);
-            }
-            match (page.more, held.is_empty()) {
-                (false, true) => return Ok(()),
-                (false, false) => return Err(without_erase(address)),
-                (true, _) if !news => {
-                    return Err(Outage::new(format!("{address} leads in circles")));
-                }
-                (true, _) if bytes > HELD_BYTES_MAX => return Err(without_erase(address)),
-                (true, _) => after = page.cursor,
-            }
-        }
+            let entries = parse_all(address, &page.entries)?;
+            Ok(Page {
+                entries,
+                more: page.more,
+                cursor: page.cursor,
+            })
+        })
     }
 
     /// Pulls one blog from one peer, whatever its tips are; true when it answered.
@@ -316,6 +355,7 @@ impl Spoke {
         if !self.take_run(address, blog, run).await?.is_empty() {
             return Ok(false);
         }
+        self.store.written(Write::Entries(Vec::new())).await?;
         Ok(self
             .with(blog, |r| r.chain().contains(tip))
             .unwrap_or(false))
@@ -338,6 +378,8 @@ impl Spoke {
         for (blog, run) in by_blog {
             held.extend(self.take_run(address, blog, run).await?);
         }
+        // Behind everything queued so far: what was taken is durable before more is asked for.
+        self.store.written(Write::Entries(Vec::new())).await?;
         Ok(held)
     }
 
@@ -363,21 +405,23 @@ impl Spoke {
     }
 
     /// Judges a run of one blog's entries on all cores, fetches their media, and takes them in; gives
-    /// back what stands behind the first that nothing vouches for yet.
+    /// back what stands behind the first that nothing vouches for yet. What it takes in is queued for
+    /// the disk, and the caller waits for that.
     async fn take_run(
         self: &Arc<Self>,
         address: SocketAddr,
         blog: BlogId,
         run: Vec<SealedEntry>,
     ) -> Result<Vec<SealedEntry>, Outage> {
-        let mut run: Vec<SealedEntry> = run
-            .into_iter()
-            .filter(|sealed| {
-                let id = sealed.entry().id();
-                self.with(blog, |r| !r.chain().contains(id))
-                    .unwrap_or(false)
-            })
-            .collect();
+        let known = self.with(blog, |r| {
+            let known = |sealed: &SealedEntry| r.chain().contains(sealed.entry().id());
+            run.iter().map(known).collect::<Vec<_>>()
+        });
+        let Some(known) = known else {
+            return Ok(Vec::new());
+        };
+        let pairs = run.into_iter().zip(known);
+        let mut run: Vec<SealedEntry> = pairs.filter_map(|(s, k)| (!k).then_some(s)).collect();
         let held = run.split_off(self.first_unvouched(blog, &run));
         while !run.is_empty() {
             let Some((places, fault)) = self.with(blog, |r| r.chain().place_run(&run)) else {
@@ -390,41 +434,37 @@ impl Spoke {
                 )));
             }
             let rest = run.split_off(places.len());
-            let judged: Result<Vec<VerifiedEntry>, _> = tokio::task::block_in_place(|| {
-                let pairs: Vec<_> = places.into_iter().zip(run).collect();
-                pairs
-                    .into_par_iter()
-                    .map(|(place, sealed)| place.verify(sealed))
-                    .collect()
-            });
-            let mut judged = judged.map_err(|fault| {
+            let pairs: Vec<_> = places.into_iter().zip(run).collect();
+            let judged: Result<Vec<VerifiedEntry>, _> =
+                on_all_cores(pairs, |(place, sealed)| place.verify(sealed));
+            let judged = judged.map_err(|fault| {
                 Outage::new(format!(
                     "{address} sent an entry that is not valid: {fault}"
                 ))
             })?;
-            let lacking = self.fetch_media_of(address, &mut judged).await;
-            self.with(blog, |r| r.handle(clock::now(), Event::Pulled(judged)));
-            // Behind everything queued so far: what was taken is durable before more is asked for.
-            self.store.written(Write::Entries(Vec::new())).await?;
-            lacking?;
+            self.take_judged(address, blog, judged).await?;
             run = rest;
         }
         Ok(held)
     }
 
-    /// Fetches the media of a run; where one is not to be had, the run ends before its entry.
-    async fn fetch_media_of(
+    /// Takes in judged entries, all in one write: as many from the first on as have their media.
+    async fn take_judged(
         self: &Arc<Self>,
         address: SocketAddr,
-        run: &mut Vec<VerifiedEntry>,
+        blog: BlogId,
+        mut judged: Vec<VerifiedEntry>,
     ) -> Result<(), Outage> {
-        for at in 0..run.len() {
-            if let Err(outage) = self.fetch_media(address, &run[at]).await {
-                run.truncate(at);
-                return Err(outage);
+        let mut fetched = Ok(());
+        for (index, entry) in judged.iter().enumerate() {
+            fetched = self.fetch_media(address, entry).await;
+            if fetched.is_err() {
+                judged.truncate(index);
+                break;
             }
         }
-        Ok(())
+        self.with(blog, |r| r.handle(clock::now(), Event::Pulled(judged)));
+        fetched
     }
 
     async fn fetch_media(
@@ -482,9 +522,28 @@ impl Spoke {
 }
 
 fn parse_all(address: SocketAddr, entries: &[EntryWire]) -> Result<Vec<SealedEntry>, Outage> {
-    let parsed: Result<Vec<_>, _> =
-        tokio::task::block_in_place(|| entries.into_par_iter().map(EntryWire::sealed).collect());
+    let parsed: Result<Vec<_>, _> = on_all_cores(entries.iter().collect(), EntryWire::sealed);
     parsed.map_err(|e| Outage::new(format!("{address} sent an entry that is none: {e}")))
+}
+
+/// Does the same with many things on all cores, and with few where it is: to wake another core costs
+/// as much as to judge an entry.
+fn on_all_cores<T: Send, U: Send, E: Send>(
+    things: Vec<T>,
+    act: impl Fn(T) -> Result<U, E> + Sync + Send,
+) -> Result<Vec<U>, E> {
+    tokio::task::block_in_place(|| match things.len() {
+        0..FEW => things.into_iter().map(act).collect(),
+        _ => things.into_par_iter().map(act).collect(),
+    })
+}
+
+/// Waits until a write is durable, and with it those that were queued before.
+async fn durable(written: Option<oneshot::Receiver<Result<(), Outage>>>) -> Result<(), Outage> {
+    match written {
+        Some(written) => written.await.unwrap_or_else(|_| Err(stopped())),
+        None => Ok(()),
+    }
 }
 
 fn without_erase(address: SocketAddr) -> Outage {

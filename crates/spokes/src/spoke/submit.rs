@@ -1,6 +1,7 @@
 //! Taking in what authors send: entries, media, claims, restored logs.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
@@ -8,6 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 use spokes_log::{
     draft::Says,
     entry::Entry,
@@ -473,10 +475,11 @@ impl Spoke {
         let mut restored = RestoredWire::default();
         // What is held is held whole: media first, and for that it must be known who lists them.
         let judged = tokio::task::block_in_place(|| self.judge_new(blog, &entries));
-        for verified in match judged {
+        let judged = match judged {
             Ok(judged) => judged,
             Err(fault) => return fault_response(&fault),
-        } {
+        };
+        for verified in &judged {
             let missing = self.missing_media(verified.entry());
             if !missing.is_empty() {
                 let now = clock::now().as_unix();
@@ -494,17 +497,38 @@ impl Spoke {
                 Err(outage) => unavailable(&outage),
             };
         }
-        for sealed in entries {
-            match self.restore_one(blog, sealed) {
-                Ok(true) => restored.taken += 1,
-                Ok(false) => restored.known += 1,
-                Err(fault) => return fault_response(&fault),
-            }
-        }
+        let restored = match self.take_restored(blog, judged, entries) {
+            Ok(restored) => restored,
+            Err(fault) => return fault_response(&fault),
+        };
         match self.store.written(Write::Entries(Vec::new())).await {
             Ok(()) => web::json(StatusCode::OK, &restored),
             Err(outage) => unavailable(&outage),
         }
+    }
+
+    /// Takes in a batch of which these entries were judged, and counts.
+    fn take_restored(
+        self: &Arc<Self>,
+        blog: BlogId,
+        judged: Vec<VerifiedEntry>,
+        entries: Vec<SealedEntry>,
+    ) -> Result<RestoredWire, Fault> {
+        let mut restored = RestoredWire::default();
+        let mut fresh: BTreeSet<EntryId> = judged.iter().map(|v| v.entry().id()).collect();
+        self.with(blog, |r| r.handle(clock::now(), Event::Pulled(judged)));
+        for sealed in entries {
+            if fresh.remove(&sealed.entry().id()) {
+                restored.taken += 1;
+                continue;
+            }
+            // Known, or behind a `keys` entry, whose certificates count only now.
+            match self.restore_one(blog, sealed)? {
+                true => restored.taken += 1,
+                false => restored.known += 1,
+            }
+        }
+        Ok(restored)
     }
 
     /// Judges those entries of a batch that are new here, as far as one can before they are taken in.
@@ -525,8 +549,9 @@ impl Spoke {
         if let Some(fault) = fault {
             return Err(fault);
         }
-        let pairs = places.iter().zip(new);
-        pairs.map(|(place, sealed)| place.verify(sealed)).collect()
+        let pairs = places.into_par_iter().zip(new);
+        let judged: Vec<_> = pairs.map(|(place, s)| place.verify(s)).collect();
+        judged.into_iter().collect()
     }
 
     fn restore_one(self: &Arc<Self>, blog: BlogId, sealed: SealedEntry) -> Result<bool, Fault> {
