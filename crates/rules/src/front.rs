@@ -41,7 +41,8 @@ pub struct Headline {
 pub fn latest(now: Time, headlines: impl IntoIterator<Item = Headline>) -> Vec<Headline> {
     let mut all: Vec<Headline> = headlines.into_iter().filter(|h| h.date <= now).collect();
     all.sort_by_key(|headline| core::cmp::Reverse((headline.date, headline.article)));
-    all.dedup_by_key(|headline| headline.article);
+    // By blog as well: whoever speaks for one blog must not hide the article of another.
+    all.dedup_by_key(|headline| (headline.blog, headline.article));
     let mut shown: Vec<Headline> = Vec::new();
     for headline in all {
         let of_blog = shown.iter().filter(|h| h.blog == headline.blog).count();

@@ -22,6 +22,9 @@ use crate::outage::Outage;
 const BATCH_MAX: usize = 512;
 /// Jobs that wait: behind it whoever asks waits, so that memory stays bounded.
 const QUEUE_MAX: usize = 4_096;
+/// Bytes of texts in one answer, whatever number of rows was asked for: a thousand of the longest
+/// entries would take a GiB, and a peer reads 48 MiB at most.
+const PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Connections kept for readers: more than cores serve nobody faster.
 const READERS_KEPT: usize = 8;
 /// The schema that this program writes.
@@ -181,18 +184,18 @@ impl Store {
                        WHERE position > ?1 ORDER BY position";
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query([position])?;
-            let (mut kept, mut read_to) = (Vec::new(), position);
+            let (mut page, mut read_to) = (Page::default(), position);
             while let Some(row) = rows.next()? {
-                if kept.len() == limit {
-                    return Ok((kept, read_to, true));
+                if page.is_full(limit) {
+                    return Ok((page.rows, read_to, true));
                 }
                 read_to = row.get(0)?;
                 let blog: String = row.get(1)?;
                 if keep(&blog) {
-                    kept.push(row_of(row)?);
+                    page.add(row_of(row)?);
                 }
             }
-            Ok((kept, read_to, false))
+            Ok((page.rows, read_to, false))
         })
     }
 
@@ -208,15 +211,19 @@ impl Store {
     ) -> Result<(Vec<Row>, u64, bool), Outage> {
         self.read(|connection| {
             let sql = "SELECT position, blog, id, text, signatures FROM entry \
-                       WHERE blog = ?1 AND position > ?2 ORDER BY position LIMIT ?3";
+                       WHERE blog = ?1 AND position > ?2 ORDER BY position";
             let mut statement = connection.prepare_cached(sql)?;
-            let rows: Vec<Row> = statement
-                .query_map(params![blog.to_string(), position, limit + 1], row_of)?
-                .collect::<Result<_, _>>()?;
-            let more = rows.len() > limit;
-            let rows: Vec<Row> = rows.into_iter().take(limit).collect();
-            let read_to = rows.last().map_or(position, |row| row.position);
-            Ok((rows, read_to, more))
+            let mut rows = statement.query(params![blog.to_string(), position])?;
+            let (mut page, mut more) = (Page::default(), false);
+            while let Some(row) = rows.next()? {
+                more = page.is_full(limit);
+                if more {
+                    break;
+                }
+                page.add(row_of(row)?);
+            }
+            let read_to = page.rows.last().map_or(position, |row| row.position);
+            Ok((page.rows, read_to, more))
         })
     }
 
@@ -300,6 +307,24 @@ impl Store {
             readers.push(connection);
         }
         Ok(answer)
+    }
+}
+
+/// Rows of one answer.
+#[derive(Default)]
+struct Page {
+    rows: Vec<Row>,
+    bytes: usize,
+}
+
+impl Page {
+    fn is_full(&self, limit: usize) -> bool {
+        self.rows.len() >= limit || self.bytes >= PAGE_BYTES_MAX
+    }
+
+    fn add(&mut self, row: Row) {
+        self.bytes += row.text.len();
+        self.rows.push(row);
     }
 }
 

@@ -51,22 +51,27 @@ impl Spoke {
 
     /// Follows the council's log for ever.
     pub(super) async fn follow(self: Arc<Self>) {
-        let mut turn = 0;
+        let (mut turn, mut wait) = (0, WAIT);
         loop {
             let nodes = &self.config.council;
             let node = nodes[turn % nodes.len()];
-            if let Err(outage) = self.follow_once(node).await {
-                tracing::debug!(%node, %outage, "the council was not heard");
-                turn += 1;
-                tokio::time::sleep(PAUSE).await;
+            match self.follow_once(node, wait).await {
+                Ok(()) => wait = WAIT,
+                Err(outage) => {
+                    tracing::debug!(%node, %outage, "the council was not heard");
+                    turn += 1;
+                    // Where strangers have all places to wait, it answers whoever does not wait.
+                    wait = Duration::ZERO;
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
         }
     }
 
-    async fn follow_once(self: &Arc<Self>, node: SocketAddr) -> Result<(), Outage> {
+    async fn follow_once(self: &Arc<Self>, node: SocketAddr, wait: Duration) -> Result<(), Outage> {
         let after = *self.followed.borrow();
-        let path = format!("/api/v1/registry/log?after={after}&wait={}", WAIT.as_secs());
-        let log: LogWire = match self.client.get(Ask::new(node, &path).waiting(WAIT)).await? {
+        let path = format!("/api/v1/registry/log?after={after}&wait={}", wait.as_secs());
+        let log: LogWire = match self.client.get(Ask::new(node, &path).waiting(wait)).await? {
             Reply::Good(log, _) => log,
             Reply::Refused(problem) => return Err(Outage::new(problem.detail)),
         };

@@ -5,6 +5,7 @@
 mod api;
 mod finished;
 mod follow;
+mod headlines;
 mod latest;
 mod media;
 mod mend;
@@ -212,6 +213,10 @@ impl Spoke {
         let sealed = self.store.sealed(blog)?;
         let secret = Arc::clone(&self.secret);
         let mut replica = Replica::new(self.network, self.me.clone(), secret, chain, fold, sealed);
+        let since = record.since;
+        if let Some(policy) = self.ask(|registry| registry.founding().policy) {
+            replica.handle(clock::now(), Event::Limits { policy, since });
+        }
         // A blog that got its name while we were running cannot have been forgotten by our disk; one
         // with no other member has nobody to be compared with.
         let alone = record.set.members.len() == 1;
