@@ -123,13 +123,13 @@ impl fmt::Display for Refusal {
             ),
             Self::TooManyToday { limit } => write!(
                 f,
-                "this blog has had {limit} entries today, the network's limit; the entry is safe \
-                 with you, send it again tomorrow"
+                "this network takes {limit} entries of a blog in a day, and that is reached; they are \
+                 safe with you, send them again tomorrow"
             ),
             Self::BlogFull { bytes } => write!(
                 f,
-                "this blog has reached {bytes} bytes, the network's limit; ask the organizers for \
-                 more, the entry is safe with you"
+                "this network keeps {bytes} bytes of a blog, and with this there would be more; ask \
+                 the organizers for more room, what you have is safe with you"
             ),
         }
     }

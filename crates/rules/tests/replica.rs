@@ -145,12 +145,6 @@ impl Scene {
                 let ahead = seconds.parse().expect("seconds");
                 self.write(slug, self.entries.len() - 1, Vec::new(), ahead)
             }
-            ["erase", entry, "behind", parent] => {
-                let erases = vec![self.entries[number(entry)].entry().id()];
-                let salt = u8::try_from(self.entries.len()).unwrap_or(0);
-                let said = draft(salt, Says::Erase { erases }, "");
-                self.sign(&said, number(parent), 1)
-            }
             ["end", "key"] => {
                 let key = self.author.key.certificate().fingerprint().clone();
                 self.ended.insert(key);
@@ -161,16 +155,6 @@ impl Scene {
             ["pull", spoke, entry] => {
                 let entry = self.entries[number(entry)].clone();
                 self.tell(spoke, Event::Pulled(entry))
-            }
-            ["limit", spoke, entries, "entries"] => self.limit(spoke, entries, "1000000"),
-            ["limit", spoke, bytes, "bytes"] => self.limit(spoke, "1000", bytes),
-            ["restore", spoke, entry] => {
-                let entry = self.entries[number(entry)].clone();
-                let (replica, brings) = (&self.replicas[spoke].0, Brings::Restored);
-                match replica.has_room(self.now, brings, &[entry.entry()]) {
-                    Ok(()) => self.tell(spoke, Event::Restored(entry)),
-                    Err(why) => scrub(&why.to_string()),
-                }
             }
             ["store", spoke] => self.store(spoke),
             ["receipts", from, "to", to] => {
@@ -209,7 +193,29 @@ impl Scene {
                 let tip = tip(&self.entries[number(entry)]);
                 self.tell(spoke, Event::Cover(BTreeSet::from([tip])))
             }
-            _ => panic!("no such step: {step}"),
+            _ => self.step_about_limits(&words),
+        }
+    }
+
+    fn step_about_limits(&mut self, words: &[&str]) -> String {
+        match words[..] {
+            ["erase", entry, "behind", parent] => {
+                let erases = vec![self.entries[number(entry)].entry().id()];
+                let salt = u8::try_from(self.entries.len()).unwrap_or(0);
+                let said = draft(salt, Says::Erase { erases }, "");
+                self.sign(&said, number(parent), 1)
+            }
+            ["limit", spoke, entries, "entries"] => self.limit(spoke, entries, "1000000"),
+            ["limit", spoke, bytes, "bytes"] => self.limit(spoke, "1000", bytes),
+            ["restore", spoke, entry] => {
+                let entry = self.entries[number(entry)].clone();
+                let (replica, brings) = (&self.replicas[spoke].0, Brings::Restored);
+                match replica.has_room(self.now, brings, &[entry.entry()]) {
+                    Ok(()) => self.tell(spoke, Event::Restored(entry)),
+                    Err(why) => scrub(&why.to_string()),
+                }
+            }
+            _ => panic!("no such step: {words:?}"),
         }
     }
 
@@ -624,12 +630,12 @@ fn a_day_has_its_number_of_entries() {
             write one: entry 1
             submit a 1: writes 1
             write two: entry 2
-            submit a 2: answers: this blog has had 1 entries today, the network's limit; the entry is safe with you, send it again tomorrow
+            submit a 2: answers: this network takes 1 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
             store a: holds 1 in 1
             restart a: starts
             set a a,b,c: nothing
             limit a 1 entries: nothing
-            submit a 2: answers: this blog has had 1 entries today, the network's limit; the entry is safe with you, send it again tomorrow
+            submit a 2: answers: this network takes 1 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
             wait 86400: later
             submit a 2: writes 2
         "#]],
@@ -646,11 +652,11 @@ fn what_must_not_wait_has_room_beside_the_rest() {
             write one: entry 1
             submit a 1: writes 1
             write two: entry 2
-            submit a 2: answers: this blog has had 1 entries today, the network's limit; the entry is safe with you, send it again tomorrow
+            submit a 2: answers: this network takes 1 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
             erase 1 behind 1: entry 3
             submit a 3: writes 2; erases 1
             erase 1 behind 3: entry 4
-            submit a 4: answers: this blog has had 2 entries today, the network's limit; the entry is safe with you, send it again tomorrow
+            submit a 4: answers: this network takes 2 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
         "#]],
     );
 }
@@ -667,7 +673,7 @@ fn a_blog_has_its_bytes_and_more_each_year() {
             write two: entry 2
             submit a 2: writes 2
             write three: entry 3
-            submit a 3: answers: this blog has reached 4500 bytes, the network's limit; ask the organizers for more, the entry is safe with you
+            submit a 3: answers: this network keeps 4500 bytes of a blog, and with this there would be more; ask the organizers for more room, what you have is safe with you
             wait 31536000: later
             submit a 3: writes 3
         "#]],
@@ -696,10 +702,10 @@ fn a_restore_is_granted_more_and_not_everything() {
     }
     expect![[r#"
         write more: entry 21
-        restore a 21: this blog has had 20 entries today, the network's limit; the entry is safe with you, send it again tomorrow
+        restore a 21: this network takes 20 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
         submit a 21: writes 21
         write last: entry 22
-        submit a 22: answers: this blog has had 1 entries today, the network's limit; the entry is safe with you, send it again tomorrow
+        submit a 22: answers: this network takes 1 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
         wait 86400: later
         restore a 22: writes 22
     "#]]

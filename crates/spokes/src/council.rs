@@ -320,7 +320,7 @@ impl Council {
         if !wait.is_zero() && *grown.borrow() <= after {
             let _seat = match web::wait_for_news(request) {
                 Ok(seat) => seat,
-                Err(refusal) => return refusal,
+                Err(full) => return full.answer(),
             };
             // Either way the log is answered as it is then.
             drop(tokio::time::timeout(wait, grown.wait_for(|records| *records > after)).await);
@@ -361,43 +361,48 @@ impl Council {
         let taken = tokio::task::spawn_blocking(move || node.judge(&body)).await;
         match taken {
             Ok(Ok(taken)) => web::json(StatusCode::OK, &taken),
-            Ok(Err(refusal)) => refusal,
+            Ok(Err(Unsequenced::Refused(refusal))) => refused(&refusal),
+            Ok(Err(Unsequenced::Outage(outage))) => unavailable(&outage),
+            Ok(Err(Unsequenced::Malformed(why))) => {
+                let why = format!("The request is not in its form: {why}. Nothing was changed.");
+                web::refuse(StatusCode::UNPROCESSABLE_ENTITY, "invalid", why)
+            }
+            Ok(Err(Unsequenced::TooMany(limit, whose))) => {
+                let why = format!(
+                    "The council takes {limit} requests a second from {whose}, and has taken them. \
+                     Nothing was changed; try again in a moment."
+                );
+                web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", why)
+            }
             Err(error) => unavailable(&Outage::new(error.to_string())),
         }
     }
 
     /// Whether this many requests may come from there now, then the request itself.
-    fn judge(&self, body: &[u8]) -> Result<TakenWire, Response> {
-        let malformed = |why: String| {
-            let why = format!("The request is not in its form: {why}. Nothing was changed.");
-            web::refuse(StatusCode::UNPROCESSABLE_ENTITY, "invalid", why)
-        };
-        let wire = wire::read::<RequestWire>(body).map_err(malformed)?;
-        let signed = wire.signed.signed().map_err(|e| malformed(e.to_owned()))?;
+    fn judge(&self, body: &[u8]) -> Result<TakenWire, Unsequenced> {
+        let wire = wire::read::<RequestWire>(body).map_err(Unsequenced::Malformed)?;
+        let signed = wire.signed.signed();
+        let signed = signed.map_err(|why| Unsequenced::Malformed(why.to_owned()))?;
         let known = self.is_known(signed.key) && signed.is_good();
         let asker = known.then_some(signed.key);
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(limit) = rates.take(asker, Instant::now()) {
+        let taken = {
+            let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+            rates.take(asker, Instant::now())
+        };
+        if let Err(limit) = taken {
             let whose = if known {
-                "this node"
+                "one node"
             } else {
                 "all unknown keys"
             };
-            let why = format!(
-                "The council takes {limit} requests a second from {whose}, and has taken them. Nothing \
-                 was changed; try again in a moment."
-            );
-            return Err(web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", why));
+            return Err(Unsequenced::TooMany(limit, whose));
         }
-        drop(rates);
-        if !known && !(wire.proof.is_empty() && wire.statements.is_empty()) {
-            return Err(refused(&Refusal::NotAdmitted));
+        // Proofs take long to judge: of strangers none is asked for.
+        let proves = !wire.proof.is_empty() || !wire.statements.is_empty();
+        if proves && !known {
+            return Err(Unsequenced::Refused(Refusal::NotAdmitted));
         }
-        let wanted = wire.request().map_err(malformed)?;
-        self.sequence(wanted).map_err(|why| match why {
-            Unsequenced::Refused(refusal) => refused(&refusal),
-            Unsequenced::Outage(outage) => unavailable(&outage),
-        })
+        self.sequence(wire.request().map_err(Unsequenced::Malformed)?)
     }
 
     /// Whether this is the key of an admitted spoke, a council node, or an organizer.
@@ -475,12 +480,13 @@ impl Council {
         let task = tokio::task::spawn_blocking(move || node.take_statements(signed));
         match task.await {
             Ok(Ok(())) => web::json(StatusCode::OK, &serde_json::json!({})),
-            Ok(Err(refusal)) => refusal,
+            Ok(Err(full)) => web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", full),
             Err(error) => unavailable(&Outage::new(error.to_string())),
         }
     }
 
-    fn take_statements(&self, signed: Vec<Signed>) -> Result<(), Response> {
+    /// Keeps statements; an error says for which there was no room.
+    fn take_statements(&self, signed: Vec<Signed>) -> Result<(), String> {
         let mut touched = BTreeSet::new();
         let mut full = Ok(());
         for statement in signed {
@@ -497,11 +503,10 @@ impl Council {
             }
             let of_spoke = kept.iter().filter(|other| other.key == statement.key);
             if of_spoke.count() == STATEMENTS_PER_SPOKE_MAX {
-                let why = format!(
+                full = Err(format!(
                     "{STATEMENTS_PER_SPOKE_MAX} statements of this spoke about {blog} are kept, the limit. \
                      This one was not kept; the set opens with those that are."
-                );
-                full = Err(web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", why));
+                ));
                 continue;
             }
             kept.push(statement);
@@ -570,6 +575,7 @@ impl Council {
             }
             Err(Unsequenced::Refused(refusal)) => tracing::debug!(%blog, %refusal, "not yet"),
             Err(Unsequenced::Outage(outage)) => tracing::error!(%outage, "the log failed"),
+            Err(why) => tracing::error!(?why, "our own request was not taken"),
         }
     }
 
@@ -601,6 +607,9 @@ fn names_of(registry: &Registry, id: BlogId) -> zone::Owned {
 enum Unsequenced {
     Refused(Refusal),
     Outage(Outage),
+    Malformed(String),
+    /// So many may come in a second, from whom.
+    TooMany(u32, &'static str),
 }
 
 fn first_answer(log: &Connection, index: u64) -> Result<TakenWire, Unsequenced> {

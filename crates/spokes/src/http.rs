@@ -34,8 +34,8 @@ mod patience;
 mod share;
 
 use patience::{PACE_SPAN, Patience};
-pub use share::{CONNECTIONS_MAX, Guest, Share, What};
-use share::{Full as NoRoom, House};
+use share::House;
+pub use share::{CONNECTIONS_MAX, Guest, NoRoom, Share, What};
 
 use crate::wire::Problem;
 
@@ -328,10 +328,9 @@ fn broken_off() -> Response {
 /// A place among those who wait for news, for as long as it is held.
 ///
 /// # Errors
-/// The answer to give instead.
-pub fn wait_for_news<B>(request: &Request<B>) -> Result<Share, Response> {
-    let guest = Guest::of(request);
-    guest.take(What::Waiting, 1).map_err(NoRoom::answer)
+/// When too many wait.
+pub fn wait_for_news<B>(request: &Request<B>) -> Result<Share, NoRoom> {
+    Guest::of(request).take(What::Waiting, 1)
 }
 
 /// An answer with a body.

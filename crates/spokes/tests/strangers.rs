@@ -33,6 +33,7 @@ use spokes_rules::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
+    task::JoinSet,
     time::{sleep, timeout},
 };
 
@@ -180,22 +181,16 @@ async fn who_waits_for_news_leaves_places_to_others() {
         (demo.address("a"), "/api/v1/feed?blogs=x,y&wait=40"),
         (demo.council(), "/api/v1/registry/log?after=999&wait=40"),
     ] {
-        let mut waiting = Vec::new();
         let ask = head(to, &format!("GET {path}"), "Connection: close\r\n");
-        for _ in 0..1_001 {
+        let mut waiting = JoinSet::new();
+        for _ in 0..1_020 {
             let mut stream = stranger(1, to).await;
             stream.write_all(ask.as_bytes()).await.unwrap();
-            waiting.push(stream);
+            waiting.spawn(async move { rest(&mut stream, Duration::from_secs(30)).await });
         }
-        let (mut told, mut refused) = ([0; 4_096], String::new());
-        for stream in waiting.iter_mut().rev() {
-            let heard = timeout(Duration::from_millis(10), stream.read(&mut told)).await;
-            if let Ok(Ok(length)) = heard {
-                refused = String::from_utf8_lossy(&told[..length]).into_owned();
-                break;
-            }
-        }
-        turned_away(&refused, 429, "too-many");
+        let first = timeout(Duration::from_secs(10), waiting.join_next()).await;
+        let refused = first.expect("some are refused at once").unwrap().unwrap();
+        turned_away(&refused.unwrap(), 429, "too-many");
         // Another address finds a place; who does not wait needs none.
         let mut other = stranger(2, to).await;
         other.write_all(ask.as_bytes()).await.unwrap();
@@ -283,7 +278,7 @@ fn each_limit_of_a_network_is_named_when_it_is_reached() {
     }
     let sixth = maria.sign(&draft(Says::Post(article("six")), "One too many."));
     let reply = maria.send(demo.address("a"), &sixth).unwrap();
-    refused("a sixth entry", &reply, 429, "quota", "5 entries today");
+    refused("a sixth entry", &reply, 429, "quota", "5 entries of a blog");
     // Known bytes are no new entry, and words may be taken back.
     assert_eq!(
         maria.send(demo.address("a"), &posts[3]).unwrap().status,
@@ -299,7 +294,13 @@ fn each_limit_of_a_network_is_named_when_it_is_reached() {
         http::post(demo.address("a"), "/api/v1/blogs/maria/restore", &body).unwrap()
     };
     let reply = restore(&batch);
-    refused("a long restore", &reply, 429, "quota", "100 entries today");
+    refused(
+        "a long restore",
+        &reply,
+        429,
+        "quota",
+        "100 entries of a blog",
+    );
     let reply = restore(&batch[..60]);
     refused("a large restore", &reply, 507, "full", "40000 bytes");
     let reply = restore(&batch[..10]);

@@ -73,7 +73,7 @@ pub struct Share {
 
 /// There is no room.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Full {
+pub enum NoRoom {
     /// This guest would have more than all others together.
     Yours(What),
     /// It is others who leave too little.
@@ -104,7 +104,7 @@ impl Guest {
     ///
     /// # Errors
     /// When there is no room.
-    pub fn take(&self, what: What, amount: usize) -> Result<Share, Full> {
+    pub fn take(&self, what: What, amount: usize) -> Result<Share, NoRoom> {
         self.house.take(self.address, what, amount)?;
         let guest = self.clone();
         Ok(Share {
@@ -120,7 +120,7 @@ impl Share {
     ///
     /// # Errors
     /// When there is no room; the share stays as it is.
-    pub fn grow(&mut self, more: usize) -> Result<(), Full> {
+    pub fn grow(&mut self, more: usize) -> Result<(), NoRoom> {
         let Self { guest, what, .. } = self;
         guest.house.take(guest.address, *what, more)?;
         self.amount += more;
@@ -153,7 +153,7 @@ impl House {
         }
     }
 
-    fn take(&self, address: IpAddr, what: What, amount: usize) -> Result<(), Full> {
+    fn take(&self, address: IpAddr, what: What, amount: usize) -> Result<(), NoRoom> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let (all, by_address) = &mut *taken;
         let own = by_address.entry(address).or_default();
@@ -164,8 +164,8 @@ impl House {
         if mine > left {
             let others = *all - own[kind];
             let full = match mine > others {
-                true => Full::Yours(what),
-                false => Full::Everybody(what),
+                true => NoRoom::Yours(what),
+                false => NoRoom::Everybody(what),
             };
             forget_gone(by_address, address);
             return Err(full);
@@ -192,7 +192,7 @@ fn forget_gone(by_address: &mut BTreeMap<IpAddr, Taken>, address: IpAddr) {
     }
 }
 
-impl Full {
+impl NoRoom {
     /// What the guest is told.
     pub fn answer(self) -> Response {
         let (status, kind) = match self {
@@ -235,7 +235,7 @@ mod tests {
         let house = Arc::default();
         let greedy = guest(&house, "192.0.2.1");
         let mut hers = greedy.take(What::Body, BODY_BYTES_MAX / 2).expect("half");
-        assert_eq!(hers.grow(1), Err(Full::Yours(What::Body)));
+        assert_eq!(hers.grow(1), Err(NoRoom::Yours(What::Body)));
         // A second one gets half of what is left, and so on: never all.
         let mut shares = Vec::new();
         for n in 2..=100_u8 {
@@ -246,7 +246,7 @@ mod tests {
         }
         assert_eq!(
             shares[0].grow(1024),
-            Err(Full::Everybody(What::Body)),
+            Err(NoRoom::Everybody(What::Body)),
             "the others left too little"
         );
         drop(hers);
@@ -267,7 +267,7 @@ mod tests {
         let same = guest(&house, "2001:db8::ffff:2");
         assert_eq!(
             same.take(What::Waiting, 1).err(),
-            Some(Full::Yours(What::Waiting))
+            Some(NoRoom::Yours(What::Waiting))
         );
         let other = guest(&house, "2001:db8:0:1::1");
         assert!(other.take(What::Waiting, seats / 2).is_ok());

@@ -368,7 +368,7 @@ impl Spoke {
             if seat.is_none() && seconds > 0 {
                 match web::wait_for_news(request) {
                     Ok(taken) => seat = Some(taken),
-                    Err(refusal) => return refusal,
+                    Err(full) => return full.answer(),
                 }
             }
             if tokio::time::timeout_at(deadline, grown.changed())
