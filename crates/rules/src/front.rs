@@ -89,4 +89,17 @@ mod tests {
         let of_nine = shown.iter().filter(|h| h.blog == Hash::of(&[9])).count();
         assert_eq!(of_nine, LATEST_PER_BLOG_MAX);
     }
+
+    #[test]
+    fn one_article_counts_once_and_nobody_hides_that_of_another() {
+        let now = Time::from_unix(1_000);
+        let hers = headline(1, 1, 500);
+        let theirs = Headline {
+            article: hers.article,
+            ..headline(2, 1, 500)
+        };
+        let shown = latest(now, [hers.clone(), theirs.clone(), hers.clone(), theirs]);
+        assert_eq!(shown.len(), 2);
+        assert!(shown.contains(&hers));
+    }
 }

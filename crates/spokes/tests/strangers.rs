@@ -174,6 +174,55 @@ async fn strangers_who_drip_take_neither_memory_nor_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_who_do_not_fetch_leave_memory_to_others() {
+    let demo = Demo::start_with(1, &["--empty", "--replicas", "1"]);
+    let mut maria = Author::with_blog(&demo, "maria", "a");
+    let to = demo.address("a");
+    let (bytes, medium) = picture(&"x".repeat(16 * MIB));
+    let mut post = article("large");
+    post.media = vec![medium.clone()];
+    let post = maria.sign(&draft(Says::Post(post), "With a picture."));
+    assert_eq!(maria.send(to, &post).unwrap().status, 202);
+    assert_eq!(put(to, "maria", medium.hash, &bytes).status, 201);
+    let before = memory(&demo, "a");
+
+    let path = format!("/media/{}", medium.hash.path());
+    let ask = format!(
+        "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n",
+        demo.host("maria")
+    );
+    let mut readers = Vec::new();
+    for number in 0..40 {
+        let mut stream = stranger(number, to).await;
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        readers.push(stream);
+    }
+    sleep(Duration::from_secs(2)).await;
+    let grown = memory(&demo, "a").saturating_sub(before);
+    eprintln!(
+        "with 40 answers of 16 MiB not fetched: {} MiB more",
+        grown / MIB
+    );
+    assert!(grown < 340 * MIB, "{} MiB more", grown / MIB);
+    let mut refused = 0;
+    for stream in &mut readers {
+        let mut start = [0; 1_024];
+        let read = stream.read(&mut start).await.unwrap();
+        let said = String::from_utf8_lossy(&start[..read]).into_owned();
+        if said.starts_with("HTTP/1.1 503") {
+            turned_away(&said, 503, "busy");
+            refused += 1;
+        }
+    }
+    assert!(refused > 10, "{refused} of 40 found no room");
+    assert_eq!(demo.http("a", "maria", "/").status, 200);
+    drop(readers);
+    sleep(Duration::from_millis(500)).await;
+    assert_eq!(demo.http("a", "maria", &path).body, bytes);
+    demo.assert_no_panic();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_waits_for_news_leaves_places_to_others() {
     let demo = Demo::start_with(1, &["--empty", "--replicas", "1"]);
     let mut maria = Author::with_blog(&demo, "maria", "a");
