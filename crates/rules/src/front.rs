@@ -40,7 +40,7 @@ pub struct Headline {
 /// A post dated ahead of `now` waits until its date. One article counts once.
 pub fn latest(now: Time, headlines: impl IntoIterator<Item = Headline>) -> Vec<Headline> {
     let mut all: Vec<Headline> = headlines.into_iter().filter(|h| h.date <= now).collect();
-    all.sort_by_key(|headline| core::cmp::Reverse((headline.date, headline.article)));
+    all.sort_by_key(|h| core::cmp::Reverse((h.date, h.article, h.blog)));
     // By blog as well: whoever speaks for one blog must not hide the article of another.
     all.dedup_by_key(|headline| (headline.blog, headline.article));
     let mut shown: Vec<Headline> = Vec::new();

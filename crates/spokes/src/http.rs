@@ -325,6 +325,14 @@ fn broken_off() -> Response {
     )
 }
 
+/// Whether an answer of this length would find room, to be asked before it is read from disk.
+///
+/// # Errors
+/// When it would not.
+pub fn room_for_answer<B>(request: &Request<B>, bytes: usize) -> Result<(), NoRoom> {
+    Guest::of(request).take(What::Answer, bytes).map(drop)
+}
+
 /// A place among those who wait for news, for as long as it is held.
 ///
 /// # Errors
