@@ -15,7 +15,12 @@ use common::{
 };
 use serde_json::{Value, json};
 use spokes::wire::EntryWire;
-use spokes_log::{chain::Chain, draft::Says, name::Hash, seal::RawSignature};
+use spokes_log::{
+    chain::Chain,
+    draft::{Grant, Role, Says},
+    name::Hash,
+    seal::RawSignature,
+};
 use spokes_rules::{
     node::{Label, NodeSecret, Signed as SignedText},
     receipt::{Held, Tip},
@@ -314,48 +319,72 @@ fn wish(demo: &Demo, what: Wish) -> Ask {
     }
 }
 
-#[test]
-fn a_primary_can_name_its_authors_words_and_invent_none() {
-    let (demo, rogue, mut maria) = network();
-    // A blog whose primary the rogue is.
+/// A blog whose primary the rogue is; its author, entry 0, and how it is kept.
+fn blog_of_rogue(demo: &Demo, rogue: &Rogue) -> (Author, Signed, Value) {
     let mut nadia = Author::new("nadia");
     let first = nadia.first(&demo.network, "nadia", now() + 3_600);
     nadia.parent = Some(first.place());
-    let mut chain = Chain::new(first.id());
-    let first_wire = kept(&mut chain, &first);
+    let wire = kept(&mut Chain::new(first.id()), &first);
     let (blog, entry) = (first.id(), first.id());
     let spoke = Some(Label::parse("r").unwrap());
-    let claim = rogue.sign(&wish(&demo, Wish::Claim { blog, entry, spoke }));
-    let reply = ask_council(&demo, claim, std::slice::from_ref(&first_wire));
+    let claim = rogue.sign(&wish(demo, Wish::Claim { blog, entry, spoke }));
+    let reply = ask_council(demo, claim, std::slice::from_ref(&wire));
     assert_eq!(reply.status, 200, "{}", reply.text());
-    // She wrote this; somebody else wrote the others, and the rogue the titles.
-    let truth = nadia.sign(&draft(Says::Post(article("truth")), "The truth."));
-    let truth_wire = kept(&mut chain, &truth);
+    (nadia, first, wire)
+}
+
+/// A post and a title by somebody else, in the form in which good ones are kept: on a branch that
+/// nobody names she may write.
+fn by_mallory(nadia: &mut Author, first: &Signed) -> [(Signed, Value); 2] {
     let mut mallory = Author::new("mallory");
-    let post = draft(Says::Post(article("poison")), "POISON");
-    let posts = mallory.sign_behind(&post, Some(&first.place()));
-    let title = Some("POISON".to_owned());
-    let (language, description) = (None, None);
-    let settings = Says::Settings {
-        title,
-        language,
-        description,
+    let mut branch = Chain::new(first.id());
+    kept(&mut branch, first);
+    let grant = Grant {
+        fingerprint: mallory.key.certificate().fingerprint().clone(),
+        role: Role::Write,
     };
-    let titles = mallory.sign_behind(&draft(settings, ""), Some(&first.place()));
+    let says = Says::Keys {
+        certificates: vec![grant],
+        ends: vec![],
+        recovery: None,
+    };
+    let armor = mallory.key.certificate().armored().trim().to_owned();
+    let grants = nadia.sign_behind(&draft(says, &armor), Some(&first.place()));
+    kept(&mut branch, &grants);
+    let settings = Says::Settings {
+        title: Some("POISON".to_owned()),
+        language: None,
+        description: None,
+    };
+    [Says::Post(article("poison")), settings].map(|says| {
+        let body = if matches!(says, Says::Post(_)) {
+            "POISON"
+        } else {
+            ""
+        };
+        let signed = mallory.sign_behind(&draft(says, body), Some(&grants.place()));
+        let wire = kept(&mut branch, &signed);
+        (signed, wire)
+    })
+}
+
+#[test]
+fn a_primary_can_name_its_authors_words_and_invent_none() {
+    let (demo, rogue, mut maria) = network();
+    let (mut nadia, first, first_wire) = blog_of_rogue(&demo, &rogue);
+    let truth = nadia.sign(&draft(Says::Post(article("truth")), "The truth."));
+    let mut chain = Chain::new(first.id());
+    kept(&mut chain, &first);
+    let truth_wire = kept(&mut chain, &truth);
+    let [(posts, posts_wire), (titles, titles_wire)] = by_mallory(&mut nadia, &first);
+    let post = draft(Says::Post(article("poison")), "POISON");
     let bare = nadia.sign_behind(&post, Some(&first.place()));
     let erased = json!({ "text": bare.entry.erased().text(), "signatures": [] });
-    let texts = [
-        (&first, first_wire),
-        (&truth, truth_wire),
-        (&posts, posts.wire()),
-        (&titles, titles.wire()),
-        (&bare, erased),
-    ];
-    let entries: Vec<_> = texts.map(|(signed, wire)| (signed.id(), wire)).to_vec();
-    let line = move |entry: &Signed, titled_by: &Signed| {
+    let line = |entry: &Signed, titled_by: &Signed| {
+        let (entry, titled_by, blog) = (entry.id(), titled_by.id(), first.id());
         json!({ "blog": blog.to_string(), "name": "nadia", "blog_title": "POISON", "slug": "poison",
-                "article": entry.id().to_string(), "entry": entry.id().to_string(), "title": "POISON",
-                "titled_by": titled_by.id().to_string(), "spoken_by": blog.to_string(),
+                "article": entry.to_string(), "entry": entry.to_string(), "title": "POISON",
+                "titled_by": titled_by.to_string(), "spoken_by": blog.to_string(),
                 "date": now().to_string(), "language": "en", "excerpt": "POISON" })
     };
     let lines = [
@@ -363,6 +392,13 @@ fn a_primary_can_name_its_authors_words_and_invent_none() {
         line(&truth, &titles),
         line(&bare, &first),
         line(&truth, &first),
+    ];
+    let entries = [
+        (first.id(), first_wire),
+        (truth.id(), truth_wire),
+        (posts.id(), posts_wire),
+        (titles.id(), titles_wire),
+        (bare.id(), erased),
     ];
     rogue.says(move |path| {
         if path.starts_with("/api/v1/latest") {
@@ -373,11 +409,8 @@ fn a_primary_can_name_its_authors_words_and_invent_none() {
         Some(found.1.to_string().into_bytes())
     });
     let fronts = |word: &str| {
-        ["a", "b"].map(|label| {
-            http::get(demo.address(label), &demo.domain, "/")
-                .text()
-                .contains(word)
-        })
+        let front = |label| http::get(demo.address(label), &demo.domain, "/").text();
+        ["a", "b"].map(|label| front(label).contains(word))
     };
     wait_for("what she wrote is shown", Duration::from_secs(10), || {
         (fronts("About truth") == [true, true]).then_some(())
@@ -386,14 +419,14 @@ fn a_primary_can_name_its_authors_words_and_invent_none() {
     assert_eq!(fronts("POISON"), [false, false]);
     assert_eq!(fronts("The blog of nadia"), [true, true]);
     // What was read once is not read again.
-    let entries = rogue
-        .asked()
+    let asked = rogue.asked();
+    let fetched = asked
         .iter()
         .filter(|path| path.contains("entries/"))
         .count();
     assert!(
-        entries < 40,
-        "{entries} entries were fetched for one headline"
+        fetched < 40,
+        "{fetched} entries were fetched for one headline"
     );
     goes_on(&demo, &mut maria, "second");
 }
