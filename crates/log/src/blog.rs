@@ -22,6 +22,10 @@ type Order = (u64, EntryId);
 pub struct Blog {
     facts: BTreeMap<Order, Fact>,
     state: State,
+    /// Blobs that entries with content list: by how many, and how long they say it is.
+    listed: BTreeMap<Hash, (usize, u64)>,
+    /// The sum of these lengths.
+    media_bytes: u64,
 }
 
 /// What one entry with content says, without its body.
@@ -38,6 +42,9 @@ struct Fact {
 struct State {
     title: String,
     language: Option<Language>,
+    /// The entries that the title and the language are from.
+    titled_by: Option<EntryId>,
+    spoken_by: Option<EntryId>,
     description: Option<String>,
     /// Articles by the id of their first version.
     posts: BTreeMap<EntryId, Post>,
@@ -127,7 +134,10 @@ impl Blog {
         let in_order = self.state.last.is_none_or(|last| last < order);
         // What was hidden before it came has to be judged anew: only now its authors are known.
         let simple = in_order && fact.instead_of.is_empty() && !self.is_hidden(id);
-        self.facts.insert(order, fact);
+        self.list(&fact);
+        if let Some(before) = self.facts.insert(order, fact) {
+            self.unlist(&before);
+        }
         if simple {
             self.state.apply(order, &self.facts[&order]);
         } else {
@@ -140,10 +150,36 @@ impl Blog {
         let mut gone = false;
         for id in erased {
             let sequence = chain.link(*id).map(|link| link.sequence);
-            gone |= sequence.is_some_and(|at| self.facts.remove(&(at, *id)).is_some());
+            if let Some(fact) = sequence.and_then(|at| self.facts.remove(&(at, *id))) {
+                self.unlist(&fact);
+                gone = true;
+            }
         }
         if gone {
             self.refold(chain);
+        }
+    }
+
+    fn list(&mut self, fact: &Fact) {
+        for medium in fact.media() {
+            let listed = self.listed.entry(medium.hash).or_insert((0, medium.bytes));
+            if listed.0 == 0 {
+                self.media_bytes = self.media_bytes.saturating_add(listed.1);
+            }
+            listed.0 += 1;
+        }
+    }
+
+    fn unlist(&mut self, fact: &Fact) {
+        for medium in fact.media() {
+            let Some(listed) = self.listed.get_mut(&medium.hash) else {
+                continue;
+            };
+            listed.0 -= 1;
+            if listed.0 == 0 {
+                self.media_bytes = self.media_bytes.saturating_sub(listed.1);
+                self.listed.remove(&medium.hash);
+            }
         }
     }
 
@@ -177,6 +213,11 @@ impl Blog {
     /// The blog's language; `und` as long as entry 0 is not here.
     pub fn language(&self) -> Language {
         self.state.language.clone().unwrap_or_else(undetermined)
+    }
+
+    /// The entries by which it has its title and its language; none as long as entry 0 is not here.
+    pub fn titled_by(&self) -> Option<(EntryId, EntryId)> {
+        self.state.titled_by.zip(self.state.spoken_by)
     }
 
     /// What the author says the blog is about.
@@ -247,20 +288,32 @@ impl Blog {
 
     /// Blobs that some entry with content lists, in any version.
     pub fn media(&self) -> BTreeSet<Hash> {
-        self.listed().map(|medium| medium.hash).collect()
+        self.listed.keys().copied().collect()
+    }
+
+    /// Bytes of these blobs, each counted once.
+    pub fn media_bytes(&self) -> u64 {
+        self.media_bytes
+    }
+
+    /// Whether some entry with content lists this blob.
+    pub fn lists(&self, hash: Hash) -> bool {
+        self.listed.contains_key(&hash)
     }
 
     /// The line by which some entry with content lists this blob.
     pub fn medium(&self, hash: Hash) -> Option<&Medium> {
-        self.listed().find(|medium| medium.hash == hash)
+        let mut listed = self.facts.values().flat_map(Fact::media);
+        listed.find(|medium| medium.hash == hash)
     }
+}
 
-    fn listed(&self) -> impl Iterator<Item = &Medium> {
-        let articles = self.facts.values().filter_map(|fact| match &fact.says {
-            Says::Post(article) | Says::Page(article) => Some(article),
-            _ => None,
-        });
-        articles.flat_map(|article| &article.media)
+impl Fact {
+    fn media(&self) -> &[Medium] {
+        match &self.says {
+            Says::Post(article) | Says::Page(article) => &article.media,
+            _ => &[],
+        }
     }
 }
 
@@ -276,6 +329,7 @@ impl State {
             } => {
                 self.title.clone_from(title);
                 self.language = Some(language.clone());
+                (self.titled_by, self.spoken_by) = (Some(order.1), Some(order.1));
             }
             Says::Settings {
                 title,
@@ -284,9 +338,11 @@ impl State {
             } => {
                 if let Some(title) = title {
                     self.title.clone_from(title);
+                    self.titled_by = Some(order.1);
                 }
                 if language.is_some() {
                     self.language.clone_from(language);
+                    self.spoken_by = Some(order.1);
                 }
                 if description.is_some() {
                     self.description.clone_from(description);

@@ -28,6 +28,8 @@ pub struct Chain {
     erased: BTreeMap<EntryId, EntryId>,
     /// By named entry not here yet, the `erase` entries that name it.
     awaited: BTreeMap<EntryId, Vec<EntryId>>,
+    /// Bytes of all content that is not erased.
+    content_bytes: u64,
     /// Whether skeletons alone may connect the entries that matter.
     skeletal: bool,
 }
@@ -49,6 +51,8 @@ pub struct Link {
     pub owned: bool,
     /// How many entries follow it directly.
     pub children: usize,
+    /// How long its content is, or was before it was erased.
+    pub content_bytes: u64,
     ring: Arc<Ring>,
 }
 
@@ -106,6 +110,7 @@ impl Chain {
             unvouched: BTreeSet::new(),
             erased: BTreeMap::new(),
             awaited: BTreeMap::new(),
+            content_bytes: 0,
             skeletal: false,
         }
     }
@@ -219,6 +224,7 @@ impl Chain {
             }
         }
         self.heads.insert(id);
+        self.content_bytes = self.content_bytes.saturating_add(skeleton.content_bytes);
         self.links.insert(id, Link::new(skeleton, ring, owned));
         let mut erased = Vec::new();
         for eraser in self.awaited.remove(&id).unwrap_or_default() {
@@ -253,6 +259,7 @@ impl Chain {
             }
             return None;
         }
+        self.content_bytes = self.content_bytes.saturating_sub(target.content_bytes);
         self.erased.insert(named, eraser);
         self.unvouched.remove(&named);
         Some(named)
@@ -271,6 +278,11 @@ impl Chain {
     /// How many entries are here.
     pub fn len(&self) -> usize {
         self.links.len()
+    }
+
+    /// Bytes of the content of all entries here, without what was erased; media are not among them.
+    pub fn content_bytes(&self) -> u64 {
+        self.content_bytes
     }
 
     /// Whether nothing is here.
@@ -344,6 +356,7 @@ impl Link {
             authors: skeleton.authors.clone(),
             owned,
             children: 0,
+            content_bytes: skeleton.content_bytes,
             ring,
         }
     }

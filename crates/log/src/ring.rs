@@ -369,6 +369,41 @@ impl Ring {
     }
 }
 
+/// Judges whether an entry was signed by one who may write in its blog at some place of its log, for
+/// a reader who has entry 0 and the `keys` entries, and not the log between. It tells whose words
+/// these are; where they stand, and whether they still count, only the log tells.
+///
+/// # Errors
+/// When one of them is of another blog or without its words; and every [`Fault`] about keys and
+/// signatures.
+pub fn check_author(
+    first: &SealedEntry,
+    keys: &[SealedEntry],
+    entry: &SealedEntry,
+) -> Result<(), Fault> {
+    let blog = first.entry().id();
+    for sealed in [first, entry].into_iter().chain(keys) {
+        if sealed.entry().blog() != blog {
+            return Err(Fault::OtherBlog(sealed.entry().blog()));
+        }
+        // Without words there is no signature that could be good.
+        if sealed.entry().is_erased() {
+            return Err(Fault::ErasedWithoutErase(sealed.entry().id()));
+        }
+    }
+    let mut ring = Ring::of_first(first.entry())?;
+    ring.verify(first.clone())?;
+    let mut judged = ring.verify(entry.clone());
+    for sealed in keys {
+        if judged.is_ok() {
+            break;
+        }
+        ring = Arc::clone(ring.verify(sealed.clone())?.ring());
+        judged = ring.verify(entry.clone());
+    }
+    judged.map(drop)
+}
+
 fn bad_key(certificate: &Certificate, key: &Fingerprint, at: Time) -> Fault {
     let author = certificate.fingerprint().clone();
     Fault::BadKey {

@@ -13,6 +13,7 @@ use spokes_log::{
     entry::{Entry, Skeleton},
     fault::Fault,
     name::{EntryId, Fingerprint, Hash, Slug},
+    ring::check_author,
     seal::SealedEntry,
     secret::SecretKey,
 };
@@ -623,4 +624,35 @@ fn a_registry_needs_no_words_between_keys() {
         without.accept(maria.entries[1].erased()).is_err(),
         "keys are read"
     );
+}
+
+#[test]
+fn an_author_is_known_without_the_log_between() {
+    let mut maria = Author::new("Maria <maria@example.org>");
+    let mut joan = key("Joan <joan@example.org>");
+    let one = maria.post("one");
+    let keys = maria.add_key(&joan, Role::Write).expect("added");
+    maria.post("between");
+    swap(&mut maria, &mut joan);
+    let two = maria.post("two");
+    let at = |id: EntryId| {
+        let found = maria
+            .entries
+            .iter()
+            .find(|sealed| sealed.entry().id() == id);
+        found.expect("written").clone()
+    };
+    let (first, one, keys, two) = (maria.first.clone(), at(one), [at(keys)], at(two));
+    check_author(&first, &[], &one).expect("hers from the beginning");
+    check_author(&first, &keys, &one).expect("and later");
+    check_author(&first, &keys, &two).expect("joan may write by then");
+    let fault = check_author(&first, &[], &two).expect_err("joan could not write then");
+    assert!(matches!(fault, Fault::UnknownAuthor(_)), "{fault}");
+    let erased =
+        SealedEntry::parse::<Vec<u8>>(one.entry().erased().text().as_bytes(), &[]).expect("erased");
+    let fault = check_author(&first, &keys, &erased).expect_err("nobody signed it");
+    assert!(matches!(fault, Fault::ErasedWithoutErase(_)), "{fault}");
+    let eve = Author::new("Eve <eve@example.org>");
+    let fault = check_author(&first, &keys, &eve.first).expect_err("another blog");
+    assert!(matches!(fault, Fault::OtherBlog(_)), "{fault}");
 }

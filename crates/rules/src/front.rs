@@ -40,8 +40,9 @@ pub struct Headline {
 /// A post dated ahead of `now` waits until its date. One article counts once.
 pub fn latest(now: Time, headlines: impl IntoIterator<Item = Headline>) -> Vec<Headline> {
     let mut all: Vec<Headline> = headlines.into_iter().filter(|h| h.date <= now).collect();
-    all.sort_by_key(|headline| core::cmp::Reverse((headline.date, headline.article)));
-    all.dedup_by_key(|headline| headline.article);
+    all.sort_by_key(|h| core::cmp::Reverse((h.date, h.article, h.blog)));
+    // By blog as well: whoever speaks for one blog must not hide the article of another.
+    all.dedup_by_key(|headline| (headline.blog, headline.article));
     let mut shown: Vec<Headline> = Vec::new();
     for headline in all {
         let of_blog = shown.iter().filter(|h| h.blog == headline.blog).count();
@@ -87,5 +88,18 @@ mod tests {
         assert!(shown.is_sorted_by_key(|h| core::cmp::Reverse(h.date)));
         let of_nine = shown.iter().filter(|h| h.blog == Hash::of(&[9])).count();
         assert_eq!(of_nine, LATEST_PER_BLOG_MAX);
+    }
+
+    #[test]
+    fn one_article_counts_once_and_nobody_hides_that_of_another() {
+        let now = Time::from_unix(1_000);
+        let hers = headline(1, 1, 500);
+        let theirs = Headline {
+            article: hers.article,
+            ..headline(2, 1, 500)
+        };
+        let shown = latest(now, [hers.clone(), theirs.clone(), hers.clone(), theirs]);
+        assert_eq!(shown.len(), 2);
+        assert!(shown.contains(&hers));
     }
 }

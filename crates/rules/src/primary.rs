@@ -8,7 +8,8 @@ use core::fmt;
 
 use spokes_log::{
     blog::{Blog, Found},
-    chain::Chain,
+    chain::{Chain, Link},
+    draft::Kind,
     entry::Entry,
     fault::Fault,
     name::{EntryId, Fingerprint, Slug},
@@ -19,6 +20,7 @@ use crate::{
     node::Label,
     receipt::{Held, Receipt, Tip},
     registry::Set,
+    request::Policy,
 };
 
 /// How far ahead of a node's clock an entry may be signed (SPEC entry 8).
@@ -27,6 +29,19 @@ pub const AHEAD_SECONDS_MAX: i64 = 5 * 60;
 pub const CHILDREN_MAX: usize = 8;
 /// Receipts kept of one spoke for one epoch: one for each branch.
 const RECEIPTS_PER_SPOKE_MAX: usize = 64;
+
+/// Seconds of a day (UTC), by which entries are counted.
+const DAY: i64 = 24 * 60 * 60;
+/// Days after which a blog has as much room again: one that lasts is no flood.
+const GROWS_EACH_DAYS: i64 = 365;
+/// How many times the entries of a day an author may bring back from her own copy: a blog of years
+/// comes back in days, and a stranger's flood stays bounded.
+const RESTORED_TIMES: u64 = 20;
+/// How many times a blog's room is there for what must not wait: a thief of a key who has used up the
+/// day does not keep its owner from ending it, nor a full blog an author from taking words back.
+const URGENT_TIMES: u64 = 2;
+/// Bytes that an entry takes beside its content: skeleton, signature, and its place in the store.
+const ENTRY_BYTES: u64 = 1_024;
 
 /// Why a valid entry is not admitted here and now; the author's tool can mend most.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -115,13 +130,13 @@ impl fmt::Display for Refusal {
             ),
             Self::TooManyToday { limit } => write!(
                 f,
-                "this blog has had {limit} entries today, the network's limit; the entry is safe \
-                 with you, send it again tomorrow"
+                "this network takes {limit} entries of a blog in a day, and that is reached; they are \
+                 safe with you, send them again tomorrow"
             ),
             Self::BlogFull { bytes } => write!(
                 f,
-                "this blog has reached {bytes} bytes, the network's limit; ask the organizers for \
-                 more, the entry is safe with you"
+                "this network keeps {bytes} bytes of a blog, and with this there would be more; ask \
+                 the organizers for more room, what you have is safe with you"
             ),
         }
     }
@@ -207,6 +222,131 @@ fn check_slug(blog: &Blog, entry: &Entry) -> Result<(), Refusal> {
         slug: article.slug.clone(),
         by: holder.current(),
     })
+}
+
+/// Who brings entries, as far as the network's limits see a difference.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Brings {
+    /// Somebody publishes.
+    New,
+    /// An author brings back what her own copy holds.
+    Restored,
+}
+
+/// What the network's policy grants one blog, and what was taken in for it today (SPEC registry 4).
+#[derive(Clone, Debug)]
+pub struct Room {
+    policy: Policy,
+    /// When the blog got its name.
+    since: Time,
+    day: i64,
+    new: u64,
+    restored: u64,
+}
+
+impl Room {
+    /// The room of a blog as it is read from disk: what says that it was signed today counts as
+    /// taken in today. Entry 0 comes with the name, for which there is another limit.
+    pub fn new(now: Time, policy: Policy, since: Time, chain: &Chain) -> Self {
+        let day = day(now);
+        let is_new = |link: &Link| link.sequence > 0 && self::day(link.signed) == day;
+        let today = chain.links().filter(|(_, link)| is_new(link));
+        Self {
+            policy,
+            since,
+            day,
+            new: today.count() as u64,
+            restored: 0,
+        }
+    }
+
+    /// Whether entries that are not here yet fit in, all together.
+    ///
+    /// # Errors
+    /// [`Refusal::TooManyToday`] or [`Refusal::BlogFull`], with the limit.
+    pub fn judge(
+        &self,
+        now: Time,
+        chain: &Chain,
+        blog: &Blog,
+        brings: Brings,
+        entries: &[&Entry],
+    ) -> Result<(), Refusal> {
+        let years = self.day_of(now).saturating_sub(day(self.since)) / GROWS_EACH_DAYS;
+        let urgent = entries.iter().all(|entry| is_urgent(entry));
+        let grown = 1 + u64::try_from(years).unwrap_or(0);
+        let times = grown.saturating_mul(if urgent { URGENT_TIMES } else { 1 });
+        let (taken, granted) = match brings {
+            Brings::New => (self.new, 1),
+            Brings::Restored => (self.restored, RESTORED_TIMES),
+        };
+        let taken = if self.day_of(now) == self.day {
+            taken
+        } else {
+            0
+        };
+        let per_day = self.policy.entries_per_day.saturating_mul(times);
+        let limit = per_day.saturating_mul(granted);
+        if taken.saturating_add(entries.len() as u64) > limit {
+            return Err(Refusal::TooManyToday { limit });
+        }
+        let bytes = self.policy.blog_bytes.saturating_mul(times);
+        let held = (chain.len() as u64).saturating_mul(ENTRY_BYTES);
+        let held = held
+            .saturating_add(chain.content_bytes())
+            .saturating_add(blog.media_bytes());
+        if held.saturating_add(bytes_of(blog, entries)) > bytes {
+            return Err(Refusal::BlogFull { bytes });
+        }
+        Ok(())
+    }
+
+    /// Counts entries that were taken in.
+    pub fn count(&mut self, now: Time, brings: Brings, entries: u64) {
+        let today = self.day_of(now);
+        if today != self.day {
+            (self.day, self.new, self.restored) = (today, 0, 0);
+        }
+        match brings {
+            Brings::New => self.new += entries,
+            Brings::Restored => self.restored += entries,
+        }
+    }
+
+    /// The day of `now`; a clock that was set back does not begin yesterday anew.
+    fn day_of(&self, now: Time) -> i64 {
+        day(now).max(self.day)
+    }
+}
+
+fn day(time: Time) -> i64 {
+    time.as_unix().div_euclid(DAY)
+}
+
+/// What ends a key, moves a name, or takes words back.
+fn is_urgent(entry: &Entry) -> bool {
+    matches!(
+        entry.skeleton().kind,
+        Kind::Keys | Kind::Claim | Kind::Release | Kind::Erase
+    )
+}
+
+/// What these entries add to a blog: their content, and media that it does not list yet.
+fn bytes_of(blog: &Blog, entries: &[&Entry]) -> u64 {
+    let mut media = BTreeMap::new();
+    let mut bytes = 0_u64;
+    for entry in entries {
+        bytes = bytes.saturating_add(entry.skeleton().content_bytes + ENTRY_BYTES);
+        let article = entry.draft().and_then(|draft| draft.article());
+        for medium in article.into_iter().flat_map(|article| &article.media) {
+            if !blog.lists(medium.hash) {
+                media.insert(medium.hash, medium.bytes);
+            }
+        }
+    }
+    media
+        .values()
+        .fold(bytes, |sum, medium| sum.saturating_add(*medium))
 }
 
 /// The receipts of one blog: those of the open epoch, and of the next while it is being prepared.

@@ -12,6 +12,7 @@ use alloc::{
 use spokes_log::{
     blog::Blog,
     chain::{Appended, Chain},
+    entry::Entry,
     name::{BlogId, EntryId, Fingerprint, Hash},
     ring::VerifiedEntry,
     time::Time,
@@ -19,9 +20,10 @@ use spokes_log::{
 
 use crate::{
     node::{Label, NodeSecret, Signed},
-    primary::{self, AHEAD_SECONDS_MAX, Receipts, Refusal},
+    primary::{self, AHEAD_SECONDS_MAX, Brings, Receipts, Refusal, Room},
     receipt::{Held, Receipt, Seal, Tip},
     registry::{Closing, Set},
+    request::Policy,
 };
 
 /// How long a member goes on issuing receipts without having heard from the council: well below the
@@ -58,6 +60,14 @@ pub enum Event {
         /// The `keys` entry that the registry took last, or entry 0.
         keys_at: EntryId,
     },
+    /// What the network grants this blog, which got its name then. Until this is told, nothing is
+    /// limited.
+    Limits {
+        /// The network's policy.
+        policy: Policy,
+        /// When the blog got its name.
+        since: Time,
+    },
     /// The council's leader was heard at this time, and what it said about the set was told before:
     /// a copy of the registry from one's own disk is not the council.
     CouncilHeard(Time),
@@ -88,6 +98,8 @@ pub enum Event {
     },
     /// Entries came from another replica, parents first; their blobs are here.
     Pulled(Vec<VerifiedEntry>),
+    /// The author brings back entries from her own copy, parents first; their blobs are here.
+    Restored(Vec<VerifiedEntry>),
     /// These entries and their blobs are durable.
     Stored(Vec<EntryId>),
     /// A seal is durable.
@@ -179,6 +191,7 @@ pub struct Replica {
     closing: Option<Closing>,
     ended: BTreeSet<Fingerprint>,
     keys_at: EntryId,
+    room: Option<Room>,
     /// The highest epoch that a durable or coming seal of ours closes.
     sealed: u64,
     heard: Option<Time>,
@@ -219,6 +232,7 @@ impl Replica {
             set: None,
             closing: None,
             ended: BTreeSet::new(),
+            room: None,
             sealed,
             heard: None,
             comparison: Comparison::Wanted {
@@ -268,6 +282,9 @@ impl Replica {
                 (self.ended, self.keys_at) = (ended, keys_at);
                 self.set(now, set, closing);
             }
+            Event::Limits { policy, since } => {
+                self.room = Some(Room::new(now, policy, since, &self.chain));
+            }
             Event::CouncilHeard(at) => {
                 self.heard = Some(at);
                 self.compare(now);
@@ -297,6 +314,11 @@ impl Replica {
                 self.answer_safe();
             }
             Event::Pulled(run) => self.pulled(&run),
+            Event::Restored(run) => {
+                let before = self.chain.len();
+                self.pulled(&run);
+                self.count(now, Brings::Restored, self.chain.len() - before);
+            }
             Event::Stored(ids) => self.stored(now, &ids),
             Event::SealStored(seal) => {
                 let signed = Signed::new(&self.secret, &seal);
@@ -360,6 +382,17 @@ impl Replica {
     /// The receipts at hand.
     pub fn receipts(&self) -> &Receipts {
         &self.receipts
+    }
+
+    /// Whether the network's limits have room for these entries, none of which is here yet.
+    ///
+    /// # Errors
+    /// A refusal that names the limit.
+    pub fn has_room(&self, now: Time, brings: Brings, entries: &[&Entry]) -> Result<(), Refusal> {
+        match &self.room {
+            Some(room) => room.judge(now, &self.chain, &self.fold, brings, entries),
+            None => Ok(()),
+        }
     }
 
     /// All durable entries without durable children, in the order of the fold.
@@ -535,9 +568,19 @@ impl Replica {
             return self.behind.push_back((ticket, entry, refused_elsewhere));
         }
         let admitted = primary::admit(now, &self.chain, &self.fold, &self.ended, entry.entry());
-        match admitted.and_then(|()| self.take_in(entry)) {
-            Ok(()) => self.waiting.push((ticket, id)),
+        let fits = admitted.and_then(|()| self.has_room(now, Brings::New, &[entry.entry()]));
+        match fits.and_then(|()| self.take_in(entry)) {
+            Ok(()) => {
+                self.count(now, Brings::New, 1);
+                self.waiting.push((ticket, id));
+            }
             Err(refusal) => self.answer(ticket, Answer::Refused(refusal)),
+        }
+    }
+
+    fn count(&mut self, now: Time, brings: Brings, entries: usize) {
+        if let Some(room) = &mut self.room {
+            room.count(now, brings, entries as u64);
         }
     }
 

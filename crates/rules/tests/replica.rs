@@ -20,9 +20,11 @@ use spokes_log::{
 };
 use spokes_rules::{
     node::{Label, NodeSecret},
+    primary::Brings,
     receipt::{Seal, Tip},
     registry::{Closing, Set},
     replica::{Answer, Effect, Event, Replica},
+    request::Policy,
 };
 
 /// One blog on the spokes `a`, `b` and `c`, of which `a` is the primary.
@@ -198,7 +200,29 @@ impl Scene {
                 let tip = tip(&self.entries[number(entry)]);
                 self.tell(spoke, Event::Cover(BTreeSet::from([tip])))
             }
-            _ => panic!("no such step: {step}"),
+            _ => self.step_about_limits(&words),
+        }
+    }
+
+    fn step_about_limits(&mut self, words: &[&str]) -> String {
+        match words[..] {
+            ["erase", entry, "behind", parent] => {
+                let erases = vec![self.entries[number(entry)].entry().id()];
+                let salt = u8::try_from(self.entries.len()).unwrap_or(0);
+                let said = draft(salt, Says::Erase { erases }, "");
+                self.sign(&said, number(parent), 1)
+            }
+            ["limit", spoke, entries, "entries"] => self.limit(spoke, entries, "1000000"),
+            ["limit", spoke, bytes, "bytes"] => self.limit(spoke, "1000", bytes),
+            ["restore", spoke, entry] => {
+                let entry = self.entries[number(entry)].clone();
+                let (replica, brings) = (&self.replicas[spoke].0, Brings::Restored);
+                match replica.has_room(self.now, brings, &[entry.entry()]) {
+                    Ok(()) => self.tell(spoke, Event::Restored(vec![entry])),
+                    Err(why) => scrub(&why.to_string()),
+                }
+            }
+            _ => panic!("no such step: {words:?}"),
         }
     }
 
@@ -227,17 +251,31 @@ impl Scene {
             instead_of,
             ..draft(salt, says, "words")
         };
+        self.sign(&said, parent, ahead)
+    }
+
+    fn sign(&mut self, said: &Draft, parent: usize, ahead: i64) -> String {
         let parent = &self.entries[parent];
         let skeleton = parent.entry().skeleton();
         let authors = vec![self.author.key.certificate().fingerprint().clone()];
         let (above, at) = ((skeleton, parent.entry().id()), skeleton.signed + ahead);
-        let entry = spokes_log::entry::Entry::new(&said, Some(above), authors, at).expect("sound");
+        let entry = spokes_log::entry::Entry::new(said, Some(above), authors, at).expect("sound");
         let signature = self.author.key.sign(entry.text(), at).expect("signed");
         let place = self.author.chain.place(&entry).expect("it fits");
         let entry = place.seal(entry, &[signature]).expect("valid");
         self.author.append(&entry);
         self.entries.push(entry);
         format!("entry {}", self.entries.len() - 1)
+    }
+
+    fn limit(&mut self, spoke: &str, entries: &str, bytes: &str) -> String {
+        let policy = Policy {
+            entries_per_day: entries.parse().expect("entries"),
+            blog_bytes: bytes.parse().expect("bytes"),
+            ..Policy::default()
+        };
+        let since = self.now;
+        self.tell(spoke, Event::Limits { policy, since })
     }
 
     fn submit(&mut self, spoke: &str, entry: usize, refused_elsewhere: bool) -> String {
@@ -745,4 +783,97 @@ fn keys_entries_pass_like_any_other() {
     scene.entries.push(entry);
     assert_eq!(scene.step("submit a 1"), "writes 1");
     assert_eq!(scene.step("store a"), "holds 1 in 1");
+}
+
+#[test]
+fn a_day_has_its_number_of_entries() {
+    // What is on disk after a start counts by the day on which it says it was signed.
+    check(
+        "limit a 1 entries | write one | submit a 1 | write two | submit a 2 | store a | restart a \
+         | set a a,b,c | limit a 1 entries | submit a 2 | wait 86400 | submit a 2",
+        &expect![[r#"
+            limit a 1 entries: nothing
+            write one: entry 1
+            submit a 1: writes 1
+            write two: entry 2
+            submit a 2: answers: this network takes 1 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
+            store a: holds 1 in 1
+            restart a: starts
+            set a a,b,c: nothing
+            limit a 1 entries: nothing
+            submit a 2: answers: this network takes 1 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
+            wait 86400: later
+            submit a 2: writes 2
+        "#]],
+    );
+}
+
+#[test]
+fn what_must_not_wait_has_room_beside_the_rest() {
+    check(
+        "limit a 1 entries | write one | submit a 1 | write two | submit a 2 | erase 1 behind 1 \
+         | submit a 3 | erase 1 behind 3 | submit a 4",
+        &expect![[r#"
+            limit a 1 entries: nothing
+            write one: entry 1
+            submit a 1: writes 1
+            write two: entry 2
+            submit a 2: answers: this network takes 1 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
+            erase 1 behind 1: entry 3
+            submit a 3: writes 2; erases 1
+            erase 1 behind 3: entry 4
+            submit a 4: answers: this network takes 2 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
+        "#]],
+    );
+}
+
+#[test]
+fn a_blog_has_its_bytes_and_more_each_year() {
+    check(
+        "limit a 4500 bytes | write one | submit a 1 | write two | submit a 2 | write three \
+         | submit a 3 | wait 31536000 | submit a 3",
+        &expect![[r#"
+            limit a 4500 bytes: nothing
+            write one: entry 1
+            submit a 1: writes 1
+            write two: entry 2
+            submit a 2: writes 2
+            write three: entry 3
+            submit a 3: answers: this network keeps 4500 bytes of a blog, and with this there would be more; ask the organizers for more room, what you have is safe with you
+            wait 31536000: later
+            submit a 3: writes 3
+        "#]],
+    );
+}
+
+#[test]
+fn a_restore_is_granted_more_and_not_everything() {
+    let mut scene = Scene::new();
+    scene.step("limit a 1 entries");
+    for n in 1..=20 {
+        scene.step(&format!("write r{n}"));
+        assert!(scene.step(&format!("restore a {n}")).starts_with("writes"));
+    }
+    let mut said = String::new();
+    for step in [
+        "write more",
+        "restore a 21",
+        "submit a 21",
+        "write last",
+        "submit a 22",
+        "wait 86400",
+        "restore a 22",
+    ] {
+        said.push_str(&format!("{step}: {}\n", scene.step(step)));
+    }
+    expect![[r#"
+        write more: entry 21
+        restore a 21: this network takes 20 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
+        submit a 21: writes 21
+        write last: entry 22
+        submit a 22: answers: this network takes 1 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
+        wait 86400: later
+        restore a 22: writes 22
+    "#]]
+    .assert_eq(&said);
 }

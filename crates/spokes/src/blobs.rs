@@ -54,6 +54,12 @@ impl Blobs {
         sync_dir(&self.folder).map_err(|e| failed(&e))
     }
 
+    /// How long a blob is, without reading it.
+    pub fn size(&self, hash: Hash) -> Option<usize> {
+        let bytes = fs::metadata(self.path(hash)).ok()?.len();
+        usize::try_from(bytes).ok()
+    }
+
     /// Reads a blob; none when it is not here or not what its name says.
     ///
     /// An altered one is removed, so that it is fetched again from another replica.

@@ -4,10 +4,10 @@
 //! the log at every start, and so can be thrown away.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::{Method, Request, StatusCode};
@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use spokes_log::{name::BlogId, time::Time};
 use spokes_rules::{
-    node::{Label, NodeSecret, Signed},
+    node::{Label, NodeKey, NodeSecret, Signed},
     receipt::{Receipt, Seal},
     registry::{Record, Refusal, Registry, Touched, Verdict},
     request::{Address, Ask, CouncilNode, Domain, Founding, Policy, Request as Wanted, Wish},
@@ -32,8 +32,15 @@ use crate::{
     },
     http::{self as web, Response},
     outage::Outage,
-    wire::{CouncilWire, LogWire, NetworkWire, RecordWire, RequestWire, SignedWire, TakenWire},
+    wire::{
+        self, CouncilWire, LogWire, NetworkWire, RecordWire, RequestWire, SignedWire,
+        StatementsWire, TakenWire,
+    },
 };
+
+mod rates;
+
+use rates::Rates;
 
 /// Records of one answer: a page that verifies in well under a second.
 const PAGE_RECORDS: u64 = 500;
@@ -41,8 +48,13 @@ const PAGE_RECORDS: u64 = 500;
 const WAIT_MAX: Duration = Duration::from_secs(50);
 /// Bytes of one request: the longest proof that the registry takes.
 const REQUEST_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Statements kept of one blog while its set changes.
-const STATEMENTS_MAX: usize = 1_000;
+/// Statements of one spoke kept about one blog while its set changes: a seal, and a receipt for each
+/// branch that a seal can name.
+const STATEMENTS_PER_SPOKE_MAX: usize = 128;
+/// Bytes of one message with statements: a seal names all tips of a blog.
+const STATEMENTS_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of records in one answer: far below what a follower reads (the largest record fits, alone).
+const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The schema that this program writes.
 const SCHEMA: i64 = 1;
 
@@ -57,6 +69,8 @@ pub struct Council {
     grown: watch::Sender<u64>,
     /// Seals and receipts of sets that are changing, until they open.
     statements: Mutex<BTreeMap<BlogId, Vec<Signed>>>,
+    /// How many requests came of late, and from whom.
+    rates: Mutex<Rates>,
 }
 
 /// What a council begins with.
@@ -216,6 +230,7 @@ impl Council {
             zone: Arc::new(RwLock::new(zone)),
             grown,
             statements: Mutex::default(),
+            rates: Mutex::default(),
         }))
     }
 
@@ -302,8 +317,14 @@ impl Council {
         let after = number("after").min(i64::MAX as u64);
         let wait = Duration::from_secs(number("wait")).min(WAIT_MAX);
         let mut grown = self.grown.subscribe();
-        // Either way the log is answered as it is then.
-        drop(tokio::time::timeout(wait, grown.wait_for(|records| *records > after)).await);
+        if !wait.is_zero() && *grown.borrow() <= after {
+            let _seat = match web::wait_for_news(request) {
+                Ok(seat) => seat,
+                Err(full) => return full.answer(),
+            };
+            // Either way the log is answered as it is then.
+            drop(tokio::time::timeout(wait, grown.wait_for(|records| *records > after)).await);
+        }
         match self.page(after) {
             Ok(page) => web::json(StatusCode::OK, &page),
             Err(outage) => unavailable(&outage),
@@ -315,9 +336,14 @@ impl Council {
         let sql = "SELECT json FROM record WHERE place >= ?1 ORDER BY place LIMIT ?2";
         let mut statement = log.prepare_cached(sql)?;
         let rows = statement.query_map([after, PAGE_RECORDS], |row| row.get::<_, String>(0))?;
-        let mut records = Vec::new();
+        let (mut records, mut bytes) = (Vec::new(), 0);
         for json in rows {
-            records.push(serde_json::from_str(&json?).map_err(|e| damaged(e.to_string()))?);
+            let json = json?;
+            bytes += json.len();
+            if bytes > PAGE_BYTES_MAX && !records.is_empty() {
+                break;
+            }
+            records.push(serde_json::from_str(&json).map_err(|e| damaged(e.to_string()))?);
         }
         Ok(LogWire {
             records,
@@ -330,25 +356,61 @@ impl Council {
             Ok(body) => body,
             Err(response) => return response,
         };
-        let wanted = serde_json::from_slice::<RequestWire>(&body)
-            .map_err(|e| e.to_string())
-            .and_then(|wire| wire.request());
-        let wanted = match wanted {
-            Ok(wanted) => wanted,
-            Err(why) => {
-                let why = format!("The request is not in its form: {why}. Nothing was changed.");
-                return web::refuse(StatusCode::UNPROCESSABLE_ENTITY, "invalid", why);
-            }
-        };
-        // The judgment checks signatures and the write waits for the disk: not on the event loop.
+        // Reading and judgment check signatures and the write waits for the disk: not on the event loop.
         let node = Arc::clone(&self);
-        let taken = tokio::task::spawn_blocking(move || node.sequence(wanted)).await;
+        let taken = tokio::task::spawn_blocking(move || node.judge(&body)).await;
         match taken {
             Ok(Ok(taken)) => web::json(StatusCode::OK, &taken),
             Ok(Err(Unsequenced::Refused(refusal))) => refused(&refusal),
             Ok(Err(Unsequenced::Outage(outage))) => unavailable(&outage),
+            Ok(Err(Unsequenced::Malformed(why))) => {
+                let why = format!("The request is not in its form: {why}. Nothing was changed.");
+                web::refuse(StatusCode::UNPROCESSABLE_ENTITY, "invalid", why)
+            }
+            Ok(Err(Unsequenced::TooMany(limit, whose))) => {
+                let why = format!(
+                    "The council takes {limit} requests a second from {whose}, and has taken them. \
+                     Nothing was changed; try again in a moment."
+                );
+                web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", why)
+            }
             Err(error) => unavailable(&Outage::new(error.to_string())),
         }
+    }
+
+    /// Whether this many requests may come from there now, then the request itself.
+    fn judge(&self, body: &[u8]) -> Result<TakenWire, Unsequenced> {
+        let wire = wire::read::<RequestWire>(body).map_err(Unsequenced::Malformed)?;
+        let signed = wire.signed.signed();
+        let signed = signed.map_err(|why| Unsequenced::Malformed(why.to_owned()))?;
+        let known = self.is_known(signed.key) && signed.is_good();
+        let asker = known.then_some(signed.key);
+        let taken = {
+            let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
+            rates.take(asker, Instant::now())
+        };
+        if let Err(limit) = taken {
+            let whose = if known {
+                "one node"
+            } else {
+                "all unknown keys"
+            };
+            return Err(Unsequenced::TooMany(limit, whose));
+        }
+        // Proofs take long to judge: of strangers none is asked for.
+        let proves = !wire.proof.is_empty() || !wire.statements.is_empty();
+        if proves && !known {
+            return Err(Unsequenced::Refused(Refusal::NotAdmitted));
+        }
+        self.sequence(wire.request().map_err(Unsequenced::Malformed)?)
+    }
+
+    /// Whether this is the key of an admitted spoke, a council node, or an organizer.
+    fn is_known(&self, key: NodeKey) -> bool {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        registry.admitted().any(|(_, spoke)| spoke.key == key)
+            || registry.council_node(key).is_some()
+            || registry.founding().organizers.contains(&key)
     }
 
     /// Judges a request, makes its record durable, and only then lets it count.
@@ -401,53 +463,81 @@ impl Council {
 
     /// Takes seals and receipts of a changing set, and opens it as soon as they suffice.
     async fn statements(self: Arc<Self>, request: Request<Incoming>) -> Response {
-        let body = match web::body(request, REQUEST_BYTES_MAX).await {
+        let body = match web::body(request, STATEMENTS_BYTES_MAX).await {
             Ok(body) => body,
             Err(response) => return response,
         };
-        let signed: Vec<Signed> = serde_json::from_slice::<Vec<SignedWire>>(&body)
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|wire| wire.signed().ok())
-            .collect();
+        let wire: StatementsWire = match wire::read(&body) {
+            Ok(wire) => wire,
+            Err(why) => {
+                let why = format!("The statements are not in their form: {why}. Nothing was kept.");
+                return web::refuse(StatusCode::UNPROCESSABLE_ENTITY, "invalid", why);
+            }
+        };
+        let signed = wire.statements.iter().filter_map(|wire| wire.signed().ok());
+        let signed: Vec<Signed> = signed.collect();
         let node = Arc::clone(&self);
         let task = tokio::task::spawn_blocking(move || node.take_statements(signed));
         match task.await {
-            Ok(()) => web::json(StatusCode::OK, &serde_json::json!({})),
+            Ok(Ok(())) => web::json(StatusCode::OK, &serde_json::json!({})),
+            Ok(Err(full)) => web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", full),
             Err(error) => unavailable(&Outage::new(error.to_string())),
         }
     }
 
-    fn take_statements(&self, signed: Vec<Signed>) {
-        let mut touched = Vec::new();
+    /// Keeps statements; an error says for which there was no room.
+    fn take_statements(&self, signed: Vec<Signed>) -> Result<(), String> {
+        let mut touched = BTreeSet::new();
+        let mut full = Ok(());
         for statement in signed {
-            let Some(blog) = blog_of(&statement) else {
+            let Some(blog) = self.blog_of(&statement) else {
                 continue;
             };
-            let changing = {
-                let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-                registry
-                    .blog(blog)
-                    .is_some_and(|blog| blog.closing.is_some())
-                    && registry
-                        .spokes()
-                        .any(|(_, spoke)| spoke.key == statement.key)
-            };
-            if !changing || !statement.is_good() {
-                continue;
-            }
             let mut kept = self
                 .statements
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             let kept = kept.entry(blog).or_default();
-            if kept.len() < STATEMENTS_MAX && !kept.contains(&statement) {
-                kept.push(statement);
-                touched.push(blog);
+            if kept.contains(&statement) {
+                continue;
             }
+            let of_spoke = kept.iter().filter(|other| other.key == statement.key);
+            if of_spoke.count() == STATEMENTS_PER_SPOKE_MAX {
+                full = Err(format!(
+                    "{STATEMENTS_PER_SPOKE_MAX} statements of this spoke about {blog} are kept, the limit. \
+                     This one was not kept; the set opens with those that are."
+                ));
+                continue;
+            }
+            kept.push(statement);
+            touched.insert(blog);
         }
-        touched.dedup();
         touched.into_iter().for_each(|blog| self.try_open(blog));
+        full
+    }
+
+    /// The blog that a seal or receipt is about, if its set is changing and whoever signed it has a say:
+    /// a member of the old set by its seal, one of the new set by its receipt. Signatures are asked
+    /// last, since strangers may send what they like.
+    fn blog_of(&self, signed: &Signed) -> Option<BlogId> {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let (label, _) = registry.spokes().find(|(_, s)| s.key == signed.key)?;
+        if let Ok(seal) = Seal::parse(signed.text.as_bytes()) {
+            let blog = registry.blog(seal.blog)?;
+            let fits = blog.closing.is_some()
+                && seal.network == registry.network()
+                && seal.epoch == blog.set.epoch
+                && seal.spoke == *label
+                && blog.set.has(label);
+            return (fits && signed.is_good()).then_some(seal.blog);
+        }
+        let held = Receipt::check(signed.clone()).ok()?.held;
+        let next = &registry.blog(held.blog)?.closing.as_ref()?.next;
+        let fits = held.network == registry.network()
+            && held.epoch == next.epoch
+            && held.spoke == *label
+            && next.has(label);
+        fits.then_some(held.blog)
     }
 
     fn try_open(&self, blog: BlogId) {
@@ -485,6 +575,7 @@ impl Council {
             }
             Err(Unsequenced::Refused(refusal)) => tracing::debug!(%blog, %refusal, "not yet"),
             Err(Unsequenced::Outage(outage)) => tracing::error!(%outage, "the log failed"),
+            Err(why) => tracing::error!(?why, "our own request was not taken"),
         }
     }
 
@@ -516,6 +607,9 @@ fn names_of(registry: &Registry, id: BlogId) -> zone::Owned {
 enum Unsequenced {
     Refused(Refusal),
     Outage(Outage),
+    Malformed(String),
+    /// So many may come in a second, from whom.
+    TooMany(u32, &'static str),
 }
 
 fn first_answer(log: &Connection, index: u64) -> Result<TakenWire, Unsequenced> {
@@ -531,16 +625,6 @@ fn first_answer(log: &Connection, index: u64) -> Result<TakenWire, Unsequenced> 
         index,
         time: record.time,
     })
-}
-
-/// The blog that a seal or receipt is about.
-fn blog_of(signed: &Signed) -> Option<BlogId> {
-    if let Ok(seal) = Seal::parse(signed.text.as_bytes()) {
-        return Some(seal.blog);
-    }
-    Receipt::check(signed.clone())
-        .ok()
-        .map(|receipt| receipt.held.blog)
 }
 
 /// `GET network` (SPEC http 2.1), of any node that follows the registry.

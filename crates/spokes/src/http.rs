@@ -1,25 +1,68 @@
 //! The HTTP server under every node: bounded connections, heads and bodies, and plain answers.
 
-use std::{collections::BTreeMap, convert::Infallible, future::Future, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::{body::Incoming, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use http_body_util::{BodyExt as _, Collected, Full};
+use hyper::{
+    body::{Body, Frame, Incoming, SizeHint},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::{GracefulShutdown, Watcher},
+};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{Instant, timeout, timeout_at},
+};
+
+mod patience;
+mod share;
+
+use patience::{PACE_SPAN, Patience};
+use share::House;
+pub use share::{CONNECTIONS_MAX, Guest, NoRoom, Share, What};
 
 use crate::wire::Problem;
 
-/// Connections at once: readers keep theirs open, and each costs a file.
-pub const CONNECTIONS_MAX: usize = 4_000;
-/// How long a head may take: a slow line sends one in seconds, an attacker takes minutes.
+/// How long a head may take, and a connection be at rest before it: a slow line sends one in seconds,
+/// an attacker takes minutes.
 const HEAD_WAIT: Duration = Duration::from_secs(10);
-/// How long a body may take.
-const BODY_WAIT: Duration = Duration::from_secs(120);
+/// Bytes of a head, and of what is read of a body at a time: the longest address is nearly as long.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// How long a body may take: the largest one over a line of 1 Mbit/s.
+const BODY_WAIT: Duration = Duration::from_secs(600);
+/// A body must bring [`BODY_SPAN_BYTES`] in each such time, or its end: mobile lines do in a second.
+const BODY_SPAN: Duration = Duration::from_secs(10);
+/// See [`BODY_SPAN`].
+const BODY_SPAN_BYTES: usize = 64 * 1024;
+/// Answers below this size are not counted: pages are, and they wait in the system's buffers.
+const SMALL_ANSWER_BYTES: usize = 64 * 1024;
+/// Files that are not for guests: the database and its readers, media, and connections to peers.
+const FILES_KEPT: usize = 300;
+/// Guests who are told at one time that there is no room; the others hear nothing.
+const TURNED_AWAY_MAX: usize = 64;
+/// How long a refused request is listened to: who still sends does not hear the refusal.
+const REFUSED_WAIT: Duration = Duration::from_secs(1);
 /// How long open connections have to end when the node stops.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Seconds after which somebody who was refused for lack of room may try again.
+const RETRY_AFTER: &str = "10";
 
 /// A whole answer.
 pub type Response = http::Response<Full<Bytes>>;
@@ -30,8 +73,11 @@ where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Response> + Send + 'static,
 {
-    let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let tracker = hyper_util::server::graceful::GracefulShutdown::new();
+    let connections = connections_max();
+    let seats = Arc::new(Semaphore::new(connections));
+    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY_MAX));
+    let house = Arc::new(House::new(connections));
+    let tracker = GracefulShutdown::new();
     tokio::pin!(shutdown);
     loop {
         let seat = Arc::clone(&seats).acquire_owned();
@@ -39,52 +85,260 @@ where
             () = &mut shutdown => break,
             accepted = async { (seat.await, listener.accept().await) } => accepted,
         };
-        let Ok((stream, _)) = stream else {
+        let Ok((stream, peer)) = stream else {
             // Out of files: those that are open will close.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        let _not_a_loss = stream.set_nodelay(true);
-        let handler = handler.clone();
-        let service = service_fn(move |request| {
-            let answer = handler(request);
-            async move { Ok::<_, Infallible>(answer.await) }
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_WAIT)
-            .serve_connection(TokioIo::new(stream), service);
-        let connection = tracker.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
+        let guest = Guest::new(&house, peer.ip());
+        let share = match guest.take(What::Connection, 1) {
+            Ok(share) => share,
+            Err(full) => {
+                let told = Arc::clone(&turned_away).try_acquire_owned();
+                tokio::spawn(async move {
+                    if told.is_ok() {
+                        turn_away(stream, full).await;
+                    }
+                    drop((told, seat));
+                });
+                continue;
             }
-            drop(seat);
+        };
+        let connection = attend(stream, guest, handler.clone(), tracker.watcher());
+        tokio::spawn(async move {
+            connection.await;
+            drop((share, seat));
         });
     }
     drop(listener);
-    drop(tokio::time::timeout(LAST_WORDS, tracker.shutdown()).await);
+    drop(timeout(LAST_WORDS, tracker.shutdown()).await);
 }
 
-/// Reads a body of at most `max` bytes.
+/// As many connections as the system gives files for, once it was asked for all that it gives.
+fn connections_max() -> usize {
+    let given = getrlimit(Resource::Nofile);
+    let asked = Rlimit {
+        current: given.maximum,
+        ..given
+    };
+    // Where it gives no more, there are fewer connections.
+    let _perhaps_fewer = setrlimit(Resource::Nofile, asked);
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    files.saturating_sub(FILES_KEPT).clamp(1, CONNECTIONS_MAX)
+}
+
+/// Answers one guest until the connection ends.
+async fn attend<H, F>(stream: TcpStream, guest: Guest, handler: H, watcher: Watcher)
+where
+    H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Response> + Send + 'static,
+{
+    let _not_a_loss = stream.set_nodelay(true);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(guest.clone());
+        let (answer, guest) = (handler(request), guest.clone());
+        async move { Ok::<_, Infallible>(counted(answer.await, &guest)) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_WAIT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(Patience::new(stream, PACE_SPAN)), service);
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Tells a guest for whom there is no connection why, without reading what it asks.
+async fn turn_away(mut stream: TcpStream, full: NoRoom) {
+    let (parts, body) = full.answer().into_parts();
+    let status = parts.status;
+    let Ok(body) = body.collect().await.map(Collected::to_bytes);
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/problem+json\r\nRetry-After: {RETRY_AFTER}\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let talk = async {
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(&body).await?;
+        stream.shutdown().await?;
+        let mut heard = [0; 4_096];
+        while stream.read(&mut heard).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    // Whoever does not listen has gone.
+    drop(timeout(REFUSED_WAIT, talk).await);
+}
+
+/// An answer on its way, counted as long as it is in memory.
+struct Sending {
+    body: Full<Bytes>,
+    share: Option<Share>,
+}
+
+/// The bytes of an answer with the share that they take.
+struct Held {
+    bytes: Bytes,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+fn counted(response: Response, guest: &Guest) -> http::Response<Sending> {
+    let bytes = response.body().size_hint().lower();
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+    let share = (bytes > SMALL_ANSWER_BYTES).then(|| guest.take(What::Answer, bytes));
+    match share.transpose() {
+        Ok(share) => response.map(|body| Sending { body, share }),
+        Err(full) => full.answer().map(|body| Sending { body, share: None }),
+    }
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        // The bytes take the share along: they stay in memory when this body is done.
+        let Some(share) = self.share.take() else {
+            return frame;
+        };
+        let held = |bytes| {
+            let _share = share;
+            Bytes::from_owner(Held { bytes, _share })
+        };
+        frame.map(|frame| frame.map(|frame| frame.map(|frame| frame.map_data(held))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A body with the share that it takes.
+struct Received {
+    bytes: Vec<u8>,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Received {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads a body of at most `max` bytes. It counts as its sender's until the bytes are dropped.
 ///
 /// # Errors
 /// The answer to give instead.
 pub async fn body(request: Request<Incoming>, max: usize) -> Result<Bytes, Response> {
-    let limited = Limited::new(request.into_body(), max).collect();
-    match tokio::time::timeout(BODY_WAIT, limited).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(refuse(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "too-large",
-            format!("More than {max} bytes were sent. Nothing was kept. Send less."),
-        )),
-        _ => Err(refuse(
-            StatusCode::BAD_REQUEST,
-            "broken-off",
-            "The request broke off. Nothing was kept. Send it again.",
-        )),
+    let guest = Guest::of(&request);
+    let mut body = request.into_body();
+    match collect(&guest, &mut body, max).await {
+        Ok(received) => Ok(Bytes::from_owner(received)),
+        Err(refusal) => {
+            // Listened to for a moment more, or the refusal is lost with the connection.
+            let ends = async { while let Some(Ok(_)) = body.frame().await {} };
+            drop(timeout(REFUSED_WAIT, ends).await);
+            Err(refusal)
+        }
     }
+}
+
+async fn collect<B>(guest: &Guest, body: &mut B, max: usize) -> Result<Received, Response>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    if body.size_hint().lower() > max as u64 {
+        return Err(too_large(max));
+    }
+    let mut share = guest.take(What::Body, 0).map_err(NoRoom::answer)?;
+    let mut bytes = Vec::new();
+    let until = Instant::now() + BODY_WAIT;
+    let (mut span_ends, mut in_span) = (Instant::now() + BODY_SPAN, 0);
+    loop {
+        let frame = timeout_at(span_ends.min(until), body.frame()).await;
+        let data = match frame {
+            Ok(None) => break,
+            Ok(Some(Err(_))) => return Err(broken_off()),
+            Ok(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
+            Err(_) => Bytes::new(),
+        };
+        if data.len() > max - bytes.len() {
+            return Err(too_large(max));
+        }
+        share.grow(data.len()).map_err(NoRoom::answer)?;
+        bytes.extend_from_slice(&data);
+        in_span += data.len();
+        let now = Instant::now();
+        if now >= until || now >= span_ends && in_span < BODY_SPAN_BYTES {
+            return Err(too_slow());
+        }
+        if now >= span_ends {
+            (span_ends, in_span) = (now + BODY_SPAN, 0);
+        }
+    }
+    let _share = share;
+    Ok(Received { bytes, _share })
+}
+
+fn too_large(max: usize) -> Response {
+    refuse(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "too-large",
+        format!("More than {max} bytes were sent. Nothing was kept. Send less."),
+    )
+}
+
+fn too_slow() -> Response {
+    refuse(
+        StatusCode::REQUEST_TIMEOUT,
+        "too-slow",
+        format!(
+            "The request came slower than {} KiB in {} seconds. Nothing was kept. Send it again, over a \
+             better line or in smaller parts.",
+            BODY_SPAN_BYTES / 1024,
+            BODY_SPAN.as_secs()
+        ),
+    )
+}
+
+fn broken_off() -> Response {
+    refuse(
+        StatusCode::BAD_REQUEST,
+        "broken-off",
+        "The request broke off. Nothing was kept. Send it again.",
+    )
+}
+
+/// Whether an answer of this length would find room, to be asked before it is read from disk.
+///
+/// # Errors
+/// When it would not.
+pub fn room_for_answer<B>(request: &Request<B>, bytes: usize) -> Result<(), NoRoom> {
+    Guest::of(request).take(What::Answer, bytes).map(drop)
+}
+
+/// A place among those who wait for news, for as long as it is held.
+///
+/// # Errors
+/// When too many wait.
+pub fn wait_for_news<B>(request: &Request<B>) -> Result<Share, NoRoom> {
+    Guest::of(request).take(What::Waiting, 1)
 }
 
 /// An answer with a body.
@@ -123,7 +377,7 @@ pub fn problem(problem: &Problem) -> Response {
     if matches!(problem.status, 429 | 503 | 507) {
         response
             .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+            .insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
     }
     response
 }

@@ -36,7 +36,7 @@ const LOG_PAGES: i64 = 1_000;
 const LOG_PAGES_MAX: i64 = 4_000;
 /// Bytes of text from which on a page of rows ends, however few they are: with one more entry it is
 /// still far below what a peer reads (48 MiB), escaped as JSON too.
-const PAGE_BYTES: usize = 8 * 1024 * 1024;
+const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Connections kept for readers: more than cores serve nobody faster.
 const READERS_KEPT: usize = 8;
 /// When the log with erased words is tried again, while readers are at work.
@@ -221,20 +221,18 @@ impl Store {
                        WHERE position > ?1 ORDER BY position";
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query([position])?;
-            let (mut kept, mut read_to, mut bytes) = (Vec::new(), position, 0);
+            let (mut page, mut read_to) = (Page::default(), position);
             while let Some(row) = rows.next()? {
-                if kept.len() == limit || bytes >= PAGE_BYTES {
-                    return Ok((kept, read_to, true));
+                if page.is_full(limit) {
+                    return Ok((page.rows, read_to, true));
                 }
                 read_to = row.get(0)?;
                 let blog: String = row.get(1)?;
                 if keep(&blog) {
-                    let row = row_of(row)?;
-                    bytes += row.text.len();
-                    kept.push(row);
+                    page.add(row_of(row)?);
                 }
             }
-            Ok((kept, read_to, false))
+            Ok((page.rows, read_to, false))
         })
     }
 
@@ -253,17 +251,16 @@ impl Store {
                        WHERE blog = ?1 AND position > ?2 ORDER BY position";
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query(params![blog.to_string(), position])?;
-            let (mut kept, mut read_to, mut bytes) = (Vec::new(), position, 0);
+            let (mut page, mut more) = (Page::default(), false);
             while let Some(row) = rows.next()? {
-                if kept.len() == limit || bytes >= PAGE_BYTES {
-                    return Ok((kept, read_to, true));
+                more = page.is_full(limit);
+                if more {
+                    break;
                 }
-                let row = row_of(row)?;
-                read_to = row.position;
-                bytes += row.text.len();
-                kept.push(row);
+                page.add(row_of(row)?);
             }
-            Ok((kept, read_to, false))
+            let read_to = page.rows.last().map_or(position, |row| row.position);
+            Ok((page.rows, read_to, more))
         })
     }
 
@@ -347,6 +344,24 @@ impl Store {
             readers.push(connection);
         }
         Ok(answer)
+    }
+}
+
+/// Rows of one answer.
+#[derive(Default)]
+struct Page {
+    rows: Vec<Row>,
+    bytes: usize,
+}
+
+impl Page {
+    fn is_full(&self, limit: usize) -> bool {
+        self.rows.len() >= limit || self.bytes >= PAGE_BYTES_MAX
+    }
+
+    fn add(&mut self, row: Row) {
+        self.bytes += row.text.len();
+        self.rows.push(row);
     }
 }
 

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _, SeqAccess, Visitor},
+};
 use spokes_log::{
     name::Hash,
     seal::{SealFault, SealedEntry},
@@ -15,15 +18,77 @@ use spokes_rules::{
     node::{NodeKey, NodeSignature, Signed},
     receipt::Tip,
     registry::Record,
-    request::Request,
+    request::{PROOF_ENTRIES_MAX, Request},
 };
+
+/// Signatures that are read of one entry: more than its authors, for a tool may send several.
+const SIGNATURES_MAX: usize = 64;
+/// Statements that are read of one message: those of all members for a thousand blogs.
+const STATEMENTS_MAX: usize = 20_000;
+
+/// Reads JSON from a stranger.
+///
+/// # Errors
+/// A sentence about the JSON; nothing in it is a name of ours.
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        match error.classify() {
+            serde_json::error::Category::Eof => "the JSON ends too early".to_owned(),
+            serde_json::error::Category::Data => plain(&error.to_string()),
+            _ => format!("this is not JSON, from line {line}, column {column} on"),
+        }
+    })
+}
+
+/// The library's sentence, its words for numbers and lists replaced by everybody's.
+fn plain(said: &str) -> String {
+    let words = said.split(' ').map(|word| match word {
+        "u64" | "usize" | "u16" => "a number from 0 on",
+        "sequence" | "sequence," => "list,",
+        "map" | "map," => "object,",
+        word => word,
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Reads a list that is refused as soon as it is too long: each item in memory is larger than in JSON.
+fn at_most<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Bounded<T, const MAX: usize>(std::marker::PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Bounded<T, MAX> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            write!(f, "a list of at most {MAX}")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+            let mut list = Vec::new();
+            while let Some(item) = items.next_element()? {
+                if list.len() == MAX {
+                    let why = format!("a list is longer than {MAX}, its limit");
+                    return Err(A::Error::custom(why));
+                }
+                list.push(item);
+            }
+            Ok(list)
+        }
+    }
+    deserializer.deserialize_seq(Bounded::<T, MAX>(std::marker::PhantomData))
+}
 
 /// An entry with its signatures (SPEC http 1.1).
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(expecting = "an entry with \"text\" and \"signatures\"")]
 pub struct EntryWire {
     /// The canonical text.
     pub text: String,
     /// One packet for each author, in base64.
+    #[serde(deserialize_with = "at_most::<_, _, SIGNATURES_MAX>")]
     pub signatures: Vec<String>,
 }
 
@@ -65,6 +130,7 @@ impl EntryWire {
 
 /// A text signed by a node (SPEC http 1.2).
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(expecting = "a signed text with \"text\", \"key\" and \"signature\"")]
 pub struct SignedWire {
     /// The canonical text.
     pub text: String,
@@ -131,14 +197,15 @@ impl TipWire {
 
 /// A request to the registry (SPEC http 3.5).
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(expecting = "a request with \"signed\", \"proof\" and \"statements\"")]
 pub struct RequestWire {
     /// The signed text.
     pub signed: SignedWire,
     /// Entries that prove an author's right.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<_, _, PROOF_ENTRIES_MAX>")]
     pub proof: Vec<EntryWire>,
     /// Receipts and seals.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "at_most::<_, _, STATEMENTS_MAX>")]
     pub statements: Vec<SignedWire>,
 }
 
@@ -331,15 +398,19 @@ pub struct FeedWire {
 
 /// Several entries.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(expecting = "an object with \"entries\"")]
 pub struct EntriesWire {
     /// The entries, parents first.
+    #[serde(deserialize_with = "at_most::<_, _, PROOF_ENTRIES_MAX>")]
     pub entries: Vec<EntryWire>,
 }
 
 /// A claim to a name (SPEC http 2.7).
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(expecting = "a claim with \"entries\" and \"entry\"")]
 pub struct ClaimWire {
     /// The proof.
+    #[serde(deserialize_with = "at_most::<_, _, PROOF_ENTRIES_MAX>")]
     pub entries: Vec<EntryWire>,
     /// The claiming entry.
     pub entry: String,
@@ -369,6 +440,7 @@ pub struct HeadsWire {
 
 /// Several receipts (SPEC http 2.9, 3.3).
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(expecting = "an object with \"receipts\"")]
 pub struct ReceiptsWire {
     /// The open epoch, where a blog was asked for.
     #[serde(default)]
@@ -377,7 +449,17 @@ pub struct ReceiptsWire {
     #[serde(default)]
     pub members: Vec<String>,
     /// The receipts.
+    #[serde(deserialize_with = "at_most::<_, _, STATEMENTS_MAX>")]
     pub receipts: Vec<SignedWire>,
+}
+
+/// Seals and receipts of sets that are changing (SPEC http 3.5).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub struct StatementsWire {
+    /// The statements.
+    #[serde(deserialize_with = "at_most::<_, _, STATEMENTS_MAX>")]
+    pub statements: Vec<SignedWire>,
 }
 
 /// The registry's log from one place on (SPEC http 3.5).
@@ -411,6 +493,18 @@ pub struct HeadlineWire {
     pub slug: String,
     pub language: String,
     pub excerpt: String,
+    /// The current version, from which the above is.
+    #[serde(default)]
+    pub entry: String,
+    /// The entry that the blog's title is from.
+    #[serde(default)]
+    pub titled_by: String,
+    /// The entry that the blog's language is from.
+    #[serde(default)]
+    pub spoken_by: String,
+    /// The `keys` entries of the blog.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
 }
 
 /// Several posts of the front page.
@@ -444,4 +538,40 @@ pub struct Problem {
     /// Whose slug it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check<T: DeserializeOwned>(json: &str, expected: &str) {
+        let said = read::<T>(json.as_bytes()).err().unwrap_or_default();
+        assert!(said.contains(expected), "{json}: {said}");
+        let ours = ["Wire", "struct", "u64", "usize", "::"];
+        assert!(ours.iter().all(|word| !said.contains(word)), "{said}");
+    }
+
+    #[test]
+    fn who_sends_other_json_hears_of_the_json() {
+        check::<EntryWire>("7", "an entry with \"text\"");
+        check::<EntryWire>("[]", "an entry with \"text\"");
+        check::<EntryWire>("{\"text\":\"\"}", "missing field `signatures`");
+        check::<EntriesWire>("{\"entries\":[7]}", "an entry with");
+        check::<EntriesWire>("{\"entries\":{}}", "a list of at most 20000");
+        check::<RequestWire>("{\"signed\":\"\"}", "a signed text with");
+        check::<TipWire>("{\"sequence\":\"x\"}", "a number from 0 on");
+        check::<ReceiptsWire>("{\"receipts\":[]", "ends too early");
+        check::<ReceiptsWire>("{]", "this is not JSON, from line 1, column 2 on");
+    }
+
+    #[test]
+    fn lists_are_read_to_their_limit() {
+        let entry = |signatures: usize| {
+            let list = vec!["\"\""; signatures].join(",");
+            format!("{{\"text\":\"\",\"signatures\":[{list}]}}")
+        };
+        assert!(read::<EntryWire>(entry(SIGNATURES_MAX).as_bytes()).is_ok());
+        check::<EntryWire>(&entry(SIGNATURES_MAX + 1), "longer than 64, its limit");
+    }
 }

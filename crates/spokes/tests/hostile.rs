@@ -14,10 +14,17 @@ use common::{
     wait_for,
 };
 use serde_json::{Value, json};
-use spokes_log::{draft::Says, name::Hash};
+use spokes::wire::EntryWire;
+use spokes_log::{
+    chain::Chain,
+    draft::{Grant, Role, Says},
+    name::Hash,
+    seal::RawSignature,
+};
 use spokes_rules::{
-    node::Label,
+    node::{Label, NodeSecret, Signed as SignedText},
     receipt::{Held, Tip},
+    request::{Ask, Wish},
 };
 
 /// Two honest spokes and the rogue: it is in the set of every blog.
@@ -271,6 +278,7 @@ fn nobody_speaks_for_blogs_that_are_not_his_on_the_front_page() {
     rogue.says(move |path| {
         let line = |n: usize| {
             json!({ "blog": blog, "name": "maria", "blog_title": "POISON", "slug": format!("p{n}"),
+                    "entry": Hash::of(b"x").to_string(), "titled_by": blog, "spoken_by": blog,
                     "article": Hash::of(&[u8::try_from(n % 256).unwrap()]).to_string(), "title": "POISON",
                     "date": "2026-11-01T00:00:00Z", "language": "en", "excerpt": "POISON" })
         };
@@ -294,6 +302,201 @@ fn nobody_speaks_for_blogs_that_are_not_his_on_the_front_page() {
         );
     }
     goes_on(&demo, &mut maria, "second");
+}
+
+/// An entry in the form in which it is kept.
+fn kept(chain: &mut Chain, signed: &Signed) -> Value {
+    let wire: EntryWire = serde_json::from_value(signed.wire()).unwrap();
+    let packets = RawSignature::parse_all(&wire.packets().unwrap()[0]).unwrap();
+    let place = chain.place(&signed.entry).unwrap();
+    let verified = place.seal(signed.entry.clone(), &packets).unwrap();
+    chain.append(&verified).unwrap();
+    serde_json::to_value(EntryWire::from(verified.sealed())).unwrap()
+}
+
+/// Brings a request to the council.
+fn ask_council(demo: &Demo, signed: Value, proof: &[Value]) -> http::Reply {
+    let body = json!({ "signed": signed, "proof": proof }).to_string();
+    http::post(demo.council(), "/api/v1/registry/requests", &body).unwrap()
+}
+
+fn wish(demo: &Demo, what: Wish) -> Ask {
+    Ask {
+        network: Some(Hash::parse(&demo.network).unwrap()),
+        time: now(),
+        what,
+    }
+}
+
+/// A blog whose primary the rogue is; its author, entry 0, and how it is kept.
+fn blog_of_rogue(demo: &Demo, rogue: &Rogue) -> (Author, Signed, Value) {
+    let mut nadia = Author::new("nadia");
+    let first = nadia.first(&demo.network, "nadia", now() + 3_600);
+    nadia.parent = Some(first.place());
+    let wire = kept(&mut Chain::new(first.id()), &first);
+    let (blog, entry) = (first.id(), first.id());
+    let spoke = Some(Label::parse("r").unwrap());
+    let claim = rogue.sign(&wish(demo, Wish::Claim { blog, entry, spoke }));
+    let reply = ask_council(demo, claim, std::slice::from_ref(&wire));
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    (nadia, first, wire)
+}
+
+/// A post and a title by somebody else, in the form in which good ones are kept: on a branch that
+/// nobody names she may write.
+fn by_mallory(nadia: &mut Author, first: &Signed) -> [(Signed, Value); 2] {
+    let mut mallory = Author::new("mallory");
+    let mut branch = Chain::new(first.id());
+    kept(&mut branch, first);
+    let grant = Grant {
+        fingerprint: mallory.key.certificate().fingerprint().clone(),
+        role: Role::Write,
+    };
+    let says = Says::Keys {
+        certificates: vec![grant],
+        ends: vec![],
+        recovery: None,
+    };
+    let armor = mallory.key.certificate().armored().trim().to_owned();
+    let grants = nadia.sign_behind(&draft(says, &armor), Some(&first.place()));
+    kept(&mut branch, &grants);
+    let settings = Says::Settings {
+        title: Some("POISON".to_owned()),
+        language: None,
+        description: None,
+    };
+    [Says::Post(article("poison")), settings].map(|says| {
+        let body = if matches!(says, Says::Post(_)) {
+            "POISON"
+        } else {
+            ""
+        };
+        let signed = mallory.sign_behind(&draft(says, body), Some(&grants.place()));
+        let wire = kept(&mut branch, &signed);
+        (signed, wire)
+    })
+}
+
+#[test]
+fn a_primary_can_name_its_authors_words_and_invent_none() {
+    let (demo, rogue, mut maria) = network();
+    let (mut nadia, first, first_wire) = blog_of_rogue(&demo, &rogue);
+    let truth = nadia.sign(&draft(Says::Post(article("truth")), "The truth."));
+    let mut chain = Chain::new(first.id());
+    kept(&mut chain, &first);
+    let truth_wire = kept(&mut chain, &truth);
+    let [(posts, posts_wire), (titles, titles_wire)] = by_mallory(&mut nadia, &first);
+    let post = draft(Says::Post(article("poison")), "POISON");
+    let bare = nadia.sign_behind(&post, Some(&first.place()));
+    let erased = json!({ "text": bare.entry.erased().text(), "signatures": [] });
+    let line = |entry: &Signed, titled_by: &Signed| {
+        let (entry, titled_by, blog) = (entry.id(), titled_by.id(), first.id());
+        json!({ "blog": blog.to_string(), "name": "nadia", "blog_title": "POISON", "slug": "poison",
+                "article": entry.to_string(), "entry": entry.to_string(), "title": "POISON",
+                "titled_by": titled_by.to_string(), "spoken_by": blog.to_string(),
+                "date": now().to_string(), "language": "en", "excerpt": "POISON" })
+    };
+    let lines = [
+        line(&posts, &first),
+        line(&truth, &titles),
+        line(&bare, &first),
+        line(&truth, &first),
+    ];
+    let entries = [
+        (first.id(), first_wire),
+        (truth.id(), truth_wire),
+        (posts.id(), posts_wire),
+        (titles.id(), titles_wire),
+        (bare.id(), erased),
+    ];
+    rogue.says(move |path| {
+        if path.starts_with("/api/v1/latest") {
+            return Some(json!({ "headlines": lines }).to_string().into_bytes());
+        }
+        let id = path.strip_prefix("/api/v1/entries/")?;
+        let found = entries.iter().find(|(known, _)| known.path() == id)?;
+        Some(found.1.to_string().into_bytes())
+    });
+    let fronts = |word: &str| {
+        let front = |label| http::get(demo.address(label), &demo.domain, "/").text();
+        ["a", "b"].map(|label| front(label).contains(word))
+    };
+    wait_for("what she wrote is shown", Duration::from_secs(10), || {
+        (fronts("About truth") == [true, true]).then_some(())
+    });
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(fronts("POISON"), [false, false]);
+    assert_eq!(fronts("The blog of nadia"), [true, true]);
+    // What was read once is not read again.
+    let asked = rogue.asked();
+    let fetched = asked
+        .iter()
+        .filter(|path| path.contains("entries/"))
+        .count();
+    assert!(
+        fetched < 40,
+        "{fetched} entries were fetched for one headline"
+    );
+    goes_on(&demo, &mut maria, "second");
+}
+
+#[test]
+fn of_a_member_few_statements_are_kept() {
+    let (demo, rogue, mut maria) = network();
+    let first = maria.post(&demo, "a", "first", "Mine.");
+    let blog = first.entry.blog();
+    let hex = std::fs::read_to_string(demo.node("council1").data.join("organizer.key")).unwrap();
+    let seed: Vec<u8> = (0..32)
+        .map(|n| u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap())
+        .collect();
+    let organizer = NodeSecret::from_seed(seed.as_slice().try_into().unwrap());
+    let close = wish(
+        &demo,
+        Wish::Close {
+            blogs: vec![blog],
+            epoch: 1,
+            members: ["a", "r"]
+                .map(|label| Label::parse(label).unwrap())
+                .to_vec(),
+        },
+    );
+    let signed = SignedText::new(&organizer, &close);
+    let signed = serde_json::to_value(spokes::wire::SignedWire::from(&signed)).unwrap();
+    let reply = ask_council(&demo, signed, &[]);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let statement = |sequence: u64| {
+        rogue.sign(&Held {
+            network: Hash::parse(&demo.network).unwrap(),
+            spoke: Label::parse("r").unwrap(),
+            blog,
+            epoch: 2,
+            tip: Tip {
+                sequence,
+                id: Hash::of(&sequence.to_be_bytes()),
+            },
+            time: now(),
+        })
+    };
+    let many: Vec<Value> = (0..300).map(statement).collect();
+    let body = Value::from(many).to_string();
+    let reply = http::post(demo.council(), "/api/v1/registry/statements", &body).unwrap();
+    assert_eq!(
+        (reply.status, reply.kind().as_str()),
+        (429, "quota"),
+        "{}",
+        reply.text()
+    );
+    assert!(
+        reply.detail().contains("128 statements"),
+        "{}",
+        reply.detail()
+    );
+    let path = format!("/api/v1/registry/statements?blog={blog}");
+    let kept = http::get(demo.council(), "x", &path).json();
+    let by_rogue = |signed: &&Value| signed["key"] == rogue.secret.key().to_string();
+    let kept = kept.as_array().unwrap().iter().filter(by_rogue).count();
+    assert_eq!(kept, 128);
+    demo.assert_no_panic();
 }
 
 #[test]

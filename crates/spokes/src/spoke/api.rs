@@ -28,8 +28,8 @@ use crate::{
     outage::Outage,
     store::Row,
     wire::{
-        BlogWire, EntryWire, FeedWire, HeadWire, HeadsWire, MemberWire, ReceiptsWire, SignedWire,
-        TipWire,
+        self, BlogWire, EntryWire, FeedWire, HeadWire, HeadsWire, MemberWire, ReceiptsWire,
+        SignedWire, TipWire,
     },
 };
 
@@ -355,6 +355,7 @@ impl Spoke {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(seconds).min(WAIT_MAX);
         let mut grown = self.store.newest();
         let mut position = position;
+        let mut seat = None;
         loop {
             grown.mark_unchanged();
             let wanted = self.wanted(&query, only.as_deref());
@@ -368,6 +369,12 @@ impl Spoke {
                     return self.page_of(rows, read_to, more);
                 }
                 Ok((_, read_to, _)) => position = read_to,
+            }
+            if seat.is_none() && seconds > 0 {
+                match web::wait_for_news(request) {
+                    Ok(taken) => seat = Some(taken),
+                    Err(full) => return full.answer(),
+                }
             }
             if tokio::time::timeout_at(deadline, grown.changed())
                 .await
@@ -464,9 +471,9 @@ impl Spoke {
             Ok(body) => body,
             Err(response) => return response,
         };
-        let wire: ReceiptsWire = match serde_json::from_slice(&body) {
+        let wire: ReceiptsWire = match wire::read(&body) {
             Ok(wire) => wire,
-            Err(why) => return invalid(&why.to_string()),
+            Err(why) => return invalid(&why),
         };
         // Ten thousand signatures may be among them: not on the event loop.
         tokio::task::block_in_place(|| {

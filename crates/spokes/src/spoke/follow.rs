@@ -69,22 +69,26 @@ impl Spoke {
 
     /// Follows the council's log for ever.
     pub(super) async fn follow(self: Arc<Self>) {
-        let mut turn = 0;
+        // The first question after a start is answered at once: before it nothing can be signed.
+        let (mut turn, mut wait) = (0, Duration::ZERO);
         loop {
             let nodes = &self.config.council;
             let node = nodes[turn % nodes.len()];
-            if let Err(outage) = self.follow_once(node).await {
-                tracing::debug!(%node, %outage, "the council was not heard");
-                turn += 1;
-                tokio::time::sleep(PAUSE).await;
+            match self.follow_once(node, wait).await {
+                Ok(()) => wait = WAIT,
+                Err(outage) => {
+                    tracing::debug!(%node, %outage, "the council was not heard");
+                    turn += 1;
+                    // Where strangers have all places to wait, it answers whoever does not wait.
+                    wait = Duration::ZERO;
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
         }
     }
 
-    async fn follow_once(self: &Arc<Self>, node: SocketAddr) -> Result<(), Outage> {
+    async fn follow_once(self: &Arc<Self>, node: SocketAddr, wait: Duration) -> Result<(), Outage> {
         let after = *self.followed.borrow();
-        // The first question after a start is answered at once: before it nothing can be signed.
-        let wait = self.heard().map_or(Duration::ZERO, |_| WAIT);
         let path = format!("/api/v1/registry/log?after={after}&wait={}", wait.as_secs());
         let log: LogWire = match self.client.get(Ask::new(node, &path).waiting(wait)).await? {
             Reply::Good(log, _) => log,

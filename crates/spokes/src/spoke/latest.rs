@@ -8,24 +8,19 @@ use std::{
 
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use spokes_log::{
-    blog::Post,
-    name::{BlogId, BlogName, Hash, Slug},
-    time::Time,
-};
+use spokes_log::name::BlogId;
 use spokes_rules::{
     front::{self, Headline},
     node::Label,
-    registry::BlogRecord,
 };
 
 use super::{
     Spoke,
     finished::{HTML, send},
-    pages::{EXCERPT_CHARS, FRESH_WAIT, timestamp},
+    headlines::{Checked, Source, headline_wire},
+    pages::timestamp,
 };
 use crate::{
-    client::Ask,
     clock,
     http::{self as web, Response},
     render,
@@ -34,7 +29,7 @@ use crate::{
         message::Message,
         page::{self, PostLine},
     },
-    wire::{HeadlineWire, LatestWire},
+    wire::LatestWire,
 };
 
 /// How often the latest posts of the other spokes are asked for.
@@ -45,9 +40,10 @@ const SILENT_SECONDS: u64 = 20;
 /// The latest posts: ours, and what the other spokes say of theirs.
 #[derive(Debug, Default)]
 pub(super) struct Latest {
-    own: Mutex<BTreeMap<BlogId, Vec<Headline>>>,
+    own: Mutex<BTreeMap<BlogId, Vec<(Source, Headline)>>>,
     touched: Mutex<BTreeSet<BlogId>>,
-    peers: Mutex<BTreeMap<Label, (Instant, Vec<Headline>)>>,
+    /// Of each other spoke when it answered last, and what it names.
+    pub(super) peers: Mutex<BTreeMap<Label, (Instant, Checked)>>,
     /// When the primary of a blog was last asked whether it has something newer.
     pub(super) asked: Mutex<BTreeMap<BlogId, Instant>>,
 }
@@ -163,11 +159,9 @@ impl Spoke {
             .peers
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let all = own
-            .values()
-            .flatten()
-            .chain(peers.values().flat_map(|(_, h)| h));
-        let shown = front::latest(clock::now(), all.cloned());
+        let theirs = peers.values().flat_map(|(_, checked)| checked.values());
+        let all = own.values().flatten().map(|(_, headline)| headline);
+        let shown = front::latest(clock::now(), all.chain(theirs.flatten()).cloned());
         // What a spoke said last still counts when it is silent; it does not make the page old.
         let ages = peers.values().map(|(at, _)| at.elapsed().as_secs());
         let age = ages.filter(|age| *age < SILENT_SECONDS).max().unwrap_or(0);
@@ -180,9 +174,16 @@ impl Spoke {
             .own
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let shown = front::latest(clock::now(), own.values().flatten().cloned());
-        drop(own);
-        let headlines = shown.iter().map(headline_wire).collect();
+        let all = own.values().flatten();
+        let shown = front::latest(
+            clock::now(),
+            all.clone().map(|(_, headline)| headline.clone()),
+        );
+        let wire = |shown: &Headline| {
+            let (source, headline) = all.clone().find(|(_, headline)| headline == shown)?;
+            Some(headline_wire(source, headline))
+        };
+        let headlines = shown.iter().filter_map(wire).collect();
         web::json(StatusCode::OK, &LatestWire { headlines })
     }
 
@@ -222,9 +223,12 @@ impl Spoke {
         };
         let facts = self.with(blog, |replica| {
             let fold = replica.fold();
-            let posts = fold.posts().into_iter().take(front::LATEST_PER_BLOG_MAX);
+            let mut posts = fold.posts();
+            posts.truncate(front::LATEST_PER_BLOG_MAX);
+            let sources = Source::of(replica, &posts);
+            let posts = posts.into_iter().cloned();
             (
-                posts.cloned().collect::<Vec<Post>>(),
+                sources.into_iter().zip(posts).collect::<Vec<_>>(),
                 fold.title().to_owned(),
                 fold.language(),
             )
@@ -233,9 +237,9 @@ impl Spoke {
             return;
         };
         let mut headlines = Vec::new();
-        for post in posts {
+        for (source, post) in posts {
             let rendering = self.rendering(blog, post.current()).await;
-            headlines.push(Headline {
+            let headline = Headline {
                 blog,
                 name: record.name.clone(),
                 blog_title: blog_title.clone(),
@@ -249,19 +253,14 @@ impl Spoke {
                     .clone()
                     .unwrap_or_else(|| language.clone()),
                 excerpt: rendering.map(|r| r.excerpt.clone()).unwrap_or_default(),
-            });
+            };
+            headlines.push((source, headline));
         }
         self.latest
             .own
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(blog, headlines);
-    }
-
-    fn is_primary_of(&self, label: &Label, headline: &Headline) -> bool {
-        let fits = |blog: &BlogRecord| *blog.set.primary() == *label && blog.name == headline.name;
-        self.ask(|registry| registry.blog(headline.blog).is_some_and(fits))
-            .unwrap_or(false)
     }
 
     async fn ask_peers(self: &Arc<Self>) {
@@ -279,55 +278,7 @@ impl Spoke {
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|label, _| peers.iter().any(|(peer, _)| peer == label));
         for (label, address) in peers {
-            let asked = self
-                .client
-                .get::<LatestWire>(Ask::new(address, "/api/v1/latest"));
-            let Ok(Ok(reply)) = tokio::time::timeout(FRESH_WAIT, asked).await else {
-                continue;
-            };
-            let Ok(latest) = reply.good() else { continue };
-            let mut headlines: Vec<Headline> =
-                latest.headlines.iter().filter_map(headline).collect();
-            // A spoke speaks for the blogs whose primary it is, and for no others.
-            headlines.retain(|headline| self.is_primary_of(&label, headline));
-            headlines.truncate(front::LATEST);
-            let mut kept = self
-                .latest
-                .peers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            kept.insert(label, (Instant::now(), headlines));
+            self.ask_peer(&label, address).await;
         }
     }
-}
-
-fn headline_wire(headline: &Headline) -> HeadlineWire {
-    HeadlineWire {
-        blog: headline.blog.to_string(),
-        name: headline.name.to_string(),
-        blog_title: headline.blog_title.clone(),
-        article: headline.article.to_string(),
-        date: headline.date.to_string(),
-        title: headline.title.clone(),
-        slug: headline.slug.to_string(),
-        language: headline.language.to_string(),
-        excerpt: headline.excerpt.clone(),
-    }
-}
-
-fn headline(wire: &HeadlineWire) -> Option<Headline> {
-    Some(Headline {
-        blog: Hash::parse(&wire.blog).ok()?,
-        name: BlogName::parse(&wire.name).ok()?,
-        blog_title: wire.blog_title.chars().take(200).collect(),
-        article: Hash::parse(&wire.article).ok()?,
-        date: Time::parse(&wire.date).ok()?,
-        title: wire
-            .title
-            .as_ref()
-            .map(|title| title.chars().take(300).collect()),
-        slug: Slug::parse(&wire.slug).ok()?,
-        language: spokes_log::name::Language::parse(&wire.language).ok()?,
-        excerpt: wire.excerpt.chars().take(EXCERPT_CHARS).collect(),
-    })
 }

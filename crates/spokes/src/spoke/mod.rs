@@ -5,6 +5,7 @@
 mod api;
 mod finished;
 mod follow;
+mod headlines;
 mod latest;
 mod media;
 mod mend;
@@ -228,6 +229,10 @@ impl Spoke {
         let sealed = self.store.sealed(blog)?;
         let secret = Arc::clone(&self.secret);
         let mut replica = Replica::new(self.network, self.me.clone(), secret, chain, fold, sealed);
+        let since = record.since;
+        if let Some(policy) = self.ask(|registry| registry.founding().policy) {
+            replica.handle(clock::now(), Event::Limits { policy, since });
+        }
         let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
         if settled.contains(&blog) {
             replica.handle(clock::now(), Event::NothingForgotten);

@@ -577,6 +577,10 @@ impl Spoke {
     }
 
     async fn medium(self: Arc<Self>, hash: Hash, request: &Request<Incoming>) -> Response {
+        let bytes = self.blobs.size(hash).unwrap_or(0);
+        if let Err(full) = web::room_for_answer(request, bytes) {
+            return full.answer();
+        }
         if let Some(bytes) = tokio::task::block_in_place(|| self.blobs.get(hash)) {
             return medium(bytes);
         }

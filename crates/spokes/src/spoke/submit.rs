@@ -20,7 +20,7 @@ use spokes_log::{
 };
 use spokes_rules::{
     node::{Label, Signed},
-    primary::Refusal,
+    primary::{Brings, Refusal},
     receipt::Receipt,
     registry::{self, BlogRecord},
     replica::{Answer, Event, Standing},
@@ -36,7 +36,7 @@ use crate::{
     outage::Outage,
     store::Write,
     wire::{
-        ClaimWire, EntriesWire, EntryWire, HeadTipWire, Problem, RequestWire, RestoredWire,
+        self, ClaimWire, EntriesWire, EntryWire, HeadTipWire, Problem, RequestWire, RestoredWire,
         SignedWire, StandingWire, TakenWire,
     },
 };
@@ -123,6 +123,9 @@ impl Spoke {
         };
         let missing = self.missing_media(verified.entry());
         if !missing.is_empty() {
+            if let Err(refusal) = self.room_to_stage(blog, verified.sealed()) {
+                return self.refused(blog, &refusal);
+            }
             return self.stage(record, &verified, &missing).await;
         }
         self.wait(blog, record, id, Some((verified, refused_elsewhere)))
@@ -278,6 +281,32 @@ impl Spoke {
             .collect()
     }
 
+    /// Whether the network's limits have room for these entries, so far as they are not here yet.
+    fn room_for(
+        self: &Arc<Self>,
+        blog: BlogId,
+        brings: Brings,
+        entries: &[SealedEntry],
+    ) -> Result<(), Refusal> {
+        let judged = self.with(blog, |replica| {
+            let entries = entries.iter().map(SealedEntry::entry);
+            let new: Vec<&Entry> = entries
+                .filter(|entry| !replica.chain().contains(entry.id()))
+                .collect();
+            replica.has_room(clock::now(), brings, &new)
+        });
+        judged.unwrap_or(Ok(()))
+    }
+
+    /// The same for an entry that would be staged, beside those that are: else a disk could be filled
+    /// with media of entries that are never taken in.
+    fn room_to_stage(self: &Arc<Self>, blog: BlogId, entry: &SealedEntry) -> Result<(), Refusal> {
+        let mut staged = self.store.staged(blog).unwrap_or_default();
+        staged.retain(|other| other.entry().id() != entry.entry().id());
+        staged.push(entry.clone());
+        self.room_for(blog, Brings::New, &staged)
+    }
+
     /// Keeps an entry aside until its media are here (SPEC receipt 1).
     async fn stage(
         &self,
@@ -336,8 +365,7 @@ impl Spoke {
             Ok(body) => body,
             Err(response) => return response,
         };
-        let read = serde_json::from_slice::<ClaimWire>(&body)
-            .map_err(|e| e.to_string())
+        let read = wire::read::<ClaimWire>(&body)
             .and_then(|claim| Ok((EntryId::parse(&claim.entry)?, sealed(&claim.entries)?)));
         match read {
             Ok((entry, proof)) => self.claim(entry, proof).await,
@@ -460,9 +488,7 @@ impl Spoke {
                 .await;
             return relayed.unwrap_or_else(|outage| unavailable(&outage));
         }
-        let entries = serde_json::from_slice::<EntriesWire>(&body)
-            .map_err(|e| e.to_string())
-            .and_then(|wire| sealed(&wire.entries));
+        let entries = wire::read::<EntriesWire>(&body).and_then(|wire| sealed(&wire.entries));
         let entries = match entries {
             Ok(entries) => entries,
             Err(why) => return invalid(&why),
@@ -471,6 +497,9 @@ impl Spoke {
             return invalid(
                 "an entry has lost its words, and no erase that took them is among these",
             );
+        }
+        if let Err(refusal) = self.room_for(blog, Brings::Restored, &entries) {
+            return self.refused(blog, &refusal);
         }
         let mut restored = RestoredWire::default();
         // What is held is held whole: media first, and for that it must be known who lists them.
@@ -516,7 +545,7 @@ impl Spoke {
     ) -> Result<RestoredWire, Fault> {
         let mut restored = RestoredWire::default();
         let mut fresh: BTreeSet<EntryId> = judged.iter().map(|v| v.entry().id()).collect();
-        self.with(blog, |r| r.handle(clock::now(), Event::Pulled(judged)));
+        self.with(blog, |r| r.handle(clock::now(), Event::Restored(judged)));
         for sealed in entries {
             if fresh.remove(&sealed.entry().id()) {
                 restored.taken += 1;
@@ -565,7 +594,7 @@ impl Spoke {
         };
         let verified = place.and_then(|place| place.verify(sealed))?;
         self.with(blog, |r| {
-            r.handle(clock::now(), Event::Pulled(vec![verified]))
+            r.handle(clock::now(), Event::Restored(vec![verified]))
         });
         Ok(true)
     }
@@ -673,7 +702,7 @@ fn read_entry(body: &[u8]) -> Result<(Entry, Vec<RawSignature>), String> {
         let entry = Entry::parse(pasted.text.as_bytes()).map_err(|e| e.to_string())?;
         return Ok((entry, pasted.signatures));
     }
-    let wire: EntryWire = serde_json::from_slice(body).map_err(|e| {
+    let wire: EntryWire = wire::read(body).map_err(|e| {
         format!(
             "the body is neither a block that \"gpg --clearsign\" wrote nor JSON as in SPEC http 1.1 \
              ({e})"

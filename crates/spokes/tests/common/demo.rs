@@ -29,10 +29,10 @@ pub(crate) fn program() -> String {
 /// Ports that are free on all addresses of a demo: one for HTTP, one for DNS.
 pub(crate) fn free_ports() -> (u16, u16) {
     for _ in 0..500 {
-        // Below the ports that the system hands out, and spread so that two programs rarely meet: each
-        // takes twenty, and their numbers as processes follow one another.
+        // Below the ports that the system hands out, and spread so that two programs rarely meet, those
+        // that were started one after the other least of all.
         let step = NEXT_PORT.fetch_add(20, Ordering::Relaxed);
-        let spread = u16::try_from(std::process::id() % 499).unwrap() * 20;
+        let spread = u16::try_from(std::process::id() % 97).unwrap() * 100;
         let port = 20_000 + (spread + step) % 10_000;
         let http = [
             [127, 0, 0, 1],
