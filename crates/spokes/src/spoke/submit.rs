@@ -481,6 +481,23 @@ impl Spoke {
                 Err(outage) => unavailable(&outage),
             };
         }
+        if let Err(fault) = self.take_restored(blog, judged, entries, &mut restored) {
+            return fault_response(&fault);
+        }
+        match self.store.written(Write::Entries(Vec::new())).await {
+            Ok(()) => web::json(StatusCode::OK, &restored),
+            Err(outage) => unavailable(&outage),
+        }
+    }
+
+    /// Takes in what was judged, in one write, and what could not be judged before that was here.
+    fn take_restored(
+        self: &Arc<Self>,
+        blog: BlogId,
+        judged: Vec<VerifiedEntry>,
+        entries: Vec<SealedEntry>,
+        restored: &mut RestoredWire,
+    ) -> Result<(), Fault> {
         let mut fresh: BTreeSet<EntryId> = judged.iter().map(|v| v.entry().id()).collect();
         self.with(blog, |replica| {
             for verified in judged {
@@ -490,19 +507,14 @@ impl Spoke {
         for sealed in entries {
             if fresh.remove(&sealed.entry().id()) {
                 restored.taken += 1;
-                continue;
-            }
-            // Known, or behind a `keys` entry, whose certificates count only now.
-            match self.restore_one(blog, sealed) {
-                Ok(true) => restored.taken += 1,
-                Ok(false) => restored.known += 1,
-                Err(fault) => return fault_response(&fault),
+            } else if self.restore_one(blog, sealed)? {
+                // Behind a `keys` entry, whose certificates count only now.
+                restored.taken += 1;
+            } else {
+                restored.known += 1;
             }
         }
-        match self.store.written(Write::Entries(Vec::new())).await {
-            Ok(()) => web::json(StatusCode::OK, &restored),
-            Err(outage) => unavailable(&outage),
-        }
+        Ok(())
     }
 
     /// Judges those entries of a batch that are new here, as far as one can before they are taken in.
