@@ -23,12 +23,6 @@ use crate::{outage::Outage, wire::EntryWire};
 const BATCH_MAX: usize = 512;
 /// Jobs that wait: behind it whoever asks waits, so that memory stays bounded.
 const QUEUE_MAX: usize = 4_096;
-/// Pages of 4 KiB that wait in the log before they are brought into the database: the more, the fewer
-/// are written twice.
-const LOG_PAGES: i64 = 1_000;
-/// Pages in the log from which on commits wait until it can begin anew: 16 MiB are read again in a moment
-/// after a crash, and it must not grow for ever.
-const LOG_PAGES_MAX: i64 = 4_000;
 /// Bytes of text from which on a page of rows ends, however few they are: with one more entry it is
 /// still far below what a peer reads (48 MiB), escaped as JSON too.
 const PAGE_BYTES: usize = 8 * 1024 * 1024;
@@ -152,16 +146,9 @@ impl Store {
             })?;
         let (jobs, queue) = mpsc::sync_channel(QUEUE_MAX);
         let (tell, newest) = watch::channel(newest);
-        let (committed, commits) = mpsc::sync_channel(1);
-        let second = connect(path)?;
         thread::Builder::new()
             .name("store".into())
-            .spawn(move || write_all(connection, &queue, &tell, &committed))
-            .and_then(|_| {
-                thread::Builder::new()
-                    .name("checkpoint".into())
-                    .spawn(move || checkpoint_all(&second, &commits))
-            })
+            .spawn(move || write_all(connection, &queue, &tell))
             .map_err(|e| Outage::new(format!("no thread for the store: {e}")))?;
         Ok(Self {
             jobs,
@@ -350,7 +337,6 @@ fn connect(path: &Path) -> Result<Connection, Outage> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > SCHEMA {
         return Err(Outage::new(format!(
@@ -402,12 +388,7 @@ fn unpack(mut packed: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The writer: batch after batch until nobody can ask any more.
-fn write_all(
-    mut connection: Connection,
-    queue: &mpsc::Receiver<Job>,
-    newest: &watch::Sender<u64>,
-    committed: &mpsc::SyncSender<()>,
-) {
+fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &watch::Sender<u64>) {
     while let Ok(first) = queue.recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH_MAX {
@@ -417,7 +398,6 @@ fn write_all(
         let outcome = commit(&mut connection, &batch);
         match outcome {
             Ok(position) => {
-                let _looks_anyway = committed.try_send(());
                 newest.send_if_modified(|newest| {
                     let grown = position > *newest;
                     *newest = position.max(*newest);
@@ -440,30 +420,6 @@ fn write_all(
                     drop(job.done.send(Err(error)));
                 }
             }
-        }
-    }
-}
-
-/// Brings what was committed from the log into the database, beside the thread that commits: nobody
-/// waits for it. Durable it was before.
-fn checkpoint_all(connection: &Connection, commits: &mpsc::Receiver<()>) {
-    // Pages in the log, and how many of them are in the database, too.
-    let ask = |mode: &str| {
-        let sql = format!("PRAGMA wal_checkpoint({mode})");
-        connection.query_row(&sql, [], |row| {
-            Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-        })
-    };
-    while commits.recv().is_ok() {
-        let ended = ask("NOOP").and_then(|(pages, brought)| match (pages, pages - brought) {
-            // Whoever commits without a pause leaves the log no moment to begin anew. Then he waits
-            // for the little that is left.
-            (LOG_PAGES_MAX.., _) => ask("RESTART"),
-            (_, LOG_PAGES..) => ask("PASSIVE"),
-            left => Ok(left),
-        });
-        if let Err(error) = ended {
-            tracing::warn!(%error, "the log was not brought into the database; it is tried again");
         }
     }
 }
@@ -597,19 +553,5 @@ mod tests {
         assert_eq!((first.len(), more), (8, true));
         let (rest, _, more) = store.after(read_to, 500, |_| true).unwrap();
         assert_eq!((rest.len(), more), (3, false));
-    }
-
-    #[test]
-    fn the_log_begins_anew_while_somebody_commits_without_a_pause() {
-        let (dir, store) = store_with(1, 10);
-        let long = "x".repeat(4_000);
-        for number in 0..3 * LOG_PAGES_MAX as u64 {
-            // Nobody waits for these: the writer finds the next one there when it has committed.
-            drop(store.write(Write::Records(vec![(number, long.clone())])));
-        }
-        drop(store.write(Write::Entries(Vec::new())).blocking_recv());
-        let log = std::fs::metadata(dir.path().join("spoke.db-wal")).unwrap();
-        let pages = log.len() / 4_096;
-        assert!(pages < 2 * LOG_PAGES_MAX as u64, "{pages} pages");
     }
 }
