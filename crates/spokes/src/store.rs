@@ -5,11 +5,7 @@
 
 use std::{
     path::Path,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
+    sync::{Mutex, mpsc},
     thread,
     time::Duration,
 };
@@ -28,18 +24,15 @@ use crate::{outage::Outage, wire::EntryWire};
 const BATCH_MAX: usize = 512;
 /// Jobs that wait: behind it whoever asks waits, so that memory stays bounded.
 const QUEUE_MAX: usize = 4_096;
-/// Pages of 4 KiB that wait in the log before they are brought into the database: the more, the fewer
-/// are written twice.
-const LOG_PAGES: i64 = 1_000;
-/// Pages in the log from which on commits wait until it can begin anew: 16 MiB are read again in a moment
-/// after a crash, and it must not grow for ever.
-const LOG_PAGES_MAX: i64 = 4_000;
 /// Bytes of text from which on a page of rows ends, however few they are: with one more entry it is
 /// still far below what a peer reads (48 MiB), escaped as JSON too.
 const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Connections kept for readers: more than cores serve nobody faster.
 const READERS_KEPT: usize = 8;
-/// When the log with erased words is tried again, while readers are at work.
+/// How long a statement waits for another connection: longer than any of ours works.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// After how long without a write a log with erased words is emptied, again and again until no reader is
+/// in the way.
 const TRUNCATE_AGAIN: Duration = Duration::from_secs(1);
 /// The schema that this program writes.
 const SCHEMA: i64 = 1;
@@ -159,19 +152,9 @@ impl Store {
             })?;
         let (jobs, queue) = mpsc::sync_channel(QUEUE_MAX);
         let (tell, newest) = watch::channel(newest);
-        let (committed, commits) = mpsc::sync_channel(1);
-        let second = connect(path)?;
-        // What was erased before this start may still stand in the log.
-        let erased = Arc::new(AtomicBool::new(true));
-        let seen = Arc::clone(&erased);
         thread::Builder::new()
             .name("store".into())
-            .spawn(move || write_all(connection, &queue, &tell, &committed, &erased))
-            .and_then(|_| {
-                thread::Builder::new()
-                    .name("checkpoint".into())
-                    .spawn(move || checkpoint_all(&second, &commits, &seen))
-            })
+            .spawn(move || write_all(connection, &queue, &tell))
             .map_err(|e| Outage::new(format!("no thread for the store: {e}")))?;
         Ok(Self {
             jobs,
@@ -372,12 +355,11 @@ pub(crate) fn stopped() -> Outage {
 /// Opens a database of ours, or makes it.
 fn connect(path: &Path) -> Result<Connection, Outage> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_WAIT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // Words that were erased must not be left in pages that are free.
     connection.pragma_update(None, "secure_delete", true)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > SCHEMA {
         return Err(Outage::new(format!(
@@ -429,14 +411,23 @@ fn unpack(mut packed: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The writer: batch after batch until nobody can ask any more.
-fn write_all(
-    mut connection: Connection,
-    queue: &mpsc::Receiver<Job>,
-    newest: &watch::Sender<u64>,
-    committed: &mpsc::SyncSender<()>,
-    erased: &AtomicBool,
-) {
-    while let Ok(first) = queue.recv() {
+fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &watch::Sender<u64>) {
+    // What was erased before this start may still stand in the log.
+    let mut erased = true;
+    loop {
+        let wait = if erased {
+            TRUNCATE_AGAIN
+        } else {
+            Duration::MAX
+        };
+        let first = match queue.recv_timeout(wait) {
+            Ok(first) => first,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                erased = !truncate_log(&connection);
+                continue;
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        };
         let mut batch = vec![first];
         while batch.len() < BATCH_MAX {
             let Ok(job) = queue.try_recv() else { break };
@@ -444,12 +435,9 @@ fn write_all(
         }
         let outcome = commit(&mut connection, &batch);
         let erases = |job: &Job| matches!(job.write, Write::Erase(_) | Write::Remove(_));
-        if batch.iter().any(erases) {
-            erased.store(true, Ordering::Release);
-        }
+        erased |= batch.iter().any(erases);
         match outcome {
             Ok(position) => {
-                let _looks_anyway = committed.try_send(());
                 newest.send_if_modified(|newest| {
                     let grown = position > *newest;
                     *newest = position.max(*newest);
@@ -476,46 +464,15 @@ fn write_all(
     }
 }
 
-/// Brings what was committed from the log into the database, beside the thread that commits: nobody
-/// waits for it. Durable it was before. Where words were erased, the log is emptied, too: then they
-/// stand in neither.
-fn checkpoint_all(connection: &Connection, commits: &mpsc::Receiver<()>, erased: &AtomicBool) {
-    // Pages in the log, and how many of them are in the database, too.
-    let ask = |mode: &str| {
-        let sql = format!("PRAGMA wal_checkpoint({mode})");
-        connection.query_row(&sql, [], |row| {
-            Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-        })
-    };
-    // Zero in the first column when no reader was in the way.
-    let truncate = || {
-        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
-        let busy = connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-        busy.is_ok_and(|busy| busy == 0)
-    };
-    loop {
-        let wait = match erased.load(Ordering::Acquire) {
-            true => TRUNCATE_AGAIN,
-            false => Duration::MAX,
-        };
-        if commits.recv_timeout(wait) == Err(mpsc::RecvTimeoutError::Disconnected) {
-            return;
-        }
-        // Taken back first: what is erased meanwhile is seen the next time.
-        if erased.swap(false, Ordering::AcqRel) && !truncate() {
-            erased.store(true, Ordering::Release);
-        }
-        let ended = ask("NOOP").and_then(|(pages, brought)| match (pages, pages - brought) {
-            // Whoever commits without a pause leaves the log no moment to begin anew. Then he waits
-            // for the little that is left.
-            (LOG_PAGES_MAX.., _) => ask("RESTART"),
-            (_, LOG_PAGES..) => ask("PASSIVE"),
-            left => Ok(left),
-        });
-        if let Err(error) = ended {
-            tracing::warn!(%error, "the log was not brought into the database; it is tried again");
-        }
-    }
+/// Brings the log into the database and empties it: erased words stand in neither then. False while a
+/// reader is in the way: others must not wait for him.
+fn truncate_log(connection: &Connection) -> bool {
+    let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let busy = connection
+        .busy_timeout(Duration::ZERO)
+        .and_then(|()| connection.query_row(sql, [], |row| row.get::<_, i64>(0)));
+    let patient = connection.busy_timeout(BUSY_WAIT);
+    patient.is_ok() && busy.is_ok_and(|busy| busy == 0)
 }
 
 fn disk_full() -> Outage {
@@ -647,19 +604,5 @@ mod tests {
         assert_eq!((first.len(), more), (8, true));
         let (rest, _, more) = store.after(read_to, 500, |_| true).unwrap();
         assert_eq!((rest.len(), more), (3, false));
-    }
-
-    #[test]
-    fn the_log_begins_anew_while_somebody_commits_without_a_pause() {
-        let (dir, store) = store_with(1, 10);
-        let long = "x".repeat(4_000);
-        for number in 0..3 * LOG_PAGES_MAX as u64 {
-            // Nobody waits for these: the writer finds the next one there when it has committed.
-            drop(store.write(Write::Records(vec![(number, long.clone())])));
-        }
-        drop(store.write(Write::Entries(Vec::new())).blocking_recv());
-        let log = std::fs::metadata(dir.path().join("spoke.db-wal")).unwrap();
-        let pages = log.len() / 4_096;
-        assert!(pages < 2 * LOG_PAGES_MAX as u64, "{pages} pages");
     }
 }

@@ -133,6 +133,12 @@ impl Demo {
         Command::new("kill")
             .args(["-9", &self.pid(label)?.to_string()])
             .status()?;
+        // Its port is free once the kernel has buried it.
+        let at = self.spokes().into_iter().find(|(l, _)| l == label);
+        let at = at.ok_or("no such spoke")?.1;
+        while std::net::TcpStream::connect(at).is_ok() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         Ok(())
     }
 

@@ -536,7 +536,7 @@ impl Spoke {
         }
     }
 
-    /// Takes in a batch of which these entries were judged, and counts.
+    /// Takes in what was judged, in one write, and what could not be judged before that was here.
     fn take_restored(
         self: &Arc<Self>,
         blog: BlogId,
@@ -549,12 +549,11 @@ impl Spoke {
         for sealed in entries {
             if fresh.remove(&sealed.entry().id()) {
                 restored.taken += 1;
-                continue;
-            }
-            // Known, or behind a `keys` entry, whose certificates count only now.
-            match self.restore_one(blog, sealed)? {
-                true => restored.taken += 1,
-                false => restored.known += 1,
+            } else if self.restore_one(blog, sealed)? {
+                // Behind a `keys` entry, whose certificates count only now.
+                restored.taken += 1;
+            } else {
+                restored.known += 1;
             }
         }
         Ok(restored)
