@@ -23,6 +23,12 @@ impl Blobs {
     /// When the disk fails.
     pub fn open(folder: &Path) -> Result<Self, Outage> {
         fs::create_dir_all(folder).map_err(|e| Outage::file("making", folder, &e))?;
+        // Its own name, and those that a process left which was killed before it could sync them:
+        // from here on what is seen is durable.
+        let above = folder.parent().unwrap_or(folder);
+        for dir in [folder, above] {
+            sync_dir(dir).map_err(|e| Outage::file("syncing", dir, &e))?;
+        }
         Ok(Self {
             folder: folder.to_owned(),
         })
