@@ -4,6 +4,7 @@ use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use spokes_log::name::Hash;
@@ -14,6 +15,10 @@ use crate::{config::sync_dir, outage::Outage};
 #[derive(Clone, Debug)]
 pub struct Blobs {
     folder: PathBuf,
+    /// Held by whoever changes names in the folder.
+    turn: Arc<Mutex<()>>,
+    /// The blob whose name is changing: seen, perhaps, but not durable, or about to go.
+    changing: Arc<Mutex<Option<Hash>>>,
 }
 
 impl Blobs {
@@ -31,6 +36,8 @@ impl Blobs {
         }
         Ok(Self {
             folder: folder.to_owned(),
+            turn: Arc::default(),
+            changing: Arc::default(),
         })
     }
 
@@ -39,9 +46,10 @@ impl Blobs {
         self.folder.join(hash.path())
     }
 
-    /// Whether a blob is here, by its name alone.
+    /// Whether a blob is here durably, by its name alone.
     pub fn has(&self, hash: Hash) -> bool {
-        self.path(hash).is_file()
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        *changing != Some(hash) && self.path(hash).is_file()
     }
 
     /// Keeps a blob durably. Its hash must have been checked.
@@ -56,8 +64,26 @@ impl Blobs {
         part.write_all(bytes)
             .and_then(|()| part.as_file().sync_all())
             .map_err(|e| failed(&e))?;
-        part.persist(&path).map_err(|e| failed(&e.error))?;
-        sync_dir(&self.folder).map_err(|e| failed(&e))
+        self.change(hash, || {
+            part.persist(&path).map_err(|e| failed(&e.error))?;
+            sync_dir(&self.folder).map_err(|e| {
+                // Nobody may find what is not durable.
+                drop(fs::remove_file(&path));
+                failed(&e)
+            })
+        })
+    }
+
+    /// Changes a name in the folder; meanwhile the blob counts as not here.
+    fn change(&self, hash: Hash, act: impl FnOnce() -> Result<(), Outage>) -> Result<(), Outage> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let say = |changing| {
+            *self.changing.lock().unwrap_or_else(PoisonError::into_inner) = changing;
+        };
+        say(Some(hash));
+        let outcome = act();
+        say(None);
+        outcome
     }
 
     /// Reads a blob; none when it is not here or not what its name says.
@@ -76,17 +102,26 @@ impl Blobs {
         None
     }
 
-    /// Removes a blob that no entry lists any more.
+    /// Removes a blob, unless an entry lists it. Whoever looks for it meanwhile brings it again.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn remove(&self, hash: Hash) -> Result<(), Outage> {
-        match fs::remove_file(self.path(hash)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(Outage::file("removing", &self.path(hash), &e))
+    pub fn remove_unless(
+        &self,
+        hash: Hash,
+        is_listed: impl FnOnce() -> Result<bool, Outage>,
+    ) -> Result<(), Outage> {
+        self.change(hash, || {
+            if is_listed()? {
+                return Ok(());
             }
-            _ => Ok(()),
-        }
+            match fs::remove_file(self.path(hash)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Outage::file("removing", &self.path(hash), &e))
+                }
+                _ => Ok(()),
+            }
+        })
     }
 }
 
@@ -144,6 +179,24 @@ mod tests {
         assert_eq!(blobs.get(hash).as_deref(), Some(b"picture".as_slice()));
         fs::write(blobs.path(hash), b"forgery").unwrap();
         assert_eq!(blobs.get(hash), None);
+        assert!(!blobs.has(hash));
+    }
+
+    #[test]
+    fn a_blob_whose_name_changes_counts_as_not_here() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(&dir.path().join("media")).unwrap();
+        let hash = Hash::of(b"picture");
+        blobs.put(hash, b"picture").unwrap();
+        let seen = |listed: bool| {
+            blobs.remove_unless(hash, || {
+                assert!(!blobs.has(hash), "it is about to go");
+                Ok(listed)
+            })
+        };
+        seen(true).unwrap();
+        assert!(blobs.has(hash), "somebody lists it");
+        seen(false).unwrap();
         assert!(!blobs.has(hash));
     }
 

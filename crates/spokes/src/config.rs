@@ -216,6 +216,23 @@ pub fn sync_dir(dir: &Path) -> std::io::Result<()> {
     fs::File::open(dir)?.sync_all()
 }
 
+/// Makes durable what a database's last process may have left in the system's memory alone: it was
+/// killed between a write and its sync. From here on what is read there is durable.
+///
+/// # Errors
+/// When the disk fails.
+pub fn sync_database(path: &Path) -> Result<(), Outage> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    for file in [path, Path::new(&log)] {
+        if file.exists() {
+            let synced = fs::File::open(file).and_then(|file| file.sync_all());
+            synced.map_err(|e| Outage::file("syncing", file, &e))?;
+        }
+    }
+    sync_dir(above(path)).map_err(|e| Outage::file("syncing", above(path), &e))
+}
+
 /// A secret key in a file that only its owner reads, made when it is not there.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use std::{fmt, io, path::Path};
 
 /// Something that time or an operator must mend.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outage {
     what: String,
     full: bool,
@@ -20,7 +20,10 @@ impl Outage {
 
     /// A failed operation on a file.
     pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
-        let full = error.kind() == io::ErrorKind::StorageFull;
+        let full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        );
         Self {
             what: format!("{doing} {} failed: {error}", path.display()),
             full,

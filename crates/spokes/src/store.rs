@@ -1,11 +1,11 @@
 //! What a spoke keeps on disk: entries as their canonical texts, seals, and the registry's log.
 //!
 //! One thread writes. It takes all that waits, commits it in one transaction (WAL, `synchronous=FULL`:
-//! the commit returns after an fdatasync) and only then says so: eight authors share one sync.
+//! the commit returns after an fsync) and only then says so: eight authors share one sync.
 
 use std::{
     path::Path,
-    sync::{Mutex, mpsc},
+    sync::{Arc, Mutex, OnceLock, mpsc},
     thread,
 };
 
@@ -16,7 +16,7 @@ use spokes_log::{
 };
 use tokio::sync::{oneshot, watch};
 
-use crate::outage::Outage;
+use crate::{config::sync_database, outage::Outage};
 
 /// Jobs of one transaction: enough to share the sync, few enough that none waits for long.
 const BATCH_MAX: usize = 512;
@@ -61,8 +61,9 @@ CREATE TABLE record (
 pub enum Write {
     /// New entries of one blog, in the order of their chain.
     Entries(Vec<SealedEntry>),
-    /// Entries whose words go: their skeletons stay.
-    Erase(Vec<EntryId>),
+    /// New entries, and those whose words go with them: their skeletons stay. Together, so that a loss
+    /// of power never leaves the one without the other.
+    Erasing(Vec<SealedEntry>, Vec<EntryId>),
     /// Entries whose rows were altered: these are right.
     Mend(SealedEntry),
     /// A row that is not what it should be.
@@ -79,7 +80,19 @@ pub enum Write {
     Records(Vec<(u64, String)>),
 }
 
+/// Writes that build on one another: after one that failed, none of those behind it is made.
+#[derive(Clone, Debug, Default)]
+pub struct Strand(Arc<OnceLock<Outage>>);
+
+impl Strand {
+    /// Why one of them failed, if one did.
+    pub fn failed(&self) -> Option<&Outage> {
+        self.0.get()
+    }
+}
+
 struct Job {
+    strand: Strand,
     write: Write,
     done: oneshot::Sender<Result<(), Outage>>,
 }
@@ -122,6 +135,7 @@ impl Store {
     /// # Errors
     /// When the file is damaged, of a newer program, or the disk fails.
     pub fn open(path: &Path) -> Result<Self, Outage> {
+        sync_database(path)?;
         let connection = connect(path)?;
         let newest =
             connection.query_row("SELECT coalesce(max(position), 0) FROM entry", [], |row| {
@@ -145,9 +159,19 @@ impl Store {
     ///
     /// The order of calls is the order on disk. Blocks while the queue is full.
     pub fn write(&self, write: Write) -> oneshot::Receiver<Result<(), Outage>> {
+        self.write_on(&Strand::default(), write)
+    }
+
+    /// Queues a write that builds on those before it.
+    pub fn write_on(&self, strand: &Strand, write: Write) -> oneshot::Receiver<Result<(), Outage>> {
         let (done, answer) = oneshot::channel();
+        let strand = strand.clone();
         // Where the writer has stopped, the answer's sender is dropped, which its receiver sees.
-        drop(self.jobs.send(Job { write, done }));
+        drop(self.jobs.send(Job {
+            strand,
+            write,
+            done,
+        }));
         answer
     }
 
@@ -263,6 +287,18 @@ impl Store {
         })
     }
 
+    /// Whether a text that is here names a hash.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn names(&self, hash: Hash) -> Result<bool, Outage> {
+        self.read(|connection| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM entry WHERE instr(text, ?1) > 0) \
+                       OR EXISTS (SELECT 1 FROM staged WHERE instr(text, ?1) > 0)";
+            connection.query_row(sql, [hash.to_string()], |row| row.get(0))
+        })
+    }
+
     /// The registry's log as far as it is here.
     ///
     /// # Errors
@@ -371,6 +407,17 @@ fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &w
             let Ok(job) = queue.try_recv() else { break };
             batch.push(job);
         }
+        // What builds on a write that failed would stand without it, or before it in the feed.
+        let (cut_off, batch): (Vec<Job>, Vec<Job>) = batch
+            .into_iter()
+            .partition(|job| job.strand.failed().is_some());
+        for job in cut_off {
+            let outage = job.strand.failed().cloned().unwrap_or_else(stopped);
+            drop(job.done.send(Err(outage)));
+        }
+        if batch.is_empty() {
+            continue;
+        }
         let outcome = commit(&mut connection, &batch);
         match outcome {
             Ok(position) => {
@@ -386,26 +433,14 @@ fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &w
             }
             Err(error) => {
                 tracing::error!(%error, "a write failed; nothing of it was acknowledged");
-                let full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+                let outage = Outage::from(error);
                 for job in batch {
-                    let error = if full {
-                        disk_full()
-                    } else {
-                        Outage::new(error.to_string())
-                    };
-                    drop(job.done.send(Err(error)));
+                    let outage = job.strand.0.get_or_init(|| outage.clone()).clone();
+                    drop(job.done.send(Err(outage)));
                 }
             }
         }
     }
-}
-
-fn disk_full() -> Outage {
-    rusqlite::Error::SqliteFailure(
-        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
-        Some("the disk is full".into()),
-    )
-    .into()
 }
 
 fn commit(connection: &mut Connection, batch: &[Job]) -> Result<u64, rusqlite::Error> {
@@ -428,7 +463,10 @@ fn apply(c: &Connection, write: &Write) -> Result<(), rusqlite::Error> {
                 insert(c, sealed)?;
             }
         }
-        Write::Erase(ids) => {
+        Write::Erasing(entries, ids) => {
+            for sealed in entries {
+                insert(c, sealed)?;
+            }
             let sql = "UPDATE entry SET signatures = x'', \
                        text = substr(text, 1, instr(text, char(10, 10)) - 1) \
                        WHERE id = ?1 AND instr(text, char(10, 10)) > 0";

@@ -52,10 +52,12 @@ impl Spoke {
     /// Follows the council's log for ever.
     pub(super) async fn follow(self: Arc<Self>) {
         let mut turn = 0;
+        // Folded, but not kept so far: the disk was full, perhaps.
+        let mut unkept = Vec::new();
         loop {
             let nodes = &self.config.council;
             let node = nodes[turn % nodes.len()];
-            if let Err(outage) = self.follow_once(node).await {
+            if let Err(outage) = self.follow_once(node, &mut unkept).await {
                 tracing::debug!(%node, %outage, "the council was not heard");
                 turn += 1;
                 tokio::time::sleep(PAUSE).await;
@@ -63,26 +65,38 @@ impl Spoke {
         }
     }
 
-    async fn follow_once(self: &Arc<Self>, node: SocketAddr) -> Result<(), Outage> {
+    async fn follow_once(
+        self: &Arc<Self>,
+        node: SocketAddr,
+        unkept: &mut Vec<(u64, String)>,
+    ) -> Result<(), Outage> {
+        if !unkept.is_empty() {
+            self.store.written(Write::Records(unkept.clone())).await?;
+            unkept.clear();
+        }
         let after = *self.followed.borrow();
         let path = format!("/api/v1/registry/log?after={after}&wait={}", WAIT.as_secs());
         let log: LogWire = match self.client.get(Ask::new(node, &path).waiting(WAIT)).await? {
             Reply::Good(log, _) => log,
             Reply::Refused(problem) => return Err(Outage::new(problem.detail)),
         };
-        let mut kept = Vec::new();
+        let mut durable = Vec::new();
         for wire in &log.records {
             let record = wire.record().map_err(Outage::new)?;
             let touched = self.fold(&record).map_err(Outage::new)?;
             let json = serde_json::to_string(wire).map_err(|e| Outage::new(e.to_string()))?;
-            kept.push((record.index, json));
+            unkept.push((record.index, json.clone()));
+            // Before the entries that come with it: who holds them knows whose they are.
+            durable.push(self.store.write(Write::Records(vec![(record.index, json)])));
             self.touched(&record, &touched);
             // Only now: whoever waits for a name must find its first entry, too.
             self.followed.send_replace(record.index + 1);
         }
-        if !kept.is_empty() {
-            self.store.written(Write::Records(kept)).await?;
+        for kept in durable {
+            kept.await
+                .unwrap_or_else(|_| Err(Outage::new("the store has stopped")))?;
         }
+        unkept.clear();
         let mut heard = self.heard.write().unwrap_or_else(PoisonError::into_inner);
         *heard = Some(clock::now());
         Ok(())

@@ -26,6 +26,7 @@ use spokes_log::{
     blog::Blog,
     chain::Chain,
     name::{BlogId, Hash},
+    seal::SealedEntry,
     time::Time,
 };
 use spokes_rules::{
@@ -44,7 +45,7 @@ use crate::{
     council::bind,
     http as web,
     outage::Outage,
-    store::{Store, Write},
+    store::{Store, Strand, Write},
     wire::{ReceiptsWire, SignedWire},
 };
 
@@ -77,15 +78,25 @@ pub struct Spoke {
     started: Time,
     /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
     instance: String,
-    replicas: Mutex<BTreeMap<BlogId, Arc<Mutex<Replica>>>>,
+    replicas: Mutex<BTreeMap<BlogId, Held>>,
     /// By blog, the peers whose tips were compared with ours since the start.
     compared: Mutex<BTreeMap<BlogId, BTreeSet<Label>>>,
-    tickets: Mutex<BTreeMap<Ticket, (BlogId, oneshot::Sender<Answer>)>>,
+    tickets: Mutex<BTreeMap<Ticket, Waiting>>,
     next_ticket: AtomicU64,
     receipts_out: mpsc::Sender<(Label, Receipt)>,
     latest: latest::Latest,
     rendered: finished::Rendered,
     mended: AtomicU64,
+}
+
+/// Who waits for an answer about an entry of a blog.
+type Waiting = (BlogId, oneshot::Sender<Result<Answer, Outage>>);
+
+/// A replica in memory, and its writes.
+#[derive(Clone, Debug)]
+struct Held {
+    replica: Arc<Mutex<Replica>>,
+    writes: Strand,
 }
 
 impl Spoke {
@@ -174,28 +185,29 @@ impl Spoke {
     /// Does something with the replica of a blog that this spoke is to hold, then carries out what
     /// follows from it. None when it is not to hold it, or its disk fails.
     fn with<T>(self: &Arc<Self>, blog: BlogId, act: impl FnOnce(&mut Replica) -> T) -> Option<T> {
-        let replica = match self.replica(blog) {
-            Ok(replica) => replica?,
+        let held = match self.replica(blog) {
+            Ok(held) => held?,
             Err(outage) => {
                 tracing::error!(%blog, %outage, "a replica cannot be read");
                 return None;
             }
         };
-        let mut replica = replica.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut replica = held.replica.lock().unwrap_or_else(PoisonError::into_inner);
         let heard = *self.heard.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(heard) = heard {
             replica.handle(heard, Event::CouncilHeard);
         }
         let outcome = act(&mut replica);
-        self.perform(&mut replica);
+        self.perform(&held.writes, &mut replica);
         Some(outcome)
     }
 
-    /// The replica of a blog, read from disk when it is first asked for.
-    fn replica(&self, blog: BlogId) -> Result<Option<Arc<Mutex<Replica>>>, Outage> {
+    /// The replica of a blog, read from disk when it is first asked for, and anew after a write failed.
+    fn replica(&self, blog: BlogId) -> Result<Option<Held>, Outage> {
         let mut replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(replica) = replicas.get(&blog) {
-            return Ok(Some(Arc::clone(replica)));
+        let held = replicas.get(&blog);
+        if let Some(held) = held.filter(|held| held.writes.failed().is_none()) {
+            return Ok(Some(held.clone()));
         }
         let known = self.ask(|registry| {
             let record = registry.blog(blog)?;
@@ -231,9 +243,12 @@ impl Spoke {
                 keys_at,
             },
         );
-        let replica = Arc::new(Mutex::new(replica));
-        replicas.insert(blog, Arc::clone(&replica));
-        Ok(Some(replica))
+        let held = Held {
+            replica: Arc::new(Mutex::new(replica)),
+            writes: Strand::default(),
+        };
+        replicas.insert(blog, held.clone());
+        Ok(Some(held))
     }
 
     /// Chain and fold from disk. A row that is not what it should be is left out, and what follows
@@ -298,15 +313,14 @@ impl Spoke {
 
     /// Carries out what the rules decided. Called with the replica locked, so that the order of
     /// writes is the order of decisions.
-    fn perform(self: &Arc<Self>, replica: &mut Replica) {
+    fn perform(self: &Arc<Self>, writes: &Strand, replica: &mut Replica) {
         let blog = replica.blog();
         let mut entries = Vec::new();
         while let Some(effect) = replica.poll_effect() {
             match effect {
                 Effect::Store(entry) => entries.push(entry.sealed().clone()),
                 Effect::Erase(ids) => {
-                    self.store_entries(blog, std::mem::take(&mut entries));
-                    self.erase(replica, &ids);
+                    self.store_entries(blog, writes, std::mem::take(&mut entries), ids);
                 }
                 Effect::StoreSeal(seal) => {
                     let write = Write::Seal(blog, seal.epoch, seal.to_string());
@@ -324,24 +338,39 @@ impl Spoke {
                     let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Some((_, waiting)) = tickets.remove(&ticket) {
                         // Whoever asked may have gone.
-                        drop(waiting.send(answer));
+                        drop(waiting.send(Ok(answer)));
                     }
                 }
             }
         }
-        self.store_entries(blog, entries);
+        self.store_entries(blog, writes, entries, Vec::new());
     }
 
-    fn store_entries(self: &Arc<Self>, blog: BlogId, entries: Vec<spokes_log::seal::SealedEntry>) {
-        if entries.is_empty() {
+    /// Makes entries durable, and takes away the words of those that they erase.
+    fn store_entries(
+        self: &Arc<Self>,
+        blog: BlogId,
+        writes: &Strand,
+        entries: Vec<SealedEntry>,
+        erased: Vec<Hash>,
+    ) {
+        if entries.is_empty() && erased.is_empty() {
             return;
         }
         let ids: Vec<_> = entries.iter().map(|sealed| sealed.entry().id()).collect();
-        let durable = self.store.write(Write::Entries(entries));
+        let (write, media) = if erased.is_empty() {
+            (Write::Entries(entries), Vec::new())
+        } else {
+            self.rendered.forget(&erased);
+            let media = self.media_of(&erased);
+            (Write::Erasing(entries, erased), media)
+        };
+        let durable = self.store.write_on(writes, write);
         let spoke = Arc::clone(self);
         tokio::spawn(async move {
             match durable.await {
                 Ok(Ok(())) => {
+                    spoke.remove_media(media).await;
                     spoke.with(blog, |r| r.handle(clock::now(), Event::Stored(ids)));
                     spoke.latest.touch(blog);
                 }
@@ -351,39 +380,15 @@ impl Spoke {
         });
     }
 
-    /// A write failed: what is in memory is ahead of the disk and must go; whoever waits is told.
+    /// A write failed: what is in memory is ahead of the disk and is read anew when it is next asked
+    /// for; whoever waits is told.
     fn fall_back(&self, blog: BlogId, outage: &Outage) {
         tracing::error!(%blog, %outage, "entries were not kept; the replica is read anew");
-        self.replicas
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&blog);
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        tickets.retain(|_, (waiting_for, _)| *waiting_for != blog);
-    }
-
-    fn erase(&self, replica: &Replica, ids: &[Hash]) {
-        let listed = |id: &Hash| -> Vec<Hash> {
-            let row = self.store.entry(*id).ok().flatten();
-            let sealed = row.and_then(|row| row.sealed());
-            let media = sealed.and_then(|s| {
-                let article = s.entry().draft()?.article()?;
-                Some(article.media.iter().map(|medium| medium.hash).collect())
-            });
-            media.unwrap_or_default()
-        };
-        let still = replica.fold().media();
-        let gone: Vec<Hash> = ids
-            .iter()
-            .flat_map(listed)
-            .filter(|hash| !still.contains(hash))
-            .collect();
-        drop(self.store.write(Write::Erase(ids.to_vec())));
-        self.rendered.forget(ids);
-        for hash in gone {
-            if let Err(outage) = self.blobs.remove(hash) {
-                tracing::error!(%hash, %outage, "an erased blob stays for now");
-            }
+        let waiting = tickets.extract_if(.., |_, (waiting_for, _)| *waiting_for == blog);
+        for (_, (_, waiting)) in waiting {
+            // Whoever asked may have gone.
+            drop(waiting.send(Err(outage.clone())));
         }
     }
 
@@ -449,7 +454,7 @@ impl Spoke {
         }
     }
 
-    fn ticket(&self, blog: BlogId) -> (Ticket, oneshot::Receiver<Answer>) {
+    fn ticket(&self, blog: BlogId) -> (Ticket, oneshot::Receiver<Result<Answer, Outage>>) {
         let ticket = self.next_ticket.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);

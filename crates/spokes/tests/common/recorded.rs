@@ -96,12 +96,12 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    /// Founds it, lets three spokes in, and waits until they know it.
-    pub(crate) fn begin(blow: (&str, &str)) -> Self {
+    /// Founds it, lets spokes in, and waits until they know it. One of them meets with a blow.
+    pub(crate) fn begin(spokes: &[&str], blow: (&str, &str)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let (port, dns) = free_ports();
         let mut nodes = BTreeMap::new();
-        for (place, label) in [COUNCIL].into_iter().chain(SPOKES).enumerate() {
+        for (place, label) in [COUNCIL].iter().chain(spokes).enumerate() {
             let last = u8::try_from(place).unwrap();
             let ip = if place == 0 {
                 [127, 0, 1, 1]
@@ -113,7 +113,7 @@ impl Recorded {
             let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::from(ip)), port);
             let (traces, process) = (Vec::new(), None);
             nodes.insert(
-                label.to_owned(),
+                (*label).to_owned(),
                 Node {
                     disk,
                     address,
@@ -146,10 +146,10 @@ impl Recorded {
             .as_str()
             .unwrap()
             .clone_into(&mut network.network);
-        for label in SPOKES {
+        for label in spokes {
             network.lets_in(label, blow);
         }
-        for label in SPOKES {
+        for label in spokes {
             wait_for("a spoke knows that it is admitted", START_WAIT, || {
                 let status = network.get(label, "/api/v1/status").json();
                 (status["standing"] == "admitted").then_some(())

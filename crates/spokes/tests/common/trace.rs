@@ -46,6 +46,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// Whether it makes a file durable.
+    pub(crate) fn is_sync(&self) -> bool {
+        matches!(self.name.as_str(), "fsync" | "fdatasync")
+    }
+
     /// An argument as a number: a file's or an offset.
     pub(crate) fn number(&self, place: usize) -> i64 {
         let word = self.arguments.get(place).map_or("", String::as_str);
