@@ -75,8 +75,11 @@ impl Spoke {
             unkept.clear();
         }
         let after = *self.followed.borrow();
-        let path = format!("/api/v1/registry/log?after={after}&wait={}", WAIT.as_secs());
-        let log: LogWire = match self.client.get(Ask::new(node, &path).waiting(WAIT)).await? {
+        // After a start nothing is signed until the council was heard: then it is not made to wait.
+        let heard = *self.heard.read().unwrap_or_else(PoisonError::into_inner);
+        let wait = heard.map_or(Duration::ZERO, |_| WAIT);
+        let path = format!("/api/v1/registry/log?after={after}&wait={}", wait.as_secs());
+        let log: LogWire = match self.client.get(Ask::new(node, &path).waiting(wait)).await? {
             Reply::Good(log, _) => log,
             Reply::Refused(problem) => return Err(Outage::new(problem.detail)),
         };
