@@ -532,3 +532,49 @@ fn insert(c: &Connection, sealed: &SealedEntry) -> Result<(), rusqlite::Error> {
 pub fn hash(text: &str) -> Option<Hash> {
     Hash::parse(text).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pages of a disk that has room for the tables and a little more.
+    const PAGES: u32 = 40;
+
+    fn records(place: u64, bytes: usize) -> Write {
+        Write::Records(vec![(place, "x".repeat(bytes))])
+    }
+
+    #[test]
+    fn what_builds_on_a_write_that_failed_is_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("spoke.db");
+        let connection = connect(&path).unwrap();
+        connection
+            .pragma_update(None, "max_page_count", PAGES)
+            .unwrap();
+        let (jobs, queue) = mpsc::sync_channel(QUEUE_MAX);
+        let (tell, _told) = watch::channel(0);
+        let writer = thread::spawn(move || write_all(connection, &queue, &tell));
+        // Each waits for its answer, so that none fails with the batch of another.
+        let kept = |strand: &Strand, write: Write| {
+            let (done, answer) = oneshot::channel();
+            let strand = strand.clone();
+            let job = Job {
+                strand,
+                write,
+                done,
+            };
+            jobs.send(job).unwrap();
+            answer.blocking_recv().unwrap()
+        };
+        let (broken, other) = (Strand::default(), Strand::default());
+        assert!(kept(&broken, records(1, 10)).is_ok());
+        assert!(kept(&broken, records(2, 1_000_000)).unwrap_err().is_full());
+        assert!(kept(&broken, records(3, 10)).unwrap_err().is_full());
+        assert!(kept(&other, records(4, 10)).is_ok());
+        drop(jobs);
+        writer.join().unwrap();
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.records().unwrap().len(), 2);
+    }
+}

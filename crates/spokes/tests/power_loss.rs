@@ -38,8 +38,10 @@ use spokes_log::{
 const POINTS: usize = 200;
 /// At so many of them by the program itself.
 const STARTS: usize = 12;
-/// One spoke is killed when it has written and begins its nth sync of entries.
-const KILLED: &str = "inject=fsync,fdatasync:signal=SIGKILL:when=14";
+/// A spoke is killed in the middle of what it writes, after some entries.
+const KILLED_WRITING: &str = "inject=pwrite64:signal=SIGKILL:when=150";
+/// A spoke is killed when it has written an entry and begins to sync it.
+const KILLED_SYNCING: &str = "inject=fsync,fdatasync:signal=SIGKILL:when=14";
 /// What may become of unsynced changes: all are lost, none, and twice as often what chance wants.
 const FATES: usize = 4;
 /// Losses that a failed test names.
@@ -698,7 +700,7 @@ fn no_disk_lacks_what_was_promised() {
     let seed = setting("SPOKES_TEST_SEED", 20_261_125);
     eprintln!("seed {seed}, {POINTS} points");
     let began = Instant::now();
-    let mut network = Recorded::begin(&SPOKES, ("c", KILLED));
+    let mut network = Recorded::begin(&SPOKES, ("c", KILLED_WRITING));
     let story = play(&mut network, seed);
     let witnesses = witnesses(&mut network, &story);
     eprintln!(
@@ -752,7 +754,7 @@ fn no_disk_lacks_what_was_promised() {
 
 #[test]
 fn a_spoke_killed_before_a_sync_makes_up_for_it() {
-    let mut network = Recorded::begin(&SPOKES[..1], ("a", KILLED));
+    let mut network = Recorded::begin(&SPOKES[..1], ("a", KILLED_SYNCING));
     let to = network.nodes["a"].address;
     let mut author = Author::new("maria");
     let mut known = Vec::new();

@@ -8,6 +8,7 @@ pub(crate) mod disk;
 pub(crate) mod http;
 pub(crate) mod recorded;
 pub(crate) mod rogue;
+pub(crate) mod small_disk;
 pub(crate) mod trace;
 
 use std::{

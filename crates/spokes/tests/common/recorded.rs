@@ -66,8 +66,9 @@ impl Process {
         wait_for("a node ends", END_WAIT, || self.child.try_wait().unwrap())
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+    /// How it ended, if it has.
+    pub(crate) fn poll(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 }
 
