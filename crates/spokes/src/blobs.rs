@@ -11,6 +11,9 @@ use spokes_log::name::Hash;
 
 use crate::{config::sync_dir, outage::Outage};
 
+/// How the names of files begin that are not whole yet.
+const PART: &str = ".part-";
+
 /// A folder of blobs.
 #[derive(Clone, Debug)]
 pub struct Blobs {
@@ -28,6 +31,16 @@ impl Blobs {
     /// When the disk fails.
     pub fn open(folder: &Path) -> Result<Self, Outage> {
         fs::create_dir_all(folder).map_err(|e| Outage::file("making", folder, &e))?;
+        // What was under way when a process was killed will never be whole.
+        for left in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if left
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(PART.as_bytes())
+            {
+                drop(fs::remove_file(left.path()));
+            }
+        }
         // Its own name, and those that a process left which was killed before it could sync them:
         // from here on what is seen is durable.
         let above = folder.parent().unwrap_or(folder);
@@ -60,7 +73,10 @@ impl Blobs {
         assert!(Hash::of(bytes) == hash, "only what has its hash is kept");
         let path = self.path(hash);
         let failed = |e: &std::io::Error| Outage::file("writing", &path, e);
-        let mut part = tempfile::NamedTempFile::new_in(&self.folder).map_err(|e| failed(&e))?;
+        let part = tempfile::Builder::new()
+            .prefix(PART)
+            .tempfile_in(&self.folder);
+        let mut part = part.map_err(|e| failed(&e))?;
         part.write_all(bytes)
             .and_then(|()| part.as_file().sync_all())
             .map_err(|e| failed(&e))?;
@@ -198,6 +214,17 @@ mod tests {
         assert!(blobs.has(hash), "somebody lists it");
         seen(false).unwrap();
         assert!(!blobs.has(hash));
+    }
+
+    #[test]
+    fn parts_do_not_outlive_a_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("media");
+        let hash = Hash::of(b"picture");
+        Blobs::open(&folder).unwrap().put(hash, b"picture").unwrap();
+        fs::write(folder.join(format!("{PART}x")), b"pict").unwrap();
+        assert!(Blobs::open(&folder).unwrap().has(hash));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
     }
 
     #[test]

@@ -386,7 +386,7 @@ fn losses(witness: &Witness, promised: &[&What], folder: &Path, story: &Story) -
         "spoke.db"
     };
     let in_database = |what: &&What| !matches!(what, What::File(_));
-    if !promised.iter().any(|what| in_database(what)) {
+    if !promised.iter().any(in_database) {
         return lost;
     }
     match rows(&node.join(file), witness.label == COUNCIL) {
@@ -695,6 +695,29 @@ fn contains(bytes: &[u8], what: &[u8]) -> bool {
         .any(|(at, _)| bytes[at..].starts_with(what))
 }
 
+/// What the model says was written is what stands on the real disk.
+fn is_true_to_the_disk(witness: &Witness) {
+    let at = witness.trace.steps.len() - 1;
+    let point = [Point {
+        at,
+        fate: 1,
+        seed: 0,
+    }];
+    let (_, image, _) = images(witness, &point, |_| false).next().unwrap();
+    for (path, bytes) in image
+        .iter()
+        .filter_map(|(path, bytes)| Some((path, bytes.as_ref()?)))
+    {
+        let real = std::fs::read(witness.root.join(path)).unwrap_or_default();
+        let name = path.display();
+        assert!(
+            real == *bytes,
+            "{} {name} differs from the model",
+            witness.label
+        );
+    }
+}
+
 #[test]
 fn no_disk_lacks_what_was_promised() {
     let seed = setting("SPOKES_TEST_SEED", 20_261_125);
@@ -709,6 +732,7 @@ fn no_disk_lacks_what_was_promised() {
         began.elapsed()
     );
     every_safe_entry_was_promised(&witnesses, &story);
+    witnesses.iter().for_each(is_true_to_the_disk);
     for witness in witnesses.iter().filter(|witness| witness.label != COUNCIL) {
         let receipts = syncs_come_first(witness, &story);
         assert!(receipts > 0, "{} signed nothing", witness.label);
@@ -741,15 +765,18 @@ fn no_disk_lacks_what_was_promised() {
         eprintln!("{what}: {} losses", lost.len());
         assert!(!lost.is_empty(), "{what}: nobody noticed");
     }
+    let mut started = 0;
     for (witness, points) in witnesses.iter().zip(&points) {
         let every = each / (STARTS / witnesses.len());
         let images = images(witness, points, |_| false);
         let some = images.enumerate().filter(|(n, _)| n % every == every - 1);
         for (_, (_, image, promised)) in some.filter(|(_, (.., promised))| !promised.is_empty()) {
             starts(witness, &image, &promised, &story);
+            started += 1;
         }
     }
-    eprintln!("done after {:?}", began.elapsed());
+    assert!(started >= STARTS / 2, "it was started {started} times only");
+    eprintln!("{started} started; done after {:?}", began.elapsed());
 }
 
 #[test]
