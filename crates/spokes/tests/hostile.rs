@@ -137,7 +137,7 @@ fn nobody_erases_the_picture_of_another_blog() {
     let mut maria = Author::with_blog(&demo, "maria", "a");
     let mut thief = Author::with_blog(&demo, "thief", "a");
     let (bytes, medium) = picture("Maria's");
-    let mut with_picture = |author: &mut Author| {
+    let with_picture = |author: &mut Author| {
         let mut album = article("album");
         album.media.push(medium.clone());
         let signed = author.sign(&draft(Says::Post(album), "Look."));

@@ -13,26 +13,23 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::Command,
-    thread,
     time::{Duration, Instant},
 };
 
 use common::{
     Random,
-    author::{Author, Signed, article, draft, now, picture, put},
+    author::{Author, Signed, article, draft, now},
     demo::{answers, program},
     disk::{self, Deaf, Disk, Fate, Image},
     http,
+    pens::{Known, Story, play},
     recorded::{COUNCIL, Process, Recorded, SPOKES, data},
     setting,
     trace::{Step, Trace},
     wait_for,
 };
 use rusqlite::Connection;
-use spokes_log::{
-    draft::{Article, Claim, Says},
-    name::{BlogName, EntryId, Hash},
-};
+use spokes_log::{draft::Says, name::EntryId};
 
 /// At so many points the disks are looked at.
 const POINTS: usize = 200;
@@ -46,183 +43,8 @@ const KILLED_SYNCING: &str = "inject=fsync,fdatasync:signal=SIGKILL:when=14";
 const FATES: usize = 4;
 /// Losses that a failed test names.
 const TOLD: usize = 12;
-const AUTHORS: [&str; 3] = ["maria", "nadia", "olga"];
-/// How long an author goes on sending one entry.
+/// How long a started node and an entry may take.
 const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// What the authors know of an entry that was called safe.
-struct Known {
-    signed: Signed,
-    blog: String,
-    /// The spoke that takes her entries.
-    primary: String,
-    media: Vec<(Hash, Vec<u8>)>,
-    erases: Vec<EntryId>,
-}
-
-type Story = BTreeMap<String, Known>;
-
-// ---- the story -------------------------------------------------------------------------------------
-
-/// An author at work, through whichever spoke answers.
-struct Pen {
-    author: Author,
-    spokes: Vec<SocketAddr>,
-    random: Random,
-    network: String,
-    primary: String,
-    known: Vec<Known>,
-}
-
-impl Pen {
-    fn any(&mut self) -> SocketAddr {
-        self.spokes[self.random.below(self.spokes.len())]
-    }
-
-    /// Sends until it is safe; brings the media when they are asked for.
-    fn deliver(&mut self, signed: Signed, media: Vec<(Hash, Vec<u8>)>, erases: Vec<EntryId>) {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let to = self.any();
-            let reply = self.author.send(to, &signed).unwrap_or_default();
-            match reply.status {
-                201 => break,
-                202 if !reply.json()["missing_media"].is_null() => {
-                    for (hash, bytes) in &media {
-                        put(to, &self.author.name, *hash, bytes);
-                    }
-                }
-                0 | 202 | 502 | 503 | 504 => thread::sleep(PAUSE),
-                status => panic!("{status} {}", reply.text()),
-            }
-            assert!(Instant::now() < until, "not safe in time: {}", reply.text());
-        }
-        self.author.parent = Some(signed.place());
-        let blog = self.author.name.clone();
-        let primary = self.primary.clone();
-        self.known.push(Known {
-            signed,
-            blog,
-            primary,
-            media,
-            erases,
-        });
-    }
-
-    fn say(&mut self, says: Says, body: &str, media: Vec<(Hash, Vec<u8>)>) -> EntryId {
-        let erases = match &says {
-            Says::Erase { erases } => erases.clone(),
-            _ => Vec::new(),
-        };
-        let signed = self.author.sign(&draft(says, body));
-        let id = signed.id();
-        self.deliver(signed, media, erases);
-        id
-    }
-
-    /// A name of her own, then everything that an author does.
-    fn write(mut self) -> Vec<Known> {
-        let name = self.author.name.clone();
-        let first = self.author.first(&self.network, &name, now() + 3_600);
-        self.deliver(first, Vec::new(), Vec::new());
-        let (to, path) = (self.any(), format!("/api/v1/blogs/{name}"));
-        let blog = http::get(to, &to.to_string(), &path).json();
-        blog["primary"]
-            .as_str()
-            .unwrap()
-            .clone_into(&mut self.primary);
-        let short = self.say(Says::Post(article("short")), "A few words.", Vec::new());
-        let long = "Many words.\n".repeat(1_500);
-        self.say(Says::Post(article("long")), long.trim_end(), Vec::new());
-        let secret = self.with_picture("secret", 1);
-        for n in 0..4 {
-            self.with_picture(&format!("album-{n}"), 1 + n % 3);
-            self.say(
-                Says::Page(article(&format!("page-{n}"))),
-                "A page.",
-                Vec::new(),
-            );
-        }
-        let edit = Article {
-            replaces: Some(short),
-            ..article("short")
-        };
-        self.say(Says::Post(edit), "Other words.", Vec::new());
-        self.say(
-            Says::Erase {
-                erases: vec![secret],
-            },
-            "",
-            Vec::new(),
-        );
-        for n in 0..6 {
-            self.say(
-                Says::Post(article(&format!("post-{n}"))),
-                "Words.\n".repeat(n * 90 + 1).trim_end(),
-                Vec::new(),
-            );
-        }
-        let claim = Claim {
-            name: BlogName::parse(&format!("{name}2")).unwrap(),
-            network: Hash::parse(&self.network).unwrap(),
-            not_after: now() + 3_600,
-        };
-        self.say(
-            Says::Claim {
-                claim,
-                releases: None,
-            },
-            "",
-            Vec::new(),
-        );
-        self.say(Says::Post(article("last")), "The last words.", Vec::new());
-        self.known
-    }
-
-    fn with_picture(&mut self, slug: &str, pictures: usize) -> EntryId {
-        let mut post = article(slug);
-        let mut media = Vec::new();
-        for n in 0..pictures {
-            let word = format!("{slug} {n} of {} ", self.author.name).repeat(300 * (n + 1));
-            let (bytes, medium) = picture(&word);
-            media.push((medium.hash, bytes));
-            post.media.push(medium);
-        }
-        self.say(Says::Post(post), "With pictures.", media)
-    }
-}
-
-/// Authors write, through a spoke that dies at one of its syncs and comes back.
-fn play(network: &mut Recorded, seed: usize) -> Story {
-    let spokes: Vec<SocketAddr> = SPOKES.map(|label| network.nodes[label].address).into();
-    let id = network.network.clone();
-    let pens = AUTHORS.iter().enumerate().map(|(n, name)| Pen {
-        author: Author::new(name),
-        spokes: spokes.clone(),
-        random: Random::new((seed + n) as u64 * 7_919),
-        network: id.clone(),
-        primary: String::new(),
-        known: Vec::new(),
-    });
-    let pens: Vec<Pen> = pens.collect();
-    let known = thread::scope(|scope| {
-        let writing: Vec<_> = pens
-            .into_iter()
-            .map(|pen| scope.spawn(|| pen.write()))
-            .collect();
-        network.ended("c");
-        network.serve("c", None);
-        let written = writing
-            .into_iter()
-            .flat_map(|author| author.join().unwrap());
-        written.collect::<Vec<Known>>()
-    });
-    known
-        .into_iter()
-        .map(|known| (known.signed.id().to_string(), known))
-        .collect()
-}
 
 /// Disks that do not hear a sync: of the database, of the folder of media, of the node's own folder.
 const DEAF: &[(&str, Deaf)] = &[
@@ -724,7 +546,7 @@ fn no_disk_lacks_what_was_promised() {
     eprintln!("seed {seed}, {POINTS} points");
     let began = Instant::now();
     let mut network = Recorded::begin(&SPOKES, ("c", KILLED_WRITING));
-    let story = play(&mut network, seed);
+    let story = play(&mut network, "c", seed);
     let witnesses = witnesses(&mut network, &story);
     eprintln!(
         "{} entries were safe after {:?}",
