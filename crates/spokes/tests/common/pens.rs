@@ -17,6 +17,7 @@ use super::{
     author::{Author, Signed, article, draft, now, picture, put},
     http,
     recorded::{Recorded, SPOKES},
+    wait_for,
 };
 
 const AUTHORS: [&str; 3] = ["maria", "nadia", "olga"];
@@ -99,11 +100,11 @@ impl Pen {
         let first = self.author.first(&self.network, &name, now() + 3_600);
         self.deliver(first, Vec::new(), Vec::new());
         let (to, path) = (self.any(), format!("/api/v1/blogs/{name}"));
-        let blog = http::get(to, &to.to_string(), &path).json();
-        blog["primary"]
-            .as_str()
-            .unwrap()
-            .clone_into(&mut self.primary);
+        self.primary = wait_for("a spoke knows the blog", PATIENCE, || {
+            let blog = http::request(to, "GET", &to.to_string(), &path, &[], b"")?;
+            let blog = (blog.status == 200).then(|| blog.json())?;
+            blog["primary"].as_str().map(str::to_owned)
+        });
         let short = self.say(Says::Post(article("short")), "A few words.", Vec::new());
         let long = "Many words.\n".repeat(1_500);
         self.say(Says::Post(article("long")), long.trim_end(), Vec::new());
