@@ -121,7 +121,7 @@ pub enum Event {
 pub enum Effect {
     /// Make this entry durable, then say [`Event::Stored`]; in the order of these effects.
     Store(VerifiedEntry),
-    /// Forget the words of these entries: what erases them is durable.
+    /// Forget the words of these entries, together with what was to be stored just before.
     Erase(Vec<EntryId>),
     /// Remove these entries and all that follows them, and begin anew with what is left: keys that
     /// had ended signed them behind the blog's back.
@@ -357,16 +357,6 @@ impl Replica {
     /// What readers see: what is durable here.
     pub fn fold(&self) -> &Blog {
         &self.fold
-    }
-
-    /// Every medium that live entries list, those included that are being written.
-    pub fn media(&self) -> BTreeSet<Hash> {
-        let mut media = self.fold.media();
-        for (entry, _) in self.storing.values() {
-            let article = entry.entry().draft().and_then(|draft| draft.article());
-            media.extend(article.into_iter().flat_map(|a| &a.media).map(|m| m.hash));
-        }
-        media
     }
 
     /// Whether this copy is known to have forgotten nothing.
@@ -663,6 +653,9 @@ impl Replica {
         }
         let id = entry.entry().id();
         self.effects.push_back(Effect::Store(entry.clone()));
+        if !erased.is_empty() {
+            self.effects.push_back(Effect::Erase(erased.clone()));
+        }
         self.storing.insert(id, (entry, erased));
         Ok(())
     }
@@ -673,10 +666,7 @@ impl Replica {
                 continue;
             };
             self.fold.add(&self.chain, entry.entry());
-            if !erased.is_empty() {
-                self.fold.erase(&self.chain, &erased);
-                self.effects.push_back(Effect::Erase(erased));
-            }
+            self.fold.erase(&self.chain, &erased);
         }
         self.tips = self.find_tips();
         self.compare(now);

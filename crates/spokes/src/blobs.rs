@@ -4,16 +4,24 @@ use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use spokes_log::name::Hash;
 
 use crate::{config::sync_dir, outage::Outage};
 
+/// How the names of files begin that are not whole yet.
+const PART: &str = ".part-";
+
 /// A folder of blobs.
 #[derive(Clone, Debug)]
 pub struct Blobs {
     folder: PathBuf,
+    /// Held by whoever changes names in the folder.
+    turn: Arc<Mutex<()>>,
+    /// The blob whose name is changing: seen, perhaps, but not durable, or about to go.
+    changing: Arc<Mutex<Option<Hash>>>,
 }
 
 impl Blobs {
@@ -23,8 +31,26 @@ impl Blobs {
     /// When the disk fails.
     pub fn open(folder: &Path) -> Result<Self, Outage> {
         fs::create_dir_all(folder).map_err(|e| Outage::file("making", folder, &e))?;
+        // What was under way when a process was killed will never be whole.
+        for left in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if left
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(PART.as_bytes())
+            {
+                drop(fs::remove_file(left.path()));
+            }
+        }
+        // Its own name, and those that a process left which was killed before it could sync them:
+        // from here on what is seen is durable.
+        let above = folder.parent().unwrap_or(folder);
+        for dir in [folder, above] {
+            sync_dir(dir).map_err(|e| Outage::file("syncing", dir, &e))?;
+        }
         Ok(Self {
             folder: folder.to_owned(),
+            turn: Arc::default(),
+            changing: Arc::default(),
         })
     }
 
@@ -33,9 +59,10 @@ impl Blobs {
         self.folder.join(hash.path())
     }
 
-    /// Whether a blob is here, by its name alone.
+    /// Whether a blob is here durably, by its name alone.
     pub fn has(&self, hash: Hash) -> bool {
-        self.path(hash).is_file()
+        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        *changing != Some(hash) && self.path(hash).is_file()
     }
 
     /// Keeps a blob durably. Its hash must have been checked.
@@ -46,12 +73,33 @@ impl Blobs {
         assert!(Hash::of(bytes) == hash, "only what has its hash is kept");
         let path = self.path(hash);
         let failed = |e: &std::io::Error| Outage::file("writing", &path, e);
-        let mut part = tempfile::NamedTempFile::new_in(&self.folder).map_err(|e| failed(&e))?;
+        let part = tempfile::Builder::new()
+            .prefix(PART)
+            .tempfile_in(&self.folder);
+        let mut part = part.map_err(|e| failed(&e))?;
         part.write_all(bytes)
             .and_then(|()| part.as_file().sync_all())
             .map_err(|e| failed(&e))?;
-        part.persist(&path).map_err(|e| failed(&e.error))?;
-        sync_dir(&self.folder).map_err(|e| failed(&e))
+        self.change(hash, || {
+            part.persist(&path).map_err(|e| failed(&e.error))?;
+            sync_dir(&self.folder).map_err(|e| {
+                // Nobody may find what is not durable.
+                drop(fs::remove_file(&path));
+                failed(&e)
+            })
+        })
+    }
+
+    /// Changes a name in the folder; meanwhile the blob counts as not here.
+    fn change(&self, hash: Hash, act: impl FnOnce() -> Result<(), Outage>) -> Result<(), Outage> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let say = |changing| {
+            *self.changing.lock().unwrap_or_else(PoisonError::into_inner) = changing;
+        };
+        say(Some(hash));
+        let outcome = act();
+        say(None);
+        outcome
     }
 
     /// How long a blob is, without reading it.
@@ -76,17 +124,26 @@ impl Blobs {
         None
     }
 
-    /// Removes a blob that no entry lists any more.
+    /// Removes a blob, unless an entry lists it. Whoever looks for it meanwhile brings it again.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn remove(&self, hash: Hash) -> Result<(), Outage> {
-        match fs::remove_file(self.path(hash)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(Outage::file("removing", &self.path(hash), &e))
+    pub fn remove_unless(
+        &self,
+        hash: Hash,
+        is_listed: impl FnOnce() -> Result<bool, Outage>,
+    ) -> Result<(), Outage> {
+        self.change(hash, || {
+            if is_listed()? {
+                return Ok(());
             }
-            _ => Ok(()),
-        }
+            match fs::remove_file(self.path(hash)) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    Err(Outage::file("removing", &self.path(hash), &e))
+                }
+                _ => Ok(()),
+            }
+        })
     }
 }
 
@@ -145,6 +202,35 @@ mod tests {
         fs::write(blobs.path(hash), b"forgery").unwrap();
         assert_eq!(blobs.get(hash), None);
         assert!(!blobs.has(hash));
+    }
+
+    #[test]
+    fn a_blob_whose_name_changes_counts_as_not_here() {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Blobs::open(&dir.path().join("media")).unwrap();
+        let hash = Hash::of(b"picture");
+        blobs.put(hash, b"picture").unwrap();
+        let seen = |listed: bool| {
+            blobs.remove_unless(hash, || {
+                assert!(!blobs.has(hash), "it is about to go");
+                Ok(listed)
+            })
+        };
+        seen(true).unwrap();
+        assert!(blobs.has(hash), "somebody lists it");
+        seen(false).unwrap();
+        assert!(!blobs.has(hash));
+    }
+
+    #[test]
+    fn parts_do_not_outlive_a_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("media");
+        let hash = Hash::of(b"picture");
+        Blobs::open(&folder).unwrap().put(hash, b"picture").unwrap();
+        fs::write(folder.join(format!("{PART}x")), b"pict").unwrap();
+        assert!(Blobs::open(&folder).unwrap().has(hash));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
     }
 
     #[test]

@@ -205,7 +205,7 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Outage> {
         .and_then(|()| file.sync_all())
         .map_err(|e| failed(&e))?;
     fs::rename(&part, path).map_err(|e| failed(&e))?;
-    sync_dir(path.parent().unwrap_or(Path::new("."))).map_err(|e| failed(&e))
+    sync_dir(above(path)).map_err(|e| failed(&e))
 }
 
 /// Makes names in a directory durable.
@@ -214,6 +214,23 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Outage> {
 /// When the disk fails.
 pub fn sync_dir(dir: &Path) -> std::io::Result<()> {
     fs::File::open(dir)?.sync_all()
+}
+
+/// Makes durable what a database's last process may have left in the system's memory alone: it was
+/// killed between a write and its sync. From here on what is read there is durable.
+///
+/// # Errors
+/// When the disk fails.
+pub fn sync_database(path: &Path) -> Result<(), Outage> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    for file in [path, Path::new(&log)] {
+        if file.exists() {
+            let synced = fs::File::open(file).and_then(|file| file.sync_all());
+            synced.map_err(|e| Outage::file("syncing", file, &e))?;
+        }
+    }
+    sync_dir(above(path)).map_err(|e| Outage::file("syncing", above(path), &e))
 }
 
 /// A secret key in a file that only its owner reads, made when it is not there.
@@ -263,14 +280,26 @@ pub fn random_hex<const N: usize>() -> Result<String, Outage> {
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
-/// Makes a directory that only its owner enters.
+/// Makes a directory that only its owner enters, and that a loss of power does not take away.
 ///
 /// # Errors
 /// When the disk fails.
 pub fn make_dir(dir: &Path) -> Result<PathBuf, Outage> {
+    let is_new = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+    let new: Vec<&Path> = dir.ancestors().take_while(is_new).collect();
     let mut builder = fs::DirBuilder::new();
     let made = builder.recursive(true).mode(0o700).create(dir);
     made.map_err(|e| Outage::file("making", dir, &e))?;
+    // All that is kept in a new directory is as durable as its name in the one above.
+    for dir in new {
+        sync_dir(above(dir)).map_err(|e| Outage::file("making", dir, &e))?;
+    }
     dir.canonicalize()
         .map_err(|e| Outage::file("finding", dir, &e))
+}
+
+/// The directory that holds a path's name.
+fn above(path: &Path) -> &Path {
+    let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }

@@ -143,6 +143,7 @@ pub fn init(dir: &Path, beginning: Beginning) -> Result<Registry, Outage> {
 }
 
 fn open_log(path: &Path) -> Result<Connection, Outage> {
+    config::sync_database(path)?;
     let log = Connection::open(path)?;
     log.busy_timeout(Duration::from_secs(5))?;
     log.pragma_update(None, "journal_mode", "WAL")?;
@@ -684,17 +685,16 @@ fn refused(refusal: &Refusal) -> Response {
 /// Says that time or an operator must mend something.
 pub fn unavailable(outage: &Outage) -> Response {
     tracing::error!(%outage, "a request failed");
-    let status = if outage.is_full() {
-        StatusCode::INSUFFICIENT_STORAGE
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    let kind = if outage.is_full() { "full" } else { "busy" };
-    web::refuse(
-        status,
-        kind,
-        format!("{outage}. What was acknowledged before is safe; try again in a moment."),
-    )
+    if outage.is_full() {
+        return web::refuse(
+            StatusCode::INSUFFICIENT_STORAGE,
+            "full",
+            "The disk of this server is full, and what you sent was not kept. What was acknowledged \
+             before is safe. Send it again when there is room, or to another server.",
+        );
+    }
+    let why = format!("{outage}. What was acknowledged before is safe; try again in a moment.");
+    web::refuse(StatusCode::SERVICE_UNAVAILABLE, "busy", why)
 }
 
 /// An organizer's request, signed with the key in the council's directory and sent to its node.

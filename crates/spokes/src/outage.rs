@@ -3,7 +3,7 @@
 use std::{fmt, io, path::Path};
 
 /// Something that time or an operator must mend.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outage {
     what: String,
     full: bool,
@@ -20,7 +20,10 @@ impl Outage {
 
     /// A failed operation on a file.
     pub fn file(doing: &str, path: &Path, error: &io::Error) -> Self {
-        let full = error.kind() == io::ErrorKind::StorageFull;
+        let full = matches!(
+            error.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        );
         Self {
             what: format!("{doing} {} failed: {error}", path.display()),
             full,
@@ -43,10 +46,19 @@ impl std::error::Error for Outage {}
 
 impl From<rusqlite::Error> for Outage {
     fn from(error: rusqlite::Error) -> Self {
-        let full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
-        Self {
-            what: format!("the database failed: {error}"),
-            full,
-        }
+        // The index of the log is memory of a file: without room for it a database cannot be opened.
+        let no_index = error
+            .sqlite_error()
+            .is_some_and(|sqlite| sqlite.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE);
+        let full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) || no_index;
+        let what = if full {
+            format!(
+                "the disk is full ({error}); what was acknowledged before is safe. Make room, then try \
+                 again"
+            )
+        } else {
+            format!("the database failed: {error}")
+        };
+        Self { what, full }
     }
 }

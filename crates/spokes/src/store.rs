@@ -1,11 +1,11 @@
 //! What a spoke keeps on disk: entries as their canonical texts, seals, and the registry's log.
 //!
 //! One thread writes. It takes all that waits, commits it in one transaction (WAL, `synchronous=FULL`:
-//! the commit returns after an fdatasync) and only then says so: eight authors share one sync.
+//! the commit returns after an fsync) and only then says so: eight authors share one sync.
 
 use std::{
     path::Path,
-    sync::{Mutex, mpsc},
+    sync::{Arc, Mutex, OnceLock, mpsc},
     thread,
     time::Duration,
 };
@@ -18,7 +18,7 @@ use spokes_log::{
 };
 use tokio::sync::{oneshot, watch};
 
-use crate::{outage::Outage, wire::EntryWire};
+use crate::{config::sync_database, outage::Outage, wire::EntryWire};
 
 /// Jobs of one transaction: enough to share the sync, few enough that none waits for long.
 const BATCH_MAX: usize = 512;
@@ -71,8 +71,9 @@ CREATE TABLE record (
 pub enum Write {
     /// New entries of one blog, in the order of their chain.
     Entries(Vec<SealedEntry>),
-    /// Entries whose words go: their skeletons stay.
-    Erase(Vec<EntryId>),
+    /// New entries, and those whose words go with them: their skeletons stay. Together, so that a loss
+    /// of power never leaves the one without the other.
+    Erasing(Vec<SealedEntry>, Vec<EntryId>),
     /// Entries whose rows were altered: these are right.
     Mend(SealedEntry),
     /// A row that is not what it should be.
@@ -89,7 +90,19 @@ pub enum Write {
     Records(Vec<(u64, String)>),
 }
 
+/// Writes that build on one another: after one that failed, none of those behind it is made.
+#[derive(Clone, Debug, Default)]
+pub struct Strand(Arc<OnceLock<Outage>>);
+
+impl Strand {
+    /// Why one of them failed, if one did.
+    pub fn failed(&self) -> Option<&Outage> {
+        self.0.get()
+    }
+}
+
 struct Job {
+    strand: Strand,
     write: Write,
     done: oneshot::Sender<Result<(), Outage>>,
 }
@@ -145,6 +158,7 @@ impl Store {
     /// # Errors
     /// When the file is damaged, of a newer program, or the disk fails.
     pub fn open(path: &Path) -> Result<Self, Outage> {
+        sync_database(path)?;
         let connection = connect(path)?;
         let newest =
             connection.query_row("SELECT coalesce(max(position), 0) FROM entry", [], |row| {
@@ -168,9 +182,19 @@ impl Store {
     ///
     /// The order of calls is the order on disk. Blocks while the queue is full.
     pub fn write(&self, write: Write) -> oneshot::Receiver<Result<(), Outage>> {
+        self.write_on(&Strand::default(), write)
+    }
+
+    /// Queues a write that builds on those before it.
+    pub fn write_on(&self, strand: &Strand, write: Write) -> oneshot::Receiver<Result<(), Outage>> {
         let (done, answer) = oneshot::channel();
+        let strand = strand.clone();
         // Where the writer has stopped, the answer's sender is dropped, which its receiver sees.
-        drop(self.jobs.send(Job { write, done }));
+        drop(self.jobs.send(Job {
+            strand,
+            write,
+            done,
+        }));
         answer
     }
 
@@ -287,6 +311,18 @@ impl Store {
                 .into_iter()
                 .flatten()
                 .collect())
+        })
+    }
+
+    /// Whether a text that is here names a hash.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn names(&self, hash: Hash) -> Result<bool, Outage> {
+        self.read(|connection| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM entry WHERE instr(text, ?1) > 0) \
+                       OR EXISTS (SELECT 1 FROM staged WHERE instr(text, ?1) > 0)";
+            connection.query_row(sql, [hash.to_string()], |row| row.get(0))
         })
     }
 
@@ -433,8 +469,19 @@ fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &w
             let Ok(job) = queue.try_recv() else { break };
             batch.push(job);
         }
+        // What builds on a write that failed would stand without it, or before it in the feed.
+        let (cut_off, batch): (Vec<Job>, Vec<Job>) = batch
+            .into_iter()
+            .partition(|job| job.strand.failed().is_some());
+        for job in cut_off {
+            let outage = job.strand.failed().cloned().unwrap_or_else(stopped);
+            drop(job.done.send(Err(outage)));
+        }
+        if batch.is_empty() {
+            continue;
+        }
         let outcome = commit(&mut connection, &batch);
-        let erases = |job: &Job| matches!(job.write, Write::Erase(_) | Write::Remove(_));
+        let erases = |job: &Job| matches!(job.write, Write::Erasing(..) | Write::Remove(_));
         erased |= batch.iter().any(erases);
         match outcome {
             Ok(position) => {
@@ -450,14 +497,10 @@ fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &w
             }
             Err(error) => {
                 tracing::error!(%error, "a write failed; nothing of it was acknowledged");
-                let full = error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+                let outage = Outage::from(error);
                 for job in batch {
-                    let error = if full {
-                        disk_full()
-                    } else {
-                        Outage::new(error.to_string())
-                    };
-                    drop(job.done.send(Err(error)));
+                    let outage = job.strand.0.get_or_init(|| outage.clone()).clone();
+                    drop(job.done.send(Err(outage)));
                 }
             }
         }
@@ -473,14 +516,6 @@ fn truncate_log(connection: &Connection) -> bool {
         .and_then(|()| connection.query_row(sql, [], |row| row.get::<_, i64>(0)));
     let patient = connection.busy_timeout(BUSY_WAIT);
     patient.is_ok() && busy.is_ok_and(|busy| busy == 0)
-}
-
-fn disk_full() -> Outage {
-    rusqlite::Error::SqliteFailure(
-        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL),
-        Some("the disk is full".into()),
-    )
-    .into()
 }
 
 fn commit(connection: &mut Connection, batch: &[Job]) -> Result<u64, rusqlite::Error> {
@@ -503,7 +538,10 @@ fn apply(c: &Connection, write: &Write) -> Result<(), rusqlite::Error> {
                 insert(c, sealed)?;
             }
         }
-        Write::Erase(ids) => {
+        Write::Erasing(entries, ids) => {
+            for sealed in entries {
+                insert(c, sealed)?;
+            }
             let sql = "UPDATE entry SET signatures = x'', \
                        text = substr(text, 1, instr(text, char(10, 10)) - 1) \
                        WHERE id = ?1 AND instr(text, char(10, 10)) > 0";
@@ -604,5 +642,46 @@ mod tests {
         assert_eq!((first.len(), more), (8, true));
         let (rest, _, more) = store.after(read_to, 500, |_| true).unwrap();
         assert_eq!((rest.len(), more), (3, false));
+    }
+
+    /// Pages of a disk that has room for the tables and a little more.
+    const PAGES: u32 = 40;
+
+    fn records(place: u64, bytes: usize) -> Write {
+        Write::Records(vec![(place, "x".repeat(bytes))])
+    }
+
+    #[test]
+    fn what_builds_on_a_write_that_failed_is_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("spoke.db");
+        let connection = connect(&path).unwrap();
+        connection
+            .pragma_update(None, "max_page_count", PAGES)
+            .unwrap();
+        let (jobs, queue) = mpsc::sync_channel(QUEUE_MAX);
+        let (tell, _told) = watch::channel(0);
+        let writer = thread::spawn(move || write_all(connection, &queue, &tell));
+        // Each waits for its answer, so that none fails with the batch of another.
+        let kept = |strand: &Strand, write: Write| {
+            let (done, answer) = oneshot::channel();
+            let strand = strand.clone();
+            let job = Job {
+                strand,
+                write,
+                done,
+            };
+            jobs.send(job).unwrap();
+            answer.blocking_recv().unwrap()
+        };
+        let (broken, other) = (Strand::default(), Strand::default());
+        assert!(kept(&broken, records(1, 10)).is_ok());
+        assert!(kept(&broken, records(2, 1_000_000)).unwrap_err().is_full());
+        assert!(kept(&broken, records(3, 10)).unwrap_err().is_full());
+        assert!(kept(&other, records(4, 10)).is_ok());
+        drop(jobs);
+        writer.join().unwrap();
+        let store = Store::open(&path).unwrap();
+        assert_eq!(store.records().unwrap().len(), 2);
     }
 }

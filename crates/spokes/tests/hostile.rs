@@ -7,7 +7,7 @@ mod common;
 use std::{thread, time::Duration};
 
 use common::{
-    author::{Author, Signed, article, draft, now, picture},
+    author::{Author, Signed, article, draft, now, picture, put},
     demo::Demo,
     http,
     rogue::Rogue,
@@ -145,6 +145,45 @@ fn an_erased_entry_is_restored_with_its_erase_alone() {
         },
     );
     goes_on(&demo, &mut maria, "after");
+}
+
+#[test]
+fn nobody_erases_the_picture_of_another_blog() {
+    let demo = Demo::start_with(3, &["--empty"]);
+    let mut maria = Author::with_blog(&demo, "maria", "a");
+    let mut thief = Author::with_blog(&demo, "thief", "a");
+    let (bytes, medium) = picture("Maria's");
+    let with_picture = |author: &mut Author| {
+        let mut album = article("album");
+        album.media.push(medium.clone());
+        let signed = author.sign(&draft(Says::Post(album), "Look."));
+        wait_for("it is safe", Duration::from_secs(20), || {
+            let reply = author.send(demo.address("a"), &signed)?;
+            if reply.status == 202 {
+                put(demo.address("a"), &author.name, medium.hash, &bytes);
+            }
+            (reply.status == 201).then_some(())
+        });
+        author.parent = Some(signed.place());
+        signed.id()
+    };
+    with_picture(&mut maria);
+    let erases = vec![with_picture(&mut thief)];
+    thief.say(&demo, "a", &draft(Says::Erase { erases }, ""));
+    let path = format!("/media/{}", medium.hash.path());
+    for label in demo.labels() {
+        wait_for("the thief's post is gone", Duration::from_secs(10), || {
+            (demo.http(&label, "thief", "/album").status == 404).then_some(())
+        });
+        assert_eq!(demo.http(&label, "maria", &path).body, bytes, "{label}");
+        let blob = demo
+            .node(&label)
+            .data
+            .join("media")
+            .join(medium.hash.path());
+        assert_eq!(std::fs::read(blob).ok(), Some(bytes.clone()), "{label}");
+    }
+    demo.assert_no_panic();
 }
 
 #[test]

@@ -71,10 +71,12 @@ impl Spoke {
     pub(super) async fn follow(self: Arc<Self>) {
         // The first question after a start is answered at once: before it nothing can be signed.
         let (mut turn, mut wait) = (0, Duration::ZERO);
+        // Folded, but not kept so far: the disk was full, perhaps.
+        let mut unkept = Vec::new();
         loop {
             let nodes = &self.config.council;
             let node = nodes[turn % nodes.len()];
-            match self.follow_once(node, wait).await {
+            match self.follow_once(node, wait, &mut unkept).await {
                 Ok(()) => wait = WAIT,
                 Err(outage) => {
                     tracing::debug!(%node, %outage, "the council was not heard");
@@ -87,7 +89,16 @@ impl Spoke {
         }
     }
 
-    async fn follow_once(self: &Arc<Self>, node: SocketAddr, wait: Duration) -> Result<(), Outage> {
+    async fn follow_once(
+        self: &Arc<Self>,
+        node: SocketAddr,
+        wait: Duration,
+        unkept: &mut Vec<(u64, String)>,
+    ) -> Result<(), Outage> {
+        if !unkept.is_empty() {
+            self.store.written(Write::Records(unkept.clone())).await?;
+            unkept.clear();
+        }
         let after = *self.followed.borrow();
         let path = format!("/api/v1/registry/log?after={after}&wait={}", wait.as_secs());
         let log: LogWire = match self.client.get(Ask::new(node, &path).waiting(wait)).await? {
@@ -95,7 +106,7 @@ impl Spoke {
             Reply::Refused(problem) => return Err(Outage::new(problem.detail)),
         };
         let at_start = *self.records_at_start.get_or_init(|| log.records_in_all);
-        let mut kept = Vec::new();
+        let mut durable = Vec::new();
         for wire in &log.records {
             let record = wire.record().map_err(Outage::new)?;
             let touched = self.fold(&record).map_err(Outage::new)?;
@@ -106,14 +117,18 @@ impl Spoke {
                     .insert(*blog);
             }
             let json = serde_json::to_string(wire).map_err(|e| Outage::new(e.to_string()))?;
-            kept.push((record.index, json));
+            unkept.push((record.index, json.clone()));
+            // Before the entries that come with it: who holds them knows whose they are.
+            durable.push(self.store.write(Write::Records(vec![(record.index, json)])));
             self.touched(&record, &touched);
             // Only now: whoever waits for a name must find its first entry, too.
             self.followed.send_replace(record.index + 1);
         }
-        if !kept.is_empty() {
-            self.store.written(Write::Records(kept)).await?;
+        for kept in durable {
+            kept.await
+                .unwrap_or_else(|_| Err(Outage::new("the store has stopped")))?;
         }
+        unkept.clear();
         if *self.followed.borrow() >= log.records_in_all {
             let now = clock::now();
             let before = self

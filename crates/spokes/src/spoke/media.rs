@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use spokes_log::{
     draft::{MEDIUM_BYTES_MAX, Medium},
     fault::Fault,
-    name::{BlogId, BlogName, Hash},
+    name::{BlogId, BlogName, EntryId, Hash},
     seal::SealedEntry,
 };
 use spokes_rules::replica::Event;
@@ -20,7 +20,7 @@ use crate::{
     blobs, clock,
     council::unavailable,
     http::{self as web, Response},
-    store::Write,
+    store::{Write, stopped},
 };
 
 impl Spoke {
@@ -91,6 +91,34 @@ impl Spoke {
         }
         self.with(blog, |replica| replica.fold().medium(hash).cloned())
             .flatten()
+    }
+
+    /// The media that some entries list, as long as their words are here.
+    pub(super) fn media_of(&self, ids: &[EntryId]) -> Vec<Hash> {
+        let listed = |id: &EntryId| -> Option<Vec<Hash>> {
+            let sealed = self.store.entry(*id).ok().flatten()?.sealed()?;
+            let article = sealed.entry().draft()?.article()?;
+            Some(article.media.iter().map(|medium| medium.hash).collect())
+        };
+        ids.iter().filter_map(listed).flatten().collect()
+    }
+
+    /// Removes media of entries that were erased durably, unless another entry lists them: one of any
+    /// blog, since a blob is kept once for all.
+    pub(super) async fn remove_media(&self, media: Vec<Hash>) {
+        for hash in media {
+            let removed = tokio::task::block_in_place(|| {
+                self.blobs.remove_unless(hash, || {
+                    // Entries that were accepted while the blob was here may wait to be written.
+                    let queued = self.store.write(Write::Entries(Vec::new()));
+                    queued.blocking_recv().unwrap_or_else(|_| Err(stopped()))?;
+                    self.store.names(hash)
+                })
+            });
+            if let Err(outage) = removed {
+                tracing::error!(%hash, %outage, "an erased blob stays for now");
+            }
+        }
     }
 
     /// Submits staged entries whose media are all here now; whoever sent them asks again.

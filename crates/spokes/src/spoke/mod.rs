@@ -28,6 +28,7 @@ use spokes_log::{
     blog::Blog,
     chain::Chain,
     name::{BlogId, Hash},
+    seal::SealedEntry,
     time::Time,
 };
 use spokes_rules::{
@@ -46,7 +47,7 @@ use crate::{
     council::bind,
     http as web,
     outage::Outage,
-    store::{Row, Store, Write},
+    store::{Row, Store, Strand, Write},
     wire::{ReceiptsWire, SignedWire},
 };
 
@@ -89,18 +90,27 @@ pub struct Spoke {
     started: Time,
     /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
     instance: String,
-    replicas: Mutex<BTreeMap<BlogId, Arc<Mutex<Replica>>>>,
+    replicas: Mutex<BTreeMap<BlogId, Held>>,
     /// Blogs for which this spoke took entries in place of their primary, and when last.
     stood_in: Mutex<BTreeMap<BlogId, Instant>>,
-    /// Blogs of which the disk can have forgotten nothing: they got their names since the start, or
-    /// were compared with their other members before the replica had to be read anew.
+    /// Blogs of which the disk can have forgotten nothing: they got their names since the start.
     settled: Mutex<BTreeSet<BlogId>>,
-    tickets: Mutex<BTreeMap<Ticket, (BlogId, oneshot::Sender<Answer>)>>,
+    tickets: Mutex<BTreeMap<Ticket, Waiting>>,
     next_ticket: AtomicU64,
     receipts_out: mpsc::Sender<(Label, Parcel)>,
     latest: latest::Latest,
     rendered: finished::Rendered,
     mended: AtomicU64,
+}
+
+/// Who waits for an answer about an entry of a blog.
+type Waiting = (BlogId, oneshot::Sender<Result<Answer, Outage>>);
+
+/// A replica in memory, and its writes.
+#[derive(Clone, Debug)]
+struct Held {
+    replica: Arc<Mutex<Replica>>,
+    writes: Strand,
 }
 
 impl Spoke {
@@ -192,28 +202,35 @@ impl Spoke {
     /// Does something with the replica of a blog that this spoke is to hold, then carries out what
     /// follows from it. None when it is not to hold it, or its disk fails.
     fn with<T>(self: &Arc<Self>, blog: BlogId, act: impl FnOnce(&mut Replica) -> T) -> Option<T> {
-        let replica = match self.replica(blog) {
-            Ok(replica) => replica?,
+        let held = match self.replica(blog) {
+            Ok(held) => held?,
             Err(outage) => {
                 tracing::error!(%blog, %outage, "a replica cannot be read");
                 return None;
             }
         };
-        let mut replica = replica.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut replica = held.replica.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(heard) = self.heard() {
             replica.handle(clock::now(), Event::CouncilHeard(heard));
         }
         let outcome = act(&mut replica);
-        self.perform(&mut replica);
+        self.perform(&held.writes, &mut replica);
         Some(outcome)
     }
 
-    /// The replica of a blog, read from disk when it is first asked for.
-    fn replica(&self, blog: BlogId) -> Result<Option<Arc<Mutex<Replica>>>, Outage> {
+    /// The replica of a blog, read from disk when it is first asked for, and anew after a write failed.
+    fn replica(&self, blog: BlogId) -> Result<Option<Held>, Outage> {
         let mut replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(replica) = replicas.get(&blog) {
-            return Ok(Some(Arc::clone(replica)));
+        let held = replicas.get(&blog);
+        if let Some(held) = held.filter(|held| held.writes.failed().is_none()) {
+            return Ok(Some(held.clone()));
         }
+        // What was compared before a write failed is compared: nothing durable was forgotten. Whoever
+        // works on the old one still keeps it; then tips are compared again.
+        let compared = held.is_some_and(|held| {
+            let replica = held.replica.try_lock();
+            replica.is_ok_and(|replica| replica.is_compared())
+        });
         let known = self.ask(|registry| {
             let record = registry.blog(blog)?;
             let next = record
@@ -234,7 +251,7 @@ impl Spoke {
             replica.handle(clock::now(), Event::Limits { policy, since });
         }
         let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        if settled.contains(&blog) {
+        if compared || settled.contains(&blog) {
             replica.handle(clock::now(), Event::NothingForgotten);
         }
         drop(settled);
@@ -249,9 +266,12 @@ impl Spoke {
                 keys_at,
             },
         );
-        let replica = Arc::new(Mutex::new(replica));
-        replicas.insert(blog, Arc::clone(&replica));
-        Ok(Some(replica))
+        let held = Held {
+            replica: Arc::new(Mutex::new(replica)),
+            writes: Strand::default(),
+        };
+        replicas.insert(blog, held.clone());
+        Ok(Some(held))
     }
 
     /// Chain and fold from disk. A row that is not what it should be is left out, and what follows
@@ -279,7 +299,6 @@ impl Spoke {
             }
         }
         if chain.unvouched().is_empty() {
-            self.finish_erasing(&chain, &fold);
             return Ok((chain, fold));
         }
         // Words are missing and no `erase` took them (SPEC entry 7.6): somebody cut them off here.
@@ -288,21 +307,6 @@ impl Spoke {
             .iter()
             .for_each(|id| self.forget(&id.to_string()));
         self.recall_without(blog, chain.unvouched())
-    }
-
-    /// What was erased just before this node stopped may still have its words.
-    fn finish_erasing(&self, chain: &Chain, fold: &Blog) {
-        let worded = |id: &Hash| {
-            let row = self.store.entry(*id).ok().flatten();
-            row.and_then(|row| row.sealed())
-                .is_some_and(|sealed| !sealed.entry().is_erased())
-        };
-        let erased = chain.links().map(|(id, _)| id);
-        let erased = erased.filter(|id| chain.eraser(*id).is_some());
-        let unfinished: Vec<Hash> = erased.filter(worded).collect();
-        if !unfinished.is_empty() {
-            self.erase(&fold.media(), &unfinished);
-        }
     }
 
     fn recall_rows(
@@ -347,18 +351,17 @@ impl Spoke {
 
     /// Carries out what the rules decided. Called with the replica locked, so that the order of
     /// writes is the order of decisions.
-    fn perform(self: &Arc<Self>, replica: &mut Replica) {
+    fn perform(self: &Arc<Self>, writes: &Strand, replica: &mut Replica) {
         let blog = replica.blog();
         let mut entries = Vec::new();
         while let Some(effect) = replica.poll_effect() {
             match effect {
                 Effect::Store(entry) => entries.push(entry.into_sealed()),
                 Effect::Erase(ids) => {
-                    self.store_entries(blog, std::mem::take(&mut entries));
-                    self.erase(&replica.media(), &ids);
+                    self.store_entries(blog, writes, std::mem::take(&mut entries), ids);
                 }
                 Effect::CutOff(ids) => {
-                    self.store_entries(blog, std::mem::take(&mut entries));
+                    self.store_entries(blog, writes, std::mem::take(&mut entries), Vec::new());
                     self.cut_off(replica, ids);
                 }
                 Effect::StoreSeal(seal) => {
@@ -377,24 +380,39 @@ impl Spoke {
                     let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Some((_, waiting)) = tickets.remove(&ticket) {
                         // Whoever asked may have gone.
-                        drop(waiting.send(answer));
+                        drop(waiting.send(Ok(answer)));
                     }
                 }
             }
         }
-        self.store_entries(blog, entries);
+        self.store_entries(blog, writes, entries, Vec::new());
     }
 
-    fn store_entries(self: &Arc<Self>, blog: BlogId, entries: Vec<spokes_log::seal::SealedEntry>) {
-        if entries.is_empty() {
+    /// Makes entries durable, and takes away the words of those that they erase.
+    fn store_entries(
+        self: &Arc<Self>,
+        blog: BlogId,
+        writes: &Strand,
+        entries: Vec<SealedEntry>,
+        erased: Vec<Hash>,
+    ) {
+        if entries.is_empty() && erased.is_empty() {
             return;
         }
         let ids: Vec<_> = entries.iter().map(|sealed| sealed.entry().id()).collect();
-        let durable = self.store.write(Write::Entries(entries));
+        let (write, media) = if erased.is_empty() {
+            (Write::Entries(entries), Vec::new())
+        } else {
+            self.rendered.forget(&erased);
+            let media = self.media_of(&erased);
+            (Write::Erasing(entries, erased), media)
+        };
+        let durable = self.store.write_on(writes, write);
         let spoke = Arc::clone(self);
         tokio::spawn(async move {
             match durable.await {
                 Ok(Ok(())) => {
+                    spoke.remove_media(media).await;
                     spoke.with(blog, |r| r.handle(clock::now(), Event::Stored(ids)));
                     spoke.latest.touch(blog);
                 }
@@ -404,22 +422,16 @@ impl Spoke {
         });
     }
 
-    /// A write failed: what is in memory is ahead of the disk and must go; whoever waits is told.
+    /// A write failed: what is in memory is ahead of the disk and is read anew when it is next asked
+    /// for; whoever waits is told.
     fn fall_back(&self, blog: BlogId, outage: &Outage) {
         tracing::error!(%blog, %outage, "entries were not kept; the replica is read anew");
-        let mut replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
-        let dropped = replicas.remove(&blog);
-        drop(replicas);
-        let compared = dropped.is_some_and(|replica| {
-            let replica = replica.lock().unwrap_or_else(PoisonError::into_inner);
-            replica.is_compared()
-        });
-        if compared {
-            let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-            settled.insert(blog);
-        }
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
-        tickets.retain(|_, (waiting_for, _)| *waiting_for != blog);
+        let waiting = tickets.extract_if(.., |_, (waiting_for, _)| *waiting_for == blog);
+        for (_, (_, waiting)) in waiting {
+            // Whoever asked may have gone.
+            drop(waiting.send(Err(outage.clone())));
+        }
     }
 
     /// Removes entries that keys signed which had ended, and reads anew what is left; the other
@@ -441,31 +453,6 @@ impl Spoke {
         match read {
             Ok((chain, fold)) => replica.begin_anew(chain, fold),
             Err(outage) => tracing::error!(%blog, %outage, "a replica cannot be read"),
-        }
-    }
-
-    /// Forgets the words of entries, and their media but for those that others list.
-    fn erase(&self, still: &BTreeSet<Hash>, ids: &[Hash]) {
-        let listed = |id: &Hash| -> Vec<Hash> {
-            let row = self.store.entry(*id).ok().flatten();
-            let sealed = row.and_then(|row| row.sealed());
-            let media = sealed.and_then(|s| {
-                let article = s.entry().draft()?.article()?;
-                Some(article.media.iter().map(|medium| medium.hash).collect())
-            });
-            media.unwrap_or_default()
-        };
-        let gone: Vec<Hash> = ids
-            .iter()
-            .flat_map(listed)
-            .filter(|hash| !still.contains(hash))
-            .collect();
-        drop(self.store.write(Write::Erase(ids.to_vec())));
-        self.rendered.forget(ids);
-        for hash in gone {
-            if let Err(outage) = self.blobs.remove(hash) {
-                tracing::error!(%hash, %outage, "an erased blob stays for now");
-            }
         }
     }
 
@@ -578,7 +565,7 @@ impl Spoke {
         newest
     }
 
-    fn ticket(&self, blog: BlogId) -> (Ticket, oneshot::Receiver<Answer>) {
+    fn ticket(&self, blog: BlogId) -> (Ticket, oneshot::Receiver<Result<Answer, Outage>>) {
         let ticket = self.next_ticket.fetch_add(1, Ordering::Relaxed);
         let (answer, waiting) = oneshot::channel();
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);

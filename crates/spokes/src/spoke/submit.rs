@@ -163,18 +163,17 @@ impl Spoke {
             return unavailable(&Outage::new("This blog's copy cannot be read here"));
         }
         match tokio::time::timeout(SAFE_WAIT, answer).await {
-            Ok(Ok(Answer::Safe(receipts))) => {
+            Ok(Ok(Ok(Answer::Safe(receipts)))) => {
                 self.standing(StatusCode::CREATED, "safe", record, id, &receipts)
             }
-            Ok(Ok(Answer::Refused(refusal))) => self.refused(blog, &refusal),
-            Ok(Ok(Answer::Forward(label))) => web::refuse(
+            Ok(Ok(Ok(Answer::Refused(refusal)))) => self.refused(blog, &refusal),
+            Ok(Ok(Ok(Answer::Forward(label)))) => web::refuse(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "busy",
                 format!("{label} became the primary just now. Nothing was lost; send it again."),
             ),
-            Ok(Err(_)) => unavailable(&Outage::new(
-                "The entry could not be kept: the disk of this server failed or is full",
-            )),
+            Ok(Ok(Err(outage))) => unavailable(&outage),
+            Ok(Err(_)) => unavailable(&Outage::new("this server is about to stop")),
             Err(_) => {
                 self.with(blog, |replica| {
                     replica.handle(clock::now(), Event::GaveUp(ticket))
@@ -526,11 +525,12 @@ impl Spoke {
                 Err(outage) => unavailable(&outage),
             };
         }
+        let taken: Vec<EntryId> = entries.iter().map(|sealed| sealed.entry().id()).collect();
         let restored = match self.take_restored(blog, judged, entries) {
             Ok(restored) => restored,
             Err(fault) => return fault_response(&fault),
         };
-        match self.store.written(Write::Entries(Vec::new())).await {
+        match self.all_kept(&taken).await {
             Ok(()) => web::json(StatusCode::OK, &restored),
             Err(outage) => unavailable(&outage),
         }
@@ -557,6 +557,17 @@ impl Spoke {
             }
         }
         Ok(restored)
+    }
+
+    /// Waits until what was handed to the store is durable, and sees that it is.
+    async fn all_kept(&self, ids: &[EntryId]) -> Result<(), Outage> {
+        self.store.written(Write::Entries(Vec::new())).await?;
+        for id in ids {
+            if self.store.entry(*id)?.is_none() {
+                return Err(Outage::new("not all entries could be kept here"));
+            }
+        }
+        Ok(())
     }
 
     /// Judges those entries of a batch that are new here, as far as one can before they are taken in.

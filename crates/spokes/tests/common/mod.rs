@@ -4,8 +4,13 @@
 
 pub(crate) mod author;
 pub(crate) mod demo;
+pub(crate) mod disk;
 pub(crate) mod http;
+pub(crate) mod pens;
+pub(crate) mod recorded;
 pub(crate) mod rogue;
+pub(crate) mod small_disk;
+pub(crate) mod trace;
 
 use std::{
     process::Command,
@@ -40,6 +45,7 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> (i32, String) {
 }
 
 /// A small generator (xorshift), so that a seed tells the whole story.
+#[derive(Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {
