@@ -3,6 +3,7 @@
 //! What it decides stands in [`spokes_rules`]; here its effects are carried out.
 
 mod api;
+mod change;
 mod finished;
 mod follow;
 mod headlines;
@@ -168,6 +169,7 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).carry(courier)),
             tokio::spawn(Arc::clone(&self).watch_latest()),
             tokio::spawn(Arc::clone(&self).scrub()),
+            tokio::spawn(Arc::clone(&self).change_sets()),
         ];
         let spoke = Arc::clone(&self);
         let handler = move |request| Arc::clone(&spoke).answer(request);
