@@ -189,11 +189,15 @@ impl Demo {
         author.begin(name, Hash::parse(&network.network)?)?;
         let path = format!("/api/v1/blogs/{name}/entries");
         let wire = EntryWire::from(&author.first);
-        let granted: BlogWire = self
-            .client
-            .post(Ask::new(spoke, &path), &wire)
-            .await?
-            .good()?;
+        // The council takes so many requests of a spoke in a second.
+        let granted: BlogWire = loop {
+            match self.client.post(Ask::new(spoke, &path), &wire).await? {
+                Reply::Refused(problem) if problem.status == 429 => {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                answered => break answered.good()?,
+            }
+        };
         // To the primary, as the author's tool does.
         let primary = self.spokes().into_iter().find(|s| s.0 == granted.primary);
         Ok(primary.ok_or("no such spoke")?.1)
