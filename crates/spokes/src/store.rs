@@ -523,10 +523,7 @@ fn commit(connection: &mut Connection, batch: &[Job]) -> Result<u64, rusqlite::E
     for job in batch {
         apply(&transaction, &job.write)?;
     }
-    let newest =
-        transaction.query_row("SELECT coalesce(max(position), 0) FROM entry", [], |row| {
-            row.get(0)
-        })?;
+    let newest = newest(&transaction)?;
     transaction.commit()?;
     Ok(newest)
 }
@@ -550,9 +547,9 @@ fn apply(c: &Connection, write: &Write) -> Result<(), rusqlite::Error> {
             }
         }
         Write::Mend(sealed) => {
-            let id = sealed.entry().id().to_string();
-            c.execute("DELETE FROM entry WHERE id = ?1", [&id])?;
+            let newest = newest(c)?;
             insert(c, sealed)?;
+            put_behind(c, sealed, newest)?;
         }
         Write::Remove(id) => {
             c.execute("DELETE FROM entry WHERE id = ?1", [id.to_string()])?;
@@ -589,9 +586,8 @@ fn apply(c: &Connection, write: &Write) -> Result<(), rusqlite::Error> {
 fn insert(c: &Connection, sealed: &SealedEntry) -> Result<(), rusqlite::Error> {
     let sql = "INSERT INTO entry (id, blog, sequence, text, signatures) \
                VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET blog = excluded.blog, \
-               sequence = excluded.sequence, text = excluded.text, \
-               signatures = excluded.signatures WHERE blog <> excluded.blog";
-    // A row filed under another blog was altered there; it must not pass for this one.
+               sequence = excluded.sequence, text = excluded.text, signatures = excluded.signatures";
+    // A row that is there was altered, or nobody would bring its entry: it is mended in its place.
     let entry = sealed.entry();
     c.prepare_cached(sql)?.execute(params![
         entry.id().to_string(),
@@ -600,6 +596,34 @@ fn insert(c: &Connection, sealed: &SealedEntry) -> Result<(), rusqlite::Error> {
         entry.text(),
         pack(sealed)
     ])?;
+    Ok(())
+}
+
+/// Where the feed ends.
+fn newest(c: &Connection) -> Result<u64, rusqlite::Error> {
+    let sql = "SELECT coalesce(max(position), 0) FROM entry";
+    c.query_row(sql, [], |row| row.get(0))
+}
+
+/// An entry whose row was removed comes back at the end of the feed. Those that may follow it go behind
+/// it, so that whoever reads the feed gets parents first.
+fn put_behind(c: &Connection, sealed: &SealedEntry, end: u64) -> Result<(), rusqlite::Error> {
+    let (blog, id) = (
+        sealed.entry().blog().to_string(),
+        sealed.entry().id().to_string(),
+    );
+    let sql = "SELECT e.position FROM entry AS e JOIN entry AS mended ON mended.id = ?2 \
+               WHERE e.blog = ?1 AND mended.position > ?3 AND e.position < mended.position \
+               AND e.sequence > mended.sequence ORDER BY e.sequence, e.position";
+    let behind: Vec<u64> = c
+        .prepare_cached(sql)?
+        .query_map(params![blog, id, end], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for position in behind {
+        let sql = "UPDATE entry SET position = (SELECT max(position) + 1 FROM entry) \
+                   WHERE position = ?1";
+        c.prepare_cached(sql)?.execute([position])?;
+    }
     Ok(())
 }
 

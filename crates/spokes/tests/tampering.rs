@@ -321,3 +321,84 @@ fn copy(from: &Path, to: &Path) {
     let (code, said) = run("cp", &["-a", from.to_str().unwrap(), to.to_str().unwrap()]);
     assert_eq!(code, 0, "{said}");
 }
+
+/// Posts of a blog as one member lists and serves them, parents first.
+fn is_all_there(demo: &Demo, label: &str, posts: &[Signed]) -> bool {
+    let page = demo.api(label, "blogs/maria/entries").json();
+    let entries = page["entries"].as_array().cloned().unwrap_or_default();
+    let texts: Vec<&str> = entries.iter().filter_map(|e| e["text"].as_str()).collect();
+    let sequences: Vec<String> = (0..=posts.len())
+        .map(|n| format!("\nSequence: {n}\n"))
+        .collect();
+    texts.len() == sequences.len()
+        && texts
+            .iter()
+            .zip(&sequences)
+            .all(|(text, at)| text.contains(at.as_str()))
+        && (0..posts.len()).all(|n| demo.http(label, "maria", &format!("/post-{n}")).status == 200)
+}
+
+fn posted(demo: &Demo) -> (Author, Vec<Signed>) {
+    let mut maria = Author::with_blog(demo, "maria", "a");
+    let posts = (0..6).map(|n| maria.post(demo, "a", &format!("post-{n}"), "harmless"));
+    let posts = posts.collect();
+    (maria, posts)
+}
+
+#[test]
+fn what_was_mended_on_every_member_outlives_a_restart_of_all() {
+    let demo = Demo::start_with(3, &["--empty"]);
+    let (_maria, posts) = posted(&demo);
+    let members = demo.members("maria");
+    let blows: [&str; 2] = [
+        "UPDATE entry SET text = replace(text, 'harmless', 'forgery!') WHERE id = ?1",
+        "DELETE FROM entry WHERE id = ?1",
+    ];
+    for blow in blows {
+        for label in &members {
+            let db = Connection::open(demo.node(label).data.join("spoke.db")).unwrap();
+            db.execute(blow, [posts[1].id().to_string()]).unwrap();
+            drop(db);
+            let right = || {
+                let text = demo.http(label, "maria", "/post-1.txt");
+                text.text().contains("harmless").then_some(())
+            };
+            wait_for("it is mended", MENDED_WITHIN, right);
+            assert!(is_all_there(&demo, label, &posts), "{label} after {blow}");
+        }
+        members.iter().for_each(|label| demo.kill(label));
+        members.iter().for_each(|label| demo.restart(label));
+        for label in &members {
+            wait_for("all is there again", Duration::from_secs(20), || {
+                is_all_there(&demo, label, &posts).then_some(())
+            });
+        }
+    }
+    demo.assert_no_panic();
+}
+
+#[test]
+fn a_lone_spoke_keeps_what_follows_an_altered_entry() {
+    let demo = Demo::start_with(1, &["--empty"]);
+    let (maria, posts) = posted(&demo);
+    demo.kill("a");
+    let db = Connection::open(demo.node("a").data.join("spoke.db")).unwrap();
+    let sql = "UPDATE entry SET text = replace(text, 'harmless', 'forgery!') WHERE id = ?1";
+    db.execute(sql, [posts[1].id().to_string()]).unwrap();
+    demo.restart("a");
+    assert_ne!(demo.http("a", "maria", "/post-1").status, 200);
+    let rows = || -> i64 {
+        let sql = "SELECT count(*) FROM entry";
+        db.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(rows(), 7, "nothing is thrown away");
+    // Her tool brings the one that is missing, and those that follow.
+    for signed in &posts[1..] {
+        assert_eq!(maria.send(demo.address("a"), signed).unwrap().status, 201);
+    }
+    assert!(is_all_there(&demo, "a", &posts));
+    demo.kill("a");
+    demo.restart("a");
+    assert!(is_all_there(&demo, "a", &posts));
+    demo.assert_no_panic();
+}

@@ -28,6 +28,8 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use spokes_log::{
     blog::Blog,
     chain::Chain,
+    entry::Entry,
+    fault::Fault,
     name::{BlogId, Hash},
     seal::SealedEntry,
     time::Time,
@@ -289,16 +291,27 @@ impl Spoke {
     ) -> Result<(Chain, Blog), Outage> {
         let (mut chain, mut fold) = (Chain::new(blog), Blog::default());
         let mut page = self.store.of_blog(blog, 0, RECALLED_AT_ONCE)?;
+        let mut waiting = Vec::new();
         loop {
             let (rows, read_to, more) = page;
             let next = || more.then(|| self.store.of_blog(blog, read_to, RECALLED_AT_ONCE));
-            let recall = || self.recall_rows(&mut chain, &mut fold, rows, cut_off);
+            let recall = || {
+                let entries = self.sound_rows(blog, rows, cut_off);
+                waiting.append(&mut recall_all(&mut chain, &mut fold, entries));
+            };
             // The next rows are read while these are looked at.
             let (next, ()) = rayon::join(next, recall);
             match next {
                 Some(next) => page = next?,
                 None => break,
             }
+        }
+        // Rows that a mended one follows stand before it.
+        waiting.sort_by_key(|entry: &Entry| entry.skeleton().sequence);
+        let lost = recall_all(&mut chain, &mut fold, waiting).len();
+        if lost > 0 {
+            tracing::warn!(%blog, waiting = lost, "an entry before these was altered or lost");
+            self.mended.fetch_add(1, Ordering::Relaxed);
         }
         if chain.unvouched().is_empty() {
             return Ok((chain, fold));
@@ -307,48 +320,29 @@ impl Spoke {
         chain
             .unvouched()
             .iter()
-            .for_each(|id| self.forget(&id.to_string()));
+            .for_each(|id| self.altered(&id.to_string()));
         self.recall_without(blog, chain.unvouched())
     }
 
-    fn recall_rows(
-        &self,
-        chain: &mut Chain,
-        fold: &mut Blog,
-        rows: Vec<Row>,
-        cut_off: &BTreeSet<Hash>,
-    ) {
+    /// The entries in rows of a blog that are what their ids say.
+    fn sound_rows(&self, blog: BlogId, rows: Vec<Row>, cut_off: &BTreeSet<Hash>) -> Vec<Entry> {
         let read = |row: Row| (row.entry(), row.id);
-        let entries: Vec<_> = rows.into_par_iter().map(read).collect();
-        for (entry, id) in entries {
-            let Some(entry) = entry.filter(|entry| entry.blog() == chain.blog()) else {
-                self.forget(&id);
-                continue;
-            };
-            if cut_off.contains(&entry.id()) {
-                continue;
+        let read: Vec<_> = rows.into_par_iter().map(read).collect();
+        let sound = read.into_iter().filter_map(|(entry, id)| {
+            let entry = entry.filter(|entry| entry.blog() == blog);
+            if entry.is_none() {
+                self.altered(&id);
             }
-            match chain.recall(&entry) {
-                Ok(appended) => {
-                    fold.add(chain, &entry);
-                    fold.erase(chain, &appended.erased);
-                }
-                Err(fault) => {
-                    let blog = chain.blog();
-                    tracing::warn!(%blog, id, %fault, "an entry on disk fits nowhere");
-                    self.forget(&id);
-                }
-            }
-        }
+            entry.filter(|entry| !cut_off.contains(&entry.id()))
+        });
+        sound.collect()
     }
 
-    /// Removes an altered row; the entry comes back from the peers.
-    fn forget(&self, id: &str) {
+    /// Counts an altered row. It stays where it is, and what follows it, too: the entry comes back into
+    /// its place from the peers, or from its author.
+    fn altered(&self, id: &str) {
         tracing::warn!(id, "an entry was altered on disk; it is fetched again");
         self.mended.fetch_add(1, Ordering::Relaxed);
-        if let Ok(id) = Hash::parse(id) {
-            drop(self.store.write(Write::Remove(id)));
-        }
     }
 
     /// Carries out what the rules decided. Called with the replica locked, so that the order of
@@ -574,6 +568,24 @@ impl Spoke {
         tickets.insert(ticket, (blog, answer));
         (ticket, waiting)
     }
+}
+
+/// Takes in entries from disk; those come back that wait for the ones before them.
+fn recall_all(chain: &mut Chain, fold: &mut Blog, entries: Vec<Entry>) -> Vec<Entry> {
+    let mut waiting = Vec::new();
+    for entry in entries {
+        match chain.recall(&entry) {
+            Ok(appended) => {
+                fold.add(chain, &entry);
+                fold.erase(chain, &appended.erased);
+            }
+            Err(Fault::MissingParent(_)) => waiting.push(entry),
+            Err(fault) => {
+                tracing::warn!(id = %entry.id(), %fault, "an entry on disk fits nowhere");
+            }
+        }
+    }
+    waiting
 }
 
 /// The receipts on their way out.
