@@ -132,8 +132,8 @@ enum CouncilCommand {
         #[arg(long)]
         dir: PathBuf,
         /// For how long: 7d, 12h, 30m.
-        #[arg(long, default_value = "7d")]
-        expires: String,
+        #[arg(long, default_value = "7d", value_parser = seconds)]
+        expires: i64,
     },
     /// Lets a spoke in that asked.
     ///
@@ -291,7 +291,7 @@ async fn run_council(command: CouncilCommand) -> Result<(), Outage> {
             Council::open(&args.dir)?.serve(ended).await
         }
         CouncilCommand::Invite { dir, expires } => {
-            let expires = clock::now() + seconds(&expires)?;
+            let expires = clock::now() + expires;
             let invite = council::invite(&dir, expires).await?;
             demo::speak(&invite.to_string());
             Ok(())
@@ -382,8 +382,8 @@ fn parse_label(label: &str) -> Result<Label, Outage> {
     Label::parse(label).map_err(|why| Outage::new(format!("\"{label}\" {why}")))
 }
 
-fn seconds(span: &str) -> Result<i64, Outage> {
-    let shape = || Outage::new(format!("\"{span}\" is not a time such as 7d, 12h or 30m"));
+fn seconds(span: &str) -> Result<i64, String> {
+    let shape = || "it is not a time such as 7d, 12h or 30m".to_owned();
     let unit = span.chars().last().ok_or_else(shape)?;
     let factor = match unit {
         'd' => 86_400,

@@ -47,7 +47,14 @@ pub(crate) async fn erase(args: &Erase, desk: &Desk<'_>) -> Result<(), Stop> {
         "This takes {} back for ever, from every spoke that obeys; others may have copies. Erase?",
         args.slugs.join(", ")
     );
-    if !common.yes && console.is_attended() && !console.ask(&question, false) {
+    if !common.yes && !console.is_attended() {
+        return Err(Stop::Usage(
+            "what is erased is gone for ever, and nobody is here to be asked; nothing was erased, add \
+             --yes to mean it"
+                .to_owned(),
+        ));
+    }
+    if !common.yes && !console.ask(&question, false) {
         return Err(Stop::Refused("nothing was erased".to_owned()));
     }
     versions.dedup();

@@ -267,6 +267,17 @@ async fn claim_name(
         Ok(wire) => Ok(wire),
         Err(trouble) => match get(network, name).await? {
             Some(wire) if wire.blog == copy.chain.blog().to_string() => Ok(wire),
+            // A claim that was refused must not become public with the next post.
+            _ if ["taken", "refused", "invalid"]
+                .iter()
+                .any(|kind| trouble.is(kind)) =>
+            {
+                shelf.forget(claim)?;
+                let why = trouble.sentence();
+                Err(Stop::Refused(format!(
+                    "{why}; the blog is as it was, the claim was thrown away"
+                )))
+            }
             _ => Err(trouble.into_stop("the claim is kept, the same command goes on")),
         },
     }

@@ -107,19 +107,21 @@ impl Found<'_> {
         }
         for (sequence, id, count) in &self.heads {
             let held = format!("held by {} of {}", count.held, count.members);
-            let safe = if count.is_safe() {
-                "safe"
-            } else {
-                "not yet safe"
+            let safe = match count.is_safe() {
+                // A set of one has no majority that outlives it.
+                true if count.members == 1 => "on one server",
+                true => "safe",
+                false => "not yet safe",
             };
             console.fact(&format!("head      entry {sequence}, {safe}, {held}, {id}"));
         }
         if self.heads.len() > 1 {
-            console.fact(&format!(
-                "branches  {}, {} clashes; \"spokes blog settle {name}\" shows them",
-                self.heads.len(),
-                self.clashes
-            ));
+            let what = match self.clashes {
+                0 => "they are read as one blog, and nothing clashes".to_owned(),
+                1 => format!("1 clash; \"spokes blog settle {name}\" shows it"),
+                n => format!("{n} clashes; \"spokes blog settle {name}\" shows them"),
+            };
+            console.fact(&format!("branches  {}: {what}", self.heads.len()));
         }
         if let Some(shortfall) = &wire.shortfall {
             console.fact(&format!("note      {shortfall}"));

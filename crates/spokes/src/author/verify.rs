@@ -129,7 +129,11 @@ impl Source {
             .read(self.asked(), To::Blog(&self.name), &self.name, console)
             .await;
         read.map_err(|unread| match unread {
-            Unread::Bad(bad) => not_good(&format!("{}: {}", bad.entry, bad.why)),
+            // The reason speaks to whoever made the entry; who reads it can ask another server.
+            Unread::Bad(bad) => not_good(&format!(
+                "{}: {} (this server gave it so; its author\u{2019}s own words may stand on another one)",
+                bad.entry, bad.why
+            )),
             Unread::Trouble(trouble) => trouble.into_stop("nothing was judged"),
         })?;
         self.check_whole(&copy).await?;

@@ -76,7 +76,7 @@ impl Notice {
             title: "No spoke answers",
             happened: format!("{asked} {spokes} asked for {name}, and none answered."),
             safe: "This request changed nothing, and every post that was safe is safe.",
-            next: "The council is finding other spokes: try again in a minute.",
+            next: "Start one of the spokes that hold it, or try again in a minute.",
         }
     }
 

@@ -286,9 +286,11 @@ impl Spoke {
                     },
                 )
             }
-            _ => unavailable(&Outage::new(
-                "This blog's first entry has not come here yet",
-            )),
+            _ => web::refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "This blog's first entry has not come here yet. Nothing is lost; ask again in a moment.",
+            ),
         }
     }
 

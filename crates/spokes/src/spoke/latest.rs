@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -42,6 +45,8 @@ const SILENT_SECONDS: u64 = 20;
 pub(super) struct Latest {
     own: Mutex<BTreeMap<BlogId, Vec<(Source, Headline)>>>,
     touched: Mutex<BTreeSet<BlogId>>,
+    /// Whether every other spoke was asked since the council was heard.
+    gathered: AtomicBool,
     /// Of each other spoke when it answered last, and what it names.
     pub(super) peers: Mutex<BTreeMap<Label, (Instant, Checked)>>,
     /// When the primary of a blog was last asked whether it has something newer.
@@ -84,6 +89,7 @@ impl Spoke {
             blogs,
             spokes,
             age_seconds,
+            is_gathering: !self.latest.gathered.load(Ordering::Relaxed),
             start_command: format!("spokes blog create NAME --network {}", self.config.base_url),
         };
         let body = page::front(&view);
@@ -212,7 +218,11 @@ impl Spoke {
             for blog in touched.into_iter().filter(|blog| mine.contains(blog)) {
                 self.refresh_own(blog).await;
             }
+            let heard = self.heard().is_some();
             self.ask_peers().await;
+            if heard {
+                self.latest.gathered.store(true, Ordering::Relaxed);
+            }
             tokio::time::sleep(LATEST_EVERY).await;
         }
     }

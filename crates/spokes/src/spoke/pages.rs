@@ -392,7 +392,7 @@ impl Spoke {
             return self.post_page(blog, record, &post).await;
         }
         let Some(sealed) = self.sound_entry(blog, post.current()).await else {
-            return Made::Response(self.message(Some((blog, record)), &Message::busy(30)));
+            return Made::Response(self.message(Some((blog, record)), &Message::damaged_copy()));
         };
         let text = match form {
             Form::Sealed => sealed.cleartext().unwrap_or_default(),
@@ -435,7 +435,7 @@ impl Spoke {
 
     async fn post_page(self: &Arc<Self>, blog: BlogId, record: &BlogRecord, post: &Post) -> Made {
         let Some(rendering) = self.rendering(blog, post.current()).await else {
-            return Made::Response(self.message(Some((blog, record)), &Message::busy(30)));
+            return Made::Response(self.message(Some((blog, record)), &Message::damaged_copy()));
         };
         let language = self.language(blog);
         let facts = self.with(blog, |replica| {

@@ -152,6 +152,22 @@ impl Message {
         )
     }
 
+    /// The copy of a post here is not what its author signed, and nobody could give a good one just now.
+    #[must_use]
+    pub fn damaged_copy() -> Self {
+        let mut message = Self::new(
+            503,
+            "This copy is damaged",
+            "This server’s copy of the post was altered or lost, and no other server of the blog \
+             could give a good one just now."
+                .to_owned(),
+            "Nothing altered is ever shown. The other posts here are as their author signed them.",
+            "Try again in a minute, or read the post on another server of this blog.".to_owned(),
+        );
+        message.retry_after_seconds = Some(60);
+        message
+    }
+
     /// More was asked of this node than it can do just now.
     #[must_use]
     pub fn busy(retry_after_seconds: u32) -> Self {

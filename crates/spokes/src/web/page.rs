@@ -110,6 +110,8 @@ pub struct FrontView {
     pub spokes: u64,
     /// How old the list is.
     pub age_seconds: u64,
+    /// Whether the server has not asked all others yet.
+    pub is_gathering: bool,
     /// The command with which one starts a blog here.
     pub start_command: String,
 }
@@ -230,15 +232,23 @@ pub fn front(view: &FrontView) -> String {
     let top = html! {
         header.top {
             h1 { (network.domain) }
-            p { (count(view.blogs, "blog", "blogs")) ", kept by " (count(view.spokes, "server", "servers")) " and by nobody alone." }
+            p {
+                (count(view.blogs, "blog", "blogs")) ", kept by " (count(view.spokes, "server", "servers"))
+                @if view.spokes > 1 { " and by nobody alone" } "."
+            }
         }
     };
     let main = html! {
         main #content tabindex="-1" {
             section aria-labelledby="latest" {
                 h2 #latest { "Latest posts" }
-                p.quiet { "As of " (count(view.age_seconds, "second", "seconds")) " ago. " (feed_links("/feed")) }
-                @if view.latest.is_empty() {
+                p.quiet {
+                    @if view.age_seconds > 0 { "As of " (count(view.age_seconds, "second", "seconds")) " ago. " }
+                    (feed_links("/feed"))
+                }
+                @if view.latest.is_empty() && view.is_gathering {
+                    p { "This server has just started and is still gathering the latest posts. Look again in a moment." }
+                } @else if view.latest.is_empty() {
                     p { "Nobody has written here yet. The first post could be yours." }
                 } @else {
                     ol.posts { @for headline in &view.latest { li { (headline_item(headline)) } } }

@@ -137,6 +137,7 @@ fn list_samples() -> Vec<(&'static str, String)> {
         blogs: 1208,
         spokes: 52,
         age_seconds: 4,
+        is_gathering: false,
         start_command: "spokes blog create maria --network blogs.example.org".to_owned(),
     };
     let view = BlogView {
