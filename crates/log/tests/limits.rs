@@ -320,9 +320,9 @@ fn cold() {
         return;
     };
     let armored = std::fs::read_to_string(file).expect("readable");
-    let start = Instant::now();
+    let start = spent();
     let read = Certificate::parse(&armored);
-    let took = start.elapsed();
+    let took = spent() - start;
     // Each signature by Ed448 takes ten milliseconds, and there is room for fifty.
     let patience = if is_ed448(&armored) {
         PATIENCE * 4
@@ -331,6 +331,18 @@ fn cold() {
     };
     eprintln!("read: {}, {took:?}", read.is_ok());
     assert!(took < patience, "{took:?}");
+}
+
+/// The time that this process has had a core for: others may be at work beside it.
+fn spent() -> Duration {
+    /// Of the kernel's clock for processes, the same on every Linux that Rust runs on.
+    const TICKS_PER_SECOND: u64 = 100;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the name, which may hold anything, in columns 14 and 15 (proc(5)).
+    let columns = stat.rsplit_once(") ").map_or("", |(_, columns)| columns);
+    let ticks = columns.split(' ').skip(11).take(2);
+    let ticks: u64 = ticks.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND)
 }
 
 fn is_ed448(armored: &str) -> bool {

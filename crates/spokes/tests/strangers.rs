@@ -111,14 +111,14 @@ async fn strangers_who_drip_take_neither_memory_nor_time() {
     let to = demo.address("a");
     let before = memory(&demo, "a");
 
-    // Two hundred, each with a MiB of a batch of 48, and then a byte now and then; some of them with
+    // Two hundred, each with two MiB of a batch of 48, and then a byte now and then; some of them with
     // next to nothing from the beginning.
     let post = "POST /api/v1/blogs/maria/restore";
     let length = format!("Content-Length: {}\r\n", 48 * MIB);
     let mut dripping = Vec::new();
     for number in 0..200 {
         let stream = stranger(number, to).await;
-        let bytes = if number % 10 == 0 { 1 } else { MIB };
+        let bytes = if number % 10 == 0 { 1 } else { 2 * MIB };
         let mut part = head(to, post, &length).into_bytes();
         part.resize(part.len() + bytes, b'x');
         dripping.push(tokio::spawn(drip(stream, part)));
@@ -133,7 +133,8 @@ async fn strangers_who_drip_take_neither_memory_nor_time() {
     sleep(Duration::from_secs(2)).await;
     let grown = memory(&demo, "a").saturating_sub(before);
     eprintln!("with 200 bodies under way: {} MiB more", grown / MIB);
-    assert!(grown < 140 * MIB, "{} MiB more", grown / MIB);
+    // The share of bodies, and as much again for what the system and the allocator keep.
+    assert!(grown < 192 * MIB, "{} MiB more", grown / MIB);
     let began = Instant::now();
     maria.post(&demo, "a", "meanwhile", "It goes on.");
     assert!(
