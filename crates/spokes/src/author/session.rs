@@ -330,13 +330,18 @@ impl<'a> Session<'a> {
             ));
         }
         let sequence = head.map_or(0, |(sequence, _)| sequence);
+        let edited = self.edited_elsewhere(&affected);
+        for (slug, sequence) in &edited {
+            self.console.say(&format!(
+                "\"{slug}\" was edited on another device meanwhile: entry {sequence} is a newer version \
+                 than the one that you changed. Yours would replace it; both stay in the log."
+            ));
+        }
         let question = format!(
-            "{} has gone on to entry {sequence} since entry {} was signed. Sign again behind \
-             entry {sequence}?",
-            self.name,
-            first.sequence()
+            "{} has gone on: its last entry is now {sequence}. Sign yours again behind it?",
+            self.name
         );
-        if !self.yes && !self.console.ask(&question, true) {
+        if !self.yes && !self.console.ask(&question, edited.is_empty()) {
             return Ok(None);
         }
         let mut again = Vec::new();
@@ -351,6 +356,19 @@ impl<'a> Session<'a> {
         }
         affected.iter().try_for_each(|old| self.shelf.forget(old))?;
         Ok(again.into_iter().next())
+    }
+
+    /// Articles that these entries would replace although a version is there that their author has not
+    /// seen: slug, and sequence of that version.
+    fn edited_elsewhere(&self, affected: &[Waiting]) -> Vec<(String, u64)> {
+        let edited = affected.iter().filter_map(|waiting| {
+            let article = waiting.sealed.entry().draft()?.article()?;
+            let seen = article.replaces?;
+            let post = self.copy.blog.article_of(seen)?;
+            let (sequence, current) = post.order();
+            (current != seen).then(|| (article.slug.to_string(), sequence))
+        });
+        edited.collect()
     }
 
     /// The same words for another place: they stand instead of those that some server may have

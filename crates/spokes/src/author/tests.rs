@@ -6,6 +6,7 @@ use std::{fs, path::PathBuf};
 
 use clap::{CommandFactory as _, Parser};
 use spokes_log::{
+    blog::Found,
     draft::{Article, Says},
     entry::Entry,
     name::{Slug, Tags},
@@ -123,19 +124,24 @@ impl Maria {
     fn elsewhere(&self, slug: &str, body: &str) {
         let bytes = fs::read(self.path("key.asc")).expect("her key");
         let mut key = SecretKey::parse(&bytes, None, None, now()).expect("her key");
+        let slug = Slug::parse(slug).expect("a slug");
+        let mut nodes = self.fake.nodes();
+        let blog = nodes.blogs.get_mut("maria").expect("her blog");
+        let replaces = match blog.copy.blog.find(&slug) {
+            Some(Found::Post(post)) => Some(post.current()),
+            _ => None,
+        };
         let article = Article {
             date: now(),
-            slug: Slug::parse(slug).expect("a slug"),
+            slug,
             title: None,
             language: None,
             tags: Tags::default(),
             aliases: vec![],
-            replaces: None,
+            replaces,
             media: vec![],
         };
         let draft = draft(Says::Post(article), body.to_owned()).expect("a draft");
-        let mut nodes = self.fake.nodes();
-        let blog = nodes.blogs.get_mut("maria").expect("her blog");
         let (parent, id) = blog.copy.head().expect("a head");
         let authors = vec![key.certificate().fingerprint().clone()];
         let entry = Entry::new(&draft, Some((parent, id)), authors, now()).expect("sound");
@@ -363,7 +369,7 @@ async fn a_moved_head_is_signed_behind() {
     check(
         maria.run(both, &[false]).await,
         1,
-        &["Sign again behind entry 1?", "waiting"],
+        &["its last entry is now 1. Sign yours again", "waiting"],
     );
     check(
         maria.run(both, &[true]).await,
@@ -377,6 +383,29 @@ async fn a_moved_head_is_signed_behind() {
     let last = copy.in_order().into_iter().next_back().expect("entries");
     let instead = &last.entry().draft().expect("words").instead_of;
     assert_eq!(instead.len(), 1, "a server may have seen the first form");
+}
+
+#[tokio::test]
+async fn an_edit_from_another_device_is_not_replaced_unseen() {
+    let maria = Maria::with_blog().await;
+    let line = "publish DIR/one.md --blog maria KEY";
+    maria.write("one.md", "Some words.");
+    check(maria.run(line, &[]).await, 0, &["safe on 3 of 3"]);
+    maria.write("one.md", "Some words, mended.");
+    for host in ["edit.maria", "beta.spoke", "gamma.spoke"] {
+        maria.fake.nodes().silent.insert(host.to_owned());
+    }
+    check(maria.run(line, &[]).await, 1, &["waiting"]);
+    maria.fake.nodes().silent.clear();
+    maria.elsewhere("one", "Mended on the telephone.");
+    let told = ["\"one\" was edited on another device", "entry 2"];
+    check(maria.run(line, &[false]).await, 1, &told);
+    check(
+        maria.run(line, &[true]).await,
+        0,
+        &["safe on 3 of 3", told[0]],
+    );
+    assert_eq!(maria.outbox(), 0);
 }
 
 #[tokio::test]
