@@ -28,7 +28,7 @@ pub const AHEAD_SECONDS_MAX: i64 = 5 * 60;
 /// Children of one parent: honest forks have two or three (SPEC entry 8).
 pub const CHILDREN_MAX: usize = 8;
 /// Receipts kept of one spoke for one epoch: one for each branch.
-const RECEIPTS_PER_SPOKE_MAX: usize = 64;
+pub(crate) const RECEIPTS_PER_SPOKE_MAX: usize = 64;
 
 /// Seconds of a day (UTC), by which entries are counted.
 const DAY: i64 = 24 * 60 * 60;

@@ -7,7 +7,6 @@ use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
-use core::net::IpAddr;
 
 use spokes_log::{
     chain::Chain,
@@ -20,7 +19,10 @@ use crate::{
     node::{Label, NodeKey, Signed},
     placement::{self, Candidate},
     receipt::{Receipt, Seal, Tip},
-    request::{Address, Ask, CouncilNode, Founding, Operator, PROOF_ENTRIES_MAX, Request, Wish},
+    request::{
+        Address, Ask, CouncilNode, Founding, Operator, PROOF_ENTRIES_MAX, Reach, Request, Wish,
+        reach,
+    },
 };
 pub use crate::{
     record::{BlogRecord, Closing, Head, Record, Set, Spoke, Standing},
@@ -106,29 +108,6 @@ pub fn is_reserved(name: &BlogName) -> bool {
         .strip_prefix("ns")
         .is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
     nameserver || RESERVED.contains(&name)
-}
-
-/// From how far an address is reached. A network of one machine or one house may use its own
-/// addresses, and none from behind narrower walls than its council's.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Reach {
-    /// Nobody serves there, or only the machine's own platform does.
-    Nowhere,
-    Machine,
-    House,
-    World,
-}
-
-fn reach(ip: IpAddr) -> Reach {
-    match ip.to_canonical() {
-        ip if ip.is_unspecified() || ip.is_multicast() => Reach::Nowhere,
-        IpAddr::V4(ip) if ip.is_link_local() || ip.is_broadcast() => Reach::Nowhere,
-        IpAddr::V6(ip) if ip.is_unicast_link_local() => Reach::Nowhere,
-        ip if ip.is_loopback() => Reach::Machine,
-        IpAddr::V4(ip) if ip.is_private() => Reach::House,
-        IpAddr::V6(ip) if ip.is_unique_local() => Reach::House,
-        _ => Reach::World,
-    }
 }
 
 /// The state that the log adds up to.
@@ -502,17 +481,18 @@ impl Registry {
                 limit,
             });
         }
-        let chain = prove(id, request)?;
-        let claim = claim_of(request, entry).ok_or(Refusal::NotAClaim(entry))?;
-        let author = chain
-            .link(entry)
-            .and_then(|link| link.authors.first())
-            .ok_or(Refusal::NotAClaim(entry))?;
         // First: an author who asks again must not hear that somebody else has her name.
         if let Some(blog) = self.blogs.get(&id) {
             return Err(Refusal::HasName(blog.name.clone()));
         }
+        let claim = claim_of(request, entry).ok_or(Refusal::NotAClaim(entry))?;
         self.check_claim(now, claim)?;
+        // Last, since it costs most.
+        let chain = prove(id, request)?;
+        let author = chain
+            .link(entry)
+            .and_then(|link| link.authors.first())
+            .ok_or(Refusal::NotAClaim(entry))?;
         let ring = chain.ring(entry).ok_or(Refusal::NotAClaim(entry))?;
         let candidates: Vec<_> = self
             .admitted()
@@ -544,7 +524,11 @@ impl Registry {
         })
     }
 
-    fn check_claim(&self, now: Time, claim: &Claim) -> Result<(), Refusal> {
+    /// Whether a name may be given by this claim, whoever signed it.
+    ///
+    /// # Errors
+    /// Each refusal that needs no proof.
+    pub fn check_claim(&self, now: Time, claim: &Claim) -> Result<(), Refusal> {
         if claim.network != self.network {
             return Err(Refusal::ClaimForOtherNetwork {
                 named: claim.network,

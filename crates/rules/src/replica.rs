@@ -20,7 +20,7 @@ use spokes_log::{
 
 use crate::{
     node::{Label, NodeSecret, Signed},
-    primary::{self, AHEAD_SECONDS_MAX, Brings, Receipts, Refusal, Room},
+    primary::{self, AHEAD_SECONDS_MAX, Brings, RECEIPTS_PER_SPOKE_MAX, Receipts, Refusal, Room},
     receipt::{Held, Receipt, Seal, Tip},
     registry::{Closing, Set},
     request::Policy,
@@ -689,7 +689,10 @@ impl Replica {
             return;
         }
         let epoch = set.epoch;
-        for tip in self.durable_tips() {
+        // More than are kept would be signed again each time.
+        let passed_over = self.tips.len().saturating_sub(RECEIPTS_PER_SPOKE_MAX);
+        let newest = self.tips[passed_over..].to_vec();
+        for tip in newest {
             self.hold(now, epoch, tip);
         }
     }

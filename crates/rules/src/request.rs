@@ -1,7 +1,7 @@
 //! Requests: signed texts that ask the registry for a change (SPEC registry 2).
 
 use alloc::{string::String, vec::Vec};
-use core::fmt;
+use core::{fmt, net::IpAddr};
 
 use spokes_log::{
     name::{BlogId, EntryId, Hash},
@@ -500,5 +500,28 @@ impl fmt::Display for Founding {
             "\nBlog-Bytes: {}\nEntries-Per-Day: {}",
             p.blog_bytes, p.entries_per_day
         )
+    }
+}
+
+/// From how far an address is reached. A network of one machine or one house may use its own
+/// addresses, and none from behind narrower walls than its council's.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    /// Nobody serves there, or only the machine's own platform does.
+    Nowhere,
+    Machine,
+    House,
+    World,
+}
+
+pub(crate) fn reach(ip: IpAddr) -> Reach {
+    match ip.to_canonical() {
+        ip if ip.is_unspecified() || ip.is_multicast() => Reach::Nowhere,
+        IpAddr::V4(ip) if ip.is_link_local() || ip.is_broadcast() => Reach::Nowhere,
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => Reach::Nowhere,
+        ip if ip.is_loopback() => Reach::Machine,
+        IpAddr::V4(ip) if ip.is_private() => Reach::House,
+        IpAddr::V6(ip) if ip.is_unique_local() => Reach::House,
+        _ => Reach::World,
     }
 }

@@ -669,7 +669,7 @@ pub async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, Outage> 
     })
 }
 
-fn refused(refusal: &Refusal) -> Response {
+pub(crate) fn refused(refusal: &Refusal) -> Response {
     let (status, kind) = match refusal {
         Refusal::NameTaken(_) | Refusal::NameReserved(_) | Refusal::HasName(_) => {
             (StatusCode::CONFLICT, "taken")

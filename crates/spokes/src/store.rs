@@ -5,7 +5,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, OnceLock, mpsc},
+    sync::{Arc, Mutex, OnceLock, PoisonError, mpsc},
     thread,
     time::Duration,
 };
@@ -92,12 +92,30 @@ pub enum Write {
 
 /// Writes that build on one another: after one that failed, none of those behind it is made.
 #[derive(Clone, Debug, Default)]
-pub struct Strand(Arc<OnceLock<Outage>>);
+pub struct Strand {
+    failed: Arc<OnceLock<Outage>>,
+    /// Ends when what the last write was for is done.
+    last: Arc<Mutex<Option<oneshot::Receiver<()>>>>,
+}
 
 impl Strand {
+    /// Says that what was written cannot stand: none behind it may be made.
+    pub fn fail(&self, outage: Outage) {
+        // The first reason is the one that counts.
+        let _said_before = self.failed.set(outage);
+    }
+
     /// Why one of them failed, if one did.
     pub fn failed(&self) -> Option<&Outage> {
-        self.0.get()
+        self.failed.get()
+    }
+
+    /// A place in the order of these writes: what ends when the one before is done, and what to drop
+    /// when this one is.
+    pub fn turn(&self) -> (Option<oneshot::Receiver<()>>, oneshot::Sender<()>) {
+        let (done, ended) = oneshot::channel();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        (last.replace(ended), done)
     }
 }
 
@@ -314,15 +332,25 @@ impl Store {
         })
     }
 
-    /// Whether a text that is here names a hash.
+    /// Whether an entry that is here or staged lists a medium. To speak of it in words is not enough.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn names(&self, hash: Hash) -> Result<bool, Outage> {
+    pub fn lists(&self, hash: Hash) -> Result<bool, Outage> {
         self.read(|connection| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM entry WHERE instr(text, ?1) > 0) \
-                       OR EXISTS (SELECT 1 FROM staged WHERE instr(text, ?1) > 0)";
-            connection.query_row(sql, [hash.to_string()], |row| row.get(0))
+            let sql = "SELECT text FROM entry WHERE instr(text, ?1) > 0 \
+                       UNION ALL SELECT text FROM staged WHERE instr(text, ?1) > 0";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query([hash.to_string()])?;
+            while let Some(row) = rows.next()? {
+                let text: String = row.get(0)?;
+                let entry = Entry::parse(text.as_bytes()).ok();
+                let article = entry.as_ref().and_then(|e| e.draft()?.article());
+                if article.is_some_and(|article| article.media.iter().any(|m| m.hash == hash)) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
         })
     }
 
@@ -499,7 +527,7 @@ fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &w
                 tracing::error!(%error, "a write failed; nothing of it was acknowledged");
                 let outage = Outage::from(error);
                 for job in batch {
-                    let outage = job.strand.0.get_or_init(|| outage.clone()).clone();
+                    let outage = job.strand.failed.get_or_init(|| outage.clone()).clone();
                     drop(job.done.send(Err(outage)));
                 }
             }

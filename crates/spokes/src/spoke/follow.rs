@@ -8,6 +8,7 @@ use std::{
 
 use spokes_log::{
     name::{BlogId, BlogName},
+    seal::SealedEntry,
     time::Time,
 };
 use spokes_rules::{
@@ -233,19 +234,30 @@ impl Spoke {
             Touched::Spokes | Touched::Nothing => return,
         };
         self.tell(*blog);
-        for sealed in &record.request.proof {
-            let taken = self.with(*blog, |replica| {
-                if replica.chain().contains(sealed.entry().id()) || sealed.entry().is_erased() {
-                    return;
-                }
-                let place = replica.chain().place(sealed.entry());
-                if let Ok(entry) = place.and_then(|place| place.verify(sealed.clone())) {
-                    replica.handle(clock::now(), Event::Pulled(vec![entry]));
-                }
-            });
-            if taken.is_none() {
+        let is_new = |sealed: &&SealedEntry| {
+            let id = sealed.entry().id();
+            let lacks = self.with(*blog, |replica| !replica.chain().contains(id));
+            !sealed.entry().is_erased() && lacks == Some(true)
+        };
+        let proof = record.request.proof.iter();
+        let mut run: Vec<SealedEntry> = proof.filter(is_new).cloned().collect();
+        while !run.is_empty() {
+            let places = self.with(*blog, |replica| replica.chain().place_run(&run).0);
+            let Some(places) = places.filter(|places| !places.is_empty()) else {
                 return;
-            }
+            };
+            let rest = run.split_off(places.len());
+            let pairs = places.into_iter().zip(run);
+            let judged = pairs.map_while(|(place, sealed)| {
+                let entry = place.verify(sealed).ok()?;
+                // What lists media comes with them, another way.
+                self.missing_media(entry.entry())
+                    .is_empty()
+                    .then_some(entry)
+            });
+            let judged = tokio::task::block_in_place(|| judged.collect());
+            self.with(*blog, |r| r.handle(clock::now(), Event::Pulled(judged)));
+            run = rest;
         }
     }
 

@@ -112,7 +112,7 @@ impl Spoke {
                     // Entries that were accepted while the blob was here may wait to be written.
                     let queued = self.store.write(Write::Entries(Vec::new()));
                     queued.blocking_recv().unwrap_or_else(|_| Err(stopped()))?;
-                    self.store.names(hash)
+                    self.store.lists(hash)
                 })
             });
             if let Err(outage) = removed {

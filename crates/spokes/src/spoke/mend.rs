@@ -82,8 +82,14 @@ impl Spoke {
             let Some(sealed) = sound else { continue };
             tracing::warn!(%blog, %id, from = %address, "an altered entry was mended");
             self.mended.fetch_add(1, Ordering::Relaxed);
-            if let Err(outage) = self.store.written(Write::Mend(sealed.clone())).await {
-                tracing::error!(%outage, "the mended entry was not kept");
+            // Queued under the replica's lock: an erase that comes meanwhile is written behind it.
+            let kept = self.with(blog, |replica| {
+                let is_taken_back = replica.chain().eraser(id).is_some();
+                let stands = sealed.entry().is_erased() == is_taken_back;
+                stands.then(|| self.store.write(Write::Mend(sealed.clone())))
+            });
+            if !matches!(kept.flatten()?.await, Ok(Ok(()))) {
+                tracing::error!(%blog, %id, "the mended entry was not kept");
             }
             return Some(sealed);
         }

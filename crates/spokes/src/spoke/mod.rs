@@ -12,6 +12,7 @@ mod media;
 mod mend;
 mod pages;
 mod pull;
+mod restore;
 mod submit;
 
 use std::{
@@ -28,6 +29,7 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use spokes_log::{
     blog::Blog,
     chain::Chain,
+    draft::Medium,
     entry::Entry,
     fault::Fault,
     name::{BlogId, Hash},
@@ -246,7 +248,10 @@ impl Spoke {
         let Some(record) = known.flatten() else {
             return Ok(None);
         };
+        let altered = self.mended.load(Ordering::Relaxed);
         let (chain, fold) = self.recall(blog)?;
+        // A copy that lost something is compared anew, whatever was known of it before.
+        let whole = self.mended.load(Ordering::Relaxed) == altered;
         let sealed = self.store.sealed(blog)?;
         let secret = Arc::clone(&self.secret);
         let mut replica = Replica::new(self.network, self.me.clone(), secret, chain, fold, sealed);
@@ -255,7 +260,7 @@ impl Spoke {
             replica.handle(clock::now(), Event::Limits { policy, since });
         }
         let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        if compared || settled.contains(&blog) {
+        if whole && (compared || settled.contains(&blog)) {
             replica.handle(clock::now(), Event::NothingForgotten);
         }
         drop(settled);
@@ -396,6 +401,7 @@ impl Spoke {
             return;
         }
         let ids: Vec<_> = entries.iter().map(|sealed| sealed.entry().id()).collect();
+        let listed: Vec<(Hash, Medium)> = entries.iter().flat_map(media_in).collect();
         let (write, media) = if erased.is_empty() {
             (Write::Entries(entries), Vec::new())
         } else {
@@ -404,11 +410,22 @@ impl Spoke {
             (Write::Erasing(entries, erased), media)
         };
         let durable = self.store.write_on(writes, write);
-        let spoke = Arc::clone(self);
+        let (spoke, writes) = (Arc::clone(self), writes.clone());
+        let (before, done) = writes.turn();
         tokio::spawn(async move {
-            match durable.await {
+            let durable = durable.await;
+            // In the order of the writes: a receipt for an entry speaks for those before it.
+            if let Some(before) = before {
+                drop(before.await);
+            }
+            let _done_at_the_end = done;
+            match durable {
                 Ok(Ok(())) => {
                     spoke.remove_media(media).await;
+                    // From here on nobody removes what these list. Before, somebody may have.
+                    if let Some(id) = spoke.lacks_media(blog, &listed).await {
+                        return spoke.take_back(blog, &writes, &ids, id).await;
+                    }
                     spoke.with(blog, |r| r.handle(clock::now(), Event::Stored(ids)));
                     spoke.latest.touch(blog);
                 }
@@ -416,6 +433,36 @@ impl Spoke {
                 Err(_) => spoke.fall_back(blog, &Outage::new("the store has stopped")),
             }
         });
+    }
+
+    /// The first of these entries of which a medium is nowhere to be had: it must not count as held.
+    async fn lacks_media(
+        self: &Arc<Self>,
+        blog: BlogId,
+        listed: &[(Hash, Medium)],
+    ) -> Option<Hash> {
+        for (entry, medium) in listed {
+            if !self.blobs.has(medium.hash) && !self.refetch(blog, medium).await {
+                let erased = self.with(blog, |r| r.chain().eraser(*entry).is_some());
+                if erased != Some(true) {
+                    return Some(*entry);
+                }
+            }
+        }
+        None
+    }
+
+    /// Takes entries out again, from this one on, whose media went while they were being written. They
+    /// come again from the peers, or from their author, who is told.
+    async fn take_back(&self, blog: BlogId, writes: &Strand, ids: &[Hash], from: Hash) {
+        for id in ids.iter().skip_while(|id| **id != from) {
+            drop(self.store.write(Write::Remove(*id)));
+        }
+        let outage = Outage::new("A medium of the entry went while it was being written");
+        // Whatever comes of it, the replica is read anew.
+        drop(self.store.written(Write::Entries(Vec::new())).await);
+        writes.fail(outage.clone());
+        self.fall_back(blog, &outage);
     }
 
     /// A write failed: what is in memory is ahead of the disk and is read anew when it is next asked
@@ -447,7 +494,11 @@ impl Spoke {
             self.recall(blog)
         });
         match read {
-            Ok((chain, fold)) => replica.begin_anew(chain, fold),
+            Ok((chain, fold)) => {
+                replica.begin_anew(chain, fold);
+                // Pages that showed them must not be served again.
+                self.rendered.forget(&[]);
+            }
             Err(outage) => tracing::error!(%blog, %outage, "a replica cannot be read"),
         }
     }
@@ -568,6 +619,14 @@ impl Spoke {
         tickets.insert(ticket, (blog, answer));
         (ticket, waiting)
     }
+}
+
+/// The media that an entry lists, each with the entry's id.
+fn media_in(sealed: &SealedEntry) -> Vec<(Hash, Medium)> {
+    let id = sealed.entry().id();
+    let article = sealed.entry().draft().and_then(|draft| draft.article());
+    let media = article.into_iter().flat_map(|article| &article.media);
+    media.map(|medium| (id, medium.clone())).collect()
 }
 
 /// Takes in entries from disk; those come back that wait for the ones before them.

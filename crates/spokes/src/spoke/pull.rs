@@ -195,7 +195,6 @@ impl Spoke {
         // First what the peer signed, while we were away or before we forgot it at our start: it tells
         // what stands although its key has ended.
         self.take_receipts(&heads.receipts);
-        let mut failed = None;
         for (blog, tips) in &heads.blogs {
             let Ok(blog) = Hash::parse(blog) else {
                 continue;
@@ -211,10 +210,11 @@ impl Spoke {
             self.with(blog, |replica| replica.handle(clock::now(), named));
             if let Err(outage) = self.catch_up(address, blog, &tips).await {
                 tracing::debug!(%peer, %blog, %outage, "a blog was not caught up with");
-                failed = Some(outage);
             }
         }
-        failed.map_or(Ok(()), Err)
+        // One blog that cannot be had must not hold up the others: they go on with the feed, and it is
+        // tried again with the next comparison.
+        Ok(())
     }
 
     /// Pulls a blog until these tips are here.
@@ -376,7 +376,11 @@ impl Spoke {
         }
         let mut held = Vec::new();
         for (blog, run) in by_blog {
-            held.extend(self.take_run(address, blog, run).await?);
+            match self.take_run(address, blog, run).await {
+                Ok(waits) => held.extend(waits),
+                // As with heads: the others go on.
+                Err(outage) => tracing::debug!(%blog, %outage, "entries were not taken in"),
+            }
         }
         // Behind everything queued so far: what was taken is durable before more is asked for.
         self.store.written(Write::Entries(Vec::new())).await?;
@@ -485,7 +489,8 @@ impl Spoke {
 
     async fn fetch_medium(&self, address: SocketAddr, medium: &Medium) -> Result<(), Outage> {
         let path = format!("/media/{}", medium.hash.path());
-        let max = usize::try_from(medium.bytes.min(MEDIUM_BYTES_MAX)).unwrap_or(usize::MAX);
+        // Its hash decides, not the length that an entry claims.
+        let max = usize::try_from(MEDIUM_BYTES_MAX).unwrap_or(usize::MAX);
         let bytes = self.client.bytes(Ask::new(address, &path), max).await?;
         if Hash::of(&bytes) != medium.hash {
             return Err(Outage::new(format!(

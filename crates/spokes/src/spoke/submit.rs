@@ -1,7 +1,6 @@
 //! Taking in what authors send: entries, media, claims, restored logs.
 
 use std::{
-    collections::BTreeSet,
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
@@ -9,9 +8,8 @@ use std::{
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 use spokes_log::{
-    draft::Says,
+    draft::{Claim, Medium, Says},
     entry::Entry,
     fault::Fault,
     name::{BlogId, BlogName, EntryId, Hash},
@@ -31,13 +29,13 @@ use super::{Spoke, follow::Unknown};
 use crate::{
     client::{Ask, Reply},
     clock,
-    council::unavailable,
+    council::{self, unavailable},
     http::{self as web, Response},
     outage::Outage,
     store::Write,
     wire::{
-        self, ClaimWire, EntriesWire, EntryWire, HeadTipWire, Problem, RequestWire, RestoredWire,
-        SignedWire, StandingWire, TakenWire,
+        self, ClaimWire, EntryWire, HeadTipWire, Problem, RequestWire, SignedWire, StandingWire,
+        TakenWire,
     },
 };
 
@@ -53,7 +51,7 @@ const FOLLOW_WAIT: Duration = Duration::from_secs(5);
 /// its primary: twenty times as long as it takes until tips are compared anyway.
 pub(super) const STANDS_IN_FOR: Duration = Duration::from_secs(600);
 /// Bytes of a restored batch.
-const BATCH_BYTES_MAX: usize = 48 * 1024 * 1024;
+pub(super) const BATCH_BYTES_MAX: usize = 48 * 1024 * 1024;
 
 impl Spoke {
     /// `POST blogs/NAME/entries` (SPEC http 2.5).
@@ -121,6 +119,12 @@ impl Spoke {
             Ok(verified) => verified,
             Err(fault) => return fault_response(&fault),
         };
+        if let Some(medium) = self.of_other_size(verified.entry()) {
+            return invalid(&format!(
+                "the entry says that {} has {} bytes, and it has not; sign what it is",
+                medium.hash, medium.bytes
+            ));
+        }
         let missing = self.missing_media(verified.entry());
         if !missing.is_empty() {
             if let Err(refusal) = self.room_to_stage(blog, verified.sealed()) {
@@ -268,6 +272,15 @@ impl Spoke {
         }
     }
 
+    /// A medium that is here and not as long as the entry says: others would never take the entry in.
+    fn of_other_size<'e>(&self, entry: &'e Entry) -> Option<&'e Medium> {
+        let media = &entry.draft()?.article()?.media;
+        media.iter().find(|medium| {
+            let size = self.blobs.size(medium.hash);
+            size.is_some_and(|size| size as u64 != medium.bytes)
+        })
+    }
+
     pub(super) fn missing_media(&self, entry: &Entry) -> Vec<Hash> {
         let article = entry.draft().and_then(|draft| draft.article());
         let media = article
@@ -281,7 +294,7 @@ impl Spoke {
     }
 
     /// Whether the network's limits have room for these entries, so far as they are not here yet.
-    fn room_for(
+    pub(super) fn room_for(
         self: &Arc<Self>,
         blog: BlogId,
         brings: Brings,
@@ -377,6 +390,9 @@ impl Spoke {
         let Some(blog) = proof.first().map(|sealed| sealed.entry().blog()) else {
             return invalid("the claim brings no entries");
         };
+        if let Some(refusal) = self.claims_nothing(blog, entry, &proof) {
+            return refusal;
+        }
         let what = Wish::Claim {
             blog,
             entry,
@@ -415,6 +431,26 @@ impl Spoke {
                  changed; try again in a moment."
             ),
         )
+    }
+
+    /// Why a claim is not worth a request to the council, of which this spoke has so many a second.
+    fn claims_nothing(
+        &self,
+        blog: BlogId,
+        entry: EntryId,
+        proof: &[SealedEntry],
+    ) -> Option<Response> {
+        let claiming = proof.iter().find(|sealed| sealed.entry().id() == entry);
+        let claim = claiming.and_then(|sealed| claim_of(sealed.entry()));
+        let Some(claim) = claim else {
+            return Some(invalid("no entry that was sent claims a name"));
+        };
+        let holder = self.named(&claim.name).map(|(holder, _)| holder);
+        if holder == Some(blog) {
+            return None;
+        }
+        let judged = self.ask(|registry| registry.check_claim(clock::now(), claim));
+        judged?.err().map(|refusal| council::refused(&refusal))
     }
 
     /// A claim refused because the name is taken, perhaps by this very blog through another spoke: then
@@ -462,154 +498,7 @@ impl Spoke {
         }
     }
 
-    /// `POST blogs/NAME/restore` (SPEC http 2.8).
-    pub(super) async fn restore(
-        self: Arc<Self>,
-        name: &BlogName,
-        request: Request<Incoming>,
-    ) -> Response {
-        let hopped = request.headers().contains_key("spokes-hop");
-        let body = match web::body(request, BATCH_BYTES_MAX).await {
-            Ok(body) => body,
-            Err(response) => return response,
-        };
-        let (blog, record) = match self.look_up(name).await {
-            Ok(known) => known,
-            Err(unknown) => return no_such_blog(name, unknown),
-        };
-        if !record.set.has(&self.me) {
-            if hopped {
-                return not_here(name);
-            }
-            let path = format!("/api/v1/blogs/{name}/restore");
-            let relayed = self
-                .relay(record.set.primary(), http::Method::POST, &path, body)
-                .await;
-            return relayed.unwrap_or_else(|outage| unavailable(&outage));
-        }
-        let entries = wire::read::<EntriesWire>(&body).and_then(|wire| sealed(&wire.entries));
-        let entries = match entries {
-            Ok(entries) => entries,
-            Err(why) => return invalid(&why),
-        };
-        if self.first_unvouched(blog, &entries) < entries.len() {
-            return invalid(
-                "an entry has lost its words, and no erase that took them is among these",
-            );
-        }
-        if let Err(refusal) = self.room_for(blog, Brings::Restored, &entries) {
-            return self.refused(blog, &refusal);
-        }
-        let mut restored = RestoredWire::default();
-        // What is held is held whole: media first, and for that it must be known who lists them.
-        let judged = tokio::task::block_in_place(|| self.judge_new(blog, &entries));
-        let judged = match judged {
-            Ok(judged) => judged,
-            Err(fault) => return fault_response(&fault),
-        };
-        for verified in &judged {
-            let missing = self.missing_media(verified.entry());
-            if !missing.is_empty() {
-                let now = clock::now().as_unix();
-                drop(
-                    self.store
-                        .write(Write::Stage(verified.sealed().clone(), now)),
-                );
-                let missing = missing.iter().map(Hash::to_string);
-                restored.missing_media.extend(missing);
-            }
-        }
-        if !restored.missing_media.is_empty() {
-            return match self.store.written(Write::Entries(Vec::new())).await {
-                Ok(()) => web::json(StatusCode::ACCEPTED, &restored),
-                Err(outage) => unavailable(&outage),
-            };
-        }
-        let taken: Vec<EntryId> = entries.iter().map(|sealed| sealed.entry().id()).collect();
-        let restored = match self.take_restored(blog, judged, entries) {
-            Ok(restored) => restored,
-            Err(fault) => return fault_response(&fault),
-        };
-        match self.all_kept(&taken).await {
-            Ok(()) => web::json(StatusCode::OK, &restored),
-            Err(outage) => unavailable(&outage),
-        }
-    }
-
-    /// Takes in what was judged, in one write, and what could not be judged before that was here.
-    fn take_restored(
-        self: &Arc<Self>,
-        blog: BlogId,
-        judged: Vec<VerifiedEntry>,
-        entries: Vec<SealedEntry>,
-    ) -> Result<RestoredWire, Fault> {
-        let mut restored = RestoredWire::default();
-        let mut fresh: BTreeSet<EntryId> = judged.iter().map(|v| v.entry().id()).collect();
-        self.with(blog, |r| r.handle(clock::now(), Event::Restored(judged)));
-        for sealed in entries {
-            if fresh.remove(&sealed.entry().id()) {
-                restored.taken += 1;
-            } else if self.restore_one(blog, sealed)? {
-                // Behind a `keys` entry, whose certificates count only now.
-                restored.taken += 1;
-            } else {
-                restored.known += 1;
-            }
-        }
-        Ok(restored)
-    }
-
-    /// Waits until what was handed to the store is durable, and sees that it is.
-    async fn all_kept(&self, ids: &[EntryId]) -> Result<(), Outage> {
-        self.store.written(Write::Entries(Vec::new())).await?;
-        for id in ids {
-            if self.store.entry(*id)?.is_none() {
-                return Err(Outage::new("not all entries could be kept here"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Judges those entries of a batch that are new here, as far as one can before they are taken in.
-    fn judge_new(
-        self: &Arc<Self>,
-        blog: BlogId,
-        entries: &[SealedEntry],
-    ) -> Result<Vec<VerifiedEntry>, Fault> {
-        let judged = self.with(blog, |replica| {
-            let known = |s: &&SealedEntry| replica.chain().contains(s.entry().id());
-            let new: Vec<SealedEntry> = entries.iter().filter(|s| !known(s)).cloned().collect();
-            let (places, fault) = replica.chain().place_run(&new);
-            (new, places, fault)
-        });
-        let Some((new, places, fault)) = judged else {
-            return Ok(Vec::new());
-        };
-        if let Some(fault) = fault {
-            return Err(fault);
-        }
-        let pairs = places.into_par_iter().zip(new);
-        let judged: Vec<_> = pairs.map(|(place, s)| place.verify(s)).collect();
-        judged.into_iter().collect()
-    }
-
-    fn restore_one(self: &Arc<Self>, blog: BlogId, sealed: SealedEntry) -> Result<bool, Fault> {
-        let id = sealed.entry().id();
-        let place = self.with(blog, |replica| {
-            let chain = replica.chain();
-            (!chain.contains(id)).then(|| chain.place(sealed.entry()))
-        });
-        let Some(place) = place.flatten() else {
-            return Ok(false);
-        };
-        let verified = place.and_then(|place| place.verify(sealed))?;
-        self.with(blog, |r| {
-            r.handle(clock::now(), Event::Restored(vec![verified]))
-        });
-        Ok(true)
-    }
-
-    fn refused(self: &Arc<Self>, blog: BlogId, refusal: &Refusal) -> Response {
+    pub(super) fn refused(self: &Arc<Self>, blog: BlogId, refusal: &Refusal) -> Response {
         let mut wire = Problem {
             detail: refusal.to_string(),
             ..Problem::default()
@@ -689,9 +578,13 @@ fn claims(entry: &Entry, name: &BlogName) -> bool {
 
 /// The name that an entry claims, if it claims one.
 fn claimed(entry: &Entry) -> Option<&BlogName> {
+    claim_of(entry).map(|claim| &claim.name)
+}
+
+fn claim_of(entry: &Entry) -> Option<&Claim> {
     match &entry.draft()?.says {
-        Says::Blog { claim, .. } => claim.as_ref().map(|claim| &claim.name),
-        Says::Claim { claim, .. } => Some(&claim.name),
+        Says::Blog { claim, .. } => claim.as_ref(),
+        Says::Claim { claim, .. } => Some(claim),
         _ => None,
     }
 }
@@ -726,7 +619,7 @@ fn read_entry(body: &[u8]) -> Result<(Entry, Vec<RawSignature>), String> {
     Ok((entry, signatures))
 }
 
-fn sealed(entries: &[EntryWire]) -> Result<Vec<SealedEntry>, String> {
+pub(super) fn sealed(entries: &[EntryWire]) -> Result<Vec<SealedEntry>, String> {
     entries
         .iter()
         .map(|wire| wire.sealed().map_err(|e| e.to_string()))
@@ -741,7 +634,7 @@ pub(super) fn invalid(why: &str) -> Response {
     )
 }
 
-fn fault_response(fault: &Fault) -> Response {
+pub(super) fn fault_response(fault: &Fault) -> Response {
     let Fault::MissingParent(missing) = fault else {
         return invalid(&fault.to_string());
     };
