@@ -114,22 +114,19 @@ impl Client {
         self.send(ask, request).await
     }
 
-    /// Reads bytes.
+    /// Reads bytes; none where the node has none.
     ///
     /// # Errors
-    /// When the node is silent, has none, or sends more than `max`.
-    pub async fn bytes(&self, ask: Ask<'_>, max: usize) -> Result<Vec<u8>, Outage> {
+    /// When the node is silent, refuses, or sends more than `max`.
+    pub async fn bytes(&self, ask: Ask<'_>, max: usize) -> Result<Option<Vec<u8>>, Outage> {
         let silent = |e: &reqwest::Error| silent(ask.to, e);
         let request = self.http.get(url(&ask)).timeout(ANSWER_WAIT + ask.wait);
         let response = request.send().await.map_err(|e| silent(&e))?;
-        if !response.status().is_success() {
-            return Err(Outage::new(format!(
-                "{} answered {}",
-                ask.to,
-                response.status()
-            )));
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(None),
+            status if status.is_success() => read(response, max).await.map(Some),
+            status => Err(Outage::new(format!("{} answered {status}", ask.to))),
         }
-        read(response, max).await
     }
 
     /// Passes a request on, and its answer back as it is.

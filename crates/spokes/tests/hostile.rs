@@ -570,3 +570,53 @@ fn what_is_passed_on_cannot_run_or_lead_away() {
     assert!(relayed.status == 200);
     demo.assert_no_panic();
 }
+
+/// A claim brings a post with a picture that nobody has: it must not count as held.
+#[test]
+fn a_claim_makes_no_post_safe_whose_picture_is_nowhere() {
+    let demo = Demo::start_with(3, &["--empty"]);
+    let mut eve = Author::new("eve");
+    let says = Says::Blog {
+        title: "Eve".to_owned(),
+        language: spokes_log::name::Language::parse("en").unwrap(),
+        certificate: eve.key.certificate().fingerprint().clone(),
+        claim: None,
+    };
+    let body = eve.key.certificate().armored().trim().to_owned();
+    let first = eve.sign_behind(&draft(says, &body), None);
+    let (_bytes, medium) = picture("never sent");
+    let post = spokes_log::draft::Article {
+        media: vec![medium],
+        ..article("bare")
+    };
+    let post = eve.sign_behind(&draft(Says::Post(post), "Look!"), Some(&first.place()));
+    let claim = spokes_log::draft::Claim {
+        name: spokes_log::name::BlogName::parse("eve").unwrap(),
+        network: Hash::parse(&demo.network).unwrap(),
+        not_after: now() + 3_600,
+    };
+    let releases = None;
+    let claim = draft(Says::Claim { claim, releases }, "");
+    let claim = eve.sign_behind(&claim, Some(&post.place()));
+    let mut chain = Chain::new(first.id());
+    let mut kept = |signed: &Signed| {
+        let wire: EntryWire = serde_json::from_str(&signed.json).unwrap();
+        let packets = wire.packets().unwrap();
+        let signature = RawSignature::parse_all(&packets[0]).unwrap();
+        let place = chain.place(&signed.entry).unwrap();
+        let entry = place.seal(signed.entry.clone(), &signature).unwrap();
+        chain.append(&entry).unwrap();
+        json!(EntryWire::from(entry.sealed()))
+    };
+    let proof = [kept(&first), kept(&post), kept(&claim)];
+    let body = json!({ "entries": proof, "entry": claim.id().to_string() }).to_string();
+    let reply = http::post(demo.address("a"), "/api/v1/registry/claims", &body).unwrap();
+    assert_eq!(reply.status, 201, "{}", reply.text());
+    thread::sleep(Duration::from_secs(1));
+    for label in demo.members("eve") {
+        let path = format!("blogs/eve/entries/{}/standing", post.id().path());
+        let standing = demo.api(&label, &path);
+        assert_eq!(standing.status, 404, "{label}: {}", standing.text());
+    }
+    demo.assert_no_panic();
+}

@@ -42,7 +42,7 @@ use spokes_rules::{
     registry::Registry,
     replica::{Answer, Effect, Event, Replica, Ticket},
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::{
     blobs::Blobs,
@@ -63,6 +63,8 @@ const RECEIPTS_PER_MESSAGE: usize = 500;
 /// How long a receipt that nobody waits for gathers others: a page that counts copies is right soon
 /// enough, and a hundred posts cost one message.
 const RECEIPTS_GATHER: Duration = Duration::from_millis(100);
+/// Media of other servers' blogs fetched for readers at a time: four of the largest are 128 MiB.
+const MEDIA_RELAYS_MAX: usize = 4;
 /// How long a message waits before it is sent again to a council that is silent.
 const COUNCIL_PAUSE: Duration = Duration::from_secs(1);
 /// How often a statement is sent again: the council asks for it in its own time, too.
@@ -103,6 +105,8 @@ pub struct Spoke {
     tickets: Mutex<BTreeMap<Ticket, Waiting>>,
     next_ticket: AtomicU64,
     receipts_out: mpsc::Sender<(Label, Parcel)>,
+    /// Places to fetch media for readers of blogs that are not here: each takes memory.
+    media_relays: Semaphore,
     latest: latest::Latest,
     rendered: finished::Rendered,
     mended: AtomicU64,
@@ -147,6 +151,7 @@ impl Spoke {
             tickets: Mutex::default(),
             next_ticket: AtomicU64::new(1),
             receipts_out,
+            media_relays: Semaphore::new(MEDIA_RELAYS_MAX),
             latest: latest::Latest::default(),
             rendered: finished::Rendered::default(),
             mended: AtomicU64::new(0),

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     client::Ask,
     http::{self as web, Response},
+    outage::Outage,
     render,
     web::{
         feed,
@@ -589,9 +590,11 @@ impl Spoke {
             && let Some((blog, record)) = self.named(&name)
         {
             if !record.set.has(&self.me) {
+                let _turn = self.media_relays.acquire().await;
                 return match self.medium_elsewhere(blog, hash).await {
-                    Some(bytes) => medium(bytes),
-                    None => self.message(None, &Message::no_such_page(&self.domain())),
+                    Ok(Some(bytes)) => medium(bytes),
+                    Ok(None) => self.message(None, &Message::no_such_page(&self.domain())),
+                    Err(_) => self.message(None, &Message::no_holder_answers(name.as_str())),
                 };
             }
             let listed = self
@@ -608,16 +611,21 @@ impl Spoke {
     }
 
     /// A medium of a blog that is not here, from a member that sends what its name says.
-    async fn medium_elsewhere(&self, blog: BlogId, hash: Hash) -> Option<Vec<u8>> {
+    /// None where all say that there is none; an error where one of them could not say.
+    async fn medium_elsewhere(&self, blog: BlogId, hash: Hash) -> Result<Option<Vec<u8>>, Outage> {
         let path = format!("/media/{}", hash.path());
         let max = usize::try_from(MEDIUM_BYTES_MAX).unwrap_or(usize::MAX);
+        let mut unsaid = None;
         for address in self.other_members(blog) {
-            let asked = self.client.bytes(Ask::new(address, &path), max).await;
-            if let Some(bytes) = asked.ok().filter(|bytes| Hash::of(bytes) == hash) {
-                return Some(bytes);
+            match self.client.bytes(Ask::new(address, &path), max).await {
+                Ok(bytes) => match bytes.filter(|bytes| Hash::of(bytes) == hash) {
+                    Some(bytes) => return Ok(Some(bytes)),
+                    None => continue,
+                },
+                Err(outage) => unsaid = Some(outage),
             }
         }
-        None
+        unsaid.map_or(Ok(None), Err)
     }
 
     pub(super) fn message(

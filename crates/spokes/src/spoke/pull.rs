@@ -492,6 +492,8 @@ impl Spoke {
         // Its hash decides, not the length that an entry claims.
         let max = usize::try_from(MEDIUM_BYTES_MAX).unwrap_or(usize::MAX);
         let bytes = self.client.bytes(Ask::new(address, &path), max).await?;
+        let bytes =
+            bytes.ok_or_else(|| Outage::new(format!("{address} has no {}", medium.hash)))?;
         if Hash::of(&bytes) != medium.hash {
             return Err(Outage::new(format!(
                 "{address} sent another medium than {}",
