@@ -617,13 +617,23 @@ fn insert(c: &Connection, sealed: &SealedEntry) -> Result<(), rusqlite::Error> {
                sequence = excluded.sequence, text = excluded.text, signatures = excluded.signatures";
     // A row that is there was altered, or nobody would bring its entry: it is mended in its place.
     let entry = sealed.entry();
+    let id = entry.id().to_string();
+    let was_here = c
+        .prepare_cached("SELECT 1 FROM entry WHERE id = ?1")?
+        .exists([&id])?;
     c.prepare_cached(sql)?.execute(params![
-        entry.id().to_string(),
+        id,
         entry.blog().to_string(),
         entry.skeleton().sequence,
         entry.text(),
         pack(sealed)
     ])?;
+    // Its parent may have come back behind it.
+    if let Some(previous) = entry.skeleton().previous.filter(|_| was_here) {
+        let sql = "UPDATE entry SET position = (SELECT max(position) + 1 FROM entry) \
+                   WHERE id = ?1 AND position < (SELECT position FROM entry WHERE id = ?2)";
+        c.prepare_cached(sql)?.execute([id, previous.to_string()])?;
+    }
     Ok(())
 }
 
