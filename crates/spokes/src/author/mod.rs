@@ -4,7 +4,7 @@
 //! head with `signer`, `state` keeps it on disk, `deliver` brings it to the blog, `report` says what
 //! became of it. Every other command is a short walk along the same way.
 
-mod body;
+pub(crate) mod body;
 mod console;
 mod copy;
 mod create;
@@ -14,7 +14,7 @@ mod export;
 #[cfg(test)]
 mod fakes;
 mod keys;
-mod matter;
+pub(crate) mod matter;
 mod media;
 mod network;
 mod publish;
@@ -26,7 +26,7 @@ mod signer;
 mod state;
 mod status;
 mod stop;
-mod strip;
+pub(crate) mod strip;
 #[cfg(test)]
 mod tests;
 mod verify;
