@@ -21,7 +21,7 @@ use super::{
     Spoke,
     finished::{HTML, send},
     headlines::{Checked, Source, headline_wire},
-    pages::timestamp,
+    pages::{timestamp, tongue},
 };
 use crate::{
     clock,
@@ -91,6 +91,7 @@ impl Spoke {
             age_seconds,
             is_gathering: !self.latest.gathered.load(Ordering::Relaxed),
             start_command: format!("spokes blog create NAME --network {}", self.config.base_url),
+            tongue: tongue(request),
         };
         let body = page::front(&view);
         let finished = self
@@ -145,7 +146,12 @@ impl Spoke {
             "/feed.atom" => (feed::ATOM_TYPE, feed::atom(&feed)),
             "/feed.rss" => (feed::RSS_TYPE, feed::rss(&feed)),
             "/feed.json" => (feed::JSON_TYPE, feed::json(&feed)),
-            _ => return self.message(None, &Message::no_such_page(&self.domain())),
+            _ => {
+                return self.message(
+                    None,
+                    &Message::no_such_page(tongue(request), &self.domain()),
+                );
+            }
         };
         send(
             request,

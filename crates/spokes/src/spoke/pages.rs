@@ -30,6 +30,7 @@ use crate::{
         feed,
         message::Message,
         page::{self, Neighbor, PostLine},
+        words::Tongue,
     },
 };
 
@@ -121,14 +122,14 @@ impl Spoke {
             return self.medium(hash, &request).await;
         }
         if let Some(id) = path.strip_prefix("/_/entry/").and_then(Hash::parse_path) {
-            return self.sealed_entry(id, &web::host(&request)).await;
+            return self.sealed_entry(id, &request).await;
         }
         match self.site(&web::host(&request)) {
             Site::Apex if path == "/" => self.front(&request),
             Site::Apex if path.starts_with("/feed.") => self.network_feed(&path, &request),
             Site::Apex => {
-                let domain = self.domain();
-                self.message(None, &Message::no_such_page(&domain))
+                let message = Message::no_such_page(tongue(&request), &self.domain());
+                self.message(None, &message)
             }
             Site::Blog(name) => self.blog_page(&name, &path, &request).await,
         }
@@ -205,10 +206,11 @@ impl Spoke {
         let (blog, record) = match self.look_up(name).await {
             Ok(known) => known,
             Err(unknown) => {
-                let domain = self.domain();
+                let (tongue, domain) = (tongue(request), self.domain());
+                let name = name.as_str();
                 let message = match unknown {
-                    Unknown::Nowhere => Message::no_such_blog(name.as_str(), &domain),
-                    Unknown::CouncilSilent => Message::no_such_blog_known(name.as_str(), &domain),
+                    Unknown::Nowhere => Message::no_such_blog(tongue, name, &domain),
+                    Unknown::CouncilSilent => Message::no_such_blog_known(tongue, name, &domain),
                 };
                 return self.message(None, &message);
             }
@@ -217,7 +219,10 @@ impl Spoke {
             return self.elsewhere(name, &record, request).await;
         }
         let Some(address) = Address::parse(path) else {
-            return self.message(Some((blog, &record)), &Message::no_such_post());
+            return self.message(
+                Some((blog, &record)),
+                &Message::no_such_post(self.tongue_of(blog)),
+            );
         };
         let stamp = self.stamp(blog);
         // What a page does not depend on makes no other page: strangers choose it.
@@ -238,7 +243,10 @@ impl Spoke {
             },
         };
         let Some((kind, body)) = made else {
-            return self.message(Some((blog, &record)), &Message::no_such_post());
+            return self.message(
+                Some((blog, &record)),
+                &Message::no_such_post(self.tongue_of(blog)),
+            );
         };
         send(request, &self.rendered.finish(key, stamp, kind, body))
     }
@@ -333,6 +341,10 @@ impl Spoke {
             .unwrap_or_default()
     }
 
+    fn tongue_of(self: &Arc<Self>, blog: BlogId) -> Tongue {
+        Tongue::for_language(&self.language(blog))
+    }
+
     async fn lines(self: &Arc<Self>, blog: BlogId, posts: &[Post]) -> Vec<PostLine> {
         let language = self.language(blog);
         let mut lines = Vec::new();
@@ -380,9 +392,9 @@ impl Spoke {
         }
         let Some((post, moved)) = found else {
             let message = if late {
-                Message::no_such_post_yet()
+                Message::no_such_post_yet(self.tongue_of(blog))
             } else {
-                Message::no_such_post()
+                Message::no_such_post(self.tongue_of(blog))
             };
             return Made::Response(self.message(Some((blog, record)), &message));
         };
@@ -393,7 +405,10 @@ impl Spoke {
             return self.post_page(blog, record, &post).await;
         }
         let Some(sealed) = self.sound_entry(blog, post.current()).await else {
-            return Made::Response(self.message(Some((blog, record)), &Message::damaged_copy()));
+            return Made::Response(self.message(
+                Some((blog, record)),
+                &Message::damaged_copy(self.tongue_of(blog)),
+            ));
         };
         let text = match form {
             Form::Sealed => sealed.cleartext().unwrap_or_default(),
@@ -436,7 +451,10 @@ impl Spoke {
 
     async fn post_page(self: &Arc<Self>, blog: BlogId, record: &BlogRecord, post: &Post) -> Made {
         let Some(rendering) = self.rendering(blog, post.current()).await else {
-            return Made::Response(self.message(Some((blog, record)), &Message::damaged_copy()));
+            return Made::Response(self.message(
+                Some((blog, record)),
+                &Message::damaged_copy(self.tongue_of(blog)),
+            ));
         };
         let language = self.language(blog);
         let facts = self.with(blog, |replica| {
@@ -548,15 +566,18 @@ impl Spoke {
         });
         match armored.flatten() {
             Some(armored) => web::answer(StatusCode::OK, "application/pgp-keys", armored),
-            None => self.message(Some((blog, record)), &Message::busy(10)),
+            None => self.message(
+                Some((blog, record)),
+                &Message::busy(self.tongue_of(blog), 10),
+            ),
         }
     }
 
     /// `GET /_/entry/sha256-HEX` (SPEC http 2.10).
-    async fn sealed_entry(self: Arc<Self>, id: EntryId, host: &str) -> Response {
+    async fn sealed_entry(self: Arc<Self>, id: EntryId, request: &Request<Incoming>) -> Response {
         let row = self.store.entry(id).ok().flatten();
         // The blog that is asked comes first: the row may be altered, or gone.
-        let of_host = match self.site(host) {
+        let of_host = match self.site(&web::host(request)) {
             Site::Blog(name) => self.named(&name).map(|(blog, _)| blog),
             Site::Apex => None,
         };
@@ -573,7 +594,7 @@ impl Spoke {
                 let text = text.unwrap_or_else(|| format!("{}\n", sealed.entry().text()));
                 web::answer(StatusCode::OK, PLAIN, text)
             }
-            None => self.message(None, &Message::no_such_post()),
+            None => self.message(None, &Message::no_such_post(tongue(request))),
         }
     }
 
@@ -593,8 +614,14 @@ impl Spoke {
                 let _turn = self.media_relays.acquire().await;
                 return match self.medium_elsewhere(blog, hash).await {
                     Ok(Some(bytes)) => medium(bytes),
-                    Ok(None) => self.message(None, &Message::no_such_page(&self.domain())),
-                    Err(_) => self.message(None, &Message::no_holder_answers(name.as_str())),
+                    Ok(None) => self.message(
+                        None,
+                        &Message::no_such_page(tongue(request), &self.domain()),
+                    ),
+                    Err(_) => self.message(
+                        None,
+                        &Message::no_holder_answers(tongue(request), name.as_str()),
+                    ),
                 };
             }
             let listed = self
@@ -607,7 +634,10 @@ impl Spoke {
                 return medium(bytes);
             }
         }
-        self.message(None, &Message::no_such_page(&self.domain()))
+        self.message(
+            None,
+            &Message::no_such_page(tongue(request), &self.domain()),
+        )
     }
 
     /// A medium of a blog that is not here, from a member that sends what its name says.
@@ -654,6 +684,19 @@ impl Spoke {
 enum Made {
     Text(&'static str, String),
     Response(Response),
+}
+
+/// The language of the words on the network's own pages: what the address asks for, else what the
+/// browser would rather have.
+pub(super) fn tongue(request: &Request<Incoming>) -> Tongue {
+    if let Some(asked) = web::query(request)
+        .get("ui")
+        .and_then(|tag| Tongue::spoken(tag))
+    {
+        return asked;
+    }
+    let accepted = request.headers().get(header::ACCEPT_LANGUAGE);
+    Tongue::accepted(accepted.and_then(|a| a.to_str().ok()).unwrap_or_default())
 }
 
 /// Which page of an index is asked for: the first one where nothing sensible is said.

@@ -3,3 +3,5 @@
 pub mod feed;
 pub mod message;
 pub mod page;
+pub mod shell;
+pub mod words;

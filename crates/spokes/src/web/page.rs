@@ -1,33 +1,17 @@
 //! The pages that readers see.
 //!
-//! Each page is a function of a plain view; who calls it has asked the store. The words around a
-//! blog are English so far and say so (`lang`), whatever language the blog is in. There is no
+//! Each page is a function of a plain view; who calls it has asked the store. There is no
 //! script and no style but one sheet, so the strictest content security policy fits.
 
 use jiff::Timestamp;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
-use crate::render::direction;
-use crate::web::message::Message;
-
-/// Where every host of a network serves [`STYLE`].
-pub const STYLE_PATH: &str = "/_/style.css";
-
-/// The one style sheet.
-pub const STYLE: &str = include_str!("style.css");
-
-/// The network that a page belongs to, and the spoke that serves it.
-#[derive(Clone, Debug)]
-pub struct Network {
-    /// Its domain, which is its name: `blogs.example.org`.
-    pub domain: String,
-    /// The address of its front page without a final slash: `https://blogs.example.org`.
-    pub origin: String,
-    /// The label of the spoke that serves this page.
-    pub spoke: String,
-    /// The group that runs this spoke; may be empty.
-    pub operator: String,
-}
+pub use crate::web::shell::{Network, STYLE, STYLE_PATH};
+use crate::web::{
+    message::Message,
+    shell::{Head, dir, language, network_bottom, network_top, served_by, shell},
+    words::{Tongue, Voice, day_in, fill, fill_markup},
+};
 
 /// A blog as every one of its pages shows it.
 #[derive(Clone, Debug)]
@@ -114,6 +98,8 @@ pub struct FrontView {
     pub is_gathering: bool,
     /// The command with which one starts a blog here.
     pub start_command: String,
+    /// The language of its words.
+    pub tongue: Tongue,
 }
 
 /// A blog's posts, newest first.
@@ -221,54 +207,57 @@ pub fn tag_path(tag: &str) -> String {
 #[must_use]
 pub fn front(view: &FrontView) -> String {
     let network = &view.network;
+    let voice = Voice::around(view.tongue.tag());
+    let words = voice.words;
+    let blogs = voice.count(|noun| noun.blogs, view.blogs);
+    let servers = voice.count(|noun| noun.servers, view.spokes);
+    let kept = [("blogs", blogs.as_str()), ("servers", servers.as_str())];
     let head = Head {
         title: network.domain.clone(),
-        description: format!("The latest from the blogs of {}.", network.domain),
-        language: "en",
+        description: fill(words.latest_of, &[("network", network.domain.as_str())]),
+        language: view.tongue.tag(),
         canonical: Some(format!("{}/", network.origin)),
         feeds: Some("/feed".to_owned()),
         ..Head::default()
     };
+    let age = voice.count(|noun| noun.seconds, view.age_seconds);
     let top = html! {
         header.top {
             h1 { (network.domain) }
-            p {
-                (count(view.blogs, "blog", "blogs")) ", kept by " (count(view.spokes, "server", "servers"))
-                @if view.spokes > 1 { " and by nobody alone" } "."
-            }
+            p { (fill(if view.spokes > 1 { words.kept_by_many } else { words.kept_by }, &kept)) }
         }
     };
     let main = html! {
         main #content tabindex="-1" {
             section aria-labelledby="latest" {
-                h2 #latest { "Latest posts" }
+                h2 #latest { (words.latest) }
                 p.quiet {
-                    @if view.age_seconds > 0 { "As of " (count(view.age_seconds, "second", "seconds")) " ago. " }
+                    @if view.age_seconds > 0 { (fill(words.as_of, &[("seconds", age.as_str())])) " " }
                     (feed_links("/feed"))
                 }
                 @if view.latest.is_empty() && view.is_gathering {
-                    p { "This server has just started and is still gathering the latest posts. Look again in a moment." }
+                    p { (words.gathering) }
                 } @else if view.latest.is_empty() {
-                    p { "Nobody has written here yet. The first post could be yours." }
+                    p { (words.nobody_yet) }
                 } @else {
-                    ol.posts { @for headline in &view.latest { li { (headline_item(headline)) } } }
+                    ol.posts { @for headline in &view.latest { li { (headline_item(headline, voice)) } } }
                 }
             }
             section aria-labelledby="start" {
-                h2 #start { "Start a blog" }
-                p { "A blog here belongs to whoever holds its key. Install " code { "spokes" } " on your own computer, and run:" }
+                h2 #start { (words.start) }
+                p { (fill_markup(words.start_why, &[("program", html! { code { "spokes" } })])) }
                 pre tabindex="0" { code { (view.start_command) } }
             }
         }
     };
-    let bottom = html! { footer.bottom { (served_by(network)) } };
-    shell(&head, &top, &main, &bottom)
+    shell(&head, &top, &main, &network_bottom(network, view.tongue))
 }
 
 /// A blog's posts, newest first.
 #[must_use]
 pub fn blog_index(view: &BlogView) -> String {
     let blog = &view.blog;
+    let voice = Voice::around(&blog.language);
     let head = Head {
         title: blog.title.clone(),
         description: blog.description.clone(),
@@ -280,16 +269,16 @@ pub fn blog_index(view: &BlogView) -> String {
     };
     let main = html! {
         main #content tabindex="-1" {
-            (notices(blog))
+            (notices(blog, voice))
             @if view.posts.is_empty() {
-                p lang="en" dir="ltr" { "There are no posts here yet." }
+                p lang=[voice.lang] dir=[voice.dir] { (voice.words.no_posts) }
             } @else {
-                ol.posts { @for post in &view.posts { li { (post_item(blog, post)) } } }
+                ol.posts { @for post in &view.posts { li { (post_item(blog, post, voice)) } } }
             }
             @if view.newer.is_some() || view.older.is_some() {
-                nav.pager aria-label="More posts" lang="en" {
-                    @if let Some(newer) = &view.newer { a href=(newer) rel="prev" { "Newer posts" } }
-                    @if let Some(older) = &view.older { a href=(older) rel="next" { "Older posts" } }
+                nav.pager aria-label=(voice.words.more_posts) lang=[voice.lang] dir=[voice.dir] {
+                    @if let Some(newer) = &view.newer { a href=(newer) rel="prev" { (voice.words.newer_posts) } }
+                    @if let Some(older) = &view.older { a href=(older) rel="next" { (voice.words.older_posts) } }
                 }
             }
         }
@@ -298,7 +287,7 @@ pub fn blog_index(view: &BlogView) -> String {
         &head,
         &blog_top(blog, true),
         &main,
-        &blog_bottom(&view.network, blog, &html! {}),
+        &blog_bottom(&view.network, blog, &blog.language, &html! {}),
     )
 }
 
@@ -312,6 +301,7 @@ pub fn post(view: &PostView) -> String {
         &view.language
     };
     let address = format!("{}{}", blog.origin, path(&view.slug));
+    let voice = Voice::around(language);
     let head = Head {
         title: format!(
             "{} – {}",
@@ -324,40 +314,40 @@ pub fn post(view: &PostView) -> String {
         feeds: Some("/feed".to_owned()),
         older: view.older.as_ref().map(|post| path(&post.slug)),
         newer: view.newer.as_ref().map(|post| path(&post.slug)),
-        author: blog.author.clone(),
+        ..Head::of(blog)
     };
     let main = html! {
         main #content tabindex="-1" {
-            (notices(blog))
+            (notices(blog, voice))
             header.title {
                 h1 { (title_or_slug(&view.title, &view.slug)) }
                 @if view.date.is_some() || view.edited.is_some() {
                     p.quiet.facts {
-                        @if let Some(date) = view.date { (day(date)) }
-                        @if let Some(edited) = view.edited { " " span lang="en" dir="ltr" { "edited " (day(edited)) } }
+                        @if let Some(date) = view.date { (day(date, voice)) }
+                        @if let Some(edited) = view.edited { " " span lang=[voice.lang] dir=[voice.dir] { (fill_markup(voice.words.edited, &[("day", day(edited, voice))])) } }
                     }
                 }
             }
             article { (PreEscaped(&view.html)) }
             @if !view.tags.is_empty() {
-                ul.tags aria-label="Tags" {
+                ul.tags aria-label=(voice.words.tags) {
                     @for tag in &view.tags { li { a href=(tag_path(tag)) rel="tag" { bdi { (tag) } } } }
                 }
             }
             @if view.newer.is_some() || view.older.is_some() {
-                nav.pager aria-label="Neighboring posts" {
-                    @if let Some(post) = &view.newer { (neighbor(blog, post, "Newer", "prev")) }
-                    @if let Some(post) = &view.older { (neighbor(blog, post, "Older", "next")) }
+                nav.pager aria-label=(voice.words.neighbors) {
+                    @if let Some(post) = &view.newer { (neighbor(blog, post, voice, voice.words.newer, "prev")) }
+                    @if let Some(post) = &view.older { (neighbor(blog, post, voice, voice.words.older, "next")) }
                 }
             }
         }
     };
-    let proof = proof(view, &address);
+    let proof = proof(view, &address, voice);
     shell(
         &head,
         &blog_top(blog, false),
         &main,
-        &blog_bottom(&view.network, blog, &proof),
+        &blog_bottom(&view.network, blog, language, &proof),
     )
 }
 
@@ -365,6 +355,7 @@ pub fn post(view: &PostView) -> String {
 #[must_use]
 pub fn tag(view: &TagView) -> String {
     let blog = &view.blog;
+    let voice = Voice::around(&blog.language);
     let address = tag_path(&view.tag);
     let head = Head {
         title: format!("{} – {}", view.tag, blog.title),
@@ -374,20 +365,20 @@ pub fn tag(view: &TagView) -> String {
     };
     let main = html! {
         main #content tabindex="-1" {
-            (notices(blog))
+            (notices(blog, voice))
             header.title {
-                p.quiet lang="en" { "Posts tagged" }
+                p.quiet lang=[voice.lang] dir=[voice.dir] { (voice.words.posts_tagged) }
                 h1 { bdi { (view.tag) } }
-                p.quiet lang="en" { (feed_links(&format!("{address}/feed"))) }
+                p.quiet { (feed_links(&format!("{address}/feed"))) }
             }
-            ol.posts { @for post in &view.posts { li { (post_item(blog, post)) } } }
+            ol.posts { @for post in &view.posts { li { (post_item(blog, post, voice)) } } }
         }
     };
     shell(
         &head,
         &blog_top(blog, false),
         &main,
-        &blog_bottom(&view.network, blog, &html! {}),
+        &blog_bottom(&view.network, blog, &blog.language, &html! {}),
     )
 }
 
@@ -395,8 +386,9 @@ pub fn tag(view: &TagView) -> String {
 #[must_use]
 pub fn archive(view: &ArchiveView) -> String {
     let blog = &view.blog;
+    let voice = Voice::around(&blog.language);
     let head = Head {
-        title: format!("Archive – {}", blog.title),
+        title: format!("{} – {}", voice.words.archive, blog.title),
         canonical: Some(format!("{}/archive", blog.origin)),
         feeds: Some("/feed".to_owned()),
         ..Head::of(blog)
@@ -404,14 +396,14 @@ pub fn archive(view: &ArchiveView) -> String {
     let years = view.posts.chunk_by(|one, next| year(one) == year(next));
     let main = html! {
         main #content tabindex="-1" {
-            (notices(blog))
-            h1 lang="en" { "Archive" }
+            (notices(blog, voice))
+            h1 lang=[voice.lang] dir=[voice.dir] { (voice.words.archive) }
             @for posts in years {
                 h2 { (posts.first().map(year).unwrap_or_default()) }
                 ol.archive {
                     @for post in posts {
                         li {
-                            (day(post.date)) " "
+                            (day(post.date, voice)) " "
                             a href=(path(&post.slug)) lang=[language(&post.language)] dir=[dir(&post.language)] {
                                 (title_or_slug(&post.title, &post.slug))
                             }
@@ -425,17 +417,17 @@ pub fn archive(view: &ArchiveView) -> String {
         &head,
         &blog_top(blog, false),
         &main,
-        &blog_bottom(&view.network, blog, &html! {}),
+        &blog_bottom(&view.network, blog, &blog.language, &html! {}),
     )
 }
 
 /// Nothing is at this address; with `late`, perhaps nothing yet.
 #[must_use]
-pub fn not_found(network: &Network, blog: Option<&Blog>, late: bool) -> String {
+pub fn not_found(network: &Network, blog: Option<&Blog>, late: bool, tongue: Tongue) -> String {
     let message = match (blog, late) {
-        (None, _) => Message::no_such_page(&network.domain),
-        (Some(_), false) => Message::no_such_post(),
-        (Some(_), true) => Message::no_such_post_yet(),
+        (None, _) => Message::no_such_page(tongue, &network.domain),
+        (Some(_), false) => Message::no_such_post(tongue),
+        (Some(_), true) => Message::no_such_post_yet(tongue),
     };
     error(&ErrorView {
         network: network.clone(),
@@ -452,7 +444,8 @@ pub fn error(view: &ErrorView) -> String {
     // No canonical address and no neighbors: this page is nobody's destination.
     let head = Head {
         title: message.title.clone(),
-        language: "en",
+        language: message.tongue.tag(),
+        noindex: true,
         ..Head::default()
     };
     let main = html! {
@@ -465,19 +458,12 @@ pub fn error(view: &ErrorView) -> String {
     };
     match &view.blog {
         Some(blog) => {
-            let bottom = blog_bottom(network, blog, &html! {});
+            let bottom = blog_bottom(network, blog, message.tongue.tag(), &html! {});
             shell(&head, &blog_top(blog, false), &main, &bottom)
         }
         None => {
-            let top = html! {
-                header.top { p.name { a href=(format!("{}/", network.origin)) { (network.domain) } } }
-            };
-            shell(
-                &head,
-                &top,
-                &main,
-                &html! { footer.bottom { (served_by(network)) } },
-            )
+            let bottom = network_bottom(network, message.tongue);
+            shell(&head, &network_top(network), &main, &bottom)
         }
     }
 }
@@ -495,20 +481,6 @@ fn percent_encoded(segment: &str) -> String {
     encoded
 }
 
-/// What a page says of itself before its body.
-#[derive(Default)]
-struct Head<'a> {
-    title: String,
-    description: String,
-    author: String,
-    language: &'a str,
-    canonical: Option<String>,
-    /// The path of its feeds without their extension.
-    feeds: Option<String>,
-    older: Option<String>,
-    newer: Option<String>,
-}
-
 impl<'a> Head<'a> {
     fn of(blog: &'a Blog) -> Self {
         Self {
@@ -519,40 +491,9 @@ impl<'a> Head<'a> {
     }
 }
 
-fn shell(head: &Head<'_>, top: &Markup, main: &Markup, bottom: &Markup) -> String {
-    let page = html! {
-        (DOCTYPE)
-        html lang=[language(head.language)] dir=(direction(head.language).as_str()) {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { (head.title) }
-                @if !head.description.is_empty() { meta name="description" content=(head.description); }
-                @if !head.author.is_empty() { meta name="author" content=(head.author); }
-                @if let Some(canonical) = &head.canonical { link rel="canonical" href=(canonical); }
-                link rel="stylesheet" href=(STYLE_PATH);
-                @if let Some(feeds) = &head.feeds {
-                    link rel="alternate" type="application/atom+xml" title="Atom" href=(format!("{feeds}.atom"));
-                    link rel="alternate" type="application/rss+xml" title="RSS" href=(format!("{feeds}.rss"));
-                    link rel="alternate" type="application/feed+json" title="JSON Feed" href=(format!("{feeds}.json"));
-                }
-                @if let Some(newer) = &head.newer { link rel="prev" href=(newer); }
-                @if let Some(older) = &head.older { link rel="next" href=(older); }
-            }
-            body {
-                a.skip href="#content" lang="en" dir="ltr" { "Skip to content" }
-                (top)
-                (main)
-                (bottom)
-            }
-        }
-    };
-    page.into_string()
-}
-
 /// A blog's name and menu. Its title is the page's heading only where no post's is.
 fn blog_top(blog: &Blog, is_heading: bool) -> Markup {
+    let voice = Voice::around(&blog.language);
     html! {
         header.top lang=[language(&blog.language)] dir=[dir(&blog.language)] {
             @if is_heading {
@@ -561,74 +502,103 @@ fn blog_top(blog: &Blog, is_heading: bool) -> Markup {
             } @else {
                 p.name { a href="/" { (blog.title) } }
             }
-            nav aria-label="Blog" {
+            nav aria-label=(voice.words.menu) {
                 @for page in &blog.pages {
                     a href=(path(&page.slug)) lang=[language(&page.language)] {
                         bdi { (title_or_slug(&page.title, &page.slug)) }
                     }
                 }
-                a href="/archive" lang="en" { "Archive" }
-                a href="/feed.atom" lang="en" { "Feed" }
+                a href="/archive" lang=[voice.lang] dir=[voice.dir] { (voice.words.archive) }
+                a href="/feed.atom" lang=[voice.lang] dir=[voice.dir] { (voice.words.feed) }
             }
         }
     }
 }
 
 /// Where the blog lives and how to check it; `proof` says more where the page shows a post.
-fn blog_bottom(network: &Network, blog: &Blog, proof: &Markup) -> Markup {
+fn blog_bottom(network: &Network, blog: &Blog, page_language: &str, proof: &Markup) -> Markup {
+    let voice = Voice::around(page_language);
+    let author = match blog.author.as_str() {
+        "" => html! { (voice.words.its_author) },
+        author => html! { bdi { (author) } },
+    };
+    let servers: Vec<Markup> = (blog.replicas.iter())
+        .map(|label| html! { bdi { (label) } })
+        .collect();
+    let held = [
+        ("servers", voice.list(&servers)),
+        ("primary", html! { bdi { (blog.primary) } }),
+    ];
+    let signed = [
+        ("author", author),
+        (
+            "fingerprint",
+            html! { a href="/key.asc" { (fingerprint(&blog.fingerprint)) } },
+        ),
+    ];
     html! {
-        footer.bottom lang="en" dir="ltr" {
+        footer.bottom lang=[voice.lang] dir=[voice.dir] {
             (proof)
             p {
-                "Held by " (labels(&blog.replicas)) "; primary " bdi { (blog.primary) } ". "
-                "Every word is signed with the key of "
-                @if blog.author.is_empty() { "its author" } @else { bdi { (blog.author) } }
-                ", " a href="/key.asc" { (fingerprint(&blog.fingerprint)) } "."
+                (fill_markup(voice.words.held_by, &held)) " "
+                (fill_markup(voice.words.signed_with, &signed))
             }
-            (served_by(network))
+            (served_by(network, voice))
         }
     }
 }
 
 /// How a reader can check a post without trusting us.
-fn proof(view: &PostView, address: &str) -> Markup {
+fn proof(view: &PostView, address: &str, voice: Voice) -> Markup {
     let source = path(&view.slug);
     let check = format!(
         "curl {origin}/key.asc | gpg --import\ncurl {address}.asc | gpg --verify",
         origin = view.blog.origin
     );
+    let words = voice.words;
+    let sources = [
+        (
+            "text",
+            html! { a href=(format!("{source}.txt")) { (words.source_text) } },
+        ),
+        (
+            "sealed",
+            html! { a href=(format!("{source}.asc")) { (words.source_sealed) } },
+        ),
+    ];
     html! {
         p {
-            (copies(view.copies)) " Its signed source: "
-            a href=(format!("{source}.txt")) { "plain text" } ", "
-            a href=(format!("{source}.asc")) { "with its signature" } "."
-            @for signer in &view.signers { " Signed by " (fingerprint(signer)) "." }
+            (voice.count(|noun| noun.copies, u64::from(view.copies))) " "
+            (fill_markup(words.source, &sources))
+            @for signer in &view.signers {
+                " " (fill_markup(words.signed_by, &[("fingerprint", fingerprint(signer))]))
+            }
         }
         details {
-            summary { "Check it yourself" }
-            p { "Two commands fetch the author’s key and the signed post; the second answers “Good signature”:" }
-            pre tabindex="0" { code { (check) } }
-            p { "Compare the fingerprint with one that the author gave you in another way." }
+            summary { (words.check) }
+            p { (words.check_how) }
+            pre tabindex="0" dir="ltr" { code { (check) } }
+            p { (words.check_compare) }
         }
     }
 }
 
-fn notices(blog: &Blog) -> Markup {
+fn notices(blog: &Blog, voice: Voice) -> Markup {
     html! {
         @if blog.late {
-            p.notice lang="en" dir="ltr" {
-                "This copy may be late: the blog’s primary did not answer. Everything shown here is signed by its author. Look again in a minute for anything newer."
+            p.notice lang=[voice.lang] dir=[voice.dir] {
+                (voice.words.late)
             }
         }
         @if let Some(sequence) = blog.may_lack_after {
-            p.notice lang="en" dir="ltr" {
-                "Servers of this blog were lost, and it may lack entries after number " (sequence) ". Everything up to there is safe. What is missing is added as soon as anybody who holds it returns."
+            p.notice lang=[voice.lang] dir=[voice.dir] {
+                (fill(voice.words.may_lack, &[("number", &voice.tongue.number(sequence))]))
             }
         }
     }
 }
 
-fn post_item(blog: &Blog, post: &PostLine) -> Markup {
+fn post_item(blog: &Blog, post: &PostLine, voice: Voice) -> Markup {
     let language_of = if post.language.is_empty() {
         &blog.language
     } else {
@@ -637,13 +607,13 @@ fn post_item(blog: &Blog, post: &PostLine) -> Markup {
     html! {
         div lang=[language(language_of)] dir=[dir(language_of)] {
             h2 { a href=(path(&post.slug)) { (title_or_slug(&post.title, &post.slug)) } }
-            p.quiet { (day(post.date)) }
+            p.quiet { (day(post.date, voice)) }
             @if !post.excerpt.is_empty() { p { (post.excerpt) } }
         }
     }
 }
 
-fn headline_item(headline: &Headline) -> Markup {
+fn headline_item(headline: &Headline, voice: Voice) -> Markup {
     let Headline {
         post,
         blog_origin,
@@ -664,7 +634,7 @@ fn headline_item(headline: &Headline) -> Markup {
             }
             p.quiet.facts {
                 a href=(format!("{blog_origin}/")) lang=[language(blog_language)] { bdi { (blog_title) } }
-                " " (day(post.date))
+                " " (day(post.date, voice))
                 @if !language_of.is_empty() { " " span dir="ltr" { (language_of) } }
             }
             @if !post.excerpt.is_empty() { p { (post.excerpt) } }
@@ -672,7 +642,7 @@ fn headline_item(headline: &Headline) -> Markup {
     }
 }
 
-fn neighbor(blog: &Blog, post: &Neighbor, word: &str, rel: &str) -> Markup {
+fn neighbor(blog: &Blog, post: &Neighbor, voice: Voice, word: &str, rel: &str) -> Markup {
     let language_of = if post.language.is_empty() {
         &blog.language
     } else {
@@ -680,21 +650,10 @@ fn neighbor(blog: &Blog, post: &Neighbor, word: &str, rel: &str) -> Markup {
     };
     html! {
         a href=(path(&post.slug)) rel=(rel) {
-            span.quiet lang="en" { (word) } " "
+            span.quiet lang=[voice.lang] dir=[voice.dir] { (word) } " "
             span lang=[language(language_of)] dir=[dir(language_of)] {
                 (title_or_slug(&post.title, &post.slug))
             }
-        }
-    }
-}
-
-fn served_by(network: &Network) -> Markup {
-    html! {
-        p {
-            "You are reading " a href=(format!("{}/", network.origin)) { (network.domain) }
-            " from the server " bdi { (network.spoke) }
-            @if !network.operator.is_empty() { ", run by " bdi { (network.operator) } }
-            "."
         }
     }
 }
@@ -707,25 +666,17 @@ fn feed_links(feeds: &str) -> Markup {
     }
 }
 
-/// A date reads alike in every language as year, month and day, and always from the left.
-fn day(time: Timestamp) -> Markup {
+/// A date in the language of the words around.
+fn day(time: Timestamp, voice: Voice) -> Markup {
     html! {
-        time datetime=(time.strftime("%Y-%m-%dT%H:%M:%SZ")) dir="ltr" { (time.strftime("%Y-%m-%d")) }
+        time datetime=(time.strftime("%Y-%m-%dT%H:%M:%SZ")) {
+            (day_in(voice.tongue.tag(), time))
+        }
     }
 }
 
 fn year(post: &PostLine) -> String {
     post.date.strftime("%Y").to_string()
-}
-
-/// "oak, elm and ash".
-fn labels(labels: &[String]) -> Markup {
-    html! {
-        @for (at, label) in labels.iter().enumerate() {
-            @if at > 0 { (if at + 1 == labels.len() { " and " } else { ", " }) }
-            bdi { (label) }
-        }
-    }
 }
 
 /// In groups of four, as people read fingerprints to each other.
@@ -738,32 +689,8 @@ fn fingerprint(hex: &str) -> Markup {
     html! { code { (groups.join(" ")) } }
 }
 
-fn copies(servers: u32) -> String {
-    match servers {
-        0 => "No server has confirmed this post yet.".to_owned(),
-        1 => "This post is on one server.".to_owned(),
-        _ => format!("This post is on {servers} servers."),
-    }
-}
-
-fn count(number: u64, one: &str, many: &str) -> String {
-    if number == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{number} {many}")
-    }
-}
-
 fn title_or_slug<'a>(title: &'a str, slug: &'a str) -> &'a str {
     if title.is_empty() { slug } else { title }
-}
-
-fn language(tag: &str) -> Option<&str> {
-    (!tag.is_empty()).then_some(tag)
-}
-
-fn dir(tag: &str) -> Option<&'static str> {
-    language(tag).map(|tag| direction(tag).as_str())
 }
 
 #[cfg(test)]

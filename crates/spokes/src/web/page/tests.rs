@@ -139,6 +139,7 @@ fn list_samples() -> Vec<(&'static str, String)> {
         age_seconds: 4,
         is_gathering: false,
         start_command: "spokes blog create maria --network blogs.example.org".to_owned(),
+        tongue: Tongue::English,
     };
     let view = BlogView {
         network: network(),
@@ -205,12 +206,21 @@ fn error_samples() -> Vec<(&'static str, String)> {
     let busy = ErrorView {
         network: network(),
         blog: None,
-        message: Message::busy(5),
+        message: Message::busy(Tongue::English, 5),
     };
     vec![
-        ("missing", not_found(&network(), Some(&blog()), false)),
-        ("missing-late", not_found(&network(), Some(&blog()), true)),
-        ("missing-apex", not_found(&network(), None, false)),
+        (
+            "missing",
+            not_found(&network(), Some(&blog()), false, Tongue::English),
+        ),
+        (
+            "missing-late",
+            not_found(&network(), Some(&blog()), true, Tongue::English),
+        ),
+        (
+            "missing-apex",
+            not_found(&network(), None, false, Tongue::English),
+        ),
         ("busy", error(&busy)),
     ]
 }
@@ -320,7 +330,7 @@ fn strangers_words_stay_words() {
             posts,
         }),
     );
-    let message = Message::bad_request(NASTY);
+    let message = Message::bad_request(Tongue::English, NASTY);
     assert_page(
         "error",
         &error(&ErrorView {
