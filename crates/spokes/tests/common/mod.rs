@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod author;
+pub(crate) mod browser;
 pub(crate) mod demo;
 pub(crate) mod disk;
 pub(crate) mod http;
