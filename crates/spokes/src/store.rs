@@ -682,7 +682,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("spoke.db");
         let store = Store::open(&path).unwrap();
-        let connection = connect(&path).unwrap();
+        let connection = connect(&path, SCHEMA, CREATE).unwrap();
         let text = "x".repeat(bytes);
         let blog = Hash::of(b"blog").to_string();
         for number in 0..rows {
@@ -720,7 +720,7 @@ mod tests {
     fn what_builds_on_a_write_that_failed_is_not_made() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("spoke.db");
-        let connection = connect(&path).unwrap();
+        let connection = connect(&path, SCHEMA, CREATE).unwrap();
         connection
             .pragma_update(None, "max_page_count", PAGES)
             .unwrap();
