@@ -15,6 +15,7 @@ use std::{
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 use spokes_log::{
+    key::Certificate,
     name::{Fingerprint, Hash},
     time::Time,
 };
@@ -47,6 +48,8 @@ const GUEST_BYTES_MAX: u64 = 2 << 20;
 const DESK_BYTES_MAX: u64 = 2 << 30;
 /// Names that one key asks for at a time, granted and refused ones included, until they are forgotten.
 const CLAIMS_MAX: u64 = 20;
+/// The outcome of a claim whose text nobody has signed yet.
+pub const UNSIGNED: &str = "unsigned";
 /// The schema that this program writes.
 const SCHEMA: i64 = 1;
 
@@ -55,7 +58,8 @@ CREATE TABLE secret (bytes BLOB NOT NULL) STRICT;         -- one row, by which c
 CREATE TABLE nonce (nonce TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT;
 CREATE TABLE author (                                     -- certificates of those who signed in
     fingerprint TEXT PRIMARY KEY,
-    armor       TEXT NOT NULL,
+    armor       TEXT NOT NULL,                            -- as it was shown
+    signers     TEXT NOT NULL,                            -- fingerprints of the keys in it that sign
     seen        INTEGER NOT NULL                          -- seconds since 1970, as all times here
 ) STRICT;
 CREATE TABLE session (
@@ -259,10 +263,12 @@ impl Desk {
     pub fn begin(
         &self,
         now: Time,
-        fingerprint: &Fingerprint,
+        certificate: &Certificate,
         armor: &str,
         blog: &str,
     ) -> Result<String, Outage> {
+        let fingerprint = certificate.fingerprint().to_string();
+        let signers: Vec<String> = certificate.signers().map(ToString::to_string).collect();
         let token = Hash::of(&random_bytes::<32>()?).path()[7..].to_owned();
         let mut connection = self.lock();
         let change = connection.transaction()?;
@@ -276,14 +282,15 @@ impl Desk {
             change.execute(sql, [kept_since])?;
         }
         change.execute(
-            "INSERT OR REPLACE INTO author (fingerprint, armor, seen) VALUES (?1, ?2, ?3)",
-            params![fingerprint.to_string(), armor, now.as_unix()],
+            "INSERT OR REPLACE INTO author (fingerprint, armor, signers, seen) \
+             VALUES (?1, ?2, ?3, ?4)",
+            params![fingerprint, armor, signers.join(" "), now.as_unix()],
         )?;
         change.execute(
             "INSERT INTO session (token, fingerprint, blog, until) VALUES (?1, ?2, ?3, ?4)",
             params![
                 hashed(&token).to_string(),
-                fingerprint.to_string(),
+                fingerprint,
                 blog,
                 now.as_unix() + SESSION_SECONDS
             ],
@@ -345,14 +352,15 @@ impl Desk {
         Ok(())
     }
 
-    /// The certificates of those who signed in here, the latest first.
+    /// The certificate, as it was shown, of somebody who signed in here with this key or with the one
+    /// above it.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn certificate(&self, fingerprint: &Fingerprint) -> Result<Option<String>, Outage> {
-        let sql = "SELECT armor FROM author WHERE fingerprint = ?1";
+    pub fn certificate(&self, key: &Fingerprint) -> Result<Option<String>, Outage> {
+        let sql = "SELECT armor FROM author WHERE fingerprint = ?1 OR instr(signers, ?1) > 0";
         let connection = self.lock();
-        let found = connection.query_row(sql, [fingerprint.to_string()], |row| row.get(0));
+        let found = connection.query_row(sql, [key.to_string()], |row| row.get(0));
         Ok(found.optional()?)
     }
 
@@ -487,6 +495,34 @@ impl Desk {
         Ok(found.optional()?)
     }
 
+    /// Keeps the text with which a name will be asked for, in place of one that was never signed.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn prepare(&self, now: Time, author: &Fingerprint, asked: &Asked) -> Result<(), Outage> {
+        let mut connection = self.lock();
+        let change = connection.transaction()?;
+        let whose = author.to_string();
+        change.execute(
+            "DELETE FROM claim WHERE fingerprint = ?1 AND outcome = ?2",
+            [whose.as_str(), UNSIGNED],
+        )?;
+        change.execute(
+            "INSERT INTO claim (id, fingerprint, name, block, outcome, since) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                asked.id,
+                whose,
+                asked.name,
+                asked.block,
+                UNSIGNED,
+                now.as_unix()
+            ],
+        )?;
+        change.commit()?;
+        Ok(())
+    }
+
     /// Keeps that a name was asked for.
     ///
     /// # Errors
@@ -509,7 +545,7 @@ impl Desk {
         change.execute(
             "INSERT INTO claim (id, fingerprint, name, block, outcome, since) \
              VALUES (?1, ?2, ?3, ?4, '', ?5) \
-             ON CONFLICT (id) DO UPDATE SET outcome = '' WHERE fingerprint = ?2",
+             ON CONFLICT (id) DO UPDATE SET block = ?4, outcome = '' WHERE fingerprint = ?2",
             params![id, whose, name, block, now.as_unix()],
         )?;
         change.commit()?;

@@ -190,6 +190,14 @@ fn read(path: &Path, name: &str) -> Result<(Medium, Vec<u8>), String> {
         ));
     }
     let bytes = fs::read(path).map_err(|why| format!("{name}: {why}"))?;
+    clean(bytes, name)
+}
+
+/// A medium rid of what it tells about its maker.
+///
+/// # Errors
+/// When it is of no kind that a blog carries, or damaged.
+pub(crate) fn clean(bytes: Vec<u8>, name: &str) -> Result<(Medium, Vec<u8>), String> {
     let kind = sniff(&bytes).ok_or_else(|| {
         format!(
             "{name} is none of the kinds that a blog carries: PNG, JPEG, GIF, WebP, AVIF, SVG, \

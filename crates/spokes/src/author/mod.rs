@@ -15,7 +15,7 @@ mod export;
 mod fakes;
 mod keys;
 pub(crate) mod matter;
-mod media;
+pub(crate) mod media;
 mod network;
 mod publish;
 mod report;
@@ -26,7 +26,7 @@ mod signer;
 mod state;
 mod status;
 mod stop;
-pub(crate) mod strip;
+mod strip;
 #[cfg(test)]
 mod tests;
 mod verify;

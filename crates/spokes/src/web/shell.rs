@@ -11,7 +11,7 @@ use crate::{
 pub const STYLE_PATH: &str = "/_/style.css";
 
 /// The one style sheet.
-pub const STYLE: &str = include_str!("style.css");
+pub const STYLE: &str = concat!(include_str!("style.css"), include_str!("desk.css"));
 
 /// The network that a page belongs to, and the spoke that serves it.
 #[derive(Clone, Debug)]

@@ -17,22 +17,20 @@ words! {
         no_password: "There is no password here, and nobody asks for one. Your OpenPGP key shows who you are, and it never leaves your own device.",
             "لا كلمة مرور هنا، ولا أحد يطلبها منك. مفتاح OpenPGP الذي تملكه يدل عليك، ولا يغادر جهازك أبدًا.";
         step_save: "Save these lines as a file:", "احفظ هذه الأسطر في ملف:";
-        challenge: "Lines to sign", "أسطر للتوقيع";
         download: "Download {file}", "نزّل {file}";
         step_sign: "Sign it on your own device, in a terminal or with a program such as Kleopatra, GPG Suite or OpenKeychain:",
             "وقّعه على جهازك، في الطرفية أو ببرنامج مثل Kleopatra أو GPG Suite أو OpenKeychain:";
         step_paste: "Open {file}, copy all of it and paste it here:", "افتح {file} وانسخه كله والصقه هنا:";
-        answer: "What you signed", "ما وقّعته";
         check_address: "Before you sign, compare: the line “Address” must show what stands in the address line of your browser, {address}. If it does not, somebody else wants to sign in as you.",
             "قارن قبل أن توقّع: يجب أن يكون في السطر «Address» ما يظهر في شريط العنوان في متصفحك، وهو {address}. إن اختلفا فثمة من يريد الدخول باسمك.";
         soon: "The answer is good for ten minutes and only once.", "يصلح الجواب عشر دقائق ولمرة واحدة.";
         blog_if: "The name of your blog, if you have one here", "اسم مدونتك إن كانت لك مدونة هنا";
         key_if: "Your public key, the first time (the output of {command})", "مفتاحك العلني في المرة الأولى (ناتج {command})";
+        key_if_short: "Your first time here? Show your public key", "أهي المرة الأولى؟ أظهر مفتاحك العلني";
         no_key: "You have no key yet?", "أليس لك مفتاح بعد؟";
         no_key_how: "Install GnuPG and make one; it asks for your name and a passphrase:", "ثبّت GnuPG واصنع مفتاحًا، وسيسألك عن اسمك وعبارة سرية:";
         no_key_keep: "Keep a copy of it in a safe place: whoever has the key has the blog, and nobody can give you another.",
             "احتفظ بنسخة منه في مكان آمن: من يملك المفتاح يملك المدونة، ولا أحد يستطيع أن يعطيك غيره.";
-        other_desk: "Your blog lives on other servers", "مدونتك على خوادم أخرى";
         other_desk_go: "Already writing here? Go to your blog’s own desk", "أتكتب هنا من قبل؟ اذهب إلى مكتب مدونتك";
         go: "Go", "اذهب";
         your_text: "Your text", "نصك";
@@ -163,6 +161,9 @@ words! {
         bad_signature:
             ["The signature is not good", "The signature under these lines does not hold: {why}.", "Nobody was signed in, and what you typed stands below.", "Sign the lines that this page shows now with a key that is good today."],
             ["التوقيع غير سليم", "التوقيع على هذه الأسطر لا يصح: {why}.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "وقّع الأسطر التي تعرضها هذه الصفحة الآن بمفتاح صالح اليوم."];
+        bad_signature_entry:
+            ["The signature is not good", "The signature under this text does not hold: {why}.", "Nothing was published. Your draft and what you pasted are kept.", "Sign the text that this page shows, unchanged, with the key that you signed in with."],
+            ["التوقيع غير سليم", "التوقيع على هذا النص لا يصح: {why}.", "لم يُنشر شيء. مسودتك وما لصقته محفوظان.", "وقّع النص الذي تعرضه هذه الصفحة كما هو بالمفتاح الذي دخلت به."];
         bad_key:
             ["Your public key cannot be used", "What you pasted as your public key cannot be used: {why}.", "Nobody was signed in, and what you typed stands below. A secret key that was pasted is not kept.", "Paste the output of “gpg --armor --export”, or use another key."],
             ["لا يمكن استعمال مفتاحك العلني", "ما لصقته مفتاحًا علنيًا لا يمكن استعماله: {why}.", "لم يدخل أحد، وما كتبته مبيّن أدناه. ولا يُحفظ مفتاح سري لُصق هنا.", "الصق ناتج «gpg --armor --export» أو استعمل مفتاحًا آخر."];
@@ -224,8 +225,8 @@ words! {
             ["A line cannot be signed as it is", "In the text, {why}.", "Your draft is kept.", "Change that line."],
             ["سطر لا يمكن توقيعه كما هو", "في النص: {why}.", "مسودتك محفوظة.", "غيّر ذلك السطر."];
         bad_picture:
-            ["That picture cannot be taken", "The file cannot be taken: {why}.", "Your text is kept.", "Choose another file: PNG, JPEG, GIF, WebP or AVIF."],
-            ["لا يمكن أخذ هذه الصورة", "لا يمكن أخذ الملف: {why}.", "نصك محفوظ.", "اختر ملفًا آخر: PNG أو JPEG أو GIF أو WebP أو AVIF."];
+            ["That picture cannot be taken", "The file cannot be taken: {why}.", "Your text is kept.", "Choose another file: PNG, JPEG, GIF or WebP."],
+            ["لا يمكن أخذ هذه الصورة", "لا يمكن أخذ الملف: {why}.", "نصك محفوظ.", "اختر ملفًا آخر: PNG أو JPEG أو GIF أو WebP."];
         guest_picture:
             ["Pictures come with a blog", "Pictures are kept for those who have a blog here.", "Your text is kept.", "Ask for a blog first; then add the picture."],
             ["الصور بعد المدونة", "تُحفظ الصور لمن له مدونة هنا.", "نصك محفوظ.", "اطلب مدونة أولًا ثم أضف الصورة."];
