@@ -11,9 +11,11 @@ use maud::{Markup, html};
 
 use crate::render::direction;
 
+mod languages;
 mod message;
 mod reader;
 
+pub use languages::autonym;
 pub(crate) use message::Sentences;
 pub(crate) use reader::{Counted, Words};
 
@@ -50,7 +52,7 @@ macro_rules! words {
 pub(crate) use words;
 
 /// A language of the words around content.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Tongue {
     /// English, also where we speak no better one.
     #[default]
