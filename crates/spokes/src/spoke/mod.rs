@@ -2,17 +2,23 @@
 //!
 //! What it decides stands in [`spokes_rules`]; here its effects are carried out.
 
+mod about;
 mod api;
 mod change;
+mod feeds;
 mod finished;
 mod follow;
+mod front;
 mod headlines;
 mod latest;
+mod lists;
 mod media;
 mod mend;
 mod pages;
 mod pull;
 mod restore;
+mod search;
+mod shelf;
 mod submit;
 
 use std::{
@@ -109,6 +115,7 @@ pub struct Spoke {
     media_relays: Semaphore,
     latest: latest::Latest,
     rendered: finished::Rendered,
+    searches: search::Turns,
     mended: AtomicU64,
 }
 
@@ -154,6 +161,7 @@ impl Spoke {
             media_relays: Semaphore::new(MEDIA_RELAYS_MAX),
             latest: latest::Latest::default(),
             rendered: finished::Rendered::default(),
+            searches: search::Turns::default(),
             mended: AtomicU64::new(0),
             config,
         });
