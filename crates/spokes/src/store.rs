@@ -289,6 +289,28 @@ impl Store {
         })
     }
 
+    /// Shows blog, id and text of entries, the newest first, as long as `each` wants more.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn newest_first(
+        &self,
+        mut each: impl FnMut(&str, &str, &str) -> bool,
+    ) -> Result<(), Outage> {
+        self.read(|connection| {
+            let sql = "SELECT blog, id, text FROM entry ORDER BY position DESC";
+            let mut statement = connection.prepare_cached(sql)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let text = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str()?);
+                if !each(text(0)?, text(1)?, text(2)?) {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// The row kept under an id.
     ///
     /// # Errors

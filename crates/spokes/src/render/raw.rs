@@ -43,8 +43,17 @@ pub(super) const INLINE_TAGS: [&str; 28] = [
 pub(super) const VOID_TAGS: [&str; 4] = ["br", "hr", "img", "wbr"];
 
 /// Raw tags whose content is not prose: it goes with them.
-pub(super) const SILENT_TAGS: [&str; 9] = [
-    "iframe", "math", "noscript", "object", "script", "style", "svg", "template", "textarea",
+pub(super) const SILENT_TAGS: [&str; 11] = [
+    "audio", "iframe", "math", "noscript", "object", "script", "style", "svg", "template",
+    "textarea", "video",
+];
+
+/// Those of them in whose place something of the author's own may be shown, or a link.
+pub(super) const PLAYER_TAGS: [&str; 3] = ["audio", "iframe", "video"];
+
+/// The attributes of raw tags that may matter, beside `id`, `href` and `src`.
+pub(super) const KEPT_ATTRIBUTES: [&str; 9] = [
+    "colspan", "datetime", "dir", "lang", "reversed", "rowspan", "scope", "start", "title",
 ];
 
 /// One tag of raw HTML, its values as they were written, entities and all.
@@ -105,23 +114,6 @@ impl<'a> RawTag<'a> {
         attributes
             .find(|(key, _)| key.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.trim())
-    }
-
-    /// The attributes that may matter, written anew.
-    pub(super) fn kept_attributes(&self) -> String {
-        const KEPT: [&str; 10] = [
-            "colspan", "datetime", "dir", "id", "lang", "reversed", "rowspan", "scope", "start",
-            "title",
-        ];
-        let mut html = String::new();
-        for name in KEPT {
-            if let Some(value) = self.attribute(name) {
-                html.push_str(&format!(" {name}=\""));
-                escape_except_ampersand(value, &mut html);
-                html.push('"');
-            }
-        }
-        html
     }
 }
 

@@ -2,18 +2,24 @@
 //!
 //! What it decides stands in [`spokes_rules`]; here its effects are carried out.
 
+mod about;
 mod api;
 mod change;
 mod desk;
+mod feeds;
 mod finished;
 mod follow;
+mod front;
 mod headlines;
 mod latest;
+mod lists;
 mod media;
 mod mend;
 mod pages;
 mod pull;
 mod restore;
+mod search;
+mod shelf;
 mod submit;
 
 use std::{
@@ -115,6 +121,7 @@ pub struct Spoke {
     media_relays: Semaphore,
     latest: latest::Latest,
     rendered: finished::Rendered,
+    searches: search::Turns,
     mended: AtomicU64,
 }
 
@@ -162,6 +169,7 @@ impl Spoke {
             media_relays: Semaphore::new(MEDIA_RELAYS_MAX),
             latest: latest::Latest::default(),
             rendered: finished::Rendered::default(),
+            searches: search::Turns::default(),
             mended: AtomicU64::new(0),
             config,
         });

@@ -18,8 +18,12 @@ use spokes_rules::{node::Label, registry::BlogRecord, replica::Standing};
 use super::{
     Spoke,
     api::Site,
-    finished::{HTML, PLAIN, Rendering, medium, redirect, secure, send},
+    finished::{
+        Finished, HTML, PLAIN, Rendering, Varies, leads_to, medium, redirect, secure, send,
+    },
     follow::Unknown,
+    front::{Wish, fixture, stamp_of},
+    lists::Asked,
 };
 use crate::{
     client::Ask,
@@ -27,17 +31,13 @@ use crate::{
     outage::Outage,
     render,
     web::{
-        feed,
+        data::SITEMAP_TYPE,
         message::Message,
         page::{self, Neighbor, PostLine},
         words::Tongue,
     },
 };
 
-/// Posts of one page of a blog's index.
-const INDEX_POSTS: usize = 20;
-/// Entries of a feed.
-const FEED_ENTRIES: usize = 20;
 /// Characters of an excerpt: three lines on a phone.
 pub(super) const EXCERPT_CHARS: usize = 240;
 /// How long the primary may take to say whether it has something newer, before a 404.
@@ -46,9 +46,14 @@ pub(super) const FRESH_WAIT: Duration = Duration::from_secs(1);
 const FRESH_EVERY: Duration = Duration::from_secs(1);
 
 /// What is at an address below a blog.
-enum Address {
+pub(super) enum Address {
     Index,
     Archive,
+    About,
+    Sitemap,
+    Robots,
+    /// Something of the whole network, under the same path there.
+    OfNetwork,
     Tag(Tag),
     Feed(Option<Tag>, &'static str),
     Key,
@@ -57,7 +62,7 @@ enum Address {
 
 /// In which form a post is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     Page,
     Sealed,
     Text,
@@ -75,6 +80,10 @@ impl Address {
         match path {
             "" => return Some(Self::Index),
             "archive" => return Some(Self::Archive),
+            "about" => return Some(Self::About),
+            "sitemap.xml" => return Some(Self::Sitemap),
+            "robots.txt" => return Some(Self::Robots),
+            "search" | "status" => return Some(Self::OfNetwork),
             "key.asc" => return Some(Self::Key),
             _ => {}
         }
@@ -112,10 +121,7 @@ impl Spoke {
         if path == "/healthz" {
             return web::answer(StatusCode::OK, "text/plain", "ok\n");
         }
-        if path == page::STYLE_PATH {
-            let mut response = web::answer(StatusCode::OK, "text/css; charset=utf-8", page::STYLE);
-            let day = HeaderValue::from_static("public, max-age=3600");
-            response.headers_mut().insert(header::CACHE_CONTROL, day);
+        if let Some(response) = fixture(&path) {
             return response;
         }
         if let Some(hash) = path.strip_prefix("/media/").and_then(Hash::parse_path) {
@@ -125,12 +131,7 @@ impl Spoke {
             return self.sealed_entry(id, &request).await;
         }
         match self.site(&web::host(&request)) {
-            Site::Apex if path == "/" => self.front(&request),
-            Site::Apex if path.starts_with("/feed.") => self.network_feed(&path, &request),
-            Site::Apex => {
-                let message = Message::no_such_page(tongue(&request), &self.domain());
-                self.message(None, &message)
-            }
+            Site::Apex => self.network_page(&path, &request).await,
             Site::Blog(name) => self.blog_page(&name, &path, &request).await,
         }
     }
@@ -160,27 +161,22 @@ impl Spoke {
         }
     }
 
-    fn blog_view(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> page::Blog {
+    pub(super) fn blog_view(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> page::Blog {
         let facts = self.with(blog, |replica| {
             let fold = replica.fold();
             let pages = fold.pages();
             let pages = pages
                 .into_iter()
                 .map(|post| neighbor(post, &fold.language().to_string()));
-            let author = replica
-                .chain()
-                .ring(blog)
-                .and_then(|ring| ring.certificate(&record.author))
-                .and_then(|certificate| certificate.user_ids().next());
             (
                 fold.title().to_owned(),
                 fold.description().unwrap_or_default().to_owned(),
                 fold.language().to_string(),
                 pages.collect::<Vec<_>>(),
-                author,
             )
         });
-        let (title, description, language, pages, author) = facts.unwrap_or_default();
+        let (title, description, language, pages) = facts.unwrap_or_default();
+        let author = self.user_id(blog, record);
         page::Blog {
             name: record.name.to_string(),
             origin: self.origin(record.name.as_str()),
@@ -197,6 +193,15 @@ impl Spoke {
         }
     }
 
+    /// The author as her key names her, with her address.
+    pub(super) fn user_id(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> Option<String> {
+        let user_id = self.with(blog, |replica| {
+            let ring = replica.chain().ring(blog)?;
+            ring.certificate(&record.author)?.user_ids().next()
+        });
+        user_id.flatten()
+    }
+
     async fn blog_page(
         self: Arc<Self>,
         name: &BlogName,
@@ -206,7 +211,7 @@ impl Spoke {
         let (blog, record) = match self.look_up(name).await {
             Ok(known) => known,
             Err(unknown) => {
-                let (tongue, domain) = (tongue(request), self.domain());
+                let (tongue, domain) = (Wish::of(request).tongue, self.domain());
                 let name = name.as_str();
                 let message = match unknown {
                     Unknown::Nowhere => Message::no_such_blog(tongue, name, &domain),
@@ -216,7 +221,7 @@ impl Spoke {
             }
         };
         if !record.set.has(&self.me) {
-            return self.elsewhere(name, &record, request).await;
+            return self.page_elsewhere(name, &record, request).await;
         }
         let Some(address) = Address::parse(path) else {
             return self.message(
@@ -224,108 +229,76 @@ impl Spoke {
                 &Message::no_such_post(self.tongue_of(blog)),
             );
         };
-        let stamp = self.stamp(blog);
-        // What a page does not depend on makes no other page: strangers choose it.
-        let number = page_number(request);
-        let key = format!("{name}{path} {number}");
+        let (asked, stamp) = (Asked::of(request, &address), self.stamp(blog, &record));
+        let key = format!("{name}{path} {asked:?}");
         if let Some(finished) = self.rendered.finished(&key, stamp) {
             return send(request, &finished);
         }
-        let made = match address {
-            Address::Index => Some((HTML, self.index(blog, &record, number).await)),
-            Address::Archive => Some((HTML, self.archive(blog, &record).await)),
-            Address::Tag(tag) => Some((HTML, self.tag(blog, &record, &tag).await)),
-            Address::Feed(tag, kind) => Some(self.feed_of(blog, &record, tag.as_ref(), kind).await),
+        let (kind, body) = match address {
+            Address::Index => (HTML, self.index(blog, &record, asked.page).await),
+            Address::Archive => (HTML, self.archive(blog, &record, &asked)),
+            Address::About => (HTML, self.about(blog, &record)),
+            Address::Tag(tag) => (HTML, self.tag(blog, &record, &tag, asked.page).await),
+            Address::Feed(tag, kind) => self.feed_of(blog, &record, tag.as_ref(), kind).await,
+            Address::Sitemap => (SITEMAP_TYPE, self.sitemap_of(blog, &record, asked.file)),
+            Address::Robots => return self.robots_of(&record),
+            Address::OfNetwork => {
+                let query = request
+                    .uri()
+                    .query()
+                    .map_or(String::new(), |q| format!("?{q}"));
+                return leads_to(&format!("{}{path}{query}", self.config.base_url));
+            }
             Address::Key => return self.key(blog, &record),
             Address::Post(slug, form) => match self.post(blog, &record, &slug, form).await {
-                Made::Text(kind, text) => Some((kind, text)),
+                Made::Text(kind, text) => (kind, text),
                 Made::Response(response) => return response,
             },
         };
-        let Some((kind, body)) = made else {
-            return self.message(
-                Some((blog, &record)),
-                &Message::no_such_post(self.tongue_of(blog)),
-            );
-        };
-        send(request, &self.rendered.finish(key, stamp, kind, body))
+        let made = Finished::new(stamp, kind, Varies::No, body);
+        send(request, &self.rendered.finish(key, made))
+    }
+
+    /// A page of a blog that is not here, from a spoke that has it; what happened, where none answers.
+    async fn page_elsewhere(
+        self: &Arc<Self>,
+        name: &BlogName,
+        record: &BlogRecord,
+        request: &Request<Incoming>,
+    ) -> Response {
+        let response = self.elsewhere(name, record, request).await;
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        let is_ours = kind.is_some_and(|kind| kind == "application/problem+json");
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE && is_ours {
+            let tongue = Wish::of(request).tongue;
+            return self.message(None, &Message::no_holder_answers(tongue, name.as_str()));
+        }
+        response
     }
 
     /// Changes whenever a page of this blog may.
-    fn stamp(self: &Arc<Self>, blog: BlogId) -> u64 {
-        let records = *self.followed.borrow();
-        let replica = self.with(blog, |replica| {
-            let chain = replica.durable_len() as u64;
-            let tip = replica.durable_tips().last().copied();
-            let copies = tip.map_or(0, |tip| copies(&replica.standing(tip.id)));
-            (chain, u64::from(copies))
+    fn stamp(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> u64 {
+        let facts = self.with(blog, |replica| {
+            let tips = replica.durable_tips();
+            let copies = tips.iter().map(|tip| copies(&replica.standing(tip.id)));
+            let copies: Vec<u32> = copies.collect();
+            let tips: Vec<EntryId> = tips.into_iter().map(|tip| tip.id).collect();
+            (replica.durable_len(), tips, copies)
         });
-        let (chain, copies) = replica.unwrap_or_default();
-        records.wrapping_mul(1 << 40) ^ chain.wrapping_mul(1 << 8) ^ copies
-    }
-
-    async fn index(self: &Arc<Self>, blog: BlogId, record: &BlogRecord, number: usize) -> String {
-        let (posts, all) = self
-            .with(blog, |replica| {
-                let posts = replica.fold().posts();
-                let from = (number - 1).saturating_mul(INDEX_POSTS).min(posts.len());
-                let to = (from + INDEX_POSTS).min(posts.len());
-                (
-                    posts[from..to]
-                        .iter()
-                        .map(|p| (*p).clone())
-                        .collect::<Vec<_>>(),
-                    posts.len(),
-                )
-            })
-            .unwrap_or_default();
-        let view = page::BlogView {
-            network: self.network_view(),
-            blog: self.blog_view(blog, record),
-            posts: self.lines(blog, &posts).await,
-            path: if number == 1 {
-                "/".to_owned()
-            } else {
-                format!("/?page={number}")
-            },
-            newer: (number > 1).then(|| match number {
-                2 => "/".to_owned(),
-                _ => format!("/?page={}", number - 1),
-            }),
-            older: (number.saturating_mul(INDEX_POSTS) < all)
-                .then(|| format!("/?page={}", number + 1)),
+        let operator = |label: &Label| {
+            let operator = self.ask(|r| r.spoke(label).map(|s| s.operator.to_string()));
+            operator.flatten()
         };
-        page::blog_index(&view)
+        let members = &record.set.members;
+        let operators: Vec<_> = members.iter().map(operator).collect();
+        stamp_of(&(facts, record.set.epoch, members, operators, &record.ended))
     }
 
-    async fn archive(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> String {
-        let posts = self.posts_where(blog, |_| true);
-        let language = self.language(blog);
-        let posts = posts
-            .iter()
-            .map(|post| line(post, &language, String::new()))
-            .collect();
-        let (network, blog) = (self.network_view(), self.blog_view(blog, record));
-        page::archive(&page::ArchiveView {
-            network,
-            blog,
-            posts,
-        })
-    }
-
-    async fn tag(self: &Arc<Self>, blog: BlogId, record: &BlogRecord, tag: &Tag) -> String {
-        let posts = self.posts_where(blog, |article| article.tags.0.contains(tag));
-        let posts = self.lines(blog, &posts).await;
-        let (network, blog) = (self.network_view(), self.blog_view(blog, record));
-        page::tag(&page::TagView {
-            network,
-            blog,
-            tag: tag.to_string(),
-            posts,
-        })
-    }
-
-    fn posts_where(self: &Arc<Self>, blog: BlogId, wanted: impl Fn(&Article) -> bool) -> Vec<Post> {
+    pub(super) fn posts_where(
+        self: &Arc<Self>,
+        blog: BlogId,
+        wanted: impl Fn(&Article) -> bool,
+    ) -> Vec<Post> {
         let posts = self.with(blog, |replica| {
             let posts = replica.fold().posts().into_iter();
             posts
@@ -336,24 +309,13 @@ impl Spoke {
         posts.unwrap_or_default()
     }
 
-    fn language(self: &Arc<Self>, blog: BlogId) -> String {
+    pub(super) fn language(self: &Arc<Self>, blog: BlogId) -> String {
         self.with(blog, |r| r.fold().language().to_string())
             .unwrap_or_default()
     }
 
     fn tongue_of(self: &Arc<Self>, blog: BlogId) -> Tongue {
         Tongue::for_language(&self.language(blog))
-    }
-
-    async fn lines(self: &Arc<Self>, blog: BlogId, posts: &[Post]) -> Vec<PostLine> {
-        let language = self.language(blog);
-        let mut lines = Vec::new();
-        for post in posts {
-            let rendering = self.rendering(blog, post.current()).await;
-            let excerpt = rendering.map(|r| r.excerpt.clone()).unwrap_or_default();
-            lines.push(line(post, &language, excerpt));
-        }
-        lines
     }
 
     /// An article's HTML, made once for each version from words that were checked just then.
@@ -484,76 +446,19 @@ impl Spoke {
             tags: article.tags.0.iter().map(ToString::to_string).collect(),
             excerpt: rendering.excerpt.clone(),
             html: rendering.html.clone(),
+            image: image(article, &self.origin(record.name.as_str())),
             copies,
-            signers: post.authors.iter().map(ToString::to_string).collect(),
+            // The blog's own key stands below every page.
+            signers: (post
+                .authors
+                .iter()
+                .filter(|author| **author != record.author))
+            .map(ToString::to_string)
+            .collect(),
             newer,
             older,
         };
         Made::Text(HTML, page::post(&view))
-    }
-
-    async fn feed_of(
-        self: &Arc<Self>,
-        blog: BlogId,
-        record: &BlogRecord,
-        tag: Option<&Tag>,
-        kind: &str,
-    ) -> (&'static str, String) {
-        let view = self.blog_view(blog, record);
-        let posts = self.posts_where(blog, |a| tag.is_none_or(|tag| a.tags.0.contains(tag)));
-        let mut entries = Vec::new();
-        for post in posts.iter().take(FEED_ENTRIES) {
-            let address = format!("{}{}", view.origin, page::path(post.article.slug.as_str()));
-            let Some(sealed) = self.sound_entry(blog, post.current()).await else {
-                continue;
-            };
-            let Some(draft) = sealed.entry().draft() else {
-                continue;
-            };
-            let article = &post.article;
-            let links = render::Links::seen_from(&address);
-            entries.push(feed::FeedEntry {
-                id: format!("urn:{}", post.first),
-                title: title(article),
-                address,
-                published: timestamp(article.date),
-                updated: timestamp(post.signed),
-                language: article
-                    .language
-                    .as_ref()
-                    .map_or(view.language.clone(), |l| l.to_string()),
-                author: view.author.clone(),
-                tags: article.tags.0.iter().map(ToString::to_string).collect(),
-                summary: render::summary(&draft.body, EXCERPT_CHARS),
-                html: tokio::task::block_in_place(|| render::article(&draft.body, &links)),
-            });
-        }
-        let below = tag
-            .map(|tag| page::tag_path(tag.as_str()))
-            .unwrap_or_default();
-        let newest = entries.iter().map(|entry| entry.updated).max();
-        let feed = feed::FeedView {
-            id: format!(
-                "urn:{blog}{}",
-                tag.map(|t| format!(":{t}")).unwrap_or_default()
-            ),
-            title: match tag {
-                Some(tag) => format!("{}: {tag}", view.title),
-                None => view.title,
-            },
-            description: view.description,
-            language: view.language,
-            home: format!("{}{below}", view.origin),
-            address: format!("{}{below}/feed", view.origin),
-            author: view.author,
-            updated: newest.unwrap_or_else(|| timestamp(record.since)),
-            entries,
-        };
-        match kind {
-            "atom" => (feed::ATOM_TYPE, feed::atom(&feed)),
-            "rss" => (feed::RSS_TYPE, feed::rss(&feed)),
-            _ => (feed::JSON_TYPE, feed::json(&feed)),
-        }
     }
 
     /// The certificates by which posts are checked: all that the blog ever had.
@@ -594,7 +499,7 @@ impl Spoke {
                 let text = text.unwrap_or_else(|| format!("{}\n", sealed.entry().text()));
                 web::answer(StatusCode::OK, PLAIN, text)
             }
-            None => self.message(None, &Message::no_such_post(tongue(request))),
+            None => self.message(None, &Message::no_such_post(Wish::of(request).tongue)),
         }
     }
 
@@ -616,11 +521,11 @@ impl Spoke {
                     Ok(Some(bytes)) => medium(bytes),
                     Ok(None) => self.message(
                         None,
-                        &Message::no_such_page(tongue(request), &self.domain()),
+                        &Message::no_such_page(Wish::of(request).tongue, &self.domain()),
                     ),
                     Err(_) => self.message(
                         None,
-                        &Message::no_holder_answers(tongue(request), name.as_str()),
+                        &Message::no_holder_answers(Wish::of(request).tongue, name.as_str()),
                     ),
                 };
             }
@@ -636,7 +541,7 @@ impl Spoke {
         }
         self.message(
             None,
-            &Message::no_such_page(tongue(request), &self.domain()),
+            &Message::no_such_page(Wish::of(request).tongue, &self.domain()),
         )
     }
 
@@ -686,25 +591,6 @@ enum Made {
     Response(Response),
 }
 
-/// The language of the words on the network's own pages: what the address asks for, else what the
-/// browser would rather have.
-pub(super) fn tongue(request: &Request<Incoming>) -> Tongue {
-    if let Some(asked) = web::query(request)
-        .get("ui")
-        .and_then(|tag| Tongue::spoken(tag))
-    {
-        return asked;
-    }
-    let accepted = request.headers().get(header::ACCEPT_LANGUAGE);
-    Tongue::accepted(accepted.and_then(|a| a.to_str().ok()).unwrap_or_default())
-}
-
-/// Which page of an index is asked for: the first one where nothing sensible is said.
-fn page_number(request: &Request<Incoming>) -> usize {
-    let number = web::query(request).get("page").and_then(|n| n.parse().ok());
-    number.unwrap_or(1).max(1)
-}
-
 fn copies(standing: &Standing) -> u32 {
     let receipts = match standing {
         Standing::Safe(receipts) | Standing::Accepted { receipts, .. } => receipts.len(),
@@ -713,11 +599,21 @@ fn copies(standing: &Standing) -> u32 {
     u32::try_from(receipts).unwrap_or(u32::MAX).max(1)
 }
 
-fn title(article: &Article) -> String {
+pub(super) fn title(article: &Article) -> String {
     article
         .title
         .clone()
         .unwrap_or_else(|| article.slug.to_string())
+}
+
+/// The first picture of an article.
+fn image(article: &Article, origin: &str) -> Option<page::Image> {
+    let mut media = article.media.iter();
+    let image = media.find(|medium| medium.kind.as_str().starts_with("image/"))?;
+    Some(page::Image {
+        address: format!("{origin}/media/{}", image.hash.path()),
+        alt: image.alt.clone().unwrap_or_default(),
+    })
 }
 
 fn neighbor(post: &Post, blog_language: &str) -> Neighbor {
@@ -728,7 +624,7 @@ fn neighbor(post: &Post, blog_language: &str) -> Neighbor {
     }
 }
 
-fn line(post: &Post, blog_language: &str, excerpt: String) -> PostLine {
+pub(super) fn line(post: &Post, blog_language: &str, excerpt: String) -> PostLine {
     PostLine {
         slug: post.article.slug.to_string(),
         title: title(&post.article),
@@ -738,7 +634,7 @@ fn line(post: &Post, blog_language: &str, excerpt: String) -> PostLine {
     }
 }
 
-fn language_of(article: &Article, blog_language: &str) -> String {
+pub(super) fn language_of(article: &Article, blog_language: &str) -> String {
     article
         .language
         .as_ref()

@@ -87,7 +87,7 @@ impl Frame {
             &head,
             &top,
             &main,
-            &network_bottom(&self.network, self.tongue),
+            &network_bottom(&self.network, self.tongue, None),
         )
     }
 

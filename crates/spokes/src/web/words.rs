@@ -12,10 +12,12 @@ use maud::{Markup, html};
 use crate::render::direction;
 
 mod desk;
+mod languages;
 mod message;
 mod reader;
 
 pub(crate) use desk::{DeskSentences, DeskWords};
+pub use languages::autonym;
 pub(crate) use message::Sentences;
 pub(crate) use reader::{Counted, Words};
 
@@ -52,7 +54,7 @@ macro_rules! words {
 pub(crate) use words;
 
 /// A language of the words around content.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Tongue {
     /// English, also where we speak no better one.
     #[default]
