@@ -7,6 +7,7 @@ mod common;
 use std::{fs, time::Duration};
 
 use common::{
+    author::Author,
     browser::{Browser, Options},
     demo::Demo,
     gpg::Gpg,
@@ -53,6 +54,7 @@ struct Maria<'a> {
 #[test]
 fn a_blog_in_a_browser_in_english_and_in_arabic() {
     let demo = Demo::start();
+    let _somebody_else = Author::with_blog(&demo, "first-come", "b");
     for told in [&ENGLISH, &ARABIC] {
         let options = Options {
             languages: told.languages,
@@ -184,7 +186,7 @@ impl Maria<'_> {
     fn asks_for_a_taken_name_and_then_another(&self) {
         let desk = self.browser.url();
         self.browser.go(&format!("{desk}/blog"));
-        self.browser.find("#name").fill("welcome");
+        self.browser.find("#name").fill("first-come");
         self.browser.find("#title").fill(self.told.title);
         self.browser.follow("form button.main");
         assert!(
@@ -246,7 +248,7 @@ impl Maria<'_> {
         self.publish();
         let address = self
             .browser
-            .find("p a[href^=http]")
+            .find("main p a[href^=http]")
             .attribute("href")
             .unwrap();
         let desk = self.browser.url();
