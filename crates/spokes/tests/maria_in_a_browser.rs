@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use common::{
     author::Author,
@@ -84,6 +84,14 @@ impl Maria<'_> {
         format!("http://{}:{port}/", domain.trim_start_matches('.'))
     }
 
+    /// A picture of the page, for people who look (`SPOKES_TEST_PICTURES=FOLDER`).
+    fn picture(&self, what: &str) {
+        if let Some(folder) = std::env::var_os("SPOKES_TEST_PICTURES") {
+            let name = format!("{}-{what}.png", self.told.name);
+            self.browser.screenshot(&Path::new(&folder).join(name));
+        }
+    }
+
     /// What went wrong, as she reads it.
     fn refusal(&self) -> String {
         assert!(
@@ -114,6 +122,7 @@ impl Maria<'_> {
             Some(self.told.dir)
         );
         let challenge = self.browser.find("#text").value();
+        self.picture("sign-in");
         let spoke = challenge
             .lines()
             .find_map(|line| line.strip_prefix("Spoke: "))
@@ -148,6 +157,7 @@ impl Maria<'_> {
             .replace("Nonce: ", "Nonce:  ");
         self.send_answer(&altered);
         assert!(!self.refusal().is_empty());
+        self.picture("refused");
         // Without her key nobody knows who she is.
         self.browser
             .find("#answer")
@@ -173,6 +183,7 @@ impl Maria<'_> {
             !session["domain"].as_str().unwrap().starts_with('.'),
             "{session}"
         );
+        self.picture("home");
         // The same answer signs nobody in again.
         let desk = self.browser.url();
         self.browser.delete_cookies();
@@ -207,6 +218,7 @@ impl Maria<'_> {
             "{text}"
         );
         assert!(self.browser.text().contains(&self.gpg.fingerprint[..4]));
+        self.picture("sign-name");
         // Somebody else's words under her signature are not taken.
         let other = self
             .gpg
@@ -230,6 +242,7 @@ impl Maria<'_> {
         self.browser.find("#title").fill(self.told.title);
         self.browser.find("#body").fill(self.told.words);
         self.browser.follow("button[value=preview]");
+        self.picture("preview");
         assert!(self.browser.find(".preview article em").is_shown());
         assert_eq!(self.browser.find("#body").value().trim(), self.told.words);
         let folder = tempfile::tempdir().unwrap();
@@ -254,6 +267,7 @@ impl Maria<'_> {
         let desk = self.browser.url();
         self.browser.go(&address);
         let shown = self.browser.text();
+        self.picture("post");
         let words = self.told.words.replace('*', "");
         assert!(shown.contains(words.lines().next().unwrap()), "{shown}");
         assert!(self.browser.has("article img[src^='/media/sha256-']"));
@@ -268,6 +282,7 @@ impl Maria<'_> {
         self.browser.follow("form button.main");
         assert!(!self.refusal().is_empty());
         assert_eq!(self.browser.find("#answer").value().trim(), bad.trim());
+        self.picture("sign-refused");
         assert_eq!(self.browser.find("#text").value(), text);
         self.browser
             .find("#answer")
@@ -288,6 +303,7 @@ impl Maria<'_> {
         let desk = self.desk();
         self.browser
             .go(&format!("{desk}/articles?blog={}", self.told.name));
+        self.picture("articles");
         self.browser.follow(".articles a.button");
         assert!(
             self.browser
@@ -309,6 +325,7 @@ impl Maria<'_> {
             "{}",
             self.browser.text()
         );
+        self.picture("erase");
     }
 
     /// `kill -9` of the spoke while she writes, and a session that has ended.
