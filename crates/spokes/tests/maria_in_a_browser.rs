@@ -71,6 +71,7 @@ fn a_blog_in_a_browser_in_english_and_in_arabic() {
         maria.asks_for_a_taken_name_and_then_another();
         maria.writes_and_publishes();
         maria.edits();
+        maria.takes_all_of_it_along();
         maria.loses_nothing();
         maria.signs_out();
     }
@@ -326,6 +327,32 @@ impl Maria<'_> {
             self.browser.text()
         );
         self.picture("erase");
+    }
+
+    /// Everything that she signed, in files that any program unpacks.
+    fn takes_all_of_it_along(&self) {
+        let desk = self.desk();
+        let page = format!("{desk}/download?blog={}", self.told.name);
+        self.browser.go(&page);
+        for (file, holds) in [("", "log/00000002-"), ("-media-1", "media/sha256-")] {
+            let name = format!("{}{file}.zip", self.told.name);
+            self.browser.find(&format!("a[download='{name}']")).click();
+            let path = self.browser.downloads().join(&name);
+            let names = wait_for("the file is there", PATIENCE, || {
+                let file = fs::File::open(&path).ok()?;
+                let archive = zip::ZipArchive::new(file).ok()?;
+                Some(
+                    archive
+                        .file_names()
+                        .map(|name| name.unwrap().into_owned())
+                        .collect::<Vec<_>>(),
+                )
+            });
+            assert!(
+                names.iter().any(|name| name.starts_with(holds)),
+                "{names:?}"
+            );
+        }
     }
 
     /// `kill -9` of the spoke while she writes, and a session that has ended.

@@ -10,7 +10,7 @@ mod copy;
 mod create;
 mod deliver;
 mod erase;
-mod export;
+pub(crate) mod export;
 #[cfg(test)]
 mod fakes;
 mod keys;

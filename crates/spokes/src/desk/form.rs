@@ -5,6 +5,9 @@ use http::{HeaderMap, header};
 
 /// Bytes of one form: the largest picture (32 MiB) beside the largest text, percent-encoded.
 pub const FORM_BYTES_MAX: usize = 40 << 20;
+/// Bytes of a form of somebody who is not signed in: a text that was typed into a session that ended, beside
+/// a public key.
+pub const STRANGERS_FORM_BYTES_MAX: usize = 6 << 20;
 /// Fields of one form: ours have at most a dozen and two for each picture.
 const FIELDS_MAX: usize = 500;
 

@@ -6,6 +6,7 @@
 mod entrance;
 mod naming;
 mod publish;
+mod takeaway;
 mod writing;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -28,7 +29,7 @@ use crate::{
     clock,
     desk::{
         Fields, NotKept, Session,
-        form::{FORM_BYTES_MAX, Form},
+        form::{FORM_BYTES_MAX, Form, STRANGERS_FORM_BYTES_MAX},
     },
     http::{self as web, Response},
     outage::Outage,
@@ -37,6 +38,7 @@ use crate::{
         message::Message,
         words::{DeskSentences, Tongue},
     },
+    wire::Problem,
 };
 
 /// Names that are asked for at one time through this spoke's desk.
@@ -297,6 +299,7 @@ impl Spoke {
             "/sign" => self.sign_page(&author),
             "/published" => self.published_page(&author),
             "/articles" => self.articles_page(&author),
+            "/download" => self.download_page(&author),
             "/erase" => self.erase_page(&author),
             "/erase.txt" => self.erase_text(&author),
             path => {
@@ -306,8 +309,8 @@ impl Spoke {
                 if let Some(name) = path.strip_prefix("/text/") {
                     return self.text_file(&author, name);
                 }
-                if let Some(name) = path.strip_prefix("/download/") {
-                    return self.download(&author, name.trim_end_matches(".zip")).await;
+                if let Some(file) = path.strip_prefix("/download/") {
+                    return self.download(&author, file).await;
                 }
                 let domain = self.domain();
                 self.notice(visit, Message::no_such_page(visit.tongue, &domain), None)
@@ -321,11 +324,19 @@ impl Spoke {
         // Browsers always name the page that a form stands on; other programs have no session to steal.
         let foreign =
             origin.is_some_and(|o| o.as_bytes() != self.spoke_origin(&self.me).as_bytes());
-        let body = match web::body(request, FORM_BYTES_MAX).await {
-            Ok(body) => body,
-            Err(refusal) => return refusal,
+        let max = match visit.session {
+            Some(_) => FORM_BYTES_MAX,
+            None => STRANGERS_FORM_BYTES_MAX,
         };
-        let form = match Form::read(&headers, body).await {
+        let read = match web::body(request, max).await {
+            Ok(body) => Form::read(&headers, body).await,
+            Err(refusal) => {
+                let problem = said::<Problem>(refusal).await.1;
+                let why = problem.unwrap_or_default().detail;
+                Err(why.trim_end_matches('.').to_owned())
+            }
+        };
+        let form = match read {
             Ok(form) => form,
             Err(why) => {
                 let message = visit.message(400, |s| &s.not_a_form, &[("why", &why)]);

@@ -19,8 +19,8 @@ mod entrance;
 mod naming;
 
 pub(crate) use article::{
-    ArticleLine, ArticlesView, EraseView, PublishedView, WriteView, articles, erase, published,
-    write,
+    ArticleLine, ArticlesView, DownloadView, EraseView, PublishedView, WriteView, articles,
+    download, erase, published, write,
 };
 pub(crate) use entrance::{BlogLine, DraftLine, HomeView, SignInView, home, sign_in};
 pub(crate) use naming::{AskView, AskedView, State, ask, asked};

@@ -17,7 +17,6 @@ use super::{Author, Spoke, attachment, page, refreshed, said, see_other};
 use crate::{
     config::random_bytes,
     desk::{Fields, form::Form},
-    outage::Outage,
     web::{
         desk::{self, ArticleLine, ArticlesView, DESK, EraseView, PublishedView, WriteView},
         message::Message,
@@ -316,7 +315,7 @@ impl Spoke {
     }
 
     /// Her blog of the name in the query, if it is held here.
-    fn held<'a>(
+    pub(super) fn held<'a>(
         &self,
         author: &'a Author<'_>,
         name: &str,
@@ -426,20 +425,6 @@ impl Spoke {
         match made {
             Ok(text) => attachment("erase.txt", text),
             Err(message) => self.notice(author.visit, message, None),
-        }
-    }
-
-    /// Everything of a blog in one file.
-    pub(super) async fn download(
-        self: &Arc<Self>,
-        author: &Author<'_>,
-        name: &str,
-    ) -> super::Response {
-        let visit = author.visit;
-        let why = Outage::new("downloads are not ready yet");
-        match self.held(author, name) {
-            Ok(_) => self.notice(visit, visit.failed(&why), None),
-            Err(message) => self.notice(visit, message, None),
         }
     }
 }

@@ -285,11 +285,46 @@ pub(crate) fn articles(frame: &Frame, view: &ArticlesView) -> String {
                 a.button href=(format!("{DESK}/articles?blog={blog}&page={next}")) { (words.go_on) }
             }
             a.button href=(format!("{DESK}/write?blog={blog}")) { (words.write_post) }
-            a.button href=(format!("{DESK}/download/{blog}.zip")) { (words.download_all) }
+            a.button href=(format!("{DESK}/download?blog={blog}")) { (words.download_all) }
         }
-        p.hint { (fill_markup(words.download_why, &[("program", html! { code { "spokes blog restore" } })])) }
     };
     frame.page(&format!("{}: {blog}", words.articles), &body)
+}
+
+/// The files in which a blog can be taken along.
+pub(crate) struct DownloadView {
+    /// The blog's name.
+    pub(crate) blog: String,
+    /// Their names, and what they hold in bytes.
+    pub(crate) files: Vec<(String, u64)>,
+}
+
+/// The files in which a blog can be taken along.
+pub(crate) fn download(frame: &Frame, view: &DownloadView) -> String {
+    let words = frame.words();
+    let program = html! { code { "spokes blog restore" } };
+    let body = html! {
+        p { (fill_markup(words.download_why, &[("program", program)])) }
+        ul.articles {
+            @for (name, bytes) in &view.files {
+                li {
+                    a.button href=(format!("{DESK}/download/{name}")) download=(name) {
+                        bdi dir="ltr" { (name) }
+                    }
+                    " " span.quiet { bdi dir="ltr" { (mebibytes(*bytes)) } }
+                }
+            }
+        }
+        @if view.files.len() > 1 { p { (words.download_many) } }
+        p { a.button href=(format!("{DESK}/articles?blog={}", view.blog)) { (words.back) } }
+    };
+    frame.page(words.download_all, &body)
+}
+
+/// "1.4 MB".
+fn mebibytes(bytes: u64) -> String {
+    let tenths = bytes.div_ceil(100_000);
+    format!("{}.{} MB", tenths / 10, tenths % 10)
 }
 
 /// How a post is erased.

@@ -154,7 +154,7 @@ fn blog_item(frame: &Frame, blog: &BlogLine) -> maud::Markup {
                 p.row {
                     a.button.main href=(format!("{DESK}/write?blog={}", blog.name)) { (words.write_post) }
                     a.button href=(format!("{DESK}/articles?blog={}", blog.name)) { (words.articles) }
-                    a.button href=(format!("{DESK}/download/{}.zip", blog.name)) { (words.download_all) }
+                    a.button href=(format!("{DESK}/download?blog={}", blog.name)) { (words.download_all) }
                 }
             } @else {
                 p.row {

@@ -125,8 +125,9 @@ words! {
             "أو بالبرنامجين gpg وcurl وحدهما: نزّل {file} وتحقق من أن السطر «Erases» يذكر {id}، ثم:";
         erase_edit: "If you only want other words in its place, edit it: the new version shows at once, old ones stay in the log.",
             "إن أردت كلمات أخرى مكانها فحسب فحرّرها: تظهر النسخة الجديدة حالًا، وتبقى القديمة في السجل.";
-        download_why: "One file with all that you signed, the text of each post as Markdown, and every picture. {program} puts it on any network again, under the same ids.",
-            "ملف واحد فيه كل ما وقّعته، ونص كل تدوينة بصيغة Markdown، وكل صورة. والبرنامج {program} يعيده إلى أي شبكة بالمعرّفات نفسها.";
+        download_why: "All that you signed, the text of each post as Markdown, and every picture. {program} puts it on any network again, under the same ids.",
+            "كل ما وقّعته، ونص كل تدوينة بصيغة Markdown، وكل صورة. والبرنامج {program} يعيدها إلى أي شبكة بالمعرّفات نفسها.";
+        download_many: "Unpack all files into one folder.", "فكّ الملفات كلها في مجلد واحد.";
     }
 }
 
@@ -194,6 +195,9 @@ words! {
         no_such_article:
             ["No such post", "This blog has no such post, or it is not yours to edit here.", "Nothing was changed.", "Choose one of its posts from the list."],
             ["لا تدوينة كهذه", "ليس في هذه المدونة تدوينة كهذه، أو ليس لك أن تحررها هنا.", "لم يتغيّر شيء.", "اختر من القائمة تدوينة من تدويناتها."];
+        too_large:
+            ["Too large for a page", "The texts of this blog are more than a page can pack at once.", "The blog is untouched on all its servers.", "Use the spokes program: spokes blog export NAME --to FOLDER."],
+            ["أكبر من أن تحزمه صفحة", "نصوص هذه المدونة أكثر مما تحزمه صفحة دفعة واحدة.", "المدونة كما هي على كل خوادمها.", "استعمل البرنامج: spokes blog export NAME --to FOLDER."];
         not_held:
             ["Your blog is on other servers", "This server keeps no copy of “{name}”, so nothing can be written for it here.", "Your draft is kept here.", "Go to the desk of one of its servers; copy your text along."],
             ["مدونتك على خوادم أخرى", "لا يحفظ هذا الخادم نسخة من «{name}»، فلا يمكن أن يُكتب لها هنا.", "مسودتك محفوظة هنا.", "اذهب إلى مكتب أحد خوادمها، وانقل نصك معك."];
