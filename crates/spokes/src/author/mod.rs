@@ -13,6 +13,7 @@ mod erase;
 mod export;
 #[cfg(test)]
 mod fakes;
+mod import;
 mod keys;
 mod matter;
 mod media;

@@ -1,0 +1,3 @@
+//! `import`: a blog that stands elsewhere comes in.
+
+mod html;
