@@ -16,7 +16,7 @@ use html5ever::{
     },
 };
 
-pub(super) use markdown::{Manner, Written, to_markdown};
+pub(super) use markdown::{Manner, to_markdown};
 
 /// Elements in each other. Page builders come to thirty; readers' pages draw 48 (`render`).
 const NESTING_MAX: usize = 64;
@@ -170,7 +170,12 @@ pub(super) fn plain(html: &str) -> String {
     crate::author::matter::one_line(&tree.words(0))
 }
 
-/// The same HTML without comments and scripts, and without tags that would cost more than they say.
+/// A value as an attribute of HTML holds it.
+pub(super) fn quoted(value: &str) -> String {
+    words::escaped(value)
+}
+
+/// The same HTML without comments, and without tags that would cost more than they say.
 fn tamed(html: &str) -> String {
     let mut kept = String::with_capacity(html.len());
     let mut rest = html;

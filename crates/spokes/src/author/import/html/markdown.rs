@@ -165,6 +165,10 @@ impl<'a> Writer<'a> {
                 self.level -= 1;
                 vec![prefixed(&inner, "> ", "> ")]
             }
+            // Pictures side by side are no list of things.
+            "ul" if node.has_class("blocks-gallery-grid") || node.has_class("wp-block-gallery") => {
+                self.blocks(&node.children)
+            }
             "ul" | "ol" | "menu" if self.level < LEVELS_MAX => vec![self.list(index, before)],
             "table" => vec![self.table(index)],
             "dl" => vec![self.raw_block(index)],

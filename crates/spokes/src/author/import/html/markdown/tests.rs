@@ -149,6 +149,10 @@ fn blocks_of_all_kinds() {
         "<figure>\n\n![x](a.png)\n\n<figcaption>By <i>me</i></figcaption>\n</figure>",
     );
     check(
+        "<ul class='x wp-block-gallery'><li><img src=a.png></li><li><img src=b.png></li></ul>",
+        "![](a.png)\n\n![](b.png)",
+    );
+    check(
         "<div dir=rtl><p>a</p></div>",
         "<div dir=\"rtl\">\n\na\n\n</div>",
     );
