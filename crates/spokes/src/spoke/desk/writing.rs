@@ -329,7 +329,7 @@ impl Spoke {
             return Err(bad("it is too large, or there are too many"));
         }
         // Before it is signed, so that what the camera noted is in nobody's log.
-        let cleaned = tokio::task::block_in_place(|| media::clean(bytes, "it"));
+        let cleaned = tokio::task::block_in_place(|| media::prepared(bytes, "it"));
         let (medium, bytes) = cleaned.map_err(|why| bad(&why))?;
         let shown = ["image/png", "image/jpeg", "image/gif", "image/webp"];
         if !shown.contains(&medium.kind.as_str()) {
