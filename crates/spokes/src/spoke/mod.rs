@@ -12,6 +12,7 @@ mod front;
 mod headlines;
 mod latest;
 mod lists;
+mod looks;
 mod media;
 mod mend;
 mod pages;
@@ -115,6 +116,7 @@ pub struct Spoke {
     media_relays: Semaphore,
     latest: latest::Latest,
     rendered: finished::Rendered,
+    looks: looks::Looks,
     searches: search::Turns,
     mended: AtomicU64,
 }
@@ -161,6 +163,7 @@ impl Spoke {
             media_relays: Semaphore::new(MEDIA_RELAYS_MAX),
             latest: latest::Latest::default(),
             rendered: finished::Rendered::default(),
+            looks: looks::Looks::default(),
             searches: search::Turns::default(),
             mended: AtomicU64::new(0),
             config,
