@@ -69,38 +69,38 @@ impl Links {
         }
     }
 
-    /// The address to write, or none where a page must not lead.
-    fn resolve(&self, href: &str) -> Option<String> {
+    /// The address to write and whether it leads to another host; none where a page must not lead.
+    ///
+    /// A place on the page itself is found by its id, which `sheet` knows: what stands before it.
+    fn resolve(&self, href: &str) -> Option<(String, bool)> {
+        if href.len() > 1 && href.starts_with('#') {
+            let here = if self.absolute {
+                self.base.as_str()
+            } else {
+                ""
+            };
+            let here = here.split('#').next().unwrap_or_default();
+            return Some((format!("{here}#"), false));
+        }
         match Url::parse(href) {
-            Ok(url) if matches!(url.scheme(), "http" | "https" | "mailto") => Some(href.to_owned()),
+            Ok(url) if matches!(url.scheme(), "http" | "https" | "mailto") => {
+                Some((href.to_owned(), url.scheme() != "mailto"))
+            }
             Ok(_) => None,
             Err(ammonia::url::ParseError::RelativeUrlWithoutBase) => {
-                let href = match href.strip_prefix('#') {
-                    Some(id) if !id.is_empty() => Cow::Owned(format!("#{ID_PREFIX}{id}")),
-                    _ => Cow::Borrowed(href),
-                };
-                let joined = self.base.join(&href).ok()?;
-                Some(if self.absolute {
+                let joined = self.base.join(href).ok()?;
+                // Raw HTML can spell "://" in entities; before the query no honest relative link has
+                // one. `//host` and `/\host` lead to another host, too; browsers read them so.
+                let path = href.split(['?', '#']).next().unwrap_or_default();
+                let leaves = path.contains('&') || joined.host() != self.base.host();
+                let address = if self.absolute {
                     joined.into()
                 } else {
-                    href.into_owned()
-                })
+                    href.to_owned()
+                };
+                Some((address, leaves))
             }
             Err(_) => None,
-        }
-    }
-
-    /// Whether a link leads to another host. `//host` and `/\host` do; browsers read them so.
-    fn leaves(&self, href: &str) -> bool {
-        // Raw HTML can spell "://" in entities; before the query no honest relative link has one.
-        let path = href.split(['?', '#']).next().unwrap_or_default();
-        match Url::parse(href) {
-            Ok(url) => url.scheme() != "mailto",
-            Err(_) if path.contains('&') => true,
-            Err(_) => self
-                .base
-                .join(href)
-                .is_ok_and(|url| url.host() != self.base.host()),
         }
     }
 

@@ -117,9 +117,12 @@ impl<'a> Painter<'a> {
         let behind = &rest[first.len_utf8()..];
         let length = first.len_utf8() + behind.find(|l| !is_part(l)).unwrap_or(behind.len());
         let word = &rest[..length];
-        let is_keyword = language.keywords.split(' ').any(|keyword| {
-            keyword == word || language.ignores_case && keyword.eq_ignore_ascii_case(word)
-        });
+        let is_keyword = if language.ignores_case {
+            let is = |keyword: &&str| keyword.eq_ignore_ascii_case(word);
+            language.keywords.iter().any(is)
+        } else {
+            language.keywords.contains(&word)
+        };
         // In Lisp what stands first in a list is what is done.
         let is_head = language.heads && self.before() == Some('(');
         if is_keyword || is_head {

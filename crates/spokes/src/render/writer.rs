@@ -456,24 +456,22 @@ impl<'a> Writer<'a> {
         if self.within_link() {
             return false;
         }
-        let Some(address) = self.links.resolve(href) else {
+        let Some((address, leaves)) = self.links.resolve(href) else {
             return false;
         };
         self.out.html.push_str("<a href=\"");
-        match href.strip_prefix('#').filter(|id| !id.is_empty()) {
-            Some(id) => {
-                // Where it leads is known at the end, when all headings have been read.
-                let start = address.find('#').map_or(address.len(), |at| at + 1);
-                escape(&address[..start], &mut self.out.html);
-                let mut written = String::new();
-                escape(id, &mut written);
-                self.out.patch(Patch::Fragment(written));
-            }
-            None => escape(&address, &mut self.out.html),
+        escape(&address, &mut self.out.html);
+        // Where it leads on this page is known at the end, when all headings have been read.
+        if let Some(id) = href.strip_prefix('#').filter(|id| !id.is_empty()) {
+            let mut written = String::new();
+            escape(id, &mut written);
+            self.out.patch(Patch::Fragment(written));
         }
         self.out.html.push('"');
-        if self.links.leaves(href) {
-            self.out.html.push_str(&format!(" rel=\"{LEAVING}\""));
+        if leaves {
+            self.out.html.push_str(" rel=\"");
+            self.out.html.push_str(LEAVING);
+            self.out.html.push('"');
         }
         self.title(escape, title);
         self.out.html.push('>');

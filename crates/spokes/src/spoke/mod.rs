@@ -13,6 +13,7 @@ mod front;
 mod headlines;
 mod latest;
 mod lists;
+mod looks;
 mod media;
 mod mend;
 mod pages;
@@ -121,6 +122,7 @@ pub struct Spoke {
     media_relays: Semaphore,
     latest: latest::Latest,
     rendered: finished::Rendered,
+    looks: looks::Looks,
     searches: search::Turns,
     mended: AtomicU64,
 }
@@ -169,6 +171,7 @@ impl Spoke {
             media_relays: Semaphore::new(MEDIA_RELAYS_MAX),
             latest: latest::Latest::default(),
             rendered: finished::Rendered::default(),
+            looks: looks::Looks::default(),
             searches: search::Turns::default(),
             mended: AtomicU64::new(0),
             config,

@@ -36,8 +36,7 @@ pub(super) struct Language {
     /// What stands behind `(` is done.
     pub(super) heads: bool,
     pub(super) ignores_case: bool,
-    /// With blanks between them.
-    pub(super) keywords: &'static str,
+    pub(super) keywords: &'static [&'static str],
 }
 
 impl Language {
@@ -68,7 +67,7 @@ const WORDS: Language = Language {
     keys: false,
     heads: false,
     ignores_case: false,
-    keywords: "",
+    keywords: &[],
 };
 
 /// C and those that look like it.
@@ -79,180 +78,251 @@ const C_LIKE: Language = Language {
     ..WORDS
 };
 
+#[rustfmt::skip]
 static C: Language = Language {
-    keywords: "alignas alignof auto bool break case catch char class co_await co_return concept const \
-               constexpr continue decltype default delete do double else enum explicit export extern \
-               false final float for friend goto if inline int long mutable namespace new noexcept \
-               nullptr operator override private protected public register requires restrict return \
-               short signed sizeof static static_assert struct switch template this throw true try \
-               typedef typename union unsigned using virtual void volatile while #define #elif #else \
-               #endif #if #ifdef #ifndef #include #pragma #undef",
+    keywords: &[
+        "alignas", "alignof", "auto", "bool", "break", "case", "catch", "char", "class",
+        "co_await", "co_return", "concept", "const", "constexpr", "continue", "decltype",
+        "default", "delete", "do", "double", "else", "enum", "explicit", "export", "extern",
+        "false", "final", "float", "for", "friend", "goto", "if", "inline", "int", "long",
+        "mutable", "namespace", "new", "noexcept", "nullptr", "operator", "override", "private",
+        "protected", "public", "register", "requires", "restrict", "return", "short", "signed",
+        "sizeof", "static", "static_assert", "struct", "switch", "template", "this", "throw",
+        "true", "try", "typedef", "typename", "union", "unsigned", "using", "virtual", "void",
+        "volatile", "while", "#define", "#elif", "#else", "#endif", "#if", "#ifdef", "#ifndef",
+        "#include", "#pragma", "#undef",
+    ],
     sigils: "#",
     ..C_LIKE
 };
 
+#[rustfmt::skip]
 static RUST: Language = Language {
     lone_quotes: true,
     strings_over_lines: true,
-    keywords: "as async await break const continue crate dyn else enum extern false fn for if impl in \
-               let loop macro_rules match mod move mut pub ref return self Self static struct super \
-               trait true type union unsafe use where while yield",
+    keywords: &[
+        "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum",
+        "extern", "false", "fn", "for", "if", "impl", "in", "let", "loop", "macro_rules", "match",
+        "mod", "move", "mut", "pub", "ref", "return", "self", "Self", "static", "struct", "super",
+        "trait", "true", "type", "union", "unsafe", "use", "where", "while", "yield",
+    ],
     ..C_LIKE
 };
 
+#[rustfmt::skip]
 static GO: Language = Language {
     quotes: "\"'`",
-    keywords: "break case chan const continue default defer else fallthrough false for func go goto if \
-               import interface map nil package range return select struct switch true type var",
+    keywords: &[
+        "break", "case", "chan", "const", "continue", "default", "defer", "else", "fallthrough",
+        "false", "for", "func", "go", "goto", "if", "import", "interface", "map", "nil",
+        "package", "range", "return", "select", "struct", "switch", "true", "type", "var",
+    ],
     ..C_LIKE
 };
 
 /// JavaScript and TypeScript.
+#[rustfmt::skip]
 static JS: Language = Language {
     quotes: "\"'`",
-    keywords: "abstract any as async await boolean break case catch class const continue debugger \
-               declare default delete do else enum export extends false finally for from function get \
-               if implements import in instanceof interface keyof let namespace new null number of \
-               private protected public readonly return set static string super switch this throw true \
-               try type typeof undefined var void while with yield",
+    keywords: &[
+        "abstract", "any", "as", "async", "await", "boolean", "break", "case", "catch", "class",
+        "const", "continue", "debugger", "declare", "default", "delete", "do", "else", "enum",
+        "export", "extends", "false", "finally", "for", "from", "function", "get", "if",
+        "implements", "import", "in", "instanceof", "interface", "keyof", "let", "namespace",
+        "new", "null", "number", "of", "private", "protected", "public", "readonly", "return",
+        "set", "static", "string", "super", "switch", "this", "throw", "true", "try", "type",
+        "typeof", "undefined", "var", "void", "while", "with", "yield",
+    ],
     ..C_LIKE
 };
 
 /// Java, C#, Kotlin, Swift, Scala, Dart, Groovy, Zig: one list, since words of one are rare in the others.
+#[rustfmt::skip]
 static JVM: Language = Language {
     sigils: "@",
-    keywords: "abstract actor as assert async await base bool boolean break byte case catch char class \
-               companion const continue data decimal def default defer delegate do double else enum \
-               event export extends extension false final finally float fn for foreach fun func get \
-               given guard if implements implicit import in init inout instanceof int interface \
-               internal is late lateinit lazy let long match mixin namespace native new nil null object \
-               open operator out override package private protected protocol public readonly record ref \
-               required return sealed self set short static string struct super suspend switch \
-               synchronized this throw throws trait transient true try type typealias using val var \
-               virtual void volatile when where while with yield",
+    keywords: &[
+        "abstract", "actor", "as", "assert", "async", "await", "base", "bool", "boolean", "break",
+        "byte", "case", "catch", "char", "class", "companion", "const", "continue", "data",
+        "decimal", "def", "default", "defer", "delegate", "do", "double", "else", "enum", "event",
+        "export", "extends", "extension", "false", "final", "finally", "float", "fn", "for",
+        "foreach", "fun", "func", "get", "given", "guard", "if", "implements", "implicit",
+        "import", "in", "init", "inout", "instanceof", "int", "interface", "internal", "is",
+        "late", "lateinit", "lazy", "let", "long", "match", "mixin", "namespace", "native", "new",
+        "nil", "null", "object", "open", "operator", "out", "override", "package", "private",
+        "protected", "protocol", "public", "readonly", "record", "ref", "required", "return",
+        "sealed", "self", "set", "short", "static", "string", "struct", "super", "suspend",
+        "switch", "synchronized", "this", "throw", "throws", "trait", "transient", "true", "try",
+        "type", "typealias", "using", "val", "var", "virtual", "void", "volatile", "when",
+        "where", "while", "with", "yield",
+    ],
     long_quotes: &["\"\"\""],
     ..C_LIKE
 };
 
+#[rustfmt::skip]
 static PHP: Language = Language {
     comments: &["//", "#"],
     sigils: "$",
     strings_over_lines: true,
-    keywords: "abstract array as break case catch class const continue default do echo else elseif enum \
-               extends false final finally fn for foreach function global if implements include \
-               instanceof interface match namespace new null private protected public readonly require \
-               require_once return static switch this throw trait true try use var while yield",
+    keywords: &[
+        "abstract", "array", "as", "break", "case", "catch", "class", "const", "continue",
+        "default", "do", "echo", "else", "elseif", "enum", "extends", "false", "final", "finally",
+        "fn", "for", "foreach", "function", "global", "if", "implements", "include", "instanceof",
+        "interface", "match", "namespace", "new", "null", "private", "protected", "public",
+        "readonly", "require", "require_once", "return", "static", "switch", "this", "throw",
+        "trait", "true", "try", "use", "var", "while", "yield",
+    ],
     ..C_LIKE
 };
 
+#[rustfmt::skip]
 static SHELL: Language = Language {
     comments: &["#"],
     quotes: "\"'`",
     strings_over_lines: true,
     sigils: "$",
-    keywords: "alias break case cd continue do done echo elif else esac eval exec exit export fi for \
-               function if in local printf read readonly return set shift source sudo test then trap \
-               unset until while",
+    keywords: &[
+        "alias", "break", "case", "cd", "continue", "do", "done", "echo", "elif", "else", "esac",
+        "eval", "exec", "exit", "export", "fi", "for", "function", "if", "in", "local", "printf",
+        "read", "readonly", "return", "set", "shift", "source", "sudo", "test", "then", "trap",
+        "unset", "until", "while",
+    ],
     ..WORDS
 };
 
+#[rustfmt::skip]
 static PYTHON: Language = Language {
     comments: &["#"],
     long_quotes: &["\"\"\"", "'''"],
     sigils: "@",
     types: true,
-    keywords: "and as assert async await break case class continue def del elif else except False \
-               finally for from global if import in is lambda match None nonlocal not or pass raise \
-               return self True try while with yield",
+    keywords: &[
+        "and", "as", "assert", "async", "await", "break", "case", "class", "continue", "def",
+        "del", "elif", "else", "except", "False", "finally", "for", "from", "global", "if",
+        "import", "in", "is", "lambda", "match", "None", "nonlocal", "not", "or", "pass", "raise",
+        "return", "self", "True", "try", "while", "with", "yield",
+    ],
     ..WORDS
 };
 
 /// Ruby, Elixir, Julia, Perl, R: blocks that end with a word, or close to it.
+#[rustfmt::skip]
 static RUBY: Language = Language {
     comments: &["#"],
     long_quotes: &["\"\"\""],
     sigils: "@$",
     types: true,
     strings_over_lines: true,
-    keywords: "alias and begin break case class cond def defmodule defp do else elseif elsif end ensure \
-               export false fn for foreach function if import in last library local macro module my \
-               next nil not or our package quote require rescue return self struct sub super then true \
-               undef unless until use using when where while yield NULL TRUE FALSE",
+    keywords: &[
+        "alias", "and", "begin", "break", "case", "class", "cond", "def", "defmodule", "defp",
+        "do", "else", "elseif", "elsif", "end", "ensure", "export", "false", "fn", "for",
+        "foreach", "function", "if", "import", "in", "last", "library", "local", "macro",
+        "module", "my", "next", "nil", "not", "or", "our", "package", "quote", "require",
+        "rescue", "return", "self", "struct", "sub", "super", "then", "true", "undef", "unless",
+        "until", "use", "using", "when", "where", "while", "yield", "NULL", "TRUE", "FALSE",
+    ],
     ..WORDS
 };
 
 /// YAML, TOML, INI, Nix, Terraform.
+#[rustfmt::skip]
 static KEYS: Language = Language {
     comments: &["#"],
     long_quotes: &["\"\"\"", "'''"],
     dashes: true,
     keys: true,
-    keywords: "true false null yes no on off",
+    keywords: &[
+        "true", "false", "null", "yes", "no", "on", "off",
+    ],
     ..WORDS
 };
 
+#[rustfmt::skip]
 static BUILD: Language = Language {
     comments: &["#"],
     sigils: "$",
-    keywords: "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL RUN SHELL USER VOLUME \
-               WORKDIR else endif export ifdef ifeq ifndef ifneq include function if endfunction set \
-               foreach param return",
+    keywords: &[
+        "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK",
+        "LABEL", "RUN", "SHELL", "USER", "VOLUME", "WORKDIR", "else", "endif", "export", "ifdef",
+        "ifeq", "ifndef", "ifneq", "include", "function", "if", "endfunction", "set", "foreach",
+        "param", "return",
+    ],
     ..WORDS
 };
 
+#[rustfmt::skip]
 static SQL: Language = Language {
     comments: &["--"],
     blocks: &[("/*", "*/")],
     strings_over_lines: true,
     ignores_case: true,
-    keywords: "add all alter and as asc begin between by case check column commit constraint create \
-               cross database default delete desc distinct drop else end except exists explain false \
-               foreign from full grant group having if in index inner insert intersect into is join key \
-               left like limit not null offset on or order outer over partition primary references \
-               returning right rollback select set table then transaction trigger true union unique \
-               update using values view when where with",
+    keywords: &[
+        "add", "all", "alter", "and", "as", "asc", "begin", "between", "by", "case", "check",
+        "column", "commit", "constraint", "create", "cross", "database", "default", "delete",
+        "desc", "distinct", "drop", "else", "end", "except", "exists", "explain", "false",
+        "foreign", "from", "full", "grant", "group", "having", "if", "in", "index", "inner",
+        "insert", "intersect", "into", "is", "join", "key", "left", "like", "limit", "not",
+        "null", "offset", "on", "or", "order", "outer", "over", "partition", "primary",
+        "references", "returning", "right", "rollback", "select", "set", "table", "then",
+        "transaction", "trigger", "true", "union", "unique", "update", "using", "values", "view",
+        "when", "where", "with",
+    ],
     ..WORDS
 };
 
+#[rustfmt::skip]
 static CSS: Language = Language {
     comments: &["//"],
     blocks: &[("/*", "*/")],
     sigils: "@$",
     dashes: true,
     keys: true,
-    keywords: "!important from to and not only",
+    keywords: &[
+        "!important", "from", "to", "and", "not", "only",
+    ],
     ..WORDS
 };
 
+#[rustfmt::skip]
 static JSON: Language = Language {
     comments: &["//"],
     blocks: &[("/*", "*/")],
     quotes: "\"",
     keys: true,
-    keywords: "true false null",
+    keywords: &[
+        "true", "false", "null",
+    ],
     ..WORDS
 };
 
+#[rustfmt::skip]
 static LUA: Language = Language {
     comments: &["--"],
     blocks: &[("--[[", "]]")],
     long_quotes: &[],
-    keywords: "and break do else elseif end false for function goto if in local nil not or repeat \
-               return then true until while",
+    keywords: &[
+        "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if",
+        "in", "local", "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
+    ],
     ..WORDS
 };
 
+#[rustfmt::skip]
 static HASKELL: Language = Language {
     comments: &["--"],
     blocks: &[("{-", "-}"), ("(*", "*)")],
     lone_quotes: true,
     types: true,
-    keywords: "and begin case class data deriving do else end exception forall fun function if import \
-               in infix infixl infixr instance let match module mutable newtype of open rec sig struct \
-               then try type val when where with",
+    keywords: &[
+        "and", "begin", "case", "class", "data", "deriving", "do", "else", "end", "exception",
+        "forall", "fun", "function", "if", "import", "in", "infix", "infixl", "infixr",
+        "instance", "let", "match", "module", "mutable", "newtype", "of", "open", "rec", "sig",
+        "struct", "then", "try", "type", "val", "when", "where", "with",
+    ],
     ..WORDS
 };
 
+#[rustfmt::skip]
 static LISP: Language = Language {
     comments: &[";"],
     blocks: &[("#|", "|#")],
@@ -260,7 +330,9 @@ static LISP: Language = Language {
     dashes: true,
     heads: true,
     strings_over_lines: true,
-    keywords: "nil t",
+    keywords: &[
+        "nil", "t",
+    ],
     ..WORDS
 };
 
