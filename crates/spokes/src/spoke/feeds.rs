@@ -55,7 +55,7 @@ impl Spoke {
                 title: title(article),
                 address,
                 published: timestamp(article.date),
-                updated: timestamp(post.signed),
+                updated: timestamp(changed(article.date, post.signed, post.versions.len() > 1)),
                 language: language_of(article, &view.language),
                 author: view.author.clone(),
                 tags: article.tags.0.iter().map(ToString::to_string).collect(),
@@ -66,8 +66,7 @@ impl Spoke {
         let below = tag
             .map(|tag| page::tag_path(tag.as_str()))
             .unwrap_or_default();
-        // What an erasure took away has changed the feed, too.
-        let newest = entries.iter().map(|entry| entry.updated).max();
+        let newest = posts.iter().map(|post| post.signed).max();
         let feed = feed::FeedView {
             id: format!(
                 "urn:{blog}{}",
@@ -87,7 +86,7 @@ impl Spoke {
             ),
             address: format!("{}{below}/feed", view.origin),
             author: view.author,
-            updated: newest.unwrap_or_else(|| timestamp(record.since)),
+            updated: timestamp(newest.unwrap_or(record.since)),
             entries,
         };
         written(kind, &feed)
@@ -131,10 +130,11 @@ impl Spoke {
             return send(request, &finished);
         }
         let mut entries = Vec::new();
-        for told in known.latest(|_| true) {
-            entries.push(self.network_entry(&told).await);
+        let latest = known.latest(|_| true);
+        for told in &latest {
+            entries.push(self.network_entry(told).await);
         }
-        let newest = entries.iter().map(|entry| entry.updated).max();
+        let newest = latest.iter().map(|told| told.signed).max();
         let origin = self.config.base_url.clone();
         let feed = feed::FeedView {
             id: format!("urn:{}", self.network),
@@ -145,7 +145,7 @@ impl Spoke {
             address: format!("{origin}/feed"),
             home: format!("{origin}/"),
             author: self.domain(),
-            updated: newest.unwrap_or_else(|| timestamp(self.started)),
+            updated: timestamp(newest.unwrap_or(self.started)),
             entries,
         };
         let (kind, body) = written(kind, &feed);
@@ -176,7 +176,7 @@ impl Spoke {
             title: title.unwrap_or_else(|| headline.slug.to_string()),
             address,
             published: timestamp(headline.date),
-            updated: timestamp(told.signed),
+            updated: timestamp(changed(headline.date, told.signed, told.is_edited)),
             language: headline.language.to_string(),
             author: headline.blog_title.clone(),
             tags: told.tags.clone(),
@@ -251,6 +251,11 @@ impl Spoke {
         let text = data::robots(&["/api/"], &data::sitemaps_of(&origin, 1));
         web::answer(StatusCode::OK, PLAIN, text)
     }
+}
+
+/// When a post changed last: an old one that was brought here has not changed by that.
+fn changed(date: Time, signed: Time, is_edited: bool) -> Time {
+    if is_edited { signed.max(date) } else { date }
 }
 
 fn written(kind: &str, feed: &feed::FeedView) -> (&'static str, String) {

@@ -65,6 +65,8 @@ pub(super) struct Told {
     pub(super) headline: Headline,
     /// When this version was signed.
     pub(super) signed: Time,
+    /// Whether it replaces an earlier version.
+    pub(super) is_edited: bool,
     pub(super) tags: Vec<String>,
     /// The whole text, with absolute links; none where it is at hand elsewhere, or found no room.
     pub(super) html: Option<String>,
@@ -220,6 +222,7 @@ impl Spoke {
         Some(Told {
             headline,
             signed: entry.entry().skeleton().signed,
+            is_edited: article.replaces.is_some(),
             tags: article.tags.0.iter().map(ToString::to_string).collect(),
             html: html.filter(|html| html.len() <= room),
         })
