@@ -193,7 +193,6 @@ impl Spoke {
         file: Option<usize>,
     ) -> String {
         let origin = self.origin(record.name.as_str());
-        let newest = |times: &[Time]| times.iter().max().map(|time| timestamp(*time));
         let listed = self.with(blog, |replica| {
             let fold = replica.fold();
             let all = fold.posts().into_iter().chain(fold.pages());
@@ -202,21 +201,11 @@ impl Spoke {
                 .collect::<Vec<_>>()
         });
         let listed = listed.unwrap_or_default();
-        let files = listed.len().div_ceil(SITEMAP_ADDRESSES_MAX).max(1);
-        if files > 1 && file.is_none() {
-            // The index is the plain address, so the files count from 1 behind it.
-            let address = |file| format!("{origin}/sitemap.xml?page={file}");
-            return data::sitemap_index(&(1..=files).map(address).collect::<Vec<_>>());
-        }
-        let times: Vec<Time> = listed.iter().map(|(_, signed)| *signed).collect();
-        let home = (format!("{origin}/"), newest(&times));
-        let posts = listed
-            .iter()
-            .map(|(path, signed)| (format!("{origin}{path}"), Some(timestamp(*signed))));
-        let from = (file.unwrap_or(1) - 1).saturating_mul(SITEMAP_ADDRESSES_MAX);
-        let part = posts.skip(from).take(SITEMAP_ADDRESSES_MAX);
-        let all: Vec<_> = [home].into_iter().chain(part).collect();
-        data::sitemap(&all)
+        let listed: Vec<_> = listed
+            .into_iter()
+            .map(|(path, signed)| (path, timestamp(signed)))
+            .collect();
+        data::sitemap_of(&origin, &listed, file)
     }
 
     /// In how many files the network's index of blogs is.
