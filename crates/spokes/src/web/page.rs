@@ -183,8 +183,9 @@ pub(crate) fn percent_encoded(segment: &str) -> String {
     encoded
 }
 
-/// A post of the network's list, whose blog is said.
-pub(crate) fn headline_item(headline: &Headline, voice: Voice) -> Markup {
+/// A post of the network's list, whose blog is said; its heading stands below one of the list, or below
+/// the page's alone.
+pub(crate) fn headline_item(headline: &Headline, voice: Voice, below_heading: bool) -> Markup {
     let Headline {
         post,
         blog_origin,
@@ -192,14 +193,15 @@ pub(crate) fn headline_item(headline: &Headline, voice: Voice) -> Markup {
         blog_language,
     } = headline;
     let language_of = first_of(&post.language, blog_language);
+    let title = html! {
+        a.u-url.p-name href=(format!("{blog_origin}{}", path(&post.slug))) {
+            (title_or_slug(&post.title, &post.slug))
+        }
+    };
     html! {
         li.h-entry {
             div lang=[language(language_of)] dir=[dir(language_of)] {
-                h3 {
-                    a.u-url.p-name href=(format!("{blog_origin}{}", path(&post.slug))) {
-                        (title_or_slug(&post.title, &post.slug))
-                    }
-                }
+                @if below_heading { h3 { (title) } } @else { h2 { (title) } }
                 p.facts {
                     a.blog.p-author.h-card href=(format!("{blog_origin}/")) lang=[language(blog_language)] {
                         bdi { (blog_title) }
@@ -223,11 +225,11 @@ pub(crate) fn feed_links(feeds: &str, voice: Voice) -> Markup {
     fill_markup(voice.words.feeds, &links)
 }
 
-/// A date as the words around write it.
+/// A date as the language of the page has it; it says so, since what is around it may be in another.
 pub(crate) fn day(time: Timestamp, voice: Voice, class: &str) -> Markup {
-    let tag = voice.tongue.tag();
+    let tag = voice.page_language;
     html! {
-        time class=(class) datetime=(rfc3339(time)) lang=(tag) dir=[dir(tag)] { (day_in(tag, time)) }
+        time class=(class) datetime=(rfc3339(time)) lang=[language(tag)] dir=[dir(tag)] { (day_in(tag, time)) }
     }
 }
 
