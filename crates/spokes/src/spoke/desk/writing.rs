@@ -408,7 +408,7 @@ impl Spoke {
             return Err(visit.message(421, |s| &s.not_held, &[("name", &fields.blog)]));
         }
         let replaced = Hash::parse(&fields.replaces).ok();
-        let post = replaced.and_then(|id| self.article(*blog, id));
+        let post = replaced.and_then(|id| self.article_with(*blog, id));
         if !fields.replaces.is_empty() && post.is_none() {
             return Err(visit.message(404, |s| &s.no_such_article, &[]));
         }
@@ -441,7 +441,7 @@ impl Spoke {
         self.placed(author, *blog, &draft)
     }
 
-    fn article(self: &Arc<Self>, blog: BlogId, version: EntryId) -> Option<Post> {
+    fn article_with(self: &Arc<Self>, blog: BlogId, version: EntryId) -> Option<Post> {
         self.with(blog, |r| r.fold().article_of(version).cloned())
             .flatten()
     }
