@@ -97,6 +97,15 @@ CREATE TABLE claim (                                      -- names that were ask
 pub struct Desk {
     connection: Mutex<Connection>,
     secret: [u8; 32],
+    limits: Limits,
+}
+
+/// Bytes of drafts and pictures: of an author, of somebody without a blog, of all together.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    author: u64,
+    guest: u64,
+    all: u64,
 }
 
 /// Who is signed in.
@@ -201,6 +210,12 @@ impl<E: Into<Outage>> From<E> for NotKept {
     }
 }
 
+impl Limits {
+    fn of(self, is_guest: bool) -> u64 {
+        if is_guest { self.guest } else { self.author }
+    }
+}
+
 impl Desk {
     /// Opens or makes the database.
     ///
@@ -225,6 +240,11 @@ impl Desk {
         Ok(Self {
             connection: Mutex::new(connection),
             secret,
+            limits: Limits {
+                author: AUTHOR_BYTES_MAX,
+                guest: GUEST_BYTES_MAX,
+                all: DESK_BYTES_MAX,
+            },
         })
     }
 
@@ -402,7 +422,15 @@ impl Desk {
         if known == 0 && drafts >= max {
             return Err(NotKept::TooMuch);
         }
-        room(&change, &whose, is_guest, Some(&id), json.len() as u64)?;
+        let of_one = self.limits.of(is_guest);
+        room(
+            &change,
+            &whose,
+            of_one,
+            self.limits.all,
+            Some(&id),
+            json.len() as u64,
+        )?;
         change.execute(
             "INSERT INTO draft (id, fingerprint, changed, fields) VALUES (?1, ?2, ?3, ?4) \
              ON CONFLICT (id) DO UPDATE SET changed = ?3, fields = ?4 WHERE fingerprint = ?2",
@@ -471,7 +499,15 @@ impl Desk {
         let mut connection = self.lock();
         let change = connection.transaction()?;
         let whose = author.to_string();
-        room(&change, &whose, is_guest, None, bytes.len() as u64)?;
+        let of_one = self.limits.of(is_guest);
+        room(
+            &change,
+            &whose,
+            of_one,
+            self.limits.all,
+            None,
+            bytes.len() as u64,
+        )?;
         let hash = Hash::of(bytes);
         change.execute(
             "INSERT OR REPLACE INTO picture (fingerprint, hash, bytes, since) \
@@ -585,7 +621,8 @@ impl Desk {
 fn room(
     c: &Connection,
     whose: &str,
-    is_guest: bool,
+    of_one: u64,
+    of_all: u64,
     instead_of: Option<&str>,
     bytes: u64,
 ) -> Result<(), NotKept> {
@@ -594,15 +631,10 @@ fn room(
                   WHERE fingerprint LIKE ?1 AND id <> ?2";
     let pictures = "SELECT coalesce(sum(octet_length(bytes)), 0) FROM picture \
                     WHERE fingerprint LIKE ?1 AND ?2 = ?2";
-    let max = if is_guest {
-        GUEST_BYTES_MAX
-    } else {
-        AUTHOR_BYTES_MAX
-    };
-    if of(drafts, whose)? + of(pictures, whose)? + bytes > max {
+    if of(drafts, whose)? + of(pictures, whose)? + bytes > of_one {
         return Err(NotKept::TooMuch);
     }
-    if of(drafts, "%")? + of(pictures, "%")? + bytes > DESK_BYTES_MAX {
+    if of(drafts, "%")? + of(pictures, "%")? + bytes > of_all {
         return Err(NotKept::Full);
     }
     Ok(())
@@ -625,3 +657,6 @@ fn draft_of(row: &rusqlite::Row<'_>) -> Result<Draft, rusqlite::Error> {
 fn hashed(token: &str) -> Hash {
     Hash::of_parts([b"session", token.as_bytes()])
 }
+
+#[cfg(test)]
+mod tests;
