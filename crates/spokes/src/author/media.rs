@@ -441,7 +441,10 @@ fn destination(text: &str, from: usize, end: usize, name: &str) -> Option<Range<
         None => (start, bare_destination(rest)),
     };
     let plain = unescaped(raw);
-    let same = plain == name || plain.replace("&amp;", "&") == name;
+    // Entities other than this one are known to the parser alone; up to the first it must be the same.
+    let until = plain.find('&').filter(|_| plain.contains(';'));
+    let begins = until.is_some_and(|until| name.starts_with(&plain[..until]) && until > 0);
+    let same = plain == name || begins || plain.replace("&amp;", "&") == name;
     same.then_some(start..start + raw.len())
 }
 
