@@ -75,6 +75,11 @@ impl Desk {
     }
 
     fn command(&self, line: &str) -> Command {
+        self.command_from("state", line)
+    }
+
+    /// The same from another of her machines.
+    fn command_from(&self, state: &str, line: &str) -> Command {
         let mut command = Command::new(common::demo::program());
         command
             .current_dir(self.dir.path())
@@ -82,7 +87,7 @@ impl Desk {
             .args(line.replace("KEY", "--key-file key.asc").split(' '))
             .args(["--yes", "--json"])
             .env("SPOKES_NETWORK", &self.network)
-            .env("XDG_STATE_HOME", self.dir.path().join("state"))
+            .env("XDG_STATE_HOME", self.dir.path().join(state))
             .stdin(Stdio::null());
         command
     }
@@ -127,6 +132,14 @@ fn blogs_from_elsewhere_come_in_once() {
         again
     );
 
+    // Nor does whoever comes from another machine, which does not know what the pictures became.
+    let output = desk
+        .command_from("other", "import maria.xml --blog maria KEY")
+        .output()
+        .unwrap();
+    let facts: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let others = serde_json::json!({"refused": 1, "unchanged": 1, "scheduled": 1, "protected": 1, "skipped": 1});
+    assert_eq!((output.status.code(), &facts["counts"]), (Some(1), &others));
     let sea = page(&demo, "maria", "/the-sea");
     for part in [
         "We went there.<br>\nIt rained.",

@@ -9,7 +9,7 @@ use std::{
 
 use pulldown_cmark::{Event, LinkType, Parser, Tag, TagEnd};
 use spokes_log::{
-    draft::{MEDIUM_BYTES_MAX, Medium},
+    draft::{Article, MEDIUM_BYTES_MAX, Medium},
     name::{Hash, MediaType},
 };
 
@@ -79,6 +79,12 @@ pub(crate) fn gather(text: &str, around: &Around<'_>) -> Result<Gathered, String
 }
 
 impl Gathered {
+    /// Whether an article has pictures that could not be had again: the old site may be gone by now,
+    /// and what was brought from it in time stays.
+    pub(crate) fn lacks_of(&self, article: &Article) -> bool {
+        self.far_lost > 0 && self.media.len() < article.media.len()
+    }
+
     /// Lists the medium that a mention leads to; none when it leads elsewhere.
     fn take(&mut self, mention: &Mention, around: &Around<'_>) -> Result<Option<Hash>, String> {
         let alt = mention
@@ -435,7 +441,10 @@ fn destination(text: &str, from: usize, end: usize, name: &str) -> Option<Range<
         None => (start, bare_destination(rest)),
     };
     let plain = unescaped(raw);
-    let same = plain == name || plain.replace("&amp;", "&") == name;
+    // Entities other than this one are known to the parser alone; up to the first it must be the same.
+    let until = plain.find('&').filter(|_| plain.contains(';'));
+    let begins = until.is_some_and(|until| name.starts_with(&plain[..until]) && until > 0);
+    let same = plain == name || begins || plain.replace("&amp;", "&") == name;
     same.then_some(start..start + raw.len())
 }
 

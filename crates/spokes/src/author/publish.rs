@@ -246,13 +246,10 @@ async fn publish_one<'i>(
             let brought = rows.iter().any(|row| row.is(id));
             return Ok((!brought).then(|| Row::unchanged(item.name.clone(), sequence, id, &slug)));
         }
-        // The old site may be gone by now; what was brought from it in time stays.
-        if manner.lenient
-            && gathered.far_lost > 0
-            && gathered.media.len() < current.article.media.len()
-        {
-            let why = "its article shows pictures that cannot be had this time; give --media or --fetch-media";
-            return row("refused", format!("{why}. The article was left as it is"));
+        if manner.lenient && gathered.lacks_of(&current.article) {
+            let why = "its article shows pictures that cannot be had this time, so it was left as \
+                       it is; give --media or --fetch-media";
+            return row("refused", why.to_owned());
         }
         if !may_replace(session, item, current, manner) {
             return row("refused", format!("\"{slug}\" was left as it is"));

@@ -259,7 +259,7 @@ fn in_copy(folder: &Path, address: &str) -> Option<PathBuf> {
     for path in whole {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         let first = parts.len().saturating_sub(SUFFIX_MAX);
-        let found = (first..parts.len()).find_map(|from| within(folder, &parts[from..].join("/")));
+        let found = (first..parts.len()).find_map(|from| within(folder, parts[from..].join("/")));
         if found.is_some() {
             return found;
         }
@@ -327,62 +327,8 @@ enum Said {
 
 /// Asks one server, by the author's own curl: it brings TLS and the certificates of her system.
 async fn ask(url: &Url, near: bool) -> Result<Said, String> {
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err("it leads to something else than http and https".to_owned());
-    }
-    let (host, port) = (url.host_str(), url.port_or_known_default());
-    let (Some(host), Some(port)) = (host, port) else {
-        return Err("its address has no host".to_owned());
-    };
-    let bare = host.trim_matches(['[', ']']);
-    let found = lookup_host((bare, port))
-        .await
-        .map_err(|_| format!("there is no server {host} any more"))?;
-    let found: Vec<IpAddr> = found.map(|at| at.ip()).collect();
-    if !near && !found.iter().all(is_public) {
-        return Err(format!(
-            "{host} is a server of this house, which is not asked"
-        ));
-    }
-    let Some(ip) = found.first() else {
-        return Err(format!("there is no server {host} any more"));
-    };
-    // The address that was judged is the one that is asked, whatever the name says next.
-    let ip = if ip.is_ipv6() {
-        format!("[{ip}]")
-    } else {
-        ip.to_string()
-    };
-    let pinned = format!("{bare}:{port}:{ip}");
-    let mut curl = Command::new("curl");
-    curl.args([
-        "-q",
-        "--silent",
-        "--globoff",
-        "--noproxy",
-        "*",
-        "--proto",
-        "=http,https",
-    ])
-    .args([
-        "--max-redirs",
-        "0",
-        "--compressed",
-        "--user-agent",
-        "spokes-import",
-    ])
-    .args([
-        "--resolve",
-        &pinned,
-        "--write-out",
-        "%{stderr}%{http_code} %{redirect_url}",
-    ])
-    .args(["--url", url.as_str()])
-    .stdin(Stdio::null())
-    .stdout(Stdio::piped())
-    .stderr(Stdio::piped())
-    .kill_on_drop(true);
-    let mut child = curl.spawn().map_err(|_| {
+    let (host, pinned) = judged(url, near).await?;
+    let mut child = curl(url, &pinned).spawn().map_err(|_| {
         "curl, which fetches media, is not installed; install it, or give a copy with --media"
             .to_owned()
     })?;
@@ -410,6 +356,52 @@ async fn ask(url: &Url, near: bool) -> Result<Said, String> {
         "000" | "200" | "" => Err(format!("{host} does not answer")),
         status => Err(format!("{host} answers {status}")),
     }
+}
+
+/// An address' host, and the numbers that it has, as far as they may be asked.
+async fn judged(url: &Url, near: bool) -> Result<(String, String), String> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("it leads to something else than http and https".to_owned());
+    }
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return Err("its address has no host".to_owned());
+    };
+    let gone = || format!("there is no server {host} any more");
+    let bare = host.trim_matches(['[', ']']);
+    let found = lookup_host((bare, port)).await.map_err(|_| gone())?;
+    let found: Vec<IpAddr> = found.map(|at| at.ip()).collect();
+    if !near && !found.iter().all(is_public) {
+        return Err(format!(
+            "{host} is a server of this house, which is not asked"
+        ));
+    }
+    let ip = match found.first().ok_or_else(gone)? {
+        IpAddr::V6(ip) => format!("[{ip}]"),
+        IpAddr::V4(ip) => ip.to_string(),
+    };
+    Ok((host.to_owned(), format!("{bare}:{port}:{ip}")))
+}
+
+/// The numbers that were judged are those that are asked, whatever the name says next.
+fn curl(url: &Url, pinned: &str) -> Command {
+    let mut curl = Command::new("curl");
+    curl.args(["-q", "--silent", "--globoff", "--compressed"])
+        .args([
+            "--noproxy",
+            "*",
+            "--proto",
+            "=http,https",
+            "--max-redirs",
+            "0",
+        ])
+        .args(["--user-agent", "spokes-import", "--resolve", pinned])
+        .args(["--write-out", "%{stderr}%{http_code} %{redirect_url}"])
+        .args(["--url", url.as_str()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    curl
 }
 
 /// Whether an address is one of the public network.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::author::{
     import::{
         Brought, cards,
+        html::quoted,
         links::Addresses,
         stored::{self, Stored},
     },
@@ -143,67 +144,39 @@ pub(super) fn read(file: impl Read, site: Option<&str>) -> Result<Brought, Strin
             .map(|setting| setting.value.0.clone())
             .filter(|value| !value.is_empty())
     };
-    let language = setting("locale")
-        .or(setting("lang"))
-        .or(setting("default_locale"))
-        .unwrap_or_default();
+    let language = setting("locale").or(setting("lang"));
+    let language = language.or(setting("default_locale")).unwrap_or_default();
     let mut tags = tags_of(&tables);
-    let metas: HashMap<&Word, &Meta> = tables
-        .posts_meta
-        .iter()
-        .map(|meta| (&meta.post_id, meta))
-        .collect();
+    let metas = tables.posts_meta.iter().map(|meta| (&meta.post_id, meta));
+    let metas: HashMap<&Word, &Meta> = metas.collect();
     let site = site.unwrap_or_default().trim_end_matches('/');
     let mut brought = Brought {
         said: format!("an export of Ghost: {} posts and pages", tables.posts.len()),
         ..Brought::default()
     };
-    let mut items = Vec::new();
     for post in &tables.posts {
-        let name = post.name();
         let meta = metas.get(&post.id).copied();
         if let Some((outcome, why)) = post.held_back(meta) {
-            brought.rows.push(Row::of_file(name, outcome, Some(why)));
+            let row = Row::of_file(post.name(), outcome, Some(why));
+            brought.rows.push(row);
             continue;
         }
-        let (html, note) = post.html();
-        let home = |text: &str| text.replace(SITE, site);
-        let picture = post
-            .feature_image
-            .as_deref()
-            .filter(|image| !image.is_empty());
         let stored = Stored {
-            name: name.clone(),
-            title: crate::author::import::html::quoted(&post.title.0),
-            slug: post.slug.0.clone(),
-            date: date_of(&post.published_at.0),
-            language: if post.locale.0.is_empty() {
-                language.clone()
-            } else {
-                post.locale.0.clone()
-            },
             tags: tags.remove(&post.id).unwrap_or_default(),
-            html: home(&html),
-            is_page: post.is_page(),
-            picture: picture.map(|image| {
-                let alt = meta
-                    .map(|meta| meta.feature_image_alt.0.clone())
-                    .unwrap_or_default();
-                (home(image), alt)
-            }),
-            notes: note.into_iter().collect(),
-            ..Stored::default()
+            ..post.stored(meta, &language, site)
         };
         match stored.into_item() {
-            Ok(item) => items.push(item),
+            Ok(item) => brought.items.push(item),
             Err(row) => brought.rows.push(*row),
         }
     }
-    stored::tell_apart(&mut items);
-    let mut addresses = Addresses::of(&items);
+    stored::tell_apart(&mut brought.items);
+    let mut addresses = Addresses::of(&brought.items);
     addresses.of_site(site);
-    items.iter_mut().for_each(|item| addresses.rewrite(item));
-    brought.items = items;
+    brought
+        .items
+        .iter_mut()
+        .for_each(|item| addresses.rewrite(item));
     Ok(brought)
 }
 
@@ -221,7 +194,7 @@ fn tags_of(tables: &Tables) -> BTreeMap<Word, Vec<String>> {
         let name = names
             .get(&link.tag_id)
             .filter(|name| !name.starts_with('#'));
-        let escaped = name.map(|name| crate::author::import::html::quoted(name));
+        let escaped = name.map(|name| quoted(name));
         tags.entry(link.post_id.clone())
             .or_default()
             .extend(escaped);
@@ -284,6 +257,31 @@ impl Post {
         )
     }
 
+    fn stored(&self, meta: Option<&Meta>, language: &str, site: &str) -> Stored {
+        let (html, note) = self.html();
+        let home = |text: &str| text.replace(SITE, site);
+        let picture = self
+            .feature_image
+            .as_deref()
+            .filter(|image| !image.is_empty());
+        let own = Some(self.locale.0.as_str()).filter(|locale| !locale.is_empty());
+        Stored {
+            name: self.name(),
+            title: quoted(&self.title.0),
+            slug: self.slug.0.clone(),
+            date: date_of(&self.published_at.0),
+            language: own.unwrap_or(language).to_owned(),
+            html: home(&html),
+            is_page: self.is_page(),
+            picture: picture.map(|image| {
+                let alt = meta.map(|meta| meta.feature_image_alt.0.clone());
+                (home(image), alt.unwrap_or_default())
+            }),
+            notes: note.into_iter().collect(),
+            ..Stored::default()
+        }
+    }
+
     /// Its words as HTML, and a note where they were not kept as such.
     fn html(&self) -> (String, Option<String>) {
         let some = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
@@ -300,12 +298,9 @@ impl Post {
         let Some(plain) = plain else {
             return (String::new(), None);
         };
-        let paragraphs = plain.split("\n\n").map(|part| {
-            format!(
-                "<p>{}</p>",
-                crate::author::import::html::quoted(part).replace('\n', "<br>")
-            )
-        });
+        let paragraphs = plain
+            .split("\n\n")
+            .map(|part| format!("<p>{}</p>", quoted(part).replace('\n', "<br>")));
         let note = "the export holds its words without their form".to_owned();
         (paragraphs.collect(), Some(note))
     }

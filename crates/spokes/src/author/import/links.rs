@@ -316,6 +316,7 @@ mod tests {
             "[a](start.md) [b](../start.md 't')",
             "[a](/ar/start) [b](/start 't') | ",
         );
+        check("[a](start.md#d&eacute;but)", "[a](/ar/start#début) | ");
         check("[a](@/2020-01-02-day)", "[a](/2020/01/02/day) | ");
         check(
             "[a][r]\n\n[r]: ../trip/index.md",

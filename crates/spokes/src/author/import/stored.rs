@@ -1,6 +1,6 @@
 //! One post or page as an export holds it, on its way to what a Markdown file would have said.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use spokes_log::{
     name::{Language, Slug},
@@ -120,39 +120,33 @@ fn take_alias(matter: &mut Matter, address: &str) {
 
 /// Items of one slug get one each: their whole old path, else a number.
 pub(super) fn tell_apart(items: &mut [Item]) {
-    let mut taken: BTreeMap<Slug, usize> = BTreeMap::new();
-    let count = items.len();
-    for index in 0..count {
-        let matter = &mut items[index].matter;
+    let mut taken: BTreeSet<Slug> = BTreeSet::new();
+    let numbers = 2..items.len() + 2;
+    for item in items.iter_mut() {
+        let matter = &mut item.matter;
         let Some(slug) = matter.slug.clone() else {
             continue;
         };
-        if !taken.contains_key(&slug) {
-            taken.insert(slug, index);
+        if taken.insert(slug.clone()) {
             continue;
         }
-        let numbered = (2..).filter_map(|n: usize| Slug::parse(&format!("{slug}-{n}")).ok());
-        let mut other = matter
-            .aliases
-            .iter()
-            .cloned()
-            .chain(numbered.take(count + 2));
-        let Some(other) = other.find(|slug| !taken.contains_key(slug)) else {
+        let numbered = numbers
+            .clone()
+            .filter_map(|n| Slug::parse(&format!("{slug}-{n}")).ok());
+        let mut others = matter.aliases.iter().cloned().chain(numbered);
+        let Some(other) = others.find(|slug| !taken.contains(slug)) else {
             continue;
         };
-        let matter = &mut items[index].matter;
         matter.notes.push(format!(
             "\"{slug}\" is taken by another of the file; it became \"{other}\""
         ));
         matter.aliases.retain(|alias| *alias != other);
         matter.slug = Some(other.clone());
-        taken.insert(other, index);
+        taken.insert(other);
     }
     for item in items {
         // An alias never hides an article.
-        item.matter
-            .aliases
-            .retain(|alias| !taken.contains_key(alias));
+        item.matter.aliases.retain(|alias| !taken.contains(alias));
     }
 }
 

@@ -215,10 +215,11 @@ fn keep_old_address(item: &mut Item) {
         }
     }
     for address in old {
-        if let Ok(alias) = Slug::parse(&address) {
-            if Some(&alias) != matter.slug.as_ref() && !matter.aliases.contains(&alias) {
-                matter.aliases.push(alias);
-            }
+        if let Ok(alias) = Slug::parse(&address)
+            && Some(&alias) != matter.slug.as_ref()
+            && !matter.aliases.contains(&alias)
+        {
+            matter.aliases.push(alias);
         }
     }
 }
