@@ -259,57 +259,43 @@ fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 
+/// The pages, files and feeds of a blog beside its posts, and those of the network.
+const OF_BLOG: &str =
+    "/ /?page=2 /archive /about /feed.atom /feed.rss /feed.json /sitemap.xml /key.asc /none";
+const OF_NETWORK: &str = "/ /status /feed.atom /feed.rss /feed.json /sitemap.xml";
+
+fn watching() -> Browser {
+    let browser = Browser::start(&Options::default());
+    let watch = json!({ "source": WATCH });
+    browser.devtools("Page.addScriptToEvaluateOnNewDocument", &watch);
+    browser.go("about:blank");
+    drop((browser.log(), browser.requests()));
+    browser
+}
+
 #[test]
 fn nothing_that_an_author_writes_runs_in_a_browser() {
     let demo = Demo::start_with(1, &["--empty", "--replicas", "1"]);
     let paths = publish(&demo);
-    let browser = Browser::start(&Options::default());
-    browser.devtools(
-        "Page.addScriptToEvaluateOnNewDocument",
-        &json!({ "source": WATCH }),
-    );
-    browser.go("about:blank");
-    drop((browser.log(), browser.requests()));
     let mut walk = Walk {
-        browser,
+        browser: watching(),
         demo: &demo,
         wrong: vec![],
     };
     let (blog, apex) = (demo.host("mallory"), demo.domain.clone());
-    let fixed = [
-        "/",
-        "/?page=2",
-        "/archive",
-        "/about",
-        "/feed.atom",
-        "/feed.rss",
-        "/feed.json",
-        "/sitemap.xml",
-        "/key.asc",
-        "/no-such-post",
-    ];
-    for path in fixed
-        .iter()
-        .map(|path| (*path).to_owned())
-        .chain(paths.iter().cloned())
-    {
-        walk.open(&blog, &path);
-    }
+    let posts = || paths.iter().map(String::as_str);
+    OF_BLOG
+        .split(' ')
+        .chain(posts())
+        .for_each(|path| walk.open(&blog, path));
+    OF_NETWORK
+        .split(' ')
+        .for_each(|path| walk.open(&apex, path));
     for field in fields() {
         let field = encoded(field);
         walk.open(&blog, &format!("/tags/{field}"));
         walk.open(&blog, &format!("/{field}"));
         walk.open(&apex, &format!("/search?q={field}&lang={field}"));
-    }
-    for path in [
-        "/",
-        "/status",
-        "/feed.atom",
-        "/feed.rss",
-        "/feed.json",
-        "/sitemap.xml",
-    ] {
-        walk.open(&apex, path);
     }
     walk.assert_harmless("with the pages' own policy");
     let text = {
@@ -333,13 +319,10 @@ fn nothing_that_an_author_writes_runs_in_a_browser() {
     // The policy is the second wall. The first one stands alone as well.
     walk.browser
         .devtools("Page.setBypassCSP", &json!({ "enabled": true }));
-    for path in ["/", "/archive", "/about", "/no-such-post"]
-        .map(str::to_owned)
-        .iter()
-        .chain(&paths)
-    {
-        walk.open(&blog, path);
-    }
+    "/ /archive /about /none"
+        .split(' ')
+        .chain(posts())
+        .for_each(|path| walk.open(&blog, path));
     walk.open(&apex, "/");
     walk.assert_harmless("without the pages' policy");
     demo.assert_no_panic();
