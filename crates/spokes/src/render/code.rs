@@ -8,7 +8,7 @@ mod languages;
 
 use languages::{Language, Shape};
 
-use crate::render::raw::escape;
+use crate::render::raw::escape_words;
 
 /// Longer listings are files, not quotations. They stay plain.
 pub(super) const COLORED_BYTES_MAX: usize = 64 * 1024;
@@ -34,7 +34,7 @@ const CUT: &str = "cut";
 pub(super) fn write(code: &str, info: &str, left: &mut usize, html: &mut String) {
     let language = Language::find(info).filter(|_| code.len() <= COLORED_BYTES_MAX);
     let Some(language) = language else {
-        return escape(code, html);
+        return escape_words(code, html);
     };
     let mut painter = Painter {
         code,
@@ -66,7 +66,7 @@ impl<'a> Painter<'a> {
     }
 
     fn plain_to(&mut self, end: usize) {
-        escape(&self.code[self.plain_from..end], self.html);
+        escape_words(&self.code[self.plain_from..end], self.html);
         self.plain_from = end;
     }
 
@@ -82,7 +82,7 @@ impl<'a> Painter<'a> {
         self.html.push_str("<span class=\"");
         self.html.push_str(class);
         self.html.push_str("\">");
-        escape(&self.code[from..to], self.html);
+        escape_words(&self.code[from..to], self.html);
         self.html.push_str("</span>");
         self.plain_from = to;
     }
@@ -309,7 +309,7 @@ mod tests {
             "rust,ignore",
             "fn a<'b>(c: &'b str) -> Vec<u8> { '\\'' + \"d\\\"\" } // e 1\n1..0x2f",
             "{k:fn} a&lt;'b&gt;(c: &amp;'b str) -&gt; {t:Vec}&lt;u8&gt; { {s:'\\''} + \
-             {s:&quot;d\\&quot;&quot;} } {c:// e 1}\n{n:1}..{n:0x2f}",
+             {s:\"d\\\"\"} } {c:// e 1}\n{n:1}..{n:0x2f}",
         );
         check(
             "js",
@@ -324,10 +324,10 @@ mod tests {
         check(
             "sh",
             "echo $HOME#1 \"a\nb\" # c",
-            "{k:echo} {t:$HOME}#{n:1} {s:&quot;a\nb&quot;} {c:# c}",
+            "{k:echo} {t:$HOME}#{n:1} {s:\"a\nb\"} {c:# c}",
         );
         check("yaml", "a-b: don't # c", "{t:a-b}: don't {c:# c}");
-        check("toml", "[a]\nb = \"c\"", "[a]\n{t:b} = {s:&quot;c&quot;}");
+        check("toml", "[a]\nb = \"c\"", "[a]\n{t:b} = {s:\"c\"}");
         check(
             "SQL",
             "Select 1 -- a\nFROM b",
@@ -346,7 +346,7 @@ mod tests {
         check(
             "json",
             "{\"a\": [true, \"b\"]}",
-            "{{t:&quot;a&quot;}: [{k:true}, {s:&quot;b&quot;}]}",
+            "{{t:\"a\"}: [{k:true}, {s:\"b\"}]}",
         );
         check(
             "diff",
@@ -356,20 +356,20 @@ mod tests {
         check(
             "lisp",
             "(defun a () \"b\") ; c",
-            "({k:defun} a () {s:&quot;b&quot;}) {c:; c}",
+            "({k:defun} a () {s:\"b\"}) {c:; c}",
         );
     }
 
     #[test]
     fn what_nobody_knows_stays_plain() {
         check("", "fn a() // b", "fn a() // b");
-        check("text", "\"a\" 1", "&quot;a&quot; 1");
+        check("text", "\"a\" 1", "\"a\" 1");
         check("klingon", "<b>", "&lt;b&gt;");
     }
 
     #[test]
     fn an_open_quote_ends_with_its_line() {
-        check("c", "\"a\nint b;", "{s:&quot;a}\n{k:int} b;");
+        check("c", "\"a\nint b;", "{s:\"a}\n{k:int} b;");
         check("c", "/* a\nint b;", "{c:/* a\nint b;}");
     }
 
@@ -416,7 +416,7 @@ mod tests {
             let name = names.split(' ').next().unwrap_or_default();
             let (mut html, mut plain) = (String::new(), String::new());
             write(&code, name, &mut COLORED_WORDS_MAX.clone(), &mut html);
-            escape(&code, &mut plain);
+            escape_words(&code, &mut plain);
             let mut bare = html.replace("</span>", "");
             for class in CLASSES {
                 bare = bare.replace(&format!("<span class=\"{class}\">"), "");

@@ -169,28 +169,56 @@ pub(super) fn skip_to_end_of<'a>(name: &str, text: &'a str) -> &'a str {
     at.map_or("", |at| &text[at..])
 }
 
+/// Words or a value.
 pub(super) fn escape(text: &str, html: &mut String) {
-    escape_bytes(text, html, true);
+    escape_bytes(text, html, |byte| match byte {
+        b'"' => Some("&quot;"),
+        b'&' => Some("&amp;"),
+        _ => angle(byte),
+    });
 }
 
+/// Words between tags, to the letter as the last step writes them.
+pub(super) fn escape_words(text: &str, html: &mut String) {
+    let mut parts = text.split('\u{a0}');
+    let escape = |part: &str, html: &mut String| {
+        escape_bytes(part, html, |byte| match byte {
+            b'&' => Some("&amp;"),
+            _ => angle(byte),
+        });
+    };
+    escape(parts.next().unwrap_or_default(), html);
+    for part in parts {
+        html.push_str("&nbsp;");
+        escape(part, html);
+    }
+}
+
+/// What holds entities already.
 pub(super) fn escape_except_ampersand(text: &str, html: &mut String) {
-    escape_bytes(text, html, false);
+    escape_bytes(text, html, |byte| match byte {
+        b'"' => Some("&quot;"),
+        _ => angle(byte),
+    });
+}
+
+fn angle(byte: u8) -> Option<&'static str> {
+    match byte {
+        b'<' => Some("&lt;"),
+        b'>' => Some("&gt;"),
+        _ => None,
+    }
 }
 
 /// Copies what needs no escape in runs: a post is nearly all of that.
-fn escape_bytes(text: &str, html: &mut String, ampersand: bool) {
+fn escape_bytes(text: &str, html: &mut String, escaped: impl Fn(u8) -> Option<&'static str>) {
     let mut from = 0;
     for (at, byte) in text.bytes().enumerate() {
-        let escaped = match byte {
-            b'<' => "&lt;",
-            b'>' => "&gt;",
-            b'"' => "&quot;",
-            b'&' if ampersand => "&amp;",
-            _ => continue,
-        };
-        html.push_str(&text[from..at]);
-        html.push_str(escaped);
-        from = at + 1;
+        if let Some(escaped) = escaped(byte) {
+            html.push_str(&text[from..at]);
+            html.push_str(escaped);
+            from = at + 1;
+        }
     }
     html.push_str(&text[from..]);
 }

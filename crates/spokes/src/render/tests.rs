@@ -331,6 +331,14 @@ fn listings_have_colors_wherever_they_stand() {
         "> ```rust\n> fn a<b>\n> ```",
         &format!("<blockquote>\n{listing}\n</blockquote>"),
     );
+    check_with(
+        None,
+        "```c\n\u{a0}\"\"\n```\n\n\u{a0}\"",
+        &format!(
+            "{}&nbsp;<span class=\"s\">\"\"</span>\n</code></pre>\n<p>&nbsp;\"</p>",
+            writer::PRE.to_owned() + "<code>"
+        ),
+    );
     // Each alone, until they are too many: then all together.
     let many = format!("{fence}\n\n").repeat(writer::PIECES_MAX);
     let html = article(&many, &Links::here());

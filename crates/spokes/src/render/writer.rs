@@ -12,7 +12,7 @@ use pulldown_cmark::{
 use spokes_log::name::Hash;
 
 use crate::render::code::{self, COLORED_WORDS_MAX};
-use crate::render::raw::{INLINE_TAGS, escape, escape_except_ampersand};
+use crate::render::raw::{INLINE_TAGS, escape, escape_except_ampersand, escape_words};
 use crate::render::sheet::{Anchors, Finished, Patch, Piece, Sheet};
 use crate::render::{LEAVING, Links, Media};
 
@@ -21,7 +21,7 @@ const NESTING_MAX: usize = 48;
 
 /// A wide block scrolls by itself, and a keyboard must reach it to scroll it. Code within a text
 /// written from right to left still runs its own way.
-const PRE: &str = "<pre dir=\"auto\" tabindex=\"0\">";
+pub(super) const PRE: &str = "<pre dir=\"auto\" tabindex=\"0\">";
 
 /// Listings that stand alone need no last step, which costs more than all else. What lies between two
 /// of them takes one by itself, which many thousands of them would make dear.
@@ -155,10 +155,10 @@ impl<'a> Writer<'a> {
             Event::End(_) if self.too_deep > 0 => self.too_deep -= 1,
             Event::Start(tag) => self.start(tag),
             Event::End(tag) => self.end(tag),
-            Event::Text(words) => escape(&words, &mut self.out.html),
+            Event::Text(words) => escape_words(&words, &mut self.out.html),
             Event::Code(words) => {
                 self.out.html.push_str("<code>");
-                escape(&words, &mut self.out.html);
+                escape_words(&words, &mut self.out.html);
                 self.out.html.push_str("</code>");
             }
             Event::Html(raw) | Event::InlineHtml(raw) => match &mut self.raw_block {

@@ -13,6 +13,7 @@ pub(crate) mod recorded;
 pub(crate) mod rogue;
 pub(crate) mod small_disk;
 pub(crate) mod trace;
+pub(crate) mod vectors;
 
 use std::{
     process::Command,
