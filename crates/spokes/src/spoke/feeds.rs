@@ -100,13 +100,11 @@ impl Spoke {
         address: &str,
     ) -> Option<(String, String)> {
         let sealed = self.sound_entry(blog, id).await?;
-        let body = &sealed.entry().draft()?.body;
+        let draft = sealed.entry().draft()?;
         let links = render::Links::seen_from(address);
         Some(tokio::task::block_in_place(|| {
-            (
-                render::article(body, &links),
-                render::summary(body, EXCERPT_CHARS),
-            )
+            let (html, _whole) = self.article(blog, draft, &links);
+            (html, render::summary(&draft.body, EXCERPT_CHARS))
         }))
     }
 

@@ -290,7 +290,15 @@ impl Spoke {
         };
         let members = &record.set.members;
         let operators: Vec<_> = members.iter().map(operator).collect();
-        stamp_of(&(facts, record.set.epoch, members, operators, &record.ended))
+        let came = self.looks.came(blog, |hash| self.blobs.has(hash));
+        stamp_of(&(
+            facts,
+            record.set.epoch,
+            members,
+            operators,
+            &record.ended,
+            came,
+        ))
     }
 
     pub(super) fn posts_where(
@@ -327,14 +335,15 @@ impl Spoke {
             return Some(kept);
         }
         let sealed = self.sound_entry(blog, id).await?;
-        let body = sealed.entry().draft()?.body.clone();
-        let rendering = tokio::task::block_in_place(|| {
-            Arc::new(Rendering {
-                html: render::article(&body, &render::Links::here()),
-                excerpt: render::summary(&body, EXCERPT_CHARS),
-            })
+        let draft = sealed.entry().draft()?;
+        let (rendering, whole) = tokio::task::block_in_place(|| {
+            let (html, whole) = self.article(blog, draft, &render::Links::here());
+            let excerpt = render::summary(&draft.body, EXCERPT_CHARS);
+            (Arc::new(Rendering { html, excerpt }), whole)
         });
-        self.rendered.keep(id, &rendering);
+        if whole {
+            self.rendered.keep(id, &rendering);
+        }
         Some(rendering)
     }
 

@@ -13,7 +13,7 @@ use crate::{
 pub const STYLE_PATH: &str = "/_/style.css";
 
 /// The one style sheet.
-pub const STYLE: &str = include_str!("style.css");
+pub const STYLE: &str = concat!(include_str!("style.css"), include_str!("desk.css"));
 
 /// Where every host of a network serves [`ICON`].
 pub const ICON_PATH: &str = "/_/icon.svg";

@@ -11,10 +11,12 @@ use maud::{Markup, html};
 
 use crate::render::direction;
 
+mod desk;
 mod languages;
 mod message;
 mod reader;
 
+pub(crate) use desk::{DeskSentences, DeskWords};
 pub use languages::autonym;
 pub(crate) use message::Sentences;
 pub(crate) use reader::{Counted, Words};
@@ -419,6 +421,12 @@ mod tests {
             assert_eq!(places(&[english]), places(&[arabic]), "{key}");
         }
         for (key, english, arabic) in Sentences::pairs() {
+            assert_eq!(places(&english), places(&arabic), "{key}");
+        }
+        for (key, english, arabic) in DeskWords::pairs() {
+            assert_eq!(places(&[english]), places(&[arabic]), "{key}");
+        }
+        for (key, english, arabic) in DeskSentences::pairs() {
             assert_eq!(places(&english), places(&arabic), "{key}");
         }
         for (key, english, arabic) in Counted::pairs() {
