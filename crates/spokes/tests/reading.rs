@@ -45,6 +45,7 @@ fn readers_find_what_was_written_wherever_they_ask() {
     the_front_page_speaks_two_languages(&demo, &elsewhere);
     the_network_feed_is_whole(&demo, &elsewhere);
     search_finds(&demo, &members[1], &elsewhere);
+    search_passes_over_older_versions(&demo, &mut maria, &members[1]);
     robots_find_their_way(&demo, &members[1]);
     pages_are_fetched_once(&demo, &members[1]);
     erased_posts_are_gone_everywhere(&demo, &mut maria, &elsewhere);
@@ -144,6 +145,20 @@ fn search_finds(demo: &Demo, holder: &str, elsewhere: &str) {
     assert!(searched(elsewhere, "the-walk").contains("About the-walk"));
     let form = searched(elsewhere, "");
     assert!(form.contains("<form") && !form.contains("class=\"posts\""));
+}
+
+fn search_passes_over_older_versions(demo: &Demo, maria: &mut Author, holder: &str) {
+    let first = maria.post(demo, "b", "weather", "It rained Plumbago.");
+    let found = |word: &str| {
+        let page = network(demo, holder, &format!("/search?q={word}"));
+        page.contains("/weather\"")
+    };
+    wait_for("the first version", SOON, || found("plumbago").then_some(()));
+    let mut edited = article("weather");
+    edited.replaces = Some(first.id());
+    maria.say(demo, "b", &draft(Says::Post(edited), "It rained Zinnober."));
+    wait_for("the second version", SOON, || found("zinnober").then_some(()));
+    assert!(!found("plumbago"));
 }
 
 fn robots_find_their_way(demo: &Demo, label: &str) {
