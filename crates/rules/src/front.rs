@@ -1,6 +1,6 @@
 //! The front page: the latest posts of the whole network.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeSet, string::String, vec::Vec};
 
 use spokes_log::{
     name::{BlogId, BlogName, EntryId, Language, Slug},
@@ -23,6 +23,9 @@ pub struct Headline {
     pub blog_title: String,
     /// The article, by its first version.
     pub article: EntryId,
+    /// Where its current version stands in the fold of the blog: articles of one second are in this
+    /// order wherever they are listed.
+    pub place: (u64, EntryId),
     /// The date shown.
     pub date: Time,
     /// Its title.
@@ -37,17 +40,28 @@ pub struct Headline {
 
 /// The latest of these posts, newest first, at most a few of each blog.
 ///
-/// A post dated ahead of `now` waits until its date. One article counts once.
-pub fn latest(now: Time, headlines: impl IntoIterator<Item = Headline>) -> Vec<Headline> {
-    let mut all: Vec<Headline> = headlines.into_iter().filter(|h| h.date <= now).collect();
-    all.sort_by_key(|h| core::cmp::Reverse((h.date, h.article, h.blog)));
+/// A post dated ahead of `now` waits until its date. One article counts once. `headline` says what
+/// the front page needs of an item.
+pub fn latest<T>(
+    now: Time,
+    items: impl IntoIterator<Item = T>,
+    headline: impl Fn(&T) -> &Headline,
+) -> Vec<T> {
+    let is_due = |item: &T| headline(item).date <= now;
+    let mut all: Vec<T> = items.into_iter().filter(is_due).collect();
+    all.sort_by_key(|item| {
+        let h = headline(item);
+        core::cmp::Reverse((h.date, h.place, h.article, h.blog))
+    });
     // By blog as well: whoever speaks for one blog must not hide the article of another.
-    all.dedup_by_key(|headline| (headline.blog, headline.article));
-    let mut shown: Vec<Headline> = Vec::new();
-    for headline in all {
-        let of_blog = shown.iter().filter(|h| h.blog == headline.blog).count();
-        if of_blog < LATEST_PER_BLOG_MAX {
-            shown.push(headline);
+    let mut seen = BTreeSet::new();
+    all.retain(|item| seen.insert((headline(item).blog, headline(item).article)));
+    let mut shown: Vec<T> = Vec::new();
+    for item in all {
+        let blog = headline(&item).blog;
+        let of_blog = shown.iter().filter(|one| headline(one).blog == blog);
+        if of_blog.count() < LATEST_PER_BLOG_MAX {
+            shown.push(item);
         }
         if shown.len() == LATEST {
             break;
@@ -70,6 +84,7 @@ mod tests {
             name: BlogName::parse(&format!("blog{blog}")).expect("a name"),
             blog_title: String::new(),
             article: Hash::of(&[blog, number]),
+            place: (u64::from(number), Hash::of(&[blog, number])),
             date: Time::from_unix(date),
             title: None,
             slug: Slug::parse("x").expect("a slug"),
@@ -82,7 +97,11 @@ mod tests {
     fn newest_first_few_per_blog_none_from_the_future() {
         let now = Time::from_unix(1_000);
         let all = (0..10).flat_map(|b| (0..10).map(move |n| headline(b, n, i64::from(b * 10 + n))));
-        let shown = latest(now, all.chain([headline(99, 0, 1_001), headline(9, 9, 99)]));
+        let shown = latest(
+            now,
+            all.chain([headline(99, 0, 1_001), headline(9, 9, 99)]),
+            |h| h,
+        );
         assert_eq!(shown.len(), LATEST);
         assert_eq!(shown[0], headline(9, 9, 99));
         assert!(shown.is_sorted_by_key(|h| core::cmp::Reverse(h.date)));
@@ -98,8 +117,20 @@ mod tests {
             article: hers.article,
             ..headline(2, 1, 500)
         };
-        let shown = latest(now, [hers.clone(), theirs.clone(), hers.clone(), theirs]);
+        let shown = latest(
+            now,
+            [hers.clone(), theirs.clone(), hers.clone(), theirs],
+            |h| h,
+        );
         assert_eq!(shown.len(), 2);
         assert!(shown.contains(&hers));
+    }
+
+    #[test]
+    fn posts_of_one_second_stand_as_their_blog_has_them() {
+        let now = Time::from_unix(1_000);
+        let posts = (0..5).map(|number| headline(1, number, 500));
+        let shown = latest(now, posts, |h| h);
+        assert!(shown.is_sorted_by_key(|h| core::cmp::Reverse(h.place.0)));
     }
 }

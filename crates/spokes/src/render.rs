@@ -6,23 +6,30 @@
 //! The second step is also what keeps a hostile body cheap: browsers' rules for mending broken
 //! markup can cost the square of its length, and well-nested markup never wakes them.
 
+mod code;
 mod raw;
+mod sheet;
+pub mod size;
 mod writer;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 use ammonia::Url;
 use pulldown_cmark::{Event, Options, Parser, Tag};
+use spokes_log::name::Hash;
 
 use crate::render::raw::{BLOCK_TAGS, INLINE_TAGS, VOID_TAGS};
+use crate::render::sheet::Finished;
+use crate::render::size::Size;
 use crate::render::writer::Writer;
 
 /// The version of the function from a body to the inner HTML of its `<article>`.
 ///
 /// With [`Links::here`] the HTML depends on nothing but the body and this number, so that spokes
 /// can compare what they serve. Raise it with every change of output.
-pub const RENDERER: u32 = 1;
+pub const RENDERER: u32 = 2;
 
 /// Put before every `id` of a body, so that a stranger's `id` never meets one of the page's own.
 const ID_PREFIX: &str = "body-";
@@ -62,39 +69,44 @@ impl Links {
         }
     }
 
-    /// The address to write, or none where a page must not lead.
-    fn resolve(&self, href: &str) -> Option<String> {
+    /// The address to write and whether it leads to another host; none where a page must not lead.
+    ///
+    /// A place on the page itself is found by its id, which `sheet` knows: what stands before it.
+    fn resolve(&self, href: &str) -> Option<(String, bool)> {
+        if href.len() > 1 && href.starts_with('#') {
+            let here = if self.absolute {
+                self.base.as_str()
+            } else {
+                ""
+            };
+            let here = here.split('#').next().unwrap_or_default();
+            return Some((format!("{here}#"), false));
+        }
         match Url::parse(href) {
-            Ok(url) if matches!(url.scheme(), "http" | "https" | "mailto") => Some(href.to_owned()),
+            Ok(url) if matches!(url.scheme(), "http" | "https" | "mailto") => {
+                Some((href.to_owned(), url.scheme() != "mailto"))
+            }
             Ok(_) => None,
             Err(ammonia::url::ParseError::RelativeUrlWithoutBase) => {
-                let href = match href.strip_prefix('#') {
-                    Some(id) if !id.is_empty() => Cow::Owned(format!("#{ID_PREFIX}{id}")),
-                    _ => Cow::Borrowed(href),
-                };
-                let joined = self.base.join(&href).ok()?;
-                Some(if self.absolute {
+                let joined = self.base.join(href).ok()?;
+                // Raw HTML can spell "://" in entities; before the query no honest relative link has
+                // one. `//host` and `/\host` lead to another host, too; browsers read them so.
+                let path = href.split(['?', '#']).next().unwrap_or_default();
+                let leaves = path.contains('&') || joined.host() != self.base.host();
+                let address = if self.absolute {
                     joined.into()
                 } else {
-                    href.into_owned()
-                })
+                    href.to_owned()
+                };
+                Some((address, leaves))
             }
             Err(_) => None,
         }
     }
 
-    /// Whether a link leads to another host. `//host` and `/\host` do; browsers read them so.
-    fn leaves(&self, href: &str) -> bool {
-        // Raw HTML can spell "://" in entities; before the query no honest relative link has one.
-        let path = href.split(['?', '#']).next().unwrap_or_default();
-        match Url::parse(href) {
-            Ok(url) => url.scheme() != "mailto",
-            Err(_) if path.contains('&') => true,
-            Err(_) => self
-                .base
-                .join(href)
-                .is_ok_and(|url| url.host() != self.base.host()),
-        }
+    /// The blob that an address names, if it is one of this blog.
+    fn own_medium(&self, src: &str) -> Option<Hash> {
+        src.strip_prefix("/media/").and_then(Hash::parse_path)
     }
 
     /// What stands before `/media/…` in the HTML: nothing, or the blog's origin.
@@ -156,17 +168,62 @@ pub fn direction(language: &str) -> Direction {
     }
 }
 
-/// The inner HTML of a post's `<article>`.
-///
-/// Headings start at `<h2>`, since the page's title is its `<h1>`. Images of the blog's own media
-/// stay; any other image becomes a link, so that reading a page asks nothing of another host.
+/// What a page must know of a medium before it can show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Medium {
+    /// A picture, and its size if it says one.
+    Picture(Option<Size>),
+    /// Something to watch.
+    Film,
+    /// Something to hear.
+    Sound,
+    /// Something to keep.
+    File,
+}
+
+impl Medium {
+    /// By its media type; a picture without its size.
+    #[must_use]
+    pub fn of_kind(kind: &str) -> Self {
+        match kind.split('/').next() {
+            Some("image") => Self::Picture(None),
+            Some("video") => Self::Film,
+            Some("audio") => Self::Sound,
+            _ => Self::File,
+        }
+    }
+}
+
+/// What is known of a medium by its hash.
+pub type Media<'a> = dyn Fn(Hash) -> Option<Medium> + 'a;
+
+/// The inner HTML of a post's `<article>`, where nothing is known of its media.
 #[must_use]
 pub fn article(markdown: &str, links: &Links) -> String {
-    let mut writer = Writer::new(links, heading_shift(markdown));
+    illustrated(markdown, links, &|_| None)
+}
+
+/// The inner HTML of a post's `<article>`.
+///
+/// Headings start at `<h2>`, since the page's title is its `<h1>`. What the blog's own media are is
+/// shown; any other image becomes a link, so that reading a page asks nothing of another host.
+#[must_use]
+pub fn illustrated(markdown: &str, links: &Links, media: &Media<'_>) -> String {
+    let mut writer = Writer::new(links, media);
     for event in Parser::new_ext(markdown, options()) {
         writer.write(event);
     }
-    gate(links).clean(&writer.finish()).to_string()
+    with_gate(links, |gate| {
+        let mut html = String::with_capacity(markdown.len() + markdown.len() / 2);
+        for piece in writer.finish() {
+            match piece {
+                Finished::Words(words) if words.trim().is_empty() => {}
+                Finished::Words(words) => html.push_str(&gate.clean(&words).to_string()),
+                Finished::Code(code) => html.push_str(&code),
+            }
+        }
+        html
+    })
 }
 
 /// The first words of a post as plain text, at most `max_chars` characters and an ellipsis.
@@ -203,11 +260,13 @@ pub fn summary(markdown: &str, max_chars: usize) -> String {
 
 fn options() -> Options {
     // Smart punctuation stays off (quotation marks differ by language), and so do attributes on
-    // headings (ids are for footnotes and for authors who write raw HTML).
+    // headings: they would take every word in braces for one. `{#id}` is read by `sheet`.
     Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES
         | Options::ENABLE_STRIKETHROUGH
         | Options::ENABLE_TASKLISTS
+        | Options::ENABLE_GFM
+        | Options::ENABLE_DEFINITION_LIST
 }
 
 fn is_left_out(tag: &Tag<'_>) -> bool {
@@ -255,15 +314,14 @@ fn combines(letter: char) -> bool {
         | '\u{1f3fb}'..='\u{1f3ff}')
 }
 
-/// How many levels to add, so that the body's highest heading becomes `<h2>`.
-fn heading_shift(markdown: &str) -> i8 {
-    let highest = Parser::new_ext(markdown, options())
-        .filter_map(|event| match event {
-            Event::Start(Tag::Heading { level, .. }) => Some(level as i8),
-            _ => None,
-        })
-        .min();
-    2 - highest.unwrap_or(2)
+/// The last step is made once for all pages, and for each feed.
+fn with_gate<T>(links: &Links, act: impl FnOnce(&ammonia::Builder<'static>) -> T) -> T {
+    static HERE: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| gate(&Links::here()));
+    if links.absolute {
+        act(&gate(links))
+    } else {
+        act(&HERE)
+    }
 }
 
 /// The last step: everything that is not listed here is dropped.
@@ -274,29 +332,43 @@ fn gate(links: &Links) -> ammonia::Builder<'static> {
         .chain(&VOID_TAGS)
         .copied();
     let media_prefix = links.media_prefix();
+    let player = HashMap::from([
+        ("controls", HashSet::from([""])),
+        ("preload", HashSet::from(["none"])),
+    ]);
     let mut gate = ammonia::Builder::empty();
-    gate.tags(tags.chain(["section"]).collect())
+    gate.tags(tags.chain(["audio", "section", "video"]).collect())
         .generic_attributes(HashSet::from(["dir", "id", "lang", "title"]))
         .tag_attributes(HashMap::from([
             ("a", HashSet::from(["href"])),
-            ("img", HashSet::from(["src", "alt"])),
+            ("audio", HashSet::from(["aria-label", "src"])),
+            ("img", HashSet::from(["src", "alt", "width", "height"])),
             ("ol", HashSet::from(["start", "reversed"])),
             ("td", HashSet::from(["colspan", "rowspan"])),
             ("th", HashSet::from(["colspan", "rowspan", "scope"])),
             ("time", HashSet::from(["datetime"])),
+            ("video", HashSet::from(["aria-label", "src"])),
         ]))
         // Not `set_tag_attribute_values`: it sets them in the order of a hash map, another one in
         // each process, and the HTML must be the same on every spoke.
         .tag_attribute_values(HashMap::from([
             ("a", HashMap::from([("rel", HashSet::from([LEAVING]))])),
-            ("img", HashMap::from([("loading", HashSet::from(["lazy"]))])),
+            ("audio", player.clone()),
+            (
+                "img",
+                HashMap::from([
+                    ("loading", HashSet::from(["lazy"])),
+                    ("decoding", HashSet::from(["async"])),
+                ]),
+            ),
+            ("video", player),
             ("div", HashMap::from([("tabindex", HashSet::from(["0"]))])),
             ("pre", HashMap::from([("tabindex", HashSet::from(["0"]))])),
         ]))
         .allowed_classes(HashMap::from([
             ("div", HashSet::from(["wide"])),
             ("section", HashSet::from(["notes"])),
-            ("span", HashSet::from(["task"])),
+            ("span", code::CLASSES.into_iter().chain(["task"]).collect()),
             ("td", HashSet::from(["left", "center", "right"])),
             ("th", HashSet::from(["left", "center", "right"])),
         ]))
@@ -307,434 +379,25 @@ fn gate(links: &Links) -> ammonia::Builder<'static> {
         .link_rel(None)
         .strip_comments(true)
         .attribute_filter(move |tag, attribute, value| match (tag, attribute) {
-            ("img", "src") => {
+            ("audio" | "img" | "video", "src") => {
                 let own = value.strip_prefix(&*media_prefix).is_some_and(is_own_media);
                 own.then_some(Cow::Borrowed(value))
+            }
+            ("img", "width" | "height") => {
+                let number = value.bytes().all(|digit| digit.is_ascii_digit());
+                number.then_some(Cow::Borrowed(value))
             }
             _ => Some(Cow::Borrowed(value)),
         });
     gate
 }
 
-/// Whether a path is that of a blob: `/media/sha256-` and 64 lower-case hex digits.
+/// Whether a path is that of a blob.
 fn is_own_media(path: &str) -> bool {
-    path.strip_prefix("/media/sha256-").is_some_and(|hash| {
-        hash.len() == 64
-            && hash
-                .bytes()
-                .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
-    })
+    path.strip_prefix("/media/")
+        .and_then(Hash::parse_path)
+        .is_some()
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const HASH: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-
-    fn check(markdown: &str, html: &str) {
-        let here = Links::here();
-        assert_eq!(
-            article(markdown, &here).trim_end(),
-            html,
-            "from {markdown:?}"
-        );
-    }
-
-    /// Reads the HTML as we promise it is: text without `<`, and tags with quoted attributes.
-    fn attributes(html: &str) -> Vec<(String, String, String)> {
-        let mut found = Vec::new();
-        for piece in html.split('<').skip(1) {
-            let (tag, _) = piece.split_once('>').expect("every tag ends");
-            let (name, mut rest) = tag.split_once(' ').unwrap_or((tag, ""));
-            found.push((name.to_owned(), String::new(), String::new()));
-            while let Some((attribute, after)) = rest.split_once("=\"") {
-                let (value, after) = after.split_once('"').expect("every value ends");
-                found.push((
-                    name.to_owned(),
-                    attribute.trim().to_owned(),
-                    value.to_owned(),
-                ));
-                rest = after;
-            }
-            assert_eq!(rest.trim(), "", "a bare attribute in {piece:?}");
-        }
-        found
-    }
-
-    fn assert_harmless(html: &str, context: &str) {
-        const ATTRIBUTES: [&str; 18] = [
-            "", "href", "rel", "src", "alt", "loading", "class", "id", "lang", "dir", "title",
-            "start", "reversed", "colspan", "rowspan", "scope", "datetime", "tabindex",
-        ];
-        for (tag, attribute, value) in attributes(html) {
-            let name = tag.trim_start_matches('/');
-            let listed = BLOCK_TAGS.contains(&name)
-                || INLINE_TAGS.contains(&name)
-                || VOID_TAGS.contains(&name)
-                || name == "section";
-            assert!(listed, "<{name}> in {html:?}, from {context:?}");
-            assert!(
-                ATTRIBUTES.contains(&&*attribute),
-                "{attribute} in {html:?}, from {context:?}"
-            );
-            match &*attribute {
-                "src" => assert!(is_own_media(&value), "{html:?}, from {context:?}"),
-                "href" => {
-                    let scheme = Url::parse(&value).map(|url| url.scheme().to_owned());
-                    let allowed = ["http", "https", "mailto"];
-                    assert!(
-                        scheme.as_deref().is_err()
-                            || scheme
-                                .as_deref()
-                                .is_ok_and(|scheme| allowed.contains(&scheme)),
-                        "{html:?}, from {context:?}"
-                    );
-                }
-                "id" => assert!(value.starts_with(ID_PREFIX), "{html:?}, from {context:?}"),
-                _ => {}
-            }
-        }
-    }
-
-    #[test]
-    fn prose_becomes_plain_html() {
-        check(
-            "Hello *big* **world**.",
-            "<p>Hello <em>big</em> <strong>world</strong>.</p>",
-        );
-        check("a\\\nb\nc", "<p>a<br>\nb\nc</p>");
-        check("~~old~~ `a<b`", "<p><s>old</s> <code>a&lt;b</code></p>");
-        check("- one\n- two", "<ul>\n<li>one</li>\n<li>two</li>\n</ul>");
-        check("3. three", "<ol start=\"3\">\n<li>three</li>\n</ol>");
-        check(
-            "- [x] done",
-            "<ul>\n<li><span class=\"task\">☑</span> done</li>\n</ul>",
-        );
-        check(
-            "    a",
-            "<pre dir=\"auto\" tabindex=\"0\"><code>a</code></pre>",
-        );
-    }
-
-    #[test]
-    fn headings_start_below_the_title() {
-        check("# A\n### B", "<h2>A</h2>\n<h4>B</h4>");
-        check("## A\n### B", "<h2>A</h2>\n<h3>B</h3>");
-        check("#### A", "<h2>A</h2>");
-        check("<h1>A</h1>", "<h2>A</h2>");
-    }
-
-    #[test]
-    fn tables_keep_their_alignment_without_styles() {
-        check(
-            "| a | b |\n|---|--:|\n| 1 | 2 |",
-            "<div class=\"wide\" tabindex=\"0\"><table>\n<thead><tr><th scope=\"col\">a</th>\
-             <th scope=\"col\" class=\"right\">b</th></tr></thead>\n<tbody>\n\
-             <tr><td>1</td><td class=\"right\">2</td></tr>\n</tbody></table></div>",
-        );
-    }
-
-    #[test]
-    fn footnotes_go_below_the_text_and_lead_back() {
-        check(
-            "A[^x] claim.\n\n[^x]: The proof.\n\nThe end.",
-            "<p>A<sup id=\"body-mention-1\"><a href=\"#body-note-1\">1</a></sup> claim.</p>\n\
-             <p>The end.</p>\n<section class=\"notes\"><ol>\n<li id=\"body-note-1\"><p>The proof. \
-             <a href=\"#body-mention-1\">↩\u{fe0e}1</a></p></li>\n</ol></section>",
-        );
-    }
-
-    #[test]
-    fn only_links_that_leave_say_so() {
-        let rel = format!("rel=\"{LEAVING}\"");
-        let leaving = [
-            "[a](https://example.org/)",
-            "[a](//example.org/)",
-            "[a](/\\\\example.org/)",
-            "[a](HTTPS:example.org)",
-            "<https://example.org>",
-            "[a][1]\n\n[1]: http://example.org",
-            "<a href=https://example.org>a</a>",
-            "<a href='https&#58;//example.org'>a</a>",
-            "<a href=\"&#47;/example.org\">a</a>",
-        ];
-        for markdown in leaving {
-            let html = article(markdown, &Links::here());
-            assert!(html.contains(&rel), "{html:?}, from {markdown:?}");
-        }
-        check("[a](/b)", "<p><a href=\"/b\">a</a></p>");
-        check("[a](b?c=1&d=2)", "<p><a href=\"b?c=1&amp;d=2\">a</a></p>");
-        check(
-            "<a href='b?c=1&amp;d=2'>a</a>",
-            "<p><a href=\"b?c=1&amp;d=2\">a</a></p>",
-        );
-        check("[a](#b)", "<p><a href=\"#body-b\">a</a></p>");
-        check(
-            "<m@example.org>",
-            "<p><a href=\"mailto:m@example.org\">m@example.org</a></p>",
-        );
-    }
-
-    #[test]
-    fn images_of_other_hosts_become_links() {
-        check(
-            &format!("![A *crowd*](/media/sha256-{HASH})"),
-            &format!("<p><img src=\"/media/sha256-{HASH}\" alt=\"A crowd\" loading=\"lazy\"></p>"),
-        );
-        let link = format!("<a href=\"https://example.org/a.png\" rel=\"{LEAVING}\">");
-        check(
-            "![A *b*](https://example.org/a.png)",
-            &format!("<p>{link}A <em>b</em></a></p>"),
-        );
-        check(
-            "![](https://example.org/a.png)",
-            &format!("<p>{link}https://example.org/a.png</a></p>"),
-        );
-        check(
-            "<img alt='A b' src='https://example.org/a.png'>",
-            &format!("{link}A b</a>"),
-        );
-        check(
-            "[![A](https://example.org/a.png)](/b)",
-            "<p><a href=\"/b\">A</a></p>",
-        );
-        check("![A](data:image/png;base64,AAAA)", "<p>A</p>");
-    }
-
-    #[test]
-    fn seen_from_elsewhere_addresses_are_whole() {
-        let links = Links::seen_from("https://maria.example.org/2026/march");
-        let markdown = format!("[a](april) ![b](/media/sha256-{HASH}) [c](#d)");
-        let html = article(&markdown, &links);
-        assert!(
-            html.contains("\"https://maria.example.org/2026/april\""),
-            "{html}"
-        );
-        assert!(
-            html.contains("\"https://maria.example.org/2026/march#body-d\""),
-            "{html}"
-        );
-        let media = format!("src=\"https://maria.example.org/media/sha256-{HASH}\"");
-        assert!(html.contains(&media), "{html}");
-        assert!(!html.contains(" rel="), "{html}");
-    }
-
-    #[test]
-    fn raw_html_keeps_what_is_listed() {
-        check("<b>a</b> <kbd>b</kbd>", "<p><b>a</b> <kbd>b</kbd></p>");
-        check(
-            "<details>\n<summary>a</summary>\n\n*b*\n\n</details>",
-            "<details>\n<summary>a</summary>\n<p><em>b</em></p>\n</details>",
-        );
-        check("a <b>b\n\nc", "<p>a <b>b</b></p>\n<p>c</p>");
-        check("*a <b>b* c</b>", "<p><em>a <b>b</b></em> c</p>");
-        check("<p>a<p>b", "<p>a</p><p>b</p>");
-        check(
-            "<ul><li>a<li><b>b<li>c</ul>",
-            "<ul><li>a</li><li><b>b</b></li><li>c</li></ul>",
-        );
-        check(
-            "<table><tr><th>a<td>b<tr><td>c</table>",
-            "<table><tbody><tr><th>a</th><td>b</td></tr><tr><td>c</td></tr></tbody></table>",
-        );
-        check("<font color=red>a</font>", "<p>a</p>");
-        check("a <!-- b --> c", "<p>a  c</p>");
-        check("<bdo dir='rtl'>a</bdo>", "<p><bdo dir=\"rtl\">a</bdo></p>");
-    }
-
-    #[test]
-    fn nothing_dangerous_survives() {
-        let vectors: Vec<&str> = include_str!("render/vectors.txt")
-            .split("\n---\n")
-            .collect();
-        assert!(vectors.len() > 60, "the table of vectors was read");
-        for vector in vectors {
-            assert_harmless(&article(vector, &Links::here()), vector);
-            let far = article(vector, &Links::seen_from("https://maria.example.org/a"));
-            let own_media = "\"https://maria.example.org/media/";
-            assert_harmless(&far.replace(own_media, "\"/media/"), vector);
-        }
-    }
-
-    #[test]
-    fn every_spoke_makes_the_same_bytes() {
-        // A hash map has another order in each instance, as it has in each process.
-        for vector in include_str!("render/vectors.txt").split("\n---\n") {
-            let html = article(vector, &Links::here());
-            for _ in 0..4 {
-                assert_eq!(article(vector, &Links::here()), html);
-            }
-        }
-    }
-
-    #[test]
-    fn a_second_wash_takes_nothing_more() {
-        let links = Links::here();
-        for vector in include_str!("render/vectors.txt").split("\n---\n") {
-            let html = article(vector, &links);
-            assert_eq!(
-                gate(&links).clean(&html).to_string(),
-                html,
-                "from {vector:?}"
-            );
-        }
-    }
-
-    /// A body has at most 1 MiB (SPEC entry, limits); these are an eighth of the worst ones known.
-    #[test]
-    fn hostile_bodies_stay_cheap() {
-        let many = |piece: &str| piece.repeat((128 << 10) / piece.len());
-        let bold: String = (0..4000).map(|number| format!("<b id={number}>")).collect();
-        let bodies = [
-            many("> "),
-            many("- "),
-            many("*a _b "),
-            many("["),
-            many("![a]("),
-            many("<b>"),
-            many("<div><p>"),
-            many("<table><tr><td>"),
-            many("<a href=b>"),
-            many("<a "),
-            many("<a \""),
-            many("<!--"),
-            many("<script>"),
-            many("<b>a\n\n"),
-            many("a\n\n<div>\n\n"),
-            format!("{bold}{}", many("a\n\n")),
-            format!("{bold}{}", many("<p>a")),
-            format!("<p>{bold}{}", many("<p>a</p>")),
-            format!("{}\n{}\n{}", many("|a"), many("|-"), many("|\n")),
-            format!("[^a]: b\n\n{}", many("[^a]")),
-            format!("[a]: /{}\n\n{}", many("b"), many("[a]")),
-        ];
-        for body in bodies {
-            let start = std::time::Instant::now();
-            let html = article(&body, &Links::here());
-            let taken = start.elapsed();
-            let begin: String = body.chars().take(40).collect();
-            // Unoptimized and on a busy machine; the square of the length would take minutes.
-            assert!(taken.as_secs() < 20, "{taken:?} for {begin:?}");
-            assert!(html.len() < 64 << 20, "{} bytes from {begin:?}", html.len());
-        }
-    }
-
-    #[test]
-    fn summaries_are_the_first_words() {
-        let text = "# Title\n\nOne *two*\nthree, [four](/x).\n\n```\ncode\n```\n\nFive <b>six</b>.";
-        assert_eq!(summary(text, 100), "One two three, four. Five six.");
-        assert_eq!(summary(text, 12), "One two…");
-        assert_eq!(summary(text, 7), "One two…");
-        assert_eq!(summary("一二三四五六七八", 4), "一二三四…");
-        assert_eq!(summary("👩\u{200d}🌾👩\u{200d}🌾", 4), "👩\u{200d}🌾…");
-        assert_eq!(summary("", 4), "");
-        assert_eq!(summary("a b", 0), "…");
-    }
-
-    #[test]
-    fn languages_have_a_direction() {
-        for language in [
-            "ar",
-            "AR-EG",
-            "fa",
-            "he",
-            "ur",
-            "yi",
-            "ckb",
-            "az-Arab",
-            "ku-Arab-IQ",
-        ] {
-            assert_eq!(direction(language), Direction::Rtl, "{language}");
-        }
-        for language in [
-            "en",
-            "",
-            "zh-Hant",
-            "ur-Latn",
-            "hi",
-            "arn",
-            "de-1996",
-            "-",
-            "ar-Latn-x-a",
-        ] {
-            assert_eq!(direction(language), Direction::Ltr, "{language}");
-        }
-    }
-
-    fn hostile_text() -> impl Strategy<Value = String> {
-        let pieces = prop::sample::select(vec![
-            "<script>",
-            "</script>",
-            "<a href=",
-            "javascript:alert(1)",
-            "onerror=x",
-            "<img src=x ",
-            "<svg>",
-            "<math>",
-            "<style>",
-            "</",
-            "<",
-            ">",
-            "\"",
-            "'",
-            "`",
-            "\n",
-            "\n\n",
-            "> ",
-            "- ",
-            "[a](",
-            ")",
-            "![",
-            "]",
-            "[^1]",
-            "[^1]: ",
-            "<!--",
-            "-->",
-            "&#106;",
-            "&lt;",
-            "<table>",
-            "<td>",
-            "|a|b|\n|-|-|\n",
-            "<div>",
-            "</div>",
-            "<p>",
-            "<b>",
-            "</b>",
-            "data:text/html,",
-            "\0",
-            "\u{202e}",
-            "=",
-            "/",
-            "*",
-            "**",
-            "    ",
-            "# ",
-            "<pre>",
-            "<textarea>",
-            "<title>",
-            "https://example.org/",
-            "<noscript>",
-            "<details>",
-            "<li>",
-            "<base href=//e>",
-        ]);
-        prop::collection::vec(prop_oneof![pieces.prop_map(str::to_owned), ".{0,6}"], 0..40)
-            .prop_map(|pieces| pieces.concat())
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_is_written_is_harmless(markdown in hostile_text()) {
-            let html = article(&markdown, &Links::here());
-            assert_harmless(&html, &markdown);
-            prop_assert!(!html.to_lowercase().contains("<script"));
-            let far = article(&markdown, &Links::seen_from("https://maria.example.org/a"));
-            assert_harmless(&far.replace("\"https://maria.example.org/media/", "\"/media/"), &markdown);
-            let words = summary(&markdown, 30);
-            prop_assert!(words.chars().count() <= 31);
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! What a network does on this machine, beside a floor or a peer measured in the same run.
 //!
-//!     cargo bench -p spokes --bench network [-- NAME]      NAME: verify publish catch-up page start memory
+//!     cargo bench -p spokes --bench network [-- NAME]      NAME: verify publish catch-up page render start memory
 //!
 //! Prints one line for each figure; `docs/benchmarks.md` keeps them with machine and date. Only the
 //! ratios last: whatever else the machine does slows both sides.
@@ -9,6 +9,7 @@
 
 mod desk;
 mod load;
+mod render;
 
 use std::{
     fs,
@@ -46,6 +47,9 @@ fn main() -> Result<(), Failed> {
     }
     if asks("page") {
         runtime.block_on(load::page())?;
+    }
+    if asks("render") {
+        render::render()?;
     }
     if asks("start") {
         for posts in [10_000, 100_000] {

@@ -4,19 +4,19 @@
 //! head with `signer`, `state` keeps it on disk, `deliver` brings it to the blog, `report` says what
 //! became of it. Every other command is a short walk along the same way.
 
-mod body;
+pub(crate) mod body;
 mod console;
 mod copy;
 mod create;
 mod deliver;
 mod erase;
-mod export;
+pub(crate) mod export;
 #[cfg(test)]
 mod fakes;
 mod import;
 mod keys;
-mod matter;
-mod media;
+pub(crate) mod matter;
+pub(crate) mod media;
 mod network;
 mod publish;
 mod report;

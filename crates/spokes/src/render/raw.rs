@@ -43,8 +43,17 @@ pub(super) const INLINE_TAGS: [&str; 28] = [
 pub(super) const VOID_TAGS: [&str; 4] = ["br", "hr", "img", "wbr"];
 
 /// Raw tags whose content is not prose: it goes with them.
-pub(super) const SILENT_TAGS: [&str; 9] = [
-    "iframe", "math", "noscript", "object", "script", "style", "svg", "template", "textarea",
+pub(super) const SILENT_TAGS: [&str; 11] = [
+    "audio", "iframe", "math", "noscript", "object", "script", "style", "svg", "template",
+    "textarea", "video",
+];
+
+/// Those of them in whose place something of the author's own may be shown, or a link.
+pub(super) const PLAYER_TAGS: [&str; 3] = ["audio", "iframe", "video"];
+
+/// The attributes of raw tags that may matter, beside `id`, `href` and `src`.
+pub(super) const KEPT_ATTRIBUTES: [&str; 9] = [
+    "colspan", "datetime", "dir", "lang", "reversed", "rowspan", "scope", "start", "title",
 ];
 
 /// One tag of raw HTML, its values as they were written, entities and all.
@@ -106,23 +115,6 @@ impl<'a> RawTag<'a> {
             .find(|(key, _)| key.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.trim())
     }
-
-    /// The attributes that may matter, written anew.
-    pub(super) fn kept_attributes(&self) -> String {
-        const KEPT: [&str; 10] = [
-            "colspan", "datetime", "dir", "id", "lang", "reversed", "rowspan", "scope", "start",
-            "title",
-        ];
-        let mut html = String::new();
-        for name in KEPT {
-            if let Some(value) = self.attribute(name) {
-                html.push_str(&format!(" {name}=\""));
-                escape_except_ampersand(value, &mut html);
-                html.push('"');
-            }
-        }
-        html
-    }
 }
 
 /// Reads `name`, `name=value`, `name='value'` or `name="value"`; none if the text ends within.
@@ -178,25 +170,27 @@ pub(super) fn skip_to_end_of<'a>(name: &str, text: &'a str) -> &'a str {
 }
 
 pub(super) fn escape(text: &str, html: &mut String) {
-    for letter in text.chars() {
-        match letter {
-            '&' => html.push_str("&amp;"),
-            letter => escape_letter(letter, html),
-        }
-    }
+    escape_bytes(text, html, true);
 }
 
 pub(super) fn escape_except_ampersand(text: &str, html: &mut String) {
-    for letter in text.chars() {
-        escape_letter(letter, html);
-    }
+    escape_bytes(text, html, false);
 }
 
-fn escape_letter(letter: char, html: &mut String) {
-    match letter {
-        '<' => html.push_str("&lt;"),
-        '>' => html.push_str("&gt;"),
-        '"' => html.push_str("&quot;"),
-        letter => html.push(letter),
+/// Copies what needs no escape in runs: a post is nearly all of that.
+fn escape_bytes(text: &str, html: &mut String, ampersand: bool) {
+    let mut from = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escaped = match byte {
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'"' => "&quot;",
+            b'&' if ampersand => "&amp;",
+            _ => continue,
+        };
+        html.push_str(&text[from..at]);
+        html.push_str(escaped);
+        from = at + 1;
     }
+    html.push_str(&text[from..]);
 }

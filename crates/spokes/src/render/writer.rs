@@ -1,15 +1,20 @@
 //! From Markdown's events to HTML in which every element closes in order.
 
+mod media;
+mod raw_tags;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use pulldown_cmark::{Alignment, CowStr, Event, HeadingLevel, LinkType, Tag, TagEnd};
-
-use crate::render::raw::{
-    BLOCK_TAGS, INLINE_TAGS, RawTag, SILENT_TAGS, VOID_TAGS, escape, escape_except_ampersand,
-    skip_comment, skip_to_end_of,
+use pulldown_cmark::{
+    Alignment, BlockQuoteKind, CodeBlockKind, CowStr, Event, HeadingLevel, LinkType, Tag, TagEnd,
 };
-use crate::render::{LEAVING, Links, is_own_media};
+use spokes_log::name::Hash;
+
+use crate::render::code::{self, COLORED_WORDS_MAX};
+use crate::render::raw::{INLINE_TAGS, escape, escape_except_ampersand};
+use crate::render::sheet::{Anchors, Finished, Patch, Piece, Sheet};
+use crate::render::{LEAVING, Links, Media};
 
 /// Deeper than any text that people read; flat enough that mending and drawing stay cheap.
 const NESTING_MAX: usize = 48;
@@ -17,6 +22,10 @@ const NESTING_MAX: usize = 48;
 /// A wide block scrolls by itself, and a keyboard must reach it to scroll it. Code within a text
 /// written from right to left still runs its own way.
 const PRE: &str = "<pre dir=\"auto\" tabindex=\"0\">";
+
+/// Listings that stand alone need no last step, which costs more than all else. What lies between two
+/// of them takes one by itself, which many thousands of them would make dear.
+pub(super) const PIECES_MAX: usize = 400;
 
 /// An element that is open while its content is written.
 enum Open {
@@ -35,15 +44,28 @@ enum Open {
         linked: bool,
     },
     /// A footnote, written aside until the end, and the page so far.
-    Note { label: String, page: String },
+    Note { label: String, page: Sheet },
 }
 
 /// An image whose alternative text is being gathered.
 struct Picture {
-    src: String,
+    hash: Hash,
     title: String,
     alt: String,
     depth: usize,
+}
+
+/// Code whose lines are being gathered.
+struct Listing {
+    info: String,
+    code: String,
+}
+
+/// A heading that is being written: where its id goes, where its words begin, and what they are.
+struct Heading {
+    patch: usize,
+    from: usize,
+    words: String,
 }
 
 /// Footnotes, in the order in which they are first mentioned.
@@ -51,7 +73,7 @@ struct Picture {
 struct Notes {
     numbers: HashMap<String, usize>,
     labels: Vec<String>,
-    bodies: HashMap<String, String>,
+    bodies: HashMap<String, Sheet>,
 }
 
 impl Notes {
@@ -68,8 +90,10 @@ impl Notes {
 
 pub(super) struct Writer<'a> {
     links: &'a Links,
-    heading_shift: i8,
-    html: String,
+    media: &'a Media<'a>,
+    out: Sheet,
+    pieces: Vec<Piece>,
+    anchors: Anchors,
     open: Vec<Open>,
     /// How many elements too deep we are; those are left out, their words stay.
     too_deep: usize,
@@ -77,30 +101,52 @@ pub(super) struct Writer<'a> {
     column: usize,
     in_head: bool,
     picture: Option<Picture>,
+    listing: Option<Listing>,
+    heading: Option<Heading>,
     raw_block: Option<String>,
     notes: Notes,
+    /// How many words of code may still be colored.
+    colors_left: usize,
+    has_picture: bool,
+    /// A raw player without a source is open.
+    wants_source: bool,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(links: &'a Links, heading_shift: i8) -> Self {
+    pub(super) fn new(links: &'a Links, media: &'a Media<'a>) -> Self {
         Self {
             links,
-            heading_shift,
-            html: String::new(),
+            media,
+            out: Sheet::default(),
+            pieces: Vec::new(),
+            anchors: Anchors::default(),
             open: Vec::new(),
             too_deep: 0,
             columns: Vec::new(),
             column: 0,
             in_head: false,
             picture: None,
+            listing: None,
+            heading: None,
             raw_block: None,
             notes: Notes::default(),
+            colors_left: COLORED_WORDS_MAX,
+            has_picture: false,
+            wants_source: false,
         }
     }
 
     pub(super) fn write(&mut self, event: Event<'_>) {
         if self.picture.is_some() {
             return self.write_alt(&event);
+        }
+        if let (Some(listing), Event::Text(lines)) = (&mut self.listing, &event) {
+            return listing.code.push_str(lines);
+        }
+        if let (Some(heading), Event::Text(words) | Event::Code(words)) =
+            (&mut self.heading, &event)
+        {
+            heading.words.push_str(words);
         }
         match event {
             Event::Start(_) if self.too_deep > 0 || self.open.len() >= NESTING_MAX => {
@@ -109,27 +155,30 @@ impl<'a> Writer<'a> {
             Event::End(_) if self.too_deep > 0 => self.too_deep -= 1,
             Event::Start(tag) => self.start(tag),
             Event::End(tag) => self.end(tag),
-            Event::Text(words) => escape(&words, &mut self.html),
+            Event::Text(words) => escape(&words, &mut self.out.html),
             Event::Code(words) => {
-                self.html.push_str("<code>");
-                escape(&words, &mut self.html);
-                self.html.push_str("</code>");
+                self.out.html.push_str("<code>");
+                escape(&words, &mut self.out.html);
+                self.out.html.push_str("</code>");
             }
             Event::Html(raw) | Event::InlineHtml(raw) => match &mut self.raw_block {
                 Some(block) => block.push_str(&raw),
                 None => self.raw(&raw),
             },
             Event::FootnoteReference(label) => self.note_reference(&label),
-            Event::SoftBreak => self.html.push('\n'),
-            Event::HardBreak => self.html.push_str("<br>\n"),
-            Event::Rule => self.html.push_str("<hr>\n"),
+            Event::SoftBreak => self.out.html.push('\n'),
+            Event::HardBreak => self.out.html.push_str("<br>\n"),
+            Event::Rule => self.out.html.push_str("<hr>\n"),
             Event::TaskListMarker(done) => {
                 let mark = if done { "☑" } else { "☐" };
-                self.html
+                self.out
+                    .html
                     .push_str(&format!("<span class=\"task\">{mark}</span> "));
             }
             // Never sent: mathematics is not enabled.
-            Event::InlineMath(words) | Event::DisplayMath(words) => escape(&words, &mut self.html),
+            Event::InlineMath(words) | Event::DisplayMath(words) => {
+                escape(&words, &mut self.out.html)
+            }
         }
     }
 
@@ -150,10 +199,8 @@ impl<'a> Writer<'a> {
         match tag {
             Tag::Paragraph => self.push("<p>", "</p>\n", true),
             Tag::Heading { level, .. } => self.heading(level),
-            Tag::BlockQuote(_) => self.push("<blockquote>\n", "</blockquote>\n", false),
-            Tag::CodeBlock(_) => {
-                self.push(&format!("{PRE}<code>"), "</code></pre>\n", true);
-            }
+            Tag::BlockQuote(kind) => self.quote(kind),
+            Tag::CodeBlock(kind) => self.listing(kind),
             Tag::List(Some(first)) if first != 1 => {
                 self.push(&format!("<ol start=\"{first}\">\n"), "</ol>\n", false);
             }
@@ -176,7 +223,7 @@ impl<'a> Writer<'a> {
             }
             Tag::TableCell => self.cell(),
             Tag::FootnoteDefinition(label) => {
-                let page = std::mem::take(&mut self.html);
+                let page = std::mem::take(&mut self.out);
                 self.open.push(Open::Note {
                     label: label.into_string(),
                     page,
@@ -191,19 +238,15 @@ impl<'a> Writer<'a> {
                 dest_url,
                 title,
                 ..
-            } => {
-                self.link(link_type, &dest_url, &title);
-            }
+            } => self.link(link_type, &dest_url, &title),
+            Tag::DefinitionList => self.push("<dl>\n", "</dl>\n", false),
+            Tag::DefinitionListTitle => self.push("<dt>", "</dt>\n", true),
+            Tag::DefinitionListDefinition => self.push("<dd>", "</dd>\n", false),
             Tag::Image {
                 dest_url, title, ..
             } => self.image(&dest_url, &title),
             // Never sent: these extensions are not enabled.
-            Tag::Superscript
-            | Tag::Subscript
-            | Tag::DefinitionList
-            | Tag::DefinitionListTitle
-            | Tag::DefinitionListDefinition
-            | Tag::MetadataBlock(_) => self.push("", "", false),
+            Tag::Superscript | Tag::Subscript | Tag::MetadataBlock(_) => self.push("", "", false),
         }
     }
 
@@ -213,25 +256,30 @@ impl<'a> Writer<'a> {
             // A raw `<div>` may hold Markdown below it; loose words may not.
             return self.close_words();
         }
+        match tag {
+            TagEnd::CodeBlock => self.end_listing(),
+            TagEnd::Heading(_) => self.end_heading(),
+            _ => {}
+        }
         while let Some(open) = self.open.pop() {
             match open {
                 Open::Raw(name) => {
                     self.close_tag(name);
                     continue;
                 }
-                Open::Markdown { close, .. } => self.html.push_str(close),
+                Open::Markdown { close, .. } => self.out.html.push_str(close),
                 Open::Elsewhere {
                     address,
                     words_at,
                     linked,
                 } => {
-                    if self.html.len() == words_at {
-                        escape(&address, &mut self.html);
+                    if self.out.html.len() == words_at {
+                        escape(&address, &mut self.out.html);
                     }
-                    self.html.push_str(if linked { "</a>" } else { "" });
+                    self.out.html.push_str(if linked { "</a>" } else { "" });
                 }
                 Open::Note { label, page } => {
-                    let body = std::mem::replace(&mut self.html, page);
+                    let body = std::mem::replace(&mut self.out, page);
                     self.notes.bodies.entry(label).or_insert(body);
                 }
             }
@@ -245,7 +293,7 @@ impl<'a> Writer<'a> {
     }
 
     fn push(&mut self, html: &str, close: &'static str, only_words: bool) {
-        self.html.push_str(html);
+        self.out.html.push_str(html);
         self.open.push(Open::Markdown {
             close,
             only_words,
@@ -253,13 +301,77 @@ impl<'a> Writer<'a> {
         });
     }
 
+    /// A heading's level is known when all are: the highest becomes `<h2>`.
     fn heading(&mut self, level: HeadingLevel) {
-        match (level as i8).saturating_add(self.heading_shift) {
-            ..=2 => self.push("<h2>", "</h2>\n", true),
-            3 => self.push("<h3>", "</h3>\n", true),
-            4 => self.push("<h4>", "</h4>\n", true),
-            5 => self.push("<h5>", "</h5>\n", true),
-            6.. => self.push("<h6>", "</h6>\n", true),
+        self.out.html.push_str("<h");
+        self.out.patch(Patch::Level(level as u8));
+        let patch = self.out.patch(Patch::Id(String::new()));
+        self.push(">", ">\n", true);
+        self.heading = Some(Heading {
+            patch,
+            from: self.out.html.len(),
+            words: String::new(),
+        });
+        self.anchors.saw_heading(level as u8);
+    }
+
+    fn end_heading(&mut self) {
+        // Its raw tags end before it does.
+        while let Some(Open::Raw(name)) = self.open.last() {
+            let name = *name;
+            self.open.pop();
+            self.close_tag(name);
+        }
+        let Some(Heading { patch, from, words }) = self.heading.take() else {
+            return;
+        };
+        let id = self.anchors.of_heading(&mut self.out.html, from, &words);
+        let level = self.out.fill_in_id(patch, id);
+        self.out.html.push_str("</h");
+        self.out.patch(Patch::Level(level));
+    }
+
+    /// A quotation, or a note as GitHub writes it: with the word that its author wrote.
+    fn quote(&mut self, kind: Option<BlockQuoteKind>) {
+        let word = match kind {
+            None => return self.push("<blockquote>\n", "</blockquote>\n", false),
+            Some(BlockQuoteKind::Note) => "Note",
+            Some(BlockQuoteKind::Tip) => "Tip",
+            Some(BlockQuoteKind::Important) => "Important",
+            Some(BlockQuoteKind::Warning) => "Warning",
+            Some(BlockQuoteKind::Caution) => "Caution",
+        };
+        let open = format!("<blockquote>\n<p lang=\"en\"><strong>{word}</strong></p>\n");
+        self.push(&open, "</blockquote>\n", false);
+    }
+
+    fn listing(&mut self, kind: CodeBlockKind<'_>) {
+        let info = match kind {
+            CodeBlockKind::Fenced(info) => info.into_string(),
+            CodeBlockKind::Indented => String::new(),
+        };
+        // One that stands alone becomes a piece of its own: it is nothing but escaped words.
+        if self.open.is_empty() && self.pieces.len() < PIECES_MAX {
+            let before = std::mem::take(&mut self.out);
+            self.pieces.push(Piece::Words(before));
+        }
+        self.push("", "", true);
+        let code = String::new();
+        self.listing = Some(Listing { info, code });
+    }
+
+    fn end_listing(&mut self) {
+        let Some(Listing { info, code }) = self.listing.take() else {
+            return;
+        };
+        let html = &mut self.out.html;
+        html.push_str(PRE);
+        html.push_str("<code>");
+        code::write(&code, &info, &mut self.colors_left, html);
+        html.push_str("</code></pre>\n");
+        if self.open.len() == 1 && self.pieces.len() < PIECES_MAX {
+            let alone = std::mem::take(html);
+            self.pieces.push(Piece::Code(alone));
         }
     }
 
@@ -282,78 +394,97 @@ impl<'a> Writer<'a> {
             LinkType::Email => Cow::Owned(format!("mailto:{href}")),
             _ => Cow::Borrowed(href),
         };
-        let (open, close) = match self.anchor(&address) {
-            Some(open) => (open, "</a>"),
-            None => (String::new(), ""),
+        let link = self.anchor(&address, title);
+        // An address runs its own way, whatever the words around it do.
+        let close = match (link, link_type) {
+            (true, LinkType::Autolink) => {
+                self.out.html.push_str("<bdi>");
+                "</bdi></a>"
+            }
+            (true, _) => "</a>",
+            (false, _) => "",
         };
-        self.html.push_str(&open);
-        self.write_title_into_last_tag(&open, title);
         self.open.push(Open::Markdown {
             close,
             only_words: true,
-            link: !close.is_empty(),
+            link,
         });
     }
 
     fn image(&mut self, src: &str, title: &str) {
-        if is_own_media(src) {
-            let src = format!("{}{src}", self.links.media_prefix());
-            let title = title.to_owned();
+        if let Some(hash) = self.links.own_medium(src) {
             self.picture = Some(Picture {
-                src,
-                title,
+                hash,
+                title: title.to_owned(),
                 alt: String::new(),
                 depth: 0,
             });
             return;
         }
-        let anchor = self.anchor(src);
-        let linked = anchor.is_some();
-        self.html.push_str(&anchor.unwrap_or_default());
-        let address = if linked {
-            src.to_owned()
-        } else {
-            String::new()
-        };
+        let linked = self.anchor(src, title);
+        let address = if linked { src } else { "" }.to_owned();
+        let words_at = self.out.html.len();
         self.open.push(Open::Elsewhere {
             address,
-            words_at: self.html.len(),
+            words_at,
             linked,
         });
     }
 
-    /// The opening tag of a link; none within another link, or to where a page must not lead.
-    fn anchor(&self, href: &str) -> Option<String> {
-        let within_link = self.open.iter().any(|open| {
+    fn within_link(&self) -> bool {
+        self.open.iter().any(|open| {
             matches!(
                 open,
                 Open::Markdown { link: true, .. }
                     | Open::Raw("a")
                     | Open::Elsewhere { linked: true, .. }
             )
-        });
-        if within_link {
-            return None;
-        }
-        let mut tag = String::from("<a href=\"");
-        escape(&self.links.resolve(href)?, &mut tag);
-        tag.push('"');
-        if self.links.leaves(href) {
-            tag.push_str(&format!(" rel=\"{LEAVING}\""));
-        }
-        tag.push('>');
-        Some(tag)
+        })
     }
 
-    /// Adds a `title` to the tag that was just written, if there is either.
-    fn write_title_into_last_tag(&mut self, tag: &str, title: &str) {
-        if tag.is_empty() || title.is_empty() {
-            return;
+    /// Opens a link, unless within another one or to where a page must not lead; whether it did.
+    fn anchor(&mut self, href: &str, title: &str) -> bool {
+        self.anchor_written_by(escape, href, title)
+    }
+
+    fn anchor_written_by(
+        &mut self,
+        escape: fn(&str, &mut String),
+        href: &str,
+        title: &str,
+    ) -> bool {
+        if self.within_link() {
+            return false;
         }
-        self.html.pop();
-        self.html.push_str(" title=\"");
-        escape(title, &mut self.html);
-        self.html.push_str("\">");
+        let Some((address, leaves)) = self.links.resolve(href) else {
+            return false;
+        };
+        self.out.html.push_str("<a href=\"");
+        escape(&address, &mut self.out.html);
+        // Where it leads on this page is known at the end, when all headings have been read.
+        if let Some(id) = href.strip_prefix('#').filter(|id| !id.is_empty()) {
+            let mut written = String::new();
+            escape(id, &mut written);
+            self.out.patch(Patch::Fragment(written));
+        }
+        self.out.html.push('"');
+        if leaves {
+            self.out.html.push_str(" rel=\"");
+            self.out.html.push_str(LEAVING);
+            self.out.html.push('"');
+        }
+        self.title(escape, title);
+        self.out.html.push('>');
+        true
+    }
+
+    /// A `title`, if there is one, within a tag that is open.
+    fn title(&mut self, escape: fn(&str, &mut String), title: &str) {
+        if !title.is_empty() {
+            self.out.html.push_str(" title=\"");
+            escape(title, &mut self.out.html);
+            self.out.html.push('"');
+        }
     }
 
     fn write_alt(&mut self, event: &Event<'_>) {
@@ -371,37 +502,46 @@ impl<'a> Writer<'a> {
     }
 
     fn write_picture(&mut self) {
-        let Some(picture) = self.picture.take() else {
-            return;
-        };
-        self.html.push_str("<img src=\"");
-        escape(&picture.src, &mut self.html);
-        self.html.push_str("\" alt=\"");
-        escape(&picture.alt, &mut self.html);
-        self.html.push_str("\" loading=\"lazy\">");
-        self.write_title_into_last_tag("<img>", &picture.title);
+        if let Some(picture) = self.picture.take() {
+            self.medium(escape, picture.hash, &picture.alt, &picture.title);
+        }
     }
 
     fn note_reference(&mut self, label: &CowStr<'_>) {
         let (number, first) = self.notes.mention(label);
-        let id = if first {
-            format!(" id=\"mention-{number}\"")
-        } else {
-            String::new()
-        };
-        self.html.push_str(&format!("<sup{id}>"));
-        match self.anchor(&format!("#note-{number}")) {
-            Some(anchor) => self.html.push_str(&format!("{anchor}{number}</a>")),
-            None => self.html.push_str(&number.to_string()),
+        self.out.html.push_str("<sup");
+        if first {
+            self.own_id(&format!("mention-{number}"));
         }
-        self.html.push_str("</sup>");
+        self.out.html.push('>');
+        let link = self.anchor(&format!("#note-{number}"), "");
+        self.out.html.push_str(&number.to_string());
+        self.out
+            .html
+            .push_str(if link { "</a></sup>" } else { "</sup>" });
+    }
+
+    /// An id within a tag that is open. A page has each once: a later one is left out.
+    fn own_id(&mut self, id: &str) {
+        if self.anchors.take(id) {
+            self.out.html.push_str(" id=\"");
+            escape_except_ampersand(id, &mut self.out.html);
+            self.out.html.push('"');
+        }
     }
 
     /// Closes what is open and puts the footnotes below the text.
-    pub(super) fn finish(mut self) -> String {
+    pub(super) fn finish(mut self) -> Vec<Finished> {
         while !self.open.is_empty() {
             self.end(TagEnd::Paragraph);
         }
+        self.write_notes();
+        self.pieces.push(Piece::Words(self.out));
+        let pieces = self.pieces.into_iter();
+        pieces.map(|piece| piece.finish(&self.anchors)).collect()
+    }
+
+    fn write_notes(&mut self) {
         // A note that nobody mentions is still the author's word: it comes last.
         let mut unmentioned: Vec<String> = self.notes.bodies.keys().cloned().collect();
         unmentioned.retain(|label| !self.notes.numbers.contains_key(label));
@@ -409,32 +549,37 @@ impl<'a> Writer<'a> {
         let mentioned = self.notes.labels.len();
         let labels: Vec<String> = self.notes.labels.drain(..).chain(unmentioned).collect();
         if labels.is_empty() {
-            return self.html;
+            return;
         }
-        self.html.push_str("<section class=\"notes\"><ol>\n");
+        self.out.html.push_str("<section class=\"notes\"><ol>\n");
         for (label, number) in labels.iter().zip(1..) {
-            let body = self.notes.bodies.remove(label).unwrap_or_default();
-            let body = body.trim_end();
-            let (body, end) = match body.strip_suffix("</p>") {
-                Some(body) => (body, "</p>"),
-                None => (body, ""),
-            };
-            self.html
-                .push_str(&format!("<li id=\"note-{number}\">{body}"));
-            if number <= mentioned
-                && let Some(anchor) = self.anchor(&format!("#mention-{number}"))
-            {
-                self.html
-                    .push_str(&format!(" {anchor}↩\u{fe0e}{number}</a>"));
+            let mut body = self.notes.bodies.remove(label).unwrap_or_default();
+            body.html.truncate(body.html.trim_end().len());
+            let in_paragraph = body.html.ends_with("</p>");
+            if in_paragraph {
+                body.html.truncate(body.html.len() - "</p>".len());
             }
-            self.html.push_str(&format!("{end}</li>\n"));
+            self.out.html.push_str("<li");
+            self.own_id(&format!("note-{number}"));
+            self.out.html.push('>');
+            self.out.append(body);
+            if number <= mentioned {
+                self.out.html.push(' ');
+                if self.anchor(&format!("#mention-{number}"), "") {
+                    self.out.html.push_str(&format!("↩\u{fe0e}{number}</a>"));
+                }
+            }
+            self.out.html.push_str(if in_paragraph {
+                "</p></li>\n"
+            } else {
+                "</li>\n"
+            });
         }
-        self.html.push_str("</ol></section>\n");
-        self.html
+        self.out.html.push_str("</ol></section>\n");
     }
 
     fn close_tag(&mut self, name: &str) {
-        self.html.push_str(&format!("</{name}>"));
+        self.out.html.push_str(&format!("</{name}>"));
     }
 
     /// Closes raw tags that cannot hold a block: words, and the paragraph around them.
@@ -447,153 +592,5 @@ impl<'a> Writer<'a> {
             self.open.pop();
             self.close_tag(name);
         }
-    }
-
-    /// Copies raw HTML: listed tags stay, the content of silent ones goes, and all else is words.
-    fn raw(&mut self, mut rest: &str) {
-        while let Some(at) = rest.find('<') {
-            self.raw_words(&rest[..at]);
-            rest = &rest[at..];
-            if let Some(skipped) = skip_comment(rest) {
-                rest = skipped;
-                continue;
-            }
-            let Some(tag) = RawTag::parse(rest) else {
-                self.html.push_str("&lt;");
-                rest = &rest[1..];
-                continue;
-            };
-            if tag.unfinished {
-                break;
-            }
-            rest = &rest[tag.length..];
-            if !tag.closes && SILENT_TAGS.iter().any(|silent| tag.is(silent)) {
-                rest = skip_to_end_of(tag.name, rest);
-            } else {
-                self.raw_tag(&tag);
-            }
-        }
-        self.raw_words(rest);
-    }
-
-    /// Words of raw HTML may hold entities, so `&` stays for the last step to read.
-    fn raw_words(&mut self, words: &str) {
-        escape_except_ampersand(words, &mut self.html);
-    }
-
-    fn raw_tag(&mut self, tag: &RawTag<'_>) {
-        let listed = |names: &[&'static str]| names.iter().copied().find(|name| tag.is(name));
-        if self.too_deep > 0 {
-            return;
-        }
-        if let Some(name) = listed(&VOID_TAGS) {
-            self.raw_void(name, tag);
-        } else if let Some(name) = listed(&BLOCK_TAGS).or_else(|| listed(&INLINE_TAGS)) {
-            // The page has its h1.
-            let name = if name == "h1" { "h2" } else { name };
-            if tag.closes {
-                self.raw_close(name)
-            } else {
-                self.raw_open(name, tag)
-            }
-        }
-    }
-
-    /// The raw tags that are open above the nearest one of Markdown, the innermost first.
-    fn raw_run(&self) -> impl Iterator<Item = &'static str> {
-        self.open.iter().rev().map_while(|open| match open {
-            Open::Raw(name) => Some(*name),
-            _ => None,
-        })
-    }
-
-    fn raw_close(&mut self, name: &str) {
-        let Some(above) = self.raw_run().position(|raw| raw == name) else {
-            return;
-        };
-        for _ in 0..=above {
-            if let Some(Open::Raw(raw)) = self.open.pop() {
-                self.close_tag(raw);
-            }
-        }
-    }
-
-    /// HTML lets an item or a cell end where the next one begins; many pages rely on it.
-    fn close_sibling(&mut self, name: &str) {
-        let (siblings, parents): (&[&str], &[&str]) = match name {
-            "li" => (&["li"], &["ul", "ol"]),
-            "dt" | "dd" => (&["dt", "dd"], &["dl"]),
-            "td" | "th" => (&["td", "th"], &["tr", "table"]),
-            "tr" => (&["tr"], &["table"]),
-            "thead" | "tbody" | "tfoot" => (&["thead", "tbody", "tfoot"], &["table"]),
-            _ => return,
-        };
-        let mut within_parent = self.raw_run().take_while(|raw| !parents.contains(raw));
-        let sibling = within_parent.find(|raw| siblings.contains(raw));
-        drop(within_parent);
-        if let Some(sibling) = sibling {
-            self.raw_close(sibling);
-        }
-    }
-
-    fn raw_open(&mut self, name: &'static str, tag: &RawTag<'_>) {
-        if BLOCK_TAGS.contains(&name) {
-            self.close_words();
-            self.close_sibling(name);
-            let in_words = !matches!(
-                self.open.last(),
-                None | Some(
-                    Open::Raw(_)
-                        | Open::Note { .. }
-                        | Open::Markdown {
-                            only_words: false,
-                            ..
-                        }
-                )
-            );
-            if in_words {
-                return;
-            }
-        }
-        if self.open.len() >= NESTING_MAX {
-            return;
-        }
-        if name == "a" {
-            let anchor = tag.attribute("href").and_then(|href| self.anchor(href));
-            let Some(anchor) = anchor else { return };
-            // The address came with its entities, and `anchor` has escaped them once more.
-            self.html.push_str(&anchor.replace("&amp;", "&"));
-        } else if name == "pre" {
-            self.html.push_str(PRE);
-        } else {
-            let attributes = tag.kept_attributes();
-            self.html.push_str(&format!("<{name}{attributes}>"));
-        }
-        self.open.push(Open::Raw(name));
-    }
-
-    fn raw_void(&mut self, name: &str, tag: &RawTag<'_>) {
-        if name != "img" {
-            self.html.push_str(&format!("<{name}>"));
-            return;
-        }
-        let alt = tag.attribute("alt").unwrap_or_default();
-        let Some(src) = tag.attribute("src") else {
-            return self.raw_words(alt);
-        };
-        if is_own_media(src) {
-            let src = format!("{}{src}", self.links.media_prefix());
-            let rest = tag.kept_attributes();
-            self.html.push_str(&format!("<img src=\"{src}\" alt=\""));
-            self.raw_words(alt);
-            self.html.push_str(&format!("\" loading=\"lazy\"{rest}>"));
-            return;
-        }
-        let Some(anchor) = self.anchor(src) else {
-            return self.raw_words(alt);
-        };
-        self.html.push_str(&anchor.replace("&amp;", "&"));
-        self.raw_words(if alt.is_empty() { src } else { alt });
-        self.html.push_str("</a>");
     }
 }

@@ -1,22 +1,22 @@
 //! Pages and articles made once and kept, and how they are sent.
 
 use std::{
-    collections::BTreeMap,
     io::Write as _,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 use spokes_log::name::{EntryId, Hash};
 
+use super::shelf::Shelf;
 use crate::http::{self as web, Response};
 
 /// The types of what people read.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
-/// Bytes of rendered articles kept in memory; beyond it the cache begins anew.
+/// Bytes of rendered articles kept in memory.
 const RENDERED_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// Bytes of finished pages kept in memory, both plain and compressed.
 const FINISHED_BYTES_MAX: usize = 24 * 1024 * 1024;
@@ -27,10 +27,19 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; medi
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Articles rendered once for each version, and pages finished once for each state.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rendered {
-    articles: Mutex<(usize, BTreeMap<EntryId, Arc<Rendering>>)>,
-    finished: Mutex<(usize, BTreeMap<String, Arc<Finished>>)>,
+    articles: Mutex<Shelf<EntryId, Arc<Rendering>>>,
+    finished: Mutex<Shelf<String, Arc<Finished>>>,
+}
+
+impl Default for Rendered {
+    fn default() -> Self {
+        Self {
+            articles: Mutex::new(Shelf::new(RENDERED_BYTES_MAX)),
+            finished: Mutex::new(Shelf::new(FINISHED_BYTES_MAX)),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -39,19 +48,60 @@ pub(super) struct Rendering {
     pub(super) excerpt: String,
 }
 
+/// What a page depends on beside its address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Varies {
+    /// On nothing that a browser says of itself.
+    No,
+    /// On the languages that it asks for.
+    ByLanguage,
+}
+
 /// A page ready to be sent.
 #[derive(Debug)]
 pub(super) struct Finished {
     stamp: u64,
-    etag: HeaderValue,
     kind: &'static str,
-    plain: Bytes,
-    gzip: Option<Bytes>,
+    varies: Varies,
+    plain: Variant,
+    gzip: Option<Variant>,
+}
+
+/// One of the forms in which a page is sent, each with a strong tag of its own (RFC 9110 section
+/// 8.8.3.3).
+#[derive(Debug)]
+struct Variant {
+    etag: HeaderValue,
+    bytes: Bytes,
+}
+
+impl Variant {
+    fn new(hash: &str, suffix: &str, bytes: Bytes) -> Self {
+        let etag = HeaderValue::from_str(&format!("\"{hash}{suffix}\""));
+        Self {
+            etag: etag.unwrap_or(HeaderValue::from_static("\"\"")),
+            bytes,
+        }
+    }
 }
 
 impl Finished {
+    pub(super) fn new(stamp: u64, kind: &'static str, varies: Varies, body: String) -> Self {
+        let gzip = (body.len() >= GZIP_BYTES_MIN).then(|| gzip(body.as_bytes()));
+        let hash = Hash::of(body.as_bytes()).path();
+        let hash = &hash[7..39];
+        Self {
+            stamp,
+            kind,
+            varies,
+            gzip: gzip.map(|bytes| Variant::new(hash, "-gz", bytes.into())),
+            plain: Variant::new(hash, "", body.into()),
+        }
+    }
+
     fn bytes(&self) -> usize {
-        self.plain.len() + self.gzip.as_ref().map_or(0, Bytes::len)
+        let gzip = self.gzip.as_ref();
+        self.plain.bytes.len() + gzip.map_or(0, |gzip| gzip.bytes.len())
     }
 }
 
@@ -59,68 +109,37 @@ impl Rendered {
     /// Forgets words that were taken back.
     pub(super) fn forget(&self, ids: &[EntryId]) {
         let mut articles = self.articles.lock().unwrap_or_else(PoisonError::into_inner);
-        ids.iter().for_each(|id| {
-            articles.1.remove(id);
-        });
-        *self.finished.lock().unwrap_or_else(PoisonError::into_inner) = Default::default();
+        ids.iter().for_each(|id| articles.remove(id));
+        let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        finished.clear();
     }
 
     /// An article rendered before.
     pub(super) fn rendering(&self, id: EntryId) -> Option<Arc<Rendering>> {
-        let articles = self.articles.lock().unwrap_or_else(PoisonError::into_inner);
-        articles.1.get(&id).map(Arc::clone)
+        let mut articles = self.articles.lock().unwrap_or_else(PoisonError::into_inner);
+        articles.get(&id)
     }
 
     /// Keeps a rendered article within the budget.
     pub(super) fn keep(&self, id: EntryId, rendering: &Arc<Rendering>) {
         let bytes = rendering.html.len() + rendering.excerpt.len();
         let mut articles = self.articles.lock().unwrap_or_else(PoisonError::into_inner);
-        if articles.0 + bytes > RENDERED_BYTES_MAX {
-            *articles = Default::default();
-        }
-        articles.0 += bytes;
-        articles.1.insert(id, Arc::clone(rendering));
+        articles.put(id, bytes, Arc::clone(rendering));
     }
 
     /// A page finished before, if it is still as it was.
     pub(super) fn finished(&self, key: &str, stamp: u64) -> Option<Arc<Finished>> {
-        let finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        finished
-            .1
-            .get(key)
-            .filter(|page| page.stamp == stamp)
-            .map(Arc::clone)
+        let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        finished.get(key).filter(|page| page.stamp == stamp)
     }
 
     /// Compresses a page and keeps it within the budget.
-    pub(super) fn finish(
-        &self,
-        key: String,
-        stamp: u64,
-        kind: &'static str,
-        body: String,
-    ) -> Arc<Finished> {
-        let gzip = (body.len() >= GZIP_BYTES_MIN).then(|| gzip(body.as_bytes()));
-        let hash = Hash::of(body.as_bytes()).path();
-        let etag = HeaderValue::from_str(&format!("\"{}\"", &hash[7..39]));
-        let page = Arc::new(Finished {
-            stamp,
-            etag: etag.unwrap_or(HeaderValue::from_static("\"\"")),
-            kind,
-            plain: body.into(),
-            gzip: gzip.map(Into::into),
-        });
+    pub(super) fn finish(&self, key: String, page: Finished) -> Arc<Finished> {
+        let page = Arc::new(page);
         // The key counts, too: strangers choose it.
         let bytes = page.bytes() + key.len();
         let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        if finished.0 + bytes > FINISHED_BYTES_MAX {
-            *finished = Default::default();
-        }
-        finished.0 += bytes;
-        let known = key.len();
-        if let Some(old) = finished.1.insert(key, Arc::clone(&page)) {
-            finished.0 -= old.bytes() + known;
-        }
+        finished.put(key, bytes, Arc::clone(&page));
         page
     }
 }
@@ -133,33 +152,64 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 /// Sends a finished page, compressed where the reader takes it, or says that it has it already.
 pub(super) fn send(request: &Request<Incoming>, page: &Finished) -> Response {
-    let asks = |name, what: &str| {
-        let value = request.headers().get(name).and_then(|v| v.to_str().ok());
-        value.is_some_and(|value| value.contains(what))
+    answer(request.headers(), page)
+}
+
+fn answer(asked: &HeaderMap, page: &Finished) -> Response {
+    let gzip = page.gzip.as_ref().filter(|_| takes_gzip(asked));
+    let variant = gzip.unwrap_or(&page.plain);
+    let mut response = if has_already(asked, &variant.etag) {
+        web::answer(StatusCode::NOT_MODIFIED, page.kind, Bytes::new())
+    } else {
+        web::answer(StatusCode::OK, page.kind, variant.bytes.clone())
     };
-    let etag = page.etag.to_str().unwrap_or_default();
-    if asks(header::IF_NONE_MATCH, etag) {
-        let mut response = web::answer(StatusCode::NOT_MODIFIED, page.kind, Bytes::new());
-        response
-            .headers_mut()
-            .insert(header::ETAG, page.etag.clone());
-        return response;
-    }
-    let gzip = page
-        .gzip
-        .as_ref()
-        .filter(|_| asks(header::ACCEPT_ENCODING, "gzip"));
-    let body = gzip.unwrap_or(&page.plain).clone();
-    let mut response = web::answer(StatusCode::OK, page.kind, body);
     secure(&mut response);
+    let vary = match page.varies {
+        Varies::No => "accept-encoding",
+        Varies::ByLanguage => "accept-encoding, accept-language",
+    };
+    let is_new = response.status() == StatusCode::OK;
     let headers = response.headers_mut();
-    headers.insert(header::ETAG, page.etag.clone());
+    headers.insert(header::ETAG, variant.etag.clone());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
-    if gzip.is_some() {
+    headers.insert(header::VARY, HeaderValue::from_static(vary));
+    if gzip.is_some() && is_new {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
+}
+
+/// Whether `If-None-Match` names this tag (RFC 9110 section 13.1.2: weakly compared).
+fn has_already(asked: &HeaderMap, etag: &HeaderValue) -> bool {
+    let etag = etag.to_str().unwrap_or_default();
+    let names = |value: &HeaderValue| {
+        let value = value.to_str().unwrap_or_default();
+        // Our tags hold no comma, so a piece of another one's is none of ours.
+        let mut tags = value.split(',').map(str::trim);
+        tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    };
+    asked.get_all(header::IF_NONE_MATCH).iter().any(names)
+}
+
+/// Whether gzip is acceptable (RFC 9110 section 12.5.3): named, or by `*`, and not with a quality of 0.
+fn takes_gzip(asked: &HeaderMap) -> bool {
+    let (mut named, mut any) = (None, None);
+    for value in asked.get_all(header::ACCEPT_ENCODING) {
+        for coding in value.to_str().unwrap_or_default().split(',') {
+            let mut parts = coding.split(';');
+            let name = parts.next().unwrap_or_default().trim();
+            let refused = parts.any(|part| {
+                let quality = part.trim().strip_prefix("q=").map(str::trim);
+                quality.is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0))
+            });
+            if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") {
+                named = Some(!refused);
+            } else if name == "*" {
+                any = Some(!refused);
+            }
+        }
+    }
+    named.or(any).unwrap_or(false)
 }
 
 pub(super) fn secure(response: &mut Response) {
@@ -189,6 +239,23 @@ pub(super) fn redirect(to: &str) -> Response {
     response
 }
 
+/// To another page of this host, for now.
+pub(super) fn found(to: &str) -> Response {
+    let mut response = redirect(to);
+    *response.status_mut() = StatusCode::FOUND;
+    response
+}
+
+/// To a page of the network's own host, which is told by our configuration and by nobody else.
+pub(super) fn leads_to(address: &str) -> Response {
+    let mut response = web::answer(StatusCode::FOUND, PLAIN, format!("{address}\n"));
+    secure(&mut response);
+    if let Ok(address) = HeaderValue::from_str(address) {
+        response.headers_mut().insert(header::LOCATION, address);
+    }
+    response
+}
+
 /// A medium by what it is, not by what anybody says; nothing in it can run.
 pub(super) fn medium(bytes: Vec<u8>) -> Response {
     let kind = crate::blobs::sniff(&bytes);
@@ -208,4 +275,88 @@ pub(super) fn medium(bytes: Vec<u8>) -> Response {
         headers.insert(header::CONTENT_DISPOSITION, download);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(letters: usize) -> Finished {
+        Finished::new(1, HTML, Varies::No, "a".repeat(letters))
+    }
+
+    fn asking(headers: &[(header::HeaderName, &'static str)]) -> HeaderMap {
+        let headers = headers.iter();
+        headers
+            .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    fn etag(response: &Response) -> String {
+        let etag = response.headers()[header::ETAG].to_str();
+        etag.expect("a tag").to_owned()
+    }
+
+    #[test]
+    fn gzip_goes_to_those_who_take_it() {
+        for (value, takes) in [
+            ("gzip", true),
+            ("br, gzip;q=0.5", true),
+            ("*", true),
+            ("GZIP", true),
+            ("gzip;q=0", false),
+            ("gzip; q=0.000, br", false),
+            ("*;q=0, gzip", true),
+            ("gzip;q=0, *", false),
+            ("identity", false),
+            ("notgzip", false),
+            ("", false),
+        ] {
+            let response = answer(&asking(&[(header::ACCEPT_ENCODING, value)]), &page(2_000));
+            let compressed = response.headers().contains_key(header::CONTENT_ENCODING);
+            assert_eq!(compressed, takes, "{value}");
+        }
+        let short = answer(&asking(&[(header::ACCEPT_ENCODING, "gzip")]), &page(100));
+        assert!(!short.headers().contains_key(header::CONTENT_ENCODING));
+    }
+
+    #[test]
+    fn each_form_has_a_tag_of_its_own() {
+        let plain = etag(&answer(&HeaderMap::new(), &page(2_000)));
+        let gzip = etag(&answer(
+            &asking(&[(header::ACCEPT_ENCODING, "gzip")]),
+            &page(2_000),
+        ));
+        assert_ne!(plain, gzip);
+        let other = etag(&answer(&HeaderMap::new(), &page(2_001)));
+        assert_ne!(plain, other);
+    }
+
+    #[test]
+    fn who_has_the_page_hears_so() {
+        let tag = etag(&answer(&HeaderMap::new(), &page(2_000)));
+        for (value, has) in [
+            (tag.clone(), true),
+            (format!("W/{tag}"), true),
+            (format!("\"other\", {tag}"), true),
+            ("*".to_owned(), true),
+            ("\"other\"".to_owned(), false),
+            (tag.replace('"', ""), false),
+            (format!("{}x\"", tag.trim_end_matches('"')), false),
+        ] {
+            let mut asked = HeaderMap::new();
+            asked.insert(header::IF_NONE_MATCH, value.parse().expect("a value"));
+            let response = answer(&asked, &page(2_000));
+            let status = [StatusCode::OK, StatusCode::NOT_MODIFIED][usize::from(has)];
+            assert_eq!(response.status(), status, "{value}");
+            assert_eq!(etag(&response), tag);
+            // What it has plain it does not have compressed.
+            asked.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+            let compressed = answer(&asked, &page(2_000));
+            assert_eq!(
+                compressed.status() == StatusCode::NOT_MODIFIED,
+                value == "*"
+            );
+        }
+    }
 }

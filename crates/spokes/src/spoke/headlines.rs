@@ -17,6 +17,7 @@ use spokes_log::{
     name::{BlogId, EntryId, Hash, Language},
     ring,
     seal::SealedEntry,
+    time::Time,
 };
 use spokes_rules::{
     front::{self, Headline},
@@ -32,12 +33,16 @@ use super::{
 use crate::{
     client::{Ask, Reply},
     render,
+    web::page,
     wire::{EntryWire, HeadlineWire, LatestWire},
 };
 
 /// Headlines of one spoke that are checked in one round: its whole list comes in a few seconds, and one
 /// that names something new all the time costs a few signatures.
 const CHECKED_PER_ROUND_MAX: usize = 8;
+/// Bytes of whole texts that are kept of one spoke's headlines: twenty posts of usual length. Of a longer
+/// one the network's feed has the first words.
+const BODIES_BYTES_MAX: usize = 256 * 1024;
 /// `keys` entries by which an author is known: a blog with more is shown where it is held.
 const KEYS_MAX: usize = 16;
 
@@ -54,8 +59,21 @@ pub(super) struct Source {
     keys: Vec<EntryId>,
 }
 
+/// A headline, and what the network's feed and a search say beyond it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Told {
+    pub(super) headline: Headline,
+    /// When this version was signed.
+    pub(super) signed: Time,
+    /// Whether it replaces an earlier version.
+    pub(super) is_edited: bool,
+    pub(super) tags: Vec<String>,
+    /// The whole text, with absolute links; none where it is at hand elsewhere, or found no room.
+    pub(super) html: Option<String>,
+}
+
 /// What a spoke names, and what was found there; none where it was not an author's word.
-pub(super) type Checked = BTreeMap<Source, Option<Headline>>;
+pub(super) type Checked = BTreeMap<Source, Option<Arc<Told>>>;
 
 impl Source {
     /// The sources of articles of a blog that is held here.
@@ -137,8 +155,13 @@ impl Spoke {
                     continue;
                 }
                 turns += 1;
-                if let Some(found) = self.check_headline(label, address, &source).await {
-                    checked.insert(source, found);
+                let kept = checked
+                    .values()
+                    .flatten()
+                    .filter_map(|told| told.html.as_ref());
+                let room = BODIES_BYTES_MAX.saturating_sub(kept.map(String::len).sum());
+                if let Some(found) = self.check_headline(label, address, &source, room).await {
+                    checked.insert(source, found.map(Arc::new));
                 }
             }
         };
@@ -155,7 +178,8 @@ impl Spoke {
         label: &Label,
         address: SocketAddr,
         source: &Source,
-    ) -> Option<Option<Headline>> {
+        room: usize,
+    ) -> Option<Option<Told>> {
         let record = self.ask(|r| r.blog(source.blog).cloned()).flatten();
         // A spoke speaks for the blogs whose primary it is, and for no others.
         let Some(record) = record.filter(|record| record.set.primary() == label) else {
@@ -181,8 +205,24 @@ impl Spoke {
                 tracing::warn!(%label, entry = %source.entry, %fault, "a headline is not its author's");
                 return None;
             }
-            headline_of(&record, source, &entry, &facts)
+            let headline = headline_of(&record, source, &entry, &facts)?;
+            self.told(headline, &entry, room)
         }))
+    }
+
+    /// A headline with the words that belong to it, which have room for so many bytes of HTML.
+    fn told(&self, headline: Headline, entry: &SealedEntry, room: usize) -> Option<Told> {
+        let draft = entry.entry().draft()?;
+        let article = draft.article()?;
+        let origin = self.origin(headline.name.as_str());
+        let address = format!("{origin}{}", page::path(headline.slug.as_str()));
+        Some(Told {
+            headline,
+            signed: entry.entry().skeleton().signed,
+            is_edited: article.replaces.is_some(),
+            tags: article.tags.0.iter().map(ToString::to_string).collect(),
+            html: whole_text(&draft.body, &address, room),
+        })
     }
 
     /// An entry by its id: from our own disk where we hold the blog, else from who names it.
@@ -226,6 +266,7 @@ fn headline_of(
         blog_title: titles.into_iter().next().flatten()?.to_owned(),
         // Only who edits says which article this is.
         article: article.replaces.map_or(source.entry, |_| source.article),
+        place: (entry.entry().skeleton().sequence, source.entry),
         date: article.date,
         title: article.title.clone(),
         slug: article.slug.clone(),
@@ -238,6 +279,14 @@ fn headline_of(
     })
 }
 
+/// A whole text as HTML, where it finds room.
+fn whole_text(body: &str, address: &str, room: usize) -> Option<String> {
+    // HTML is never much shorter than what it is made of, so what is too long is not even begun.
+    let links = render::Links::seen_from(address);
+    let html = (body.len() / 2 <= room).then(|| render::article(body, &links))?;
+    (html.len() <= room).then_some(html)
+}
+
 fn title_and_language(draft: &Draft) -> (Option<&str>, Option<&Language>) {
     match &draft.says {
         Says::Blog {
@@ -247,5 +296,23 @@ fn title_and_language(draft: &Draft) -> (Option<&str>, Option<&Language>) {
             title, language, ..
         } => (title.as_deref(), language.as_ref()),
         _ => (None, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_text_is_kept_where_it_finds_room() {
+        let address = "https://maria.blogs.example.org/a";
+        let kept = whole_text("*Hello*, [you](b).", address, BODIES_BYTES_MAX);
+        let kept = kept.expect("a short text finds room");
+        assert!(kept.contains("<em>Hello</em>"));
+        assert!(kept.contains("https://maria.blogs.example.org/b"));
+        let long = "words ".repeat(BODIES_BYTES_MAX / 6);
+        assert_eq!(whole_text(&long, address, BODIES_BYTES_MAX), None);
+        assert!(whole_text(&long[1_000..], address, BODIES_BYTES_MAX).is_some());
+        assert_eq!(whole_text("words", address, 0), None);
     }
 }

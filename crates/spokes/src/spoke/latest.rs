@@ -1,4 +1,4 @@
-//! The latest posts of the whole network, and the front page made of them.
+//! The latest posts of the whole network, as this spoke knows them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,8 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{Request, StatusCode};
-use hyper::body::Incoming;
+use http::StatusCode;
 use spokes_log::name::BlogId;
 use spokes_rules::{
     front::{self, Headline},
@@ -19,19 +18,11 @@ use spokes_rules::{
 
 use super::{
     Spoke,
-    finished::{HTML, send},
-    headlines::{Checked, Source, headline_wire},
-    pages::timestamp,
+    headlines::{Checked, Source, Told, headline_wire},
 };
 use crate::{
     clock,
     http::{self as web, Response},
-    render,
-    web::{
-        feed,
-        message::Message,
-        page::{self, PostLine},
-    },
     wire::LatestWire,
 };
 
@@ -39,11 +30,16 @@ use crate::{
 const LATEST_EVERY: Duration = Duration::from_secs(1);
 /// Beyond this many seconds a spoke that says nothing new is silent, not slow.
 const SILENT_SECONDS: u64 = 20;
+/// The age of the list is said in steps of so many seconds, so that a page stays as it is meanwhile.
+const AGE_STEP_SECONDS: u64 = 5;
+
+/// A headline of a blog whose primary this spoke is, and where others can read it.
+type Own = (Source, Arc<Told>);
 
 /// The latest posts: ours, and what the other spokes say of theirs.
 #[derive(Debug, Default)]
 pub(super) struct Latest {
-    own: Mutex<BTreeMap<BlogId, Vec<(Source, Headline)>>>,
+    own: Mutex<BTreeMap<BlogId, Vec<Own>>>,
     touched: Mutex<BTreeSet<BlogId>>,
     /// Whether every other spoke was asked since the council was heard.
     gathered: AtomicBool,
@@ -51,6 +47,23 @@ pub(super) struct Latest {
     pub(super) peers: Mutex<BTreeMap<Label, (Instant, Checked)>>,
     /// When the primary of a blog was last asked whether it has something newer.
     pub(super) asked: Mutex<BTreeMap<BlogId, Instant>>,
+    known: Mutex<Known>,
+}
+
+/// All headlines whose date has come, in one state.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    /// Grows with every change of what follows.
+    pub(super) version: u64,
+    pub(super) all: Arc<Vec<Arc<Told>>>,
+}
+
+impl Known {
+    /// The posts that a front page shows, of those that are wanted.
+    pub(super) fn latest(&self, wanted: impl Fn(&Told) -> bool) -> Vec<Arc<Told>> {
+        let all = self.all.iter().filter(|told| wanted(told)).cloned();
+        front::latest(clock::now(), all, |told| &told.headline)
+    }
 }
 
 impl Latest {
@@ -61,135 +74,55 @@ impl Latest {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(blog);
     }
+
+    /// The headlines known now.
+    pub(super) fn known(&self) -> Known {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clone()
+    }
+
+    /// How old the oldest part of the list is, in rough steps.
+    pub(super) fn age_seconds(&self) -> u64 {
+        let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        // What a spoke said last still counts when it is silent; it does not make the page old.
+        let ages = peers.values().map(|(at, _)| at.elapsed().as_secs());
+        let age = ages.filter(|age| *age < SILENT_SECONDS).max();
+        age.unwrap_or(0).next_multiple_of(AGE_STEP_SECONDS)
+    }
+
+    /// Whether some other spoke has not been asked yet.
+    pub(super) fn is_gathering(&self) -> bool {
+        !self.gathered.load(Ordering::Relaxed)
+    }
+
+    /// Puts ours and theirs together, and counts a version where something is new.
+    fn put_together(&self) {
+        let mut all: Vec<Arc<Told>> = Vec::new();
+        {
+            let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extend(own.values().flatten().map(|(_, told)| Arc::clone(told)));
+            let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+            let theirs = peers.values().flat_map(|(_, checked)| checked.values());
+            all.extend(theirs.flatten().cloned());
+        }
+        let now = clock::now();
+        all.retain(|told| told.headline.date <= now);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known.all != all {
+            known.version += 1;
+            known.all = Arc::new(all);
+        }
+    }
 }
 
 impl Spoke {
-    /// The network's front page.
-    pub(super) fn front(self: &Arc<Self>, request: &Request<Incoming>) -> Response {
-        let (headlines, age_seconds) = self.latest_now();
-        let facts = self.ask(|r| (r.blogs().count() as u64, r.admitted().count() as u64));
-        let (blogs, spokes) = facts.unwrap_or_default();
-        let latest = headlines.into_iter().map(|h| page::Headline {
-            blog_origin: self.origin(h.name.as_str()),
-            blog_title: h.blog_title,
-            blog_language: h.language.to_string(),
-            post: PostLine {
-                slug: h.slug.to_string(),
-                title: h
-                    .title
-                    .unwrap_or_else(|| h.excerpt.chars().take(60).collect()),
-                language: h.language.to_string(),
-                date: timestamp(h.date),
-                excerpt: h.excerpt,
-            },
-        });
-        let view = page::FrontView {
-            network: self.network_view(),
-            latest: latest.collect(),
-            blogs,
-            spokes,
-            age_seconds,
-            is_gathering: !self.latest.gathered.load(Ordering::Relaxed),
-            start_command: format!("spokes blog create NAME --network {}", self.config.base_url),
-        };
-        let body = page::front(&view);
-        let finished = self
-            .rendered
-            .finish("front".to_owned(), u64::MAX, HTML, body);
-        send(request, &finished)
-    }
-
-    /// The latest posts of the network as a feed; each in full stands at its own address.
-    pub(super) fn network_feed(
-        self: &Arc<Self>,
-        path: &str,
-        request: &Request<Incoming>,
-    ) -> Response {
-        let (headlines, _) = self.latest_now();
-        let entries: Vec<feed::FeedEntry> = headlines
-            .into_iter()
-            .map(|h| {
-                let title = h.title.unwrap_or_else(|| h.slug.to_string());
-                feed::FeedEntry {
-                    id: format!("urn:{}", h.article),
-                    title,
-                    address: format!(
-                        "{}{}",
-                        self.origin(h.name.as_str()),
-                        page::path(h.slug.as_str())
-                    ),
-                    published: timestamp(h.date),
-                    updated: timestamp(h.date),
-                    language: h.language.to_string(),
-                    author: h.blog_title,
-                    tags: Vec::new(),
-                    html: render::article(&h.excerpt, &render::Links::here()),
-                    summary: h.excerpt,
-                }
-            })
-            .collect();
-        let newest = entries.iter().map(|entry| entry.updated).max();
-        let origin = self.config.base_url.clone();
-        let feed = feed::FeedView {
-            id: format!("urn:{}", self.network),
-            title: self.domain(),
-            description: String::new(),
-            language: "en".to_owned(),
-            address: format!("{origin}/feed"),
-            home: origin,
-            author: self.domain(),
-            updated: newest.unwrap_or_else(|| timestamp(self.started)),
-            entries,
-        };
-        let (kind, body) = match path {
-            "/feed.atom" => (feed::ATOM_TYPE, feed::atom(&feed)),
-            "/feed.rss" => (feed::RSS_TYPE, feed::rss(&feed)),
-            "/feed.json" => (feed::JSON_TYPE, feed::json(&feed)),
-            _ => return self.message(None, &Message::no_such_page(&self.domain())),
-        };
-        send(
-            request,
-            &self.rendered.finish(path.to_owned(), u64::MAX, kind, body),
-        )
-    }
-
-    /// The latest posts of the network as this spoke knows them, and how old the oldest part is.
-    fn latest_now(&self) -> (Vec<Headline>, u64) {
-        let own = self
-            .latest
-            .own
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let peers = self
-            .latest
-            .peers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let theirs = peers.values().flat_map(|(_, checked)| checked.values());
-        let all = own.values().flatten().map(|(_, headline)| headline);
-        let shown = front::latest(clock::now(), all.chain(theirs.flatten()).cloned());
-        // What a spoke said last still counts when it is silent; it does not make the page old.
-        let ages = peers.values().map(|(at, _)| at.elapsed().as_secs());
-        let age = ages.filter(|age| *age < SILENT_SECONDS).max().unwrap_or(0);
-        (shown, age)
-    }
-
     pub(super) fn latest_answer(&self) -> Response {
-        let own = self
-            .latest
-            .own
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let own = self.latest.own.lock();
+        let own = own.unwrap_or_else(PoisonError::into_inner);
         let all = own.values().flatten();
-        let shown = front::latest(
-            clock::now(),
-            all.clone().map(|(_, headline)| headline.clone()),
-        );
-        let wire = |shown: &Headline| {
-            let (source, headline) = all.clone().find(|(_, headline)| headline == shown)?;
-            Some(headline_wire(source, headline))
-        };
-        let headlines = shown.iter().filter_map(wire).collect();
+        let shown = front::latest(clock::now(), all, |(_, told)| &told.headline);
+        let wire = |(source, told): &Own| headline_wire(source, &told.headline);
+        let headlines = shown.into_iter().map(wire).collect();
         web::json(StatusCode::OK, &LatestWire { headlines })
     }
 
@@ -218,6 +151,7 @@ impl Spoke {
             for blog in touched.into_iter().filter(|blog| mine.contains(blog)) {
                 self.refresh_own(blog).await;
             }
+            self.latest.put_together();
             let heard = self.heard().is_some();
             self.ask_peers().await;
             if heard {
@@ -249,22 +183,28 @@ impl Spoke {
         let mut headlines = Vec::new();
         for (source, post) in posts {
             let rendering = self.rendering(blog, post.current()).await;
+            let article = &post.article;
             let headline = Headline {
                 blog,
                 name: record.name.clone(),
                 blog_title: blog_title.clone(),
                 article: post.first,
-                date: post.article.date,
-                title: post.article.title.clone(),
-                slug: post.article.slug.clone(),
-                language: post
-                    .article
-                    .language
-                    .clone()
-                    .unwrap_or_else(|| language.clone()),
+                place: post.order(),
+                date: article.date,
+                title: article.title.clone(),
+                slug: article.slug.clone(),
+                language: article.language.clone().unwrap_or_else(|| language.clone()),
                 excerpt: rendering.map(|r| r.excerpt.clone()).unwrap_or_default(),
             };
-            headlines.push((source, headline));
+            let told = Told {
+                headline,
+                signed: post.signed,
+                is_edited: post.versions.len() > 1,
+                tags: article.tags.0.iter().map(ToString::to_string).collect(),
+                // On our disk.
+                html: None,
+            };
+            headlines.push((source, Arc::new(told)));
         }
         self.latest
             .own
@@ -289,6 +229,7 @@ impl Spoke {
             .retain(|label, _| peers.iter().any(|(peer, _)| peer == label));
         for (label, address) in peers {
             self.ask_peer(&label, address).await;
+            self.latest.put_together();
         }
     }
 }

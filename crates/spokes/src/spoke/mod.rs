@@ -2,17 +2,25 @@
 //!
 //! What it decides stands in [`spokes_rules`]; here its effects are carried out.
 
+mod about;
 mod api;
 mod change;
+mod desk;
+mod feeds;
 mod finished;
 mod follow;
+mod front;
 mod headlines;
 mod latest;
+mod lists;
+mod looks;
 mod media;
 mod mend;
 mod pages;
 mod pull;
 mod restore;
+mod search;
+mod shelf;
 mod submit;
 
 use std::{
@@ -50,6 +58,7 @@ use crate::{
     clock,
     config::{self, SpokeConfig},
     council::bind,
+    desk::Desk,
     http as web,
     outage::Outage,
     store::{Row, Store, Strand, Write},
@@ -84,6 +93,10 @@ pub struct Spoke {
     client: Client,
     store: Store,
     blobs: Blobs,
+    /// What authors write in their browsers and have not signed.
+    desk: Desk,
+    /// Names that are asked for through the desk, and whether the council was silent.
+    claiming: Mutex<BTreeMap<String, bool>>,
     /// None until the first record has come.
     registry: RwLock<Option<Registry>>,
     /// Grows with each record taken.
@@ -109,6 +122,8 @@ pub struct Spoke {
     media_relays: Semaphore,
     latest: latest::Latest,
     rendered: finished::Rendered,
+    looks: looks::Looks,
+    searches: search::Turns,
     mended: AtomicU64,
 }
 
@@ -138,6 +153,8 @@ impl Spoke {
             client: Client::new()?,
             store: Store::open(&dir.join("spoke.db"))?,
             blobs: Blobs::open(&dir.join("media"))?,
+            desk: Desk::open(&dir.join("desk.db"))?,
+            claiming: Mutex::default(),
             registry: RwLock::new(None),
             followed: watch::channel(0).0,
             heard: RwLock::new(None),
@@ -154,6 +171,8 @@ impl Spoke {
             media_relays: Semaphore::new(MEDIA_RELAYS_MAX),
             latest: latest::Latest::default(),
             rendered: finished::Rendered::default(),
+            looks: looks::Looks::default(),
+            searches: search::Turns::default(),
             mended: AtomicU64::new(0),
             config,
         });

@@ -18,8 +18,12 @@ use spokes_rules::{node::Label, registry::BlogRecord, replica::Standing};
 use super::{
     Spoke,
     api::Site,
-    finished::{HTML, PLAIN, Rendering, medium, redirect, secure, send},
+    finished::{
+        Finished, HTML, PLAIN, Rendering, Varies, leads_to, medium, redirect, secure, send,
+    },
     follow::Unknown,
+    front::{Wish, fixture, stamp_of},
+    lists::Asked,
 };
 use crate::{
     client::Ask,
@@ -27,16 +31,13 @@ use crate::{
     outage::Outage,
     render,
     web::{
-        feed,
+        data::SITEMAP_TYPE,
         message::Message,
         page::{self, Neighbor, PostLine},
+        words::Tongue,
     },
 };
 
-/// Posts of one page of a blog's index.
-const INDEX_POSTS: usize = 20;
-/// Entries of a feed.
-const FEED_ENTRIES: usize = 20;
 /// Characters of an excerpt: three lines on a phone.
 pub(super) const EXCERPT_CHARS: usize = 240;
 /// How long the primary may take to say whether it has something newer, before a 404.
@@ -45,9 +46,14 @@ pub(super) const FRESH_WAIT: Duration = Duration::from_secs(1);
 const FRESH_EVERY: Duration = Duration::from_secs(1);
 
 /// What is at an address below a blog.
-enum Address {
+pub(super) enum Address {
     Index,
     Archive,
+    About,
+    Sitemap,
+    Robots,
+    /// Something of the whole network, under the same path there.
+    OfNetwork,
     Tag(Tag),
     Feed(Option<Tag>, &'static str),
     Key,
@@ -56,7 +62,7 @@ enum Address {
 
 /// In which form a post is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     Page,
     Sealed,
     Text,
@@ -74,6 +80,10 @@ impl Address {
         match path {
             "" => return Some(Self::Index),
             "archive" => return Some(Self::Archive),
+            "about" => return Some(Self::About),
+            "sitemap.xml" => return Some(Self::Sitemap),
+            "robots.txt" => return Some(Self::Robots),
+            "search" | "status" => return Some(Self::OfNetwork),
             "key.asc" => return Some(Self::Key),
             _ => {}
         }
@@ -111,25 +121,17 @@ impl Spoke {
         if path == "/healthz" {
             return web::answer(StatusCode::OK, "text/plain", "ok\n");
         }
-        if path == page::STYLE_PATH {
-            let mut response = web::answer(StatusCode::OK, "text/css; charset=utf-8", page::STYLE);
-            let day = HeaderValue::from_static("public, max-age=3600");
-            response.headers_mut().insert(header::CACHE_CONTROL, day);
+        if let Some(response) = fixture(&path) {
             return response;
         }
         if let Some(hash) = path.strip_prefix("/media/").and_then(Hash::parse_path) {
             return self.medium(hash, &request).await;
         }
         if let Some(id) = path.strip_prefix("/_/entry/").and_then(Hash::parse_path) {
-            return self.sealed_entry(id, &web::host(&request)).await;
+            return self.sealed_entry(id, &request).await;
         }
         match self.site(&web::host(&request)) {
-            Site::Apex if path == "/" => self.front(&request),
-            Site::Apex if path.starts_with("/feed.") => self.network_feed(&path, &request),
-            Site::Apex => {
-                let domain = self.domain();
-                self.message(None, &Message::no_such_page(&domain))
-            }
+            Site::Apex => self.network_page(&path, &request).await,
             Site::Blog(name) => self.blog_page(&name, &path, &request).await,
         }
     }
@@ -159,27 +161,22 @@ impl Spoke {
         }
     }
 
-    fn blog_view(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> page::Blog {
+    pub(super) fn blog_view(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> page::Blog {
         let facts = self.with(blog, |replica| {
             let fold = replica.fold();
             let pages = fold.pages();
             let pages = pages
                 .into_iter()
                 .map(|post| neighbor(post, &fold.language().to_string()));
-            let author = replica
-                .chain()
-                .ring(blog)
-                .and_then(|ring| ring.certificate(&record.author))
-                .and_then(|certificate| certificate.user_ids().next());
             (
                 fold.title().to_owned(),
                 fold.description().unwrap_or_default().to_owned(),
                 fold.language().to_string(),
                 pages.collect::<Vec<_>>(),
-                author,
             )
         });
-        let (title, description, language, pages, author) = facts.unwrap_or_default();
+        let (title, description, language, pages) = facts.unwrap_or_default();
+        let author = self.user_id(blog, record);
         page::Blog {
             name: record.name.to_string(),
             origin: self.origin(record.name.as_str()),
@@ -196,6 +193,15 @@ impl Spoke {
         }
     }
 
+    /// The author as her key names her, with her address.
+    pub(super) fn user_id(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> Option<String> {
+        let user_id = self.with(blog, |replica| {
+            let ring = replica.chain().ring(blog)?;
+            ring.certificate(&record.author)?.user_ids().next()
+        });
+        user_id.flatten()
+    }
+
     async fn blog_page(
         self: Arc<Self>,
         name: &BlogName,
@@ -205,119 +211,101 @@ impl Spoke {
         let (blog, record) = match self.look_up(name).await {
             Ok(known) => known,
             Err(unknown) => {
-                let domain = self.domain();
+                let (tongue, domain) = (Wish::of(request).tongue, self.domain());
+                let name = name.as_str();
                 let message = match unknown {
-                    Unknown::Nowhere => Message::no_such_blog(name.as_str(), &domain),
-                    Unknown::CouncilSilent => Message::no_such_blog_known(name.as_str(), &domain),
+                    Unknown::Nowhere => Message::no_such_blog(tongue, name, &domain),
+                    Unknown::CouncilSilent => Message::no_such_blog_known(tongue, name, &domain),
                 };
                 return self.message(None, &message);
             }
         };
-        if !record.set.has(&self.me) {
-            return self.elsewhere(name, &record, request).await;
+        let address = Address::parse(path);
+        if matches!(address, Some(Address::OfNetwork)) {
+            let query = request.uri().query();
+            let query = query.map_or(String::new(), |query| format!("?{query}"));
+            return leads_to(&format!("{}{path}{query}", self.config.base_url));
         }
-        let Some(address) = Address::parse(path) else {
-            return self.message(Some((blog, &record)), &Message::no_such_post());
+        if !record.set.has(&self.me) {
+            return self.page_elsewhere(name, &record, request).await;
+        }
+        let Some(address) = address else {
+            return self.message(
+                Some((blog, &record)),
+                &Message::no_such_post(self.tongue_of(blog)),
+            );
         };
-        let stamp = self.stamp(blog);
-        // What a page does not depend on makes no other page: strangers choose it.
-        let number = page_number(request);
-        let key = format!("{name}{path} {number}");
+        let (asked, stamp) = (Asked::of(request, &address), self.stamp(blog, &record));
+        let key = format!("{name}{path} {asked:?}");
         if let Some(finished) = self.rendered.finished(&key, stamp) {
             return send(request, &finished);
         }
-        let made = match address {
-            Address::Index => Some((HTML, self.index(blog, &record, number).await)),
-            Address::Archive => Some((HTML, self.archive(blog, &record).await)),
-            Address::Tag(tag) => Some((HTML, self.tag(blog, &record, &tag).await)),
-            Address::Feed(tag, kind) => Some(self.feed_of(blog, &record, tag.as_ref(), kind).await),
+        let (kind, body) = match address {
+            Address::Index => (HTML, self.index(blog, &record, asked.page).await),
+            Address::Archive => (HTML, self.archive(blog, &record, &asked)),
+            Address::About => (HTML, self.about(blog, &record)),
+            Address::Tag(tag) => (HTML, self.tag(blog, &record, &tag, asked.page).await),
+            Address::Feed(tag, kind) => self.feed_of(blog, &record, tag.as_ref(), kind).await,
+            Address::Sitemap => (SITEMAP_TYPE, self.sitemap_of(blog, &record, asked.file)),
+            Address::Robots | Address::OfNetwork => return self.robots_of(&record),
             Address::Key => return self.key(blog, &record),
             Address::Post(slug, form) => match self.post(blog, &record, &slug, form).await {
-                Made::Text(kind, text) => Some((kind, text)),
+                Made::Text(kind, text) => (kind, text),
                 Made::Response(response) => return response,
             },
         };
-        let Some((kind, body)) = made else {
-            return self.message(Some((blog, &record)), &Message::no_such_post());
-        };
-        send(request, &self.rendered.finish(key, stamp, kind, body))
+        let made = Finished::new(stamp, kind, Varies::No, body);
+        send(request, &self.rendered.finish(key, made))
+    }
+
+    /// A page of a blog that is not here, from a spoke that has it; what happened, where none answers.
+    async fn page_elsewhere(
+        self: &Arc<Self>,
+        name: &BlogName,
+        record: &BlogRecord,
+        request: &Request<Incoming>,
+    ) -> Response {
+        let response = self.elsewhere(name, record, request).await;
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        let is_ours = kind.is_some_and(|kind| kind == "application/problem+json");
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE && is_ours {
+            let tongue = Wish::of(request).tongue;
+            return self.message(None, &Message::no_holder_answers(tongue, name.as_str()));
+        }
+        response
     }
 
     /// Changes whenever a page of this blog may.
-    fn stamp(self: &Arc<Self>, blog: BlogId) -> u64 {
-        let records = *self.followed.borrow();
-        let replica = self.with(blog, |replica| {
-            let chain = replica.durable_len() as u64;
-            let tip = replica.durable_tips().last().copied();
-            let copies = tip.map_or(0, |tip| copies(&replica.standing(tip.id)));
-            (chain, u64::from(copies))
+    fn stamp(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> u64 {
+        let facts = self.with(blog, |replica| {
+            let tips = replica.durable_tips();
+            let copies = tips.iter().map(|tip| copies(&replica.standing(tip.id)));
+            let copies: Vec<u32> = copies.collect();
+            let tips: Vec<EntryId> = tips.into_iter().map(|tip| tip.id).collect();
+            (replica.durable_len(), tips, copies)
         });
-        let (chain, copies) = replica.unwrap_or_default();
-        records.wrapping_mul(1 << 40) ^ chain.wrapping_mul(1 << 8) ^ copies
-    }
-
-    async fn index(self: &Arc<Self>, blog: BlogId, record: &BlogRecord, number: usize) -> String {
-        let (posts, all) = self
-            .with(blog, |replica| {
-                let posts = replica.fold().posts();
-                let from = (number - 1).saturating_mul(INDEX_POSTS).min(posts.len());
-                let to = (from + INDEX_POSTS).min(posts.len());
-                (
-                    posts[from..to]
-                        .iter()
-                        .map(|p| (*p).clone())
-                        .collect::<Vec<_>>(),
-                    posts.len(),
-                )
-            })
-            .unwrap_or_default();
-        let view = page::BlogView {
-            network: self.network_view(),
-            blog: self.blog_view(blog, record),
-            posts: self.lines(blog, &posts).await,
-            path: if number == 1 {
-                "/".to_owned()
-            } else {
-                format!("/?page={number}")
-            },
-            newer: (number > 1).then(|| match number {
-                2 => "/".to_owned(),
-                _ => format!("/?page={}", number - 1),
-            }),
-            older: (number.saturating_mul(INDEX_POSTS) < all)
-                .then(|| format!("/?page={}", number + 1)),
+        let operator = |label: &Label| {
+            let operator = self.ask(|r| r.spoke(label).map(|s| s.operator.to_string()));
+            operator.flatten()
         };
-        page::blog_index(&view)
+        let members = &record.set.members;
+        let operators: Vec<_> = members.iter().map(operator).collect();
+        let came = self.looks.came(blog, |hash| self.blobs.has(hash));
+        stamp_of(&(
+            facts,
+            record.set.epoch,
+            members,
+            operators,
+            &record.ended,
+            came,
+        ))
     }
 
-    async fn archive(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> String {
-        let posts = self.posts_where(blog, |_| true);
-        let language = self.language(blog);
-        let posts = posts
-            .iter()
-            .map(|post| line(post, &language, String::new()))
-            .collect();
-        let (network, blog) = (self.network_view(), self.blog_view(blog, record));
-        page::archive(&page::ArchiveView {
-            network,
-            blog,
-            posts,
-        })
-    }
-
-    async fn tag(self: &Arc<Self>, blog: BlogId, record: &BlogRecord, tag: &Tag) -> String {
-        let posts = self.posts_where(blog, |article| article.tags.0.contains(tag));
-        let posts = self.lines(blog, &posts).await;
-        let (network, blog) = (self.network_view(), self.blog_view(blog, record));
-        page::tag(&page::TagView {
-            network,
-            blog,
-            tag: tag.to_string(),
-            posts,
-        })
-    }
-
-    fn posts_where(self: &Arc<Self>, blog: BlogId, wanted: impl Fn(&Article) -> bool) -> Vec<Post> {
+    pub(super) fn posts_where(
+        self: &Arc<Self>,
+        blog: BlogId,
+        wanted: impl Fn(&Article) -> bool,
+    ) -> Vec<Post> {
         let posts = self.with(blog, |replica| {
             let posts = replica.fold().posts().into_iter();
             posts
@@ -328,20 +316,13 @@ impl Spoke {
         posts.unwrap_or_default()
     }
 
-    fn language(self: &Arc<Self>, blog: BlogId) -> String {
+    pub(super) fn language(self: &Arc<Self>, blog: BlogId) -> String {
         self.with(blog, |r| r.fold().language().to_string())
             .unwrap_or_default()
     }
 
-    async fn lines(self: &Arc<Self>, blog: BlogId, posts: &[Post]) -> Vec<PostLine> {
-        let language = self.language(blog);
-        let mut lines = Vec::new();
-        for post in posts {
-            let rendering = self.rendering(blog, post.current()).await;
-            let excerpt = rendering.map(|r| r.excerpt.clone()).unwrap_or_default();
-            lines.push(line(post, &language, excerpt));
-        }
-        lines
+    fn tongue_of(self: &Arc<Self>, blog: BlogId) -> Tongue {
+        Tongue::for_language(&self.language(blog))
     }
 
     /// An article's HTML, made once for each version from words that were checked just then.
@@ -354,14 +335,15 @@ impl Spoke {
             return Some(kept);
         }
         let sealed = self.sound_entry(blog, id).await?;
-        let body = sealed.entry().draft()?.body.clone();
-        let rendering = tokio::task::block_in_place(|| {
-            Arc::new(Rendering {
-                html: render::article(&body, &render::Links::here()),
-                excerpt: render::summary(&body, EXCERPT_CHARS),
-            })
+        let draft = sealed.entry().draft()?;
+        let (rendering, whole) = tokio::task::block_in_place(|| {
+            let (html, whole) = self.article(blog, draft, &render::Links::here());
+            let excerpt = render::summary(&draft.body, EXCERPT_CHARS);
+            (Arc::new(Rendering { html, excerpt }), whole)
         });
-        self.rendered.keep(id, &rendering);
+        if whole {
+            self.rendered.keep(id, &rendering);
+        }
         Some(rendering)
     }
 
@@ -380,9 +362,9 @@ impl Spoke {
         }
         let Some((post, moved)) = found else {
             let message = if late {
-                Message::no_such_post_yet()
+                Message::no_such_post_yet(self.tongue_of(blog))
             } else {
-                Message::no_such_post()
+                Message::no_such_post(self.tongue_of(blog))
             };
             return Made::Response(self.message(Some((blog, record)), &message));
         };
@@ -393,7 +375,10 @@ impl Spoke {
             return self.post_page(blog, record, &post).await;
         }
         let Some(sealed) = self.sound_entry(blog, post.current()).await else {
-            return Made::Response(self.message(Some((blog, record)), &Message::damaged_copy()));
+            return Made::Response(self.message(
+                Some((blog, record)),
+                &Message::damaged_copy(self.tongue_of(blog)),
+            ));
         };
         let text = match form {
             Form::Sealed => sealed.cleartext().unwrap_or_default(),
@@ -436,7 +421,10 @@ impl Spoke {
 
     async fn post_page(self: &Arc<Self>, blog: BlogId, record: &BlogRecord, post: &Post) -> Made {
         let Some(rendering) = self.rendering(blog, post.current()).await else {
-            return Made::Response(self.message(Some((blog, record)), &Message::damaged_copy()));
+            return Made::Response(self.message(
+                Some((blog, record)),
+                &Message::damaged_copy(self.tongue_of(blog)),
+            ));
         };
         let language = self.language(blog);
         let facts = self.with(blog, |replica| {
@@ -466,76 +454,19 @@ impl Spoke {
             tags: article.tags.0.iter().map(ToString::to_string).collect(),
             excerpt: rendering.excerpt.clone(),
             html: rendering.html.clone(),
+            image: image(article, &self.origin(record.name.as_str())),
             copies,
-            signers: post.authors.iter().map(ToString::to_string).collect(),
+            // The blog's own key stands below every page.
+            signers: (post
+                .authors
+                .iter()
+                .filter(|author| **author != record.author))
+            .map(ToString::to_string)
+            .collect(),
             newer,
             older,
         };
         Made::Text(HTML, page::post(&view))
-    }
-
-    async fn feed_of(
-        self: &Arc<Self>,
-        blog: BlogId,
-        record: &BlogRecord,
-        tag: Option<&Tag>,
-        kind: &str,
-    ) -> (&'static str, String) {
-        let view = self.blog_view(blog, record);
-        let posts = self.posts_where(blog, |a| tag.is_none_or(|tag| a.tags.0.contains(tag)));
-        let mut entries = Vec::new();
-        for post in posts.iter().take(FEED_ENTRIES) {
-            let address = format!("{}{}", view.origin, page::path(post.article.slug.as_str()));
-            let Some(sealed) = self.sound_entry(blog, post.current()).await else {
-                continue;
-            };
-            let Some(draft) = sealed.entry().draft() else {
-                continue;
-            };
-            let article = &post.article;
-            let links = render::Links::seen_from(&address);
-            entries.push(feed::FeedEntry {
-                id: format!("urn:{}", post.first),
-                title: title(article),
-                address,
-                published: timestamp(article.date),
-                updated: timestamp(post.signed),
-                language: article
-                    .language
-                    .as_ref()
-                    .map_or(view.language.clone(), |l| l.to_string()),
-                author: view.author.clone(),
-                tags: article.tags.0.iter().map(ToString::to_string).collect(),
-                summary: render::summary(&draft.body, EXCERPT_CHARS),
-                html: tokio::task::block_in_place(|| render::article(&draft.body, &links)),
-            });
-        }
-        let below = tag
-            .map(|tag| page::tag_path(tag.as_str()))
-            .unwrap_or_default();
-        let newest = entries.iter().map(|entry| entry.updated).max();
-        let feed = feed::FeedView {
-            id: format!(
-                "urn:{blog}{}",
-                tag.map(|t| format!(":{t}")).unwrap_or_default()
-            ),
-            title: match tag {
-                Some(tag) => format!("{}: {tag}", view.title),
-                None => view.title,
-            },
-            description: view.description,
-            language: view.language,
-            home: format!("{}{below}", view.origin),
-            address: format!("{}{below}/feed", view.origin),
-            author: view.author,
-            updated: newest.unwrap_or_else(|| timestamp(record.since)),
-            entries,
-        };
-        match kind {
-            "atom" => (feed::ATOM_TYPE, feed::atom(&feed)),
-            "rss" => (feed::RSS_TYPE, feed::rss(&feed)),
-            _ => (feed::JSON_TYPE, feed::json(&feed)),
-        }
     }
 
     /// The certificates by which posts are checked: all that the blog ever had.
@@ -548,15 +479,18 @@ impl Spoke {
         });
         match armored.flatten() {
             Some(armored) => web::answer(StatusCode::OK, "application/pgp-keys", armored),
-            None => self.message(Some((blog, record)), &Message::busy(10)),
+            None => self.message(
+                Some((blog, record)),
+                &Message::busy(self.tongue_of(blog), 10),
+            ),
         }
     }
 
     /// `GET /_/entry/sha256-HEX` (SPEC http 2.10).
-    async fn sealed_entry(self: Arc<Self>, id: EntryId, host: &str) -> Response {
+    async fn sealed_entry(self: Arc<Self>, id: EntryId, request: &Request<Incoming>) -> Response {
         let row = self.store.entry(id).ok().flatten();
         // The blog that is asked comes first: the row may be altered, or gone.
-        let of_host = match self.site(host) {
+        let of_host = match self.site(&web::host(request)) {
             Site::Blog(name) => self.named(&name).map(|(blog, _)| blog),
             Site::Apex => None,
         };
@@ -568,12 +502,21 @@ impl Spoke {
             None => None,
         };
         match sealed {
+            Some(sealed) if sealed.entry().is_erased() && wants_html(request) => {
+                self.message(None, &Message::erased_post(Wish::of(request).tongue))
+            }
+            Some(sealed) if sealed.entry().is_erased() => {
+                let skeleton = format!("{}\n", sealed.entry().text());
+                web::answer(StatusCode::GONE, PLAIN, skeleton)
+            }
             Some(sealed) => {
-                let text = sealed.cleartext();
-                let text = text.unwrap_or_else(|| format!("{}\n", sealed.entry().text()));
+                let text = sealed.cleartext().unwrap_or_default();
                 web::answer(StatusCode::OK, PLAIN, text)
             }
-            None => self.message(None, &Message::no_such_post()),
+            None => {
+                let tongue = Wish::of(request).tongue;
+                self.message(None, &Message::no_such_page(tongue, &self.domain()))
+            }
         }
     }
 
@@ -593,8 +536,14 @@ impl Spoke {
                 let _turn = self.media_relays.acquire().await;
                 return match self.medium_elsewhere(blog, hash).await {
                     Ok(Some(bytes)) => medium(bytes),
-                    Ok(None) => self.message(None, &Message::no_such_page(&self.domain())),
-                    Err(_) => self.message(None, &Message::no_holder_answers(name.as_str())),
+                    Ok(None) => self.message(
+                        None,
+                        &Message::no_such_page(Wish::of(request).tongue, &self.domain()),
+                    ),
+                    Err(_) => self.message(
+                        None,
+                        &Message::no_holder_answers(Wish::of(request).tongue, name.as_str()),
+                    ),
                 };
             }
             let listed = self
@@ -607,7 +556,10 @@ impl Spoke {
                 return medium(bytes);
             }
         }
-        self.message(None, &Message::no_such_page(&self.domain()))
+        self.message(
+            None,
+            &Message::no_such_page(Wish::of(request).tongue, &self.domain()),
+        )
     }
 
     /// A medium of a blog that is not here, from a member that sends what its name says.
@@ -650,16 +602,16 @@ impl Spoke {
     }
 }
 
+/// Whether whoever asks reads pages: browsers say so, programs that fetch files do not.
+fn wants_html(request: &Request<Incoming>) -> bool {
+    let accept = request.headers().get(header::ACCEPT);
+    accept.is_some_and(|accept| accept.to_str().is_ok_and(|a| a.contains("text/html")))
+}
+
 /// What came of looking for a post.
 enum Made {
     Text(&'static str, String),
     Response(Response),
-}
-
-/// Which page of an index is asked for: the first one where nothing sensible is said.
-fn page_number(request: &Request<Incoming>) -> usize {
-    let number = web::query(request).get("page").and_then(|n| n.parse().ok());
-    number.unwrap_or(1).max(1)
 }
 
 fn copies(standing: &Standing) -> u32 {
@@ -670,11 +622,21 @@ fn copies(standing: &Standing) -> u32 {
     u32::try_from(receipts).unwrap_or(u32::MAX).max(1)
 }
 
-fn title(article: &Article) -> String {
+pub(super) fn title(article: &Article) -> String {
     article
         .title
         .clone()
         .unwrap_or_else(|| article.slug.to_string())
+}
+
+/// The first picture of an article.
+fn image(article: &Article, origin: &str) -> Option<page::Image> {
+    let mut media = article.media.iter();
+    let image = media.find(|medium| medium.kind.as_str().starts_with("image/"))?;
+    Some(page::Image {
+        address: format!("{origin}/media/{}", image.hash.path()),
+        alt: image.alt.clone().unwrap_or_default(),
+    })
 }
 
 fn neighbor(post: &Post, blog_language: &str) -> Neighbor {
@@ -685,7 +647,7 @@ fn neighbor(post: &Post, blog_language: &str) -> Neighbor {
     }
 }
 
-fn line(post: &Post, blog_language: &str, excerpt: String) -> PostLine {
+pub(super) fn line(post: &Post, blog_language: &str, excerpt: String) -> PostLine {
     PostLine {
         slug: post.article.slug.to_string(),
         title: title(&post.article),
@@ -695,7 +657,7 @@ fn line(post: &Post, blog_language: &str, excerpt: String) -> PostLine {
     }
 }
 
-fn language_of(article: &Article, blog_language: &str) -> String {
+pub(super) fn language_of(article: &Article, blog_language: &str) -> String {
     article
         .language
         .as_ref()

@@ -214,6 +214,12 @@ fn json_item(entry: &FeedEntry) -> Value {
     Value::Object(item)
 }
 
+/// What stands for a text that is not at hand: its first words, and the way to the rest.
+#[must_use]
+pub fn first_words(excerpt: &str, address: &str) -> String {
+    maud::html! { p { (excerpt) } p { a href=(address) { (address) } } }.into_string()
+}
+
 fn insert_unless_empty(object: &mut Map<String, Value>, key: &str, value: &str) {
     if !value.is_empty() {
         object.insert(key.to_owned(), json!(value));
@@ -476,6 +482,15 @@ mod tests {
             assert_eq!(of(&read, "title"), [&*legal; 3]);
             assert!(!xml.contains("<b>"));
         }
+    }
+
+    #[test]
+    fn first_words_stand_for_a_text_and_lead_to_it() {
+        let html = first_words("a < b & c", "https://maria.blogs.example.org/a");
+        let words = "<p>a &lt; b &amp; c</p>";
+        assert!(
+            html.starts_with(words) && html.contains("href=\"https://maria.blogs.example.org/a\"")
+        );
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! What we say to a person when something did not go as hoped.
 //!
-//! Every such text of the web lives here, so that all of them keep one promise: they say what
-//! happened, what is safe, and what to do, calmly and in that order.
+//! Every such text of the web lives in [`Sentences`], so that all of them keep one promise: they say
+//! what happened, what is safe, and what to do, calmly and in that order.
+
+use super::words::{Counted, Sentences, Tongue, counted, fill};
 
 /// Three sentences to a person, and the status for her browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
+    /// The language of the sentences.
+    pub tongue: Tongue,
     /// The HTTP status (RFC 9110 section 15).
     pub status: u16,
     /// A few words to stand above the rest.
@@ -20,186 +24,117 @@ pub struct Message {
     pub retry_after_seconds: Option<u32>,
 }
 
+/// How long whoever meets a silent server should wait: longer than a restart takes.
+const SILENCE_SECONDS: u32 = 60;
+
 impl Message {
-    fn new(status: u16, title: &str, happened: String, safe: &str, todo: String) -> Self {
+    /// A message of one of the tables; `texts` fill its places.
+    pub(crate) fn new(
+        tongue: Tongue,
+        status: u16,
+        sentences: &[&'static str; 4],
+        texts: &[(&str, &str)],
+    ) -> Self {
+        let [title, happened, safe, todo] = sentences.map(|sentence| fill(sentence, texts));
         Self {
+            tongue,
             status,
-            title: title.to_owned(),
+            title,
             happened,
-            safe: safe.to_owned(),
+            safe,
             todo,
             retry_after_seconds: None,
         }
     }
 
+    /// The same, with the time after which to try again.
+    pub(crate) fn after(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
     /// Nobody on this network has a blog of that name.
     #[must_use]
-    pub fn no_such_blog(name: &str, domain: &str) -> Self {
-        Self::new(
-            404,
-            "No such blog",
-            format!("There is no blog named “{name}” on {domain}."),
-            "Nothing was lost: this name is not in use.",
-            format!("Check the spelling, or look for the blog from the front page of {domain}."),
-        )
+    pub fn no_such_blog(tongue: Tongue, name: &str, domain: &str) -> Self {
+        let texts = [("name", name), ("domain", domain)];
+        Self::new(tongue, 404, &Sentences::of(tongue).no_such_blog, &texts)
     }
 
     /// We know of no such blog, and the council cannot be asked.
     #[must_use]
-    pub fn no_such_blog_known(name: &str, domain: &str) -> Self {
-        let mut message = Self::new(
-            503,
-            "No such blog known here",
-            format!(
-                "This server knows no blog named “{name}” on {domain}. The network’s council, which \
-                 may know a newer one, does not answer."
-            ),
-            "Nothing was lost: where the blog exists, its own servers hold it.",
-            "Try again in a minute.".to_owned(),
-        );
-        message.retry_after_seconds = Some(60);
-        message
+    pub fn no_such_blog_known(tongue: Tongue, name: &str, domain: &str) -> Self {
+        let sentences = &Sentences::of(tongue).no_such_blog_known;
+        let texts = [("name", name), ("domain", domain)];
+        Self::new(tongue, 503, sentences, &texts).after(SILENCE_SECONDS)
     }
 
     /// The network's own host has nothing at that address.
     #[must_use]
-    pub fn no_such_page(domain: &str) -> Self {
-        Self::new(
-            404,
-            "No such page",
-            format!("{domain} has nothing at this address."),
-            "Nothing was lost: every blog has an address of its own.",
-            format!("Check the address, or start from the front page of {domain}."),
-        )
+    pub fn no_such_page(tongue: Tongue, domain: &str) -> Self {
+        let sentences = &Sentences::of(tongue).no_such_page;
+        Self::new(tongue, 404, sentences, &[("domain", domain)])
     }
 
     /// The blog is here and up to date, and has nothing at that address.
     #[must_use]
-    pub fn no_such_post() -> Self {
-        Self::new(
-            404,
-            "No such post",
-            "This blog has nothing at this address.".to_owned(),
-            "Everything that the archive of this blog lists is held and can be read.",
-            "Check the address, or look through the archive of this blog.".to_owned(),
-        )
+    pub fn no_such_post(tongue: Tongue) -> Self {
+        Self::new(tongue, 404, &Sentences::of(tongue).no_such_post, &[])
     }
 
     /// We have nothing at that address, and could not ask the primary whether it has.
     #[must_use]
-    pub fn no_such_post_yet() -> Self {
-        Self::new(
-            404,
-            "No such post here yet",
-            "This server has nothing at this address, but it may be late: the blog’s primary \
-             did not answer."
-                .to_owned(),
-            "Everything listed on this blog is held here and can be read.",
-            "If somebody has just sent you this address, try again in a minute.".to_owned(),
-        )
+    pub fn no_such_post_yet(tongue: Tongue) -> Self {
+        Self::new(tongue, 404, &Sentences::of(tongue).no_such_post_yet, &[])
     }
 
     /// The author took the post back.
     #[must_use]
-    pub fn erased_post() -> Self {
-        Self::new(
-            410,
-            "This post was erased",
-            "Its author has erased this post.".to_owned(),
-            "The rest of the blog is untouched, and its chain of signatures still holds.",
-            "There is nothing that you need to do. Other posts are in the archive.".to_owned(),
-        )
+    pub fn erased_post(tongue: Tongue) -> Self {
+        Self::new(tongue, 410, &Sentences::of(tongue).erased_post, &[])
     }
 
     /// The blog exists, but neither this spoke nor one that holds it could show it.
     #[must_use]
-    pub fn no_holder_answers(name: &str) -> Self {
-        let mut message = Self::new(
-            504,
-            "This blog cannot be reached right now",
-            format!(
-                "This server does not hold the blog “{name}”, and none of the servers that hold \
-                 it has answered."
-            ),
-            "The blog has not gone: its servers keep their copies on disk.",
-            "Try again in a minute. The network is already looking for a way round.".to_owned(),
-        );
-        message.retry_after_seconds = Some(60);
-        message
+    pub fn no_holder_answers(tongue: Tongue, name: &str) -> Self {
+        let sentences = &Sentences::of(tongue).no_holder_answers;
+        Self::new(tongue, 504, sentences, &[("name", name)]).after(SILENCE_SECONDS)
     }
 
     /// Somebody else has the name that an author asked for.
     #[must_use]
-    pub fn name_taken(name: &str) -> Self {
-        Self::new(
-            409,
-            "This name is taken",
-            format!("“{name}” is taken."),
-            "Your draft and your key are with you, unchanged.",
-            "Choose another name and send it again.".to_owned(),
-        )
+    pub fn name_taken(tongue: Tongue, name: &str) -> Self {
+        let sentences = &Sentences::of(tongue).name_taken;
+        Self::new(tongue, 409, sentences, &[("name", name)])
     }
 
     /// This spoke takes no new blogs; others do.
     #[must_use]
-    pub fn spoke_full(spoke: &str, domain: &str) -> Self {
-        Self::new(
-            507,
-            "This server is full",
-            format!("The server “{spoke}” has no room for another blog."),
-            "The blogs that it holds are safe, and your draft is with you.",
-            format!("Start again from https://{domain}/: it leads to servers with room."),
-        )
+    pub fn spoke_full(tongue: Tongue, spoke: &str, domain: &str) -> Self {
+        let texts = [("spoke", spoke), ("domain", domain)];
+        Self::new(tongue, 507, &Sentences::of(tongue).spoke_full, &texts)
     }
 
     /// The copy of a post here is not what its author signed, and nobody could give a good one just now.
     #[must_use]
-    pub fn damaged_copy() -> Self {
-        let mut message = Self::new(
-            503,
-            "This copy is damaged",
-            "This server’s copy of the post was altered or lost, and no other server of the blog \
-             could give a good one just now."
-                .to_owned(),
-            "Nothing altered is ever shown. The other posts here are as their author signed them.",
-            "Try again in a minute, or read the post on another server of this blog.".to_owned(),
-        );
-        message.retry_after_seconds = Some(60);
-        message
+    pub fn damaged_copy(tongue: Tongue) -> Self {
+        let sentences = &Sentences::of(tongue).damaged_copy;
+        Self::new(tongue, 503, sentences, &[]).after(SILENCE_SECONDS)
     }
 
     /// More was asked of this node than it can do just now.
     #[must_use]
-    pub fn busy(retry_after_seconds: u32) -> Self {
-        let mut message = Self::new(
-            503,
-            "This server is busy",
-            "This server has more to do than it can manage just now.".to_owned(),
-            "Nothing that was published is in danger. What you just sent may not have arrived.",
-            format!("Try again in {}.", seconds(retry_after_seconds)),
-        );
-        message.retry_after_seconds = Some(retry_after_seconds);
-        message
+    pub fn busy(tongue: Tongue, retry_after_seconds: u32) -> Self {
+        let seconds = Counted::of(tongue).seconds;
+        let seconds = counted(tongue, seconds, u64::from(retry_after_seconds));
+        let texts = [("seconds", seconds.as_str())];
+        Self::new(tongue, 503, &Sentences::of(tongue).busy, &texts).after(retry_after_seconds)
     }
 
     /// The request makes no sense to us; `reason` is a whole sentence that names the place.
     #[must_use]
-    pub fn bad_request(reason: &str) -> Self {
-        Self::new(
-            400,
-            "This request was not understood",
-            reason.to_owned(),
-            "Nothing was changed.",
-            "Go back, correct it, and send it again.".to_owned(),
-        )
-    }
-}
-
-fn seconds(count: u32) -> String {
-    if count == 1 {
-        "one second".to_owned()
-    } else {
-        format!("{count} seconds")
+    pub fn bad_request(tongue: Tongue, reason: &str) -> Self {
+        let sentences = &Sentences::of(tongue).bad_request;
+        Self::new(tongue, 400, sentences, &[("reason", reason)])
     }
 }
 
@@ -207,22 +142,26 @@ fn seconds(count: u32) -> String {
 mod tests {
     use super::*;
 
+    fn all(tongue: Tongue) -> Vec<Message> {
+        vec![
+            Message::no_such_blog(tongue, "maria", "blogs.example.org"),
+            Message::no_such_blog_known(tongue, "maria", "blogs.example.org"),
+            Message::no_such_page(tongue, "blogs.example.org"),
+            Message::no_such_post(tongue),
+            Message::no_such_post_yet(tongue),
+            Message::erased_post(tongue),
+            Message::no_holder_answers(tongue, "maria"),
+            Message::name_taken(tongue, "maria"),
+            Message::spoke_full(tongue, "oak", "blogs.example.org"),
+            Message::damaged_copy(tongue),
+            Message::busy(tongue, 1),
+            Message::bad_request(tongue, "The name has 40 letters."),
+        ]
+    }
+
     #[test]
     fn every_message_says_three_things_in_whole_sentences() {
-        let all = [
-            Message::no_such_blog("maria", "blogs.example.org"),
-            Message::no_such_blog_known("maria", "blogs.example.org"),
-            Message::no_such_page("blogs.example.org"),
-            Message::no_such_post(),
-            Message::no_such_post_yet(),
-            Message::erased_post(),
-            Message::no_holder_answers("maria"),
-            Message::name_taken("maria"),
-            Message::spoke_full("oak", "blogs.example.org"),
-            Message::busy(1),
-            Message::bad_request("The name has 40 letters."),
-        ];
-        for message in all {
+        for message in Tongue::ALL.into_iter().flat_map(all) {
             assert!((400..600).contains(&message.status), "{message:?}");
             for sentence in [&message.happened, &message.safe, &message.todo] {
                 assert!(
@@ -230,7 +169,7 @@ mod tests {
                     "{message:?}"
                 );
                 assert!(
-                    !sentence.contains("  ") && !sentence.contains('!'),
+                    !sentence.contains("  ") && !sentence.contains(['!', '{', '}']),
                     "{message:?}"
                 );
             }

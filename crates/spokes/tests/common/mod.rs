@@ -3,8 +3,10 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod author;
+pub(crate) mod browser;
 pub(crate) mod demo;
 pub(crate) mod disk;
+pub(crate) mod gpg;
 pub(crate) mod http;
 pub(crate) mod pens;
 pub(crate) mod recorded;

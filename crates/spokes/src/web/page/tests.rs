@@ -1,7 +1,10 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::render::{Links, article, summary};
+use crate::{
+    render::{Links, article, summary},
+    web::{front::SpokeState, words::Tongue},
+};
 
 const NASTY: &str = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
 
@@ -97,6 +100,7 @@ fn post_view(language: &str, title: &str, text: &str) -> PostView {
             .to_vec(),
         excerpt: summary(text, 160),
         html: article(text, &Links::here()),
+        image: None,
         copies: 3,
         signers: Vec::new(),
         newer: None,
@@ -121,7 +125,13 @@ fn arabic_blog() -> Blog {
 
 /// Every page once, with ordinary words.
 fn samples() -> Vec<(&'static str, String)> {
-    [list_samples(), post_samples(), error_samples()].concat()
+    [
+        list_samples(),
+        post_samples(),
+        trust_samples(),
+        error_samples(),
+    ]
+    .concat()
 }
 
 fn list_samples() -> Vec<(&'static str, String)> {
@@ -134,11 +144,23 @@ fn list_samples() -> Vec<(&'static str, String)> {
     let front_view = FrontView {
         network: network(),
         latest: lines().into_iter().map(headline).collect(),
+        languages: ["ar", "en", "hi", "ja"].map(str::to_owned).to_vec(),
+        only: None,
         blogs: 1208,
         spokes: 52,
-        age_seconds: 4,
+        groups: 31,
+        age_seconds: 5,
         is_gathering: false,
+        desk: "https://oak.spoke.blogs.example.org/_/desk".to_owned(),
         start_command: "spokes blog create maria --network blogs.example.org".to_owned(),
+        tongue: Tongue::English,
+        says_tongue: false,
+    };
+    let arabic_front = FrontView {
+        only: Some("ar".to_owned()),
+        tongue: Tongue::Arabic,
+        says_tongue: true,
+        ..front_view.clone()
     };
     let view = BlogView {
         network: network(),
@@ -155,22 +177,32 @@ fn list_samples() -> Vec<(&'static str, String)> {
         ..view.clone()
     };
     let tagged = TagView {
-        network: network(),
-        blog: blog(),
         tag: "C++ & co?".to_owned(),
-        posts: lines(),
+        list: view.clone(),
     };
     let all = ArchiveView {
         network: network(),
         blog: blog(),
         posts: lines(),
+        years: [("2026", 3), ("2025", 2)]
+            .map(|(year, posts)| (year.to_owned(), posts))
+            .to_vec(),
+        only: None,
+        newer: None,
+        older: None,
+    };
+    let all_arabic = ArchiveView {
+        blog: arabic_blog(),
+        ..all.clone()
     };
     vec![
         ("front", front(&front_view)),
+        ("front-arabic", front(&arabic_front)),
         ("blog", blog_index(&view)),
         ("blog-arabic", blog_index(&arabic)),
         ("tag", tag(&tagged)),
         ("archive", archive(&all)),
+        ("archive-arabic", archive(&all_arabic)),
     ]
 }
 
@@ -201,23 +233,114 @@ fn post_samples() -> Vec<(&'static str, String)> {
     ]
 }
 
+fn about_view() -> AboutView {
+    let member = |label: &str, has_newest| Member {
+        label: label.to_owned(),
+        operator: format!("Group of {label}"),
+        has_newest,
+    };
+    AboutView {
+        network: network(),
+        blog: blog(),
+        members: vec![
+            member("oak", true),
+            member("elm", true),
+            member("ash", false),
+        ],
+        since: time("2026-11-01T00:00:00Z"),
+        epoch: 2,
+        newest: Some(41),
+        is_safe: true,
+        user_id: "Maria <maria@example.org>".to_owned(),
+        example: Some("/2026/11/the-meeting".to_owned()),
+    }
+}
+
+fn trust_samples() -> Vec<(&'static str, String)> {
+    let english = about_view();
+    let arabic = AboutView {
+        blog: arabic_blog(),
+        ..about_view()
+    };
+    let found = SearchView {
+        network: network(),
+        query: "tea & the \"harbor\"".to_owned(),
+        found: Vec::new(),
+        blogs: 3,
+        cut_after: Some(20_000),
+        tongue: Tongue::English,
+        says_tongue: false,
+    };
+    let form = SearchView {
+        query: String::new(),
+        cut_after: None,
+        tongue: Tongue::Arabic,
+        ..found.clone()
+    };
+    let since = time("2026-11-01T00:00:00Z");
+    let spoke = |label: &str, state| SpokeLine {
+        label: label.to_owned(),
+        operator: format!("Group of {label}"),
+        state,
+        blogs: 1_208,
+    };
+    let known = StatusView {
+        network: network(),
+        id: format!("sha256:{}", "0123456789abcdef".repeat(4)),
+        spokes: vec![
+            spoke("oak", SpokeState::Admitted(since)),
+            spoke("elm", SpokeState::Applied(since)),
+            spoke("ash", SpokeState::Evicted(since)),
+        ],
+        blogs: 1_208,
+        records: 12_345,
+        entries: 98_765,
+        mended: 0,
+        started: since,
+        age_seconds: 5,
+        tongue: Tongue::English,
+        says_tongue: false,
+    };
+    let known_arabic = StatusView {
+        tongue: Tongue::Arabic,
+        ..known.clone()
+    };
+    vec![
+        ("about", about(&english)),
+        ("about-arabic", about(&arabic)),
+        ("search-found", search(&found)),
+        ("search-arabic", search(&form)),
+        ("status", status(&known)),
+        ("status-arabic", status(&known_arabic)),
+    ]
+}
+
 fn error_samples() -> Vec<(&'static str, String)> {
     let busy = ErrorView {
         network: network(),
         blog: None,
-        message: Message::busy(5),
+        message: Message::busy(Tongue::English, 5),
     };
     vec![
-        ("missing", not_found(&network(), Some(&blog()), false)),
-        ("missing-late", not_found(&network(), Some(&blog()), true)),
-        ("missing-apex", not_found(&network(), None, false)),
+        (
+            "missing",
+            not_found(&network(), Some(&blog()), false, Tongue::English),
+        ),
+        (
+            "missing-late",
+            not_found(&network(), Some(&blog()), true, Tongue::English),
+        ),
+        (
+            "missing-apex",
+            not_found(&network(), None, false, Tongue::English),
+        ),
         ("busy", error(&busy)),
     ]
 }
 
 /// Asserts what every page promises: balanced tags, one h1, no script, no style, unique ids.
 fn assert_page(name: &str, page: &str) {
-    const VOID: [&str; 6] = ["meta", "link", "br", "hr", "img", "wbr"];
+    const VOID: [&str; 7] = ["meta", "link", "br", "hr", "img", "wbr", "input"];
     assert!(page.starts_with("<!DOCTYPE html><html lang="), "{name}");
     let mut open = Vec::new();
     for piece in page.split('<').skip(2) {
@@ -228,9 +351,12 @@ fn assert_page(name: &str, page: &str) {
         }
         let element = tag.split(' ').next().unwrap_or_default();
         assert!(
-            !["script", "style", "iframe", "form"].contains(&element),
+            !["style", "iframe", "object", "base"].contains(&element),
             "{name}: {tag}"
         );
+        // A block of data, which does not run.
+        let is_data = tag == "script type=\"application/ld+json\"";
+        assert!(is_data || element != "script", "{name}: {tag}");
         let names = tag.split('"').step_by(2);
         for attribute in names.map(|attribute| attribute.trim_start()) {
             assert!(
@@ -267,16 +393,22 @@ fn every_page_keeps_its_promises() {
     }
 }
 
-#[test]
-fn strangers_words_stay_words() {
-    let nasty = || NASTY.to_owned();
-    let neighbor = Neighbor {
+fn nasty() -> String {
+    NASTY.to_owned()
+}
+
+fn nasty_neighbor() -> Neighbor {
+    Neighbor {
         slug: nasty(),
         title: nasty(),
         language: nasty(),
-    };
-    let blog = Blog {
+    }
+}
+
+fn nasty_blog() -> Blog {
+    Blog {
         name: nasty(),
+        origin: nasty(),
         title: nasty(),
         description: nasty(),
         language: nasty(),
@@ -284,51 +416,103 @@ fn strangers_words_stay_words() {
         fingerprint: nasty(),
         primary: nasty(),
         replicas: vec![nasty(), nasty()],
-        pages: vec![neighbor.clone()],
+        pages: vec![nasty_neighbor()],
         ..blog()
-    };
-    let network = Network {
+    }
+}
+
+fn nasty_network() -> Network {
+    Network {
         domain: nasty(),
+        origin: nasty(),
         spoke: nasty(),
         operator: nasty(),
-        ..network()
-    };
-    let posts = vec![line(NASTY, NASTY, NASTY, "2026-11-23T14:05:00Z", "")];
+    }
+}
+
+fn nasty_list() -> BlogView {
+    BlogView {
+        network: nasty_network(),
+        blog: nasty_blog(),
+        posts: vec![line(NASTY, NASTY, NASTY, "2026-11-23T14:05:00Z", "")],
+        path: nasty(),
+        newer: Some(nasty()),
+        older: Some(nasty()),
+    }
+}
+
+#[test]
+fn strangers_words_stay_words_in_posts() {
     let view = PostView {
-        network: network.clone(),
-        blog: blog.clone(),
+        network: nasty_network(),
+        blog: nasty_blog(),
         slug: nasty(),
         tags: vec![nasty()],
         excerpt: nasty(),
         signers: vec![nasty()],
-        newer: Some(neighbor),
+        newer: Some(nasty_neighbor()),
+        image: Some(Image {
+            address: nasty(),
+            alt: nasty(),
+        }),
         ..post_view(NASTY, NASTY, NASTY)
     };
     assert_page("post", &post(&view));
+    let member = Member {
+        label: nasty(),
+        operator: nasty(),
+        has_newest: true,
+    };
+    let trusted = AboutView {
+        network: nasty_network(),
+        blog: nasty_blog(),
+        members: vec![member],
+        user_id: nasty(),
+        example: Some(nasty()),
+        ..about_view()
+    };
+    assert_page("about", &about(&trusted));
+    let wrong = ErrorView {
+        network: nasty_network(),
+        blog: Some(nasty_blog()),
+        message: Message::bad_request(Tongue::English, NASTY),
+    };
+    assert_page("error", &error(&wrong));
+}
+
+#[test]
+fn strangers_words_stay_words_in_lists() {
+    assert_page("blog", &blog_index(&nasty_list()));
     let tagged = TagView {
-        network: network.clone(),
-        blog: blog.clone(),
         tag: nasty(),
-        posts: posts.clone(),
+        list: nasty_list(),
     };
     assert_page("tag", &tag(&tagged));
-    assert_page(
-        "archive",
-        &archive(&ArchiveView {
-            network: network.clone(),
-            blog: blog.clone(),
-            posts,
-        }),
-    );
-    let message = Message::bad_request(NASTY);
-    assert_page(
-        "error",
-        &error(&ErrorView {
-            network,
-            blog: Some(blog),
-            message,
-        }),
-    );
+    let all = ArchiveView {
+        network: nasty_network(),
+        blog: nasty_blog(),
+        posts: nasty_list().posts,
+        years: vec![(nasty(), 1), (nasty(), 2)],
+        only: Some(nasty()),
+        newer: Some(nasty()),
+        older: Some(nasty()),
+    };
+    assert_page("archive", &archive(&all));
+    let searched = SearchView {
+        network: nasty_network(),
+        query: nasty(),
+        found: vec![Headline {
+            post: nasty_list().posts.remove(0),
+            blog_origin: nasty(),
+            blog_title: nasty(),
+            blog_language: nasty(),
+        }],
+        blogs: 1,
+        cut_after: None,
+        tongue: Tongue::English,
+        says_tongue: true,
+    };
+    assert_page("search", &search(&searched));
 }
 
 #[test]
@@ -337,7 +521,7 @@ fn a_post_says_where_it_is_and_how_to_check_it() {
     for words in [
         "<html lang=\"en\" dir=\"ltr\">",
         "<link rel=\"canonical\" href=\"https://maria.blogs.example.org/2026/11/the%20meeting\">",
-        "Held by <bdi>oak</bdi>, <bdi>elm</bdi> and <bdi>ash</bdi>; primary <bdi>oak</bdi>.",
+        "Kept by <bdi>oak</bdi>, <bdi>elm</bdi> and <bdi>ash</bdi>, each with a full copy; the author writes to <bdi>oak</bdi>.",
         "This post is on 3 servers.",
         "8E06 ECDF 0123 4567 89AB CDEF 0123 4567 89AB CDEF",
         "href=\"/2026/11/the%20meeting.txt\"",
@@ -366,7 +550,9 @@ fn words_bear_their_language_and_direction() {
         older: None,
     });
     assert!(list.contains("<html lang=\"en\" dir=\"ltr\">"));
-    assert!(list.contains("<div lang=\"ar\" dir=\"rtl\"><h2><a href=\"/%D8%A7"));
+    assert!(
+        list.contains("<div lang=\"ar\" dir=\"rtl\"><h2><a class=\"u-url p-name\" href=\"/%D8%A7")
+    );
 }
 
 #[test]
@@ -383,8 +569,10 @@ fn sample_pages() {
     let folder = std::env::var("SAMPLE_PAGES").expect("SAMPLE_PAGES names a folder");
     let folder = PathBuf::from(folder);
     std::fs::write(folder.join("style.css"), STYLE).expect("the folder can be written");
+    std::fs::write(folder.join("icon.svg"), ICON).expect("the folder can be written");
     for (name, page) in samples() {
         let page = page.replace(&format!("\"{STYLE_PATH}\""), "\"style.css\"");
+        let page = page.replace(&format!("\"{ICON_PATH}\""), "\"icon.svg\"");
         std::fs::write(folder.join(format!("{name}.html")), page)
             .expect("the folder can be written");
     }

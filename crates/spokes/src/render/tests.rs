@@ -1,0 +1,588 @@
+//! What the renderer makes of prose, of imported HTML, and of attacks.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const HASH: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+fn check(markdown: &str, html: &str) {
+    let here = Links::here();
+    assert_eq!(
+        article(markdown, &here).trim_end(),
+        html,
+        "from {markdown:?}"
+    );
+}
+
+/// Reads the HTML as we promise it is: text without `<`, and tags with quoted attributes.
+fn attributes(html: &str) -> Vec<(String, String, String)> {
+    let mut found = Vec::new();
+    for piece in html.split('<').skip(1) {
+        let (tag, _) = piece.split_once('>').expect("every tag ends");
+        let (name, mut rest) = tag.split_once(' ').unwrap_or((tag, ""));
+        found.push((name.to_owned(), String::new(), String::new()));
+        while let Some((attribute, after)) = rest.split_once("=\"") {
+            let (value, after) = after.split_once('"').expect("every value ends");
+            found.push((
+                name.to_owned(),
+                attribute.trim().to_owned(),
+                value.to_owned(),
+            ));
+            rest = after;
+        }
+        assert_eq!(rest.trim(), "", "a bare attribute in {piece:?}");
+    }
+    found
+}
+
+fn assert_harmless(html: &str, context: &str) {
+    const ATTRIBUTES: [&str; 24] = [
+        "",
+        "href",
+        "rel",
+        "src",
+        "alt",
+        "loading",
+        "class",
+        "id",
+        "lang",
+        "dir",
+        "title",
+        "start",
+        "reversed",
+        "colspan",
+        "rowspan",
+        "scope",
+        "datetime",
+        "tabindex",
+        "width",
+        "height",
+        "decoding",
+        "controls",
+        "preload",
+        "aria-label",
+    ];
+    for (tag, attribute, value) in attributes(html) {
+        let name = tag.trim_start_matches('/');
+        let listed = BLOCK_TAGS.contains(&name)
+            || INLINE_TAGS.contains(&name)
+            || VOID_TAGS.contains(&name)
+            || ["audio", "section", "video"].contains(&name);
+        assert!(listed, "<{name}> in {html:?}, from {context:?}");
+        assert!(
+            ATTRIBUTES.contains(&&*attribute),
+            "{attribute} in {html:?}, from {context:?}"
+        );
+        match &*attribute {
+            "src" => assert!(is_own_media(&value), "{html:?}, from {context:?}"),
+            "href" => {
+                let scheme = Url::parse(&value).map(|url| url.scheme().to_owned());
+                let allowed = ["http", "https", "mailto"];
+                assert!(
+                    scheme.as_deref().is_err()
+                        || scheme
+                            .as_deref()
+                            .is_ok_and(|scheme| allowed.contains(&scheme)),
+                    "{html:?}, from {context:?}"
+                );
+            }
+            "id" => assert!(value.starts_with(ID_PREFIX), "{html:?}, from {context:?}"),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn prose_becomes_plain_html() {
+    check(
+        "Hello *big* **world**.",
+        "<p>Hello <em>big</em> <strong>world</strong>.</p>",
+    );
+    check("a\\\nb\nc", "<p>a<br>\nb\nc</p>");
+    check("~~old~~ `a<b`", "<p><s>old</s> <code>a&lt;b</code></p>");
+    check("- one\n- two", "<ul>\n<li>one</li>\n<li>two</li>\n</ul>");
+    check("3. three", "<ol start=\"3\">\n<li>three</li>\n</ol>");
+    check(
+        "- [x] done",
+        "<ul>\n<li><span class=\"task\">☑</span> done</li>\n</ul>",
+    );
+    check(
+        "    a",
+        "<pre dir=\"auto\" tabindex=\"0\"><code>a</code></pre>",
+    );
+}
+
+#[test]
+fn headings_start_below_the_title() {
+    check(
+        "# A\n### B",
+        "<h2 id=\"body-a\">A</h2>\n<h4 id=\"body-b\">B</h4>",
+    );
+    check(
+        "## A\n### B",
+        "<h2 id=\"body-a\">A</h2>\n<h3 id=\"body-b\">B</h3>",
+    );
+    check("#### A", "<h2 id=\"body-a\">A</h2>");
+    check("<h1>A</h1>", "<h2>A</h2>");
+}
+
+#[test]
+fn tables_keep_their_alignment_without_styles() {
+    check(
+        "| a | b |\n|---|--:|\n| 1 | 2 |",
+        "<div class=\"wide\" tabindex=\"0\"><table>\n<thead><tr><th scope=\"col\">a</th>\
+         <th scope=\"col\" class=\"right\">b</th></tr></thead>\n<tbody>\n\
+         <tr><td>1</td><td class=\"right\">2</td></tr>\n</tbody></table></div>",
+    );
+}
+
+#[test]
+fn footnotes_go_below_the_text_and_lead_back() {
+    check(
+        "A[^x] claim.\n\n[^x]: The proof.\n\nThe end.",
+        "<p>A<sup id=\"body-mention-1\"><a href=\"#body-note-1\">1</a></sup> claim.</p>\n\
+         <p>The end.</p>\n<section class=\"notes\"><ol>\n<li id=\"body-note-1\"><p>The proof. \
+         <a href=\"#body-mention-1\">↩\u{fe0e}1</a></p></li>\n</ol></section>",
+    );
+}
+
+#[test]
+fn only_links_that_leave_say_so() {
+    let rel = format!("rel=\"{LEAVING}\"");
+    let leaving = [
+        "[a](https://example.org/)",
+        "[a](//example.org/)",
+        "[a](/\\\\example.org/)",
+        "[a](HTTPS:example.org)",
+        "<https://example.org>",
+        "[a][1]\n\n[1]: http://example.org",
+        "<a href=https://example.org>a</a>",
+        "<a href='https&#58;//example.org'>a</a>",
+        "<a href=\"&#47;/example.org\">a</a>",
+    ];
+    for markdown in leaving {
+        let html = article(markdown, &Links::here());
+        assert!(html.contains(&rel), "{html:?}, from {markdown:?}");
+    }
+    check("[a](/b)", "<p><a href=\"/b\">a</a></p>");
+    check("[a](b?c=1&d=2)", "<p><a href=\"b?c=1&amp;d=2\">a</a></p>");
+    check(
+        "<a href='b?c=1&amp;d=2'>a</a>",
+        "<p><a href=\"b?c=1&amp;d=2\">a</a></p>",
+    );
+    check("[a](#b)", "<p><a href=\"#body-b\">a</a></p>");
+    check(
+        "<m@example.org>",
+        "<p><a href=\"mailto:m@example.org\">m@example.org</a></p>",
+    );
+}
+
+#[test]
+fn images_of_other_hosts_become_links() {
+    check(
+        &format!("![A *crowd*](/media/sha256-{HASH})"),
+        &format!("<p><img src=\"/media/sha256-{HASH}\" alt=\"A crowd\" decoding=\"async\"></p>"),
+    );
+    let link = format!("<a href=\"https://example.org/a.png\" rel=\"{LEAVING}\">");
+    check(
+        "![A *b*](https://example.org/a.png)",
+        &format!("<p>{link}A <em>b</em></a></p>"),
+    );
+    check(
+        "![](https://example.org/a.png)",
+        &format!("<p>{link}https://example.org/a.png</a></p>"),
+    );
+    check(
+        "<img alt='A b' src='https://example.org/a.png'>",
+        &format!("{link}A b</a>"),
+    );
+    check(
+        "[![A](https://example.org/a.png)](/b)",
+        "<p><a href=\"/b\">A</a></p>",
+    );
+    check("![A](data:image/png;base64,AAAA)", "<p>A</p>");
+}
+
+fn check_with(medium: Option<Medium>, markdown: &str, html: &str) {
+    let made = illustrated(markdown, &Links::here(), &|_| medium);
+    assert_eq!(made.trim_end(), html, "from {markdown:?}");
+    let washed = gate(&Links::here()).clean(&made).to_string();
+    assert_eq!(washed, made, "washed again");
+}
+
+#[test]
+fn pictures_leave_room_for_themselves() {
+    let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x25\0\0\0\x15";
+    let medium = Some(Medium::Picture(size::of_picture(png)));
+    let src = format!("/media/sha256-{HASH}");
+    check_with(
+        medium,
+        &format!(
+            "![a]({src} \"b\")\n\n<img src='{src}' width=9999 height=9999 style='x' alt='&lt;c'>"
+        ),
+        &format!(
+            "<p><img src=\"{src}\" alt=\"a\" width=\"37\" height=\"21\" decoding=\"async\" title=\"b\"></p>\n\
+             <img src=\"{src}\" alt=\"&lt;c\" width=\"37\" height=\"21\" loading=\"lazy\" decoding=\"async\">"
+        ),
+    );
+}
+
+#[test]
+fn films_and_sounds_wait_until_somebody_wants_them() {
+    let src = format!("/media/sha256-{HASH}");
+    let player = |name: &str| {
+        format!(
+            "<{name} src=\"{src}\" controls=\"\" preload=\"none\" aria-label=\"a\"><a href=\"{src}\">a</a></{name}>"
+        )
+    };
+    let film = player("video");
+    check_with(
+        Some(Medium::Film),
+        &format!("![a]({src})"),
+        &format!("<p>{film}</p>"),
+    );
+    check_with(
+        Some(Medium::Film),
+        &format!(
+            "<div>\n<video title=a autoplay onplay=x><source src='{src}'>No <b>player</b></video>\n</div>"
+        ),
+        &format!("<div>\n{film}\n</div>"),
+    );
+    check_with(
+        Some(Medium::Sound),
+        &format!("a <audio controls><source title=a src={src}><source src={src}></audio>"),
+        &format!("<p>a {}</p>", player("audio")),
+    );
+    let sound = player("audio");
+    check_with(
+        Some(Medium::Sound),
+        &format!("![a]({src})"),
+        &format!("<p>{sound}</p>"),
+    );
+    let link = format!("<p><a href=\"{src}\">a</a></p>");
+    check_with(Some(Medium::File), &format!("![a]({src})"), &link);
+    check_with(
+        Some(Medium::Film),
+        &format!("[![a]({src})](/b)"),
+        "<p><a href=\"/b\">a</a></p>",
+    );
+    let elsewhere = "https://example.org/a";
+    check_with(
+        None,
+        &format!("<iframe src={elsewhere}></iframe>"),
+        &format!("<a href=\"{elsewhere}\" rel=\"{LEAVING}\">{elsewhere}</a>"),
+    );
+}
+
+#[test]
+fn links_find_headings_whichever_program_made_them() {
+    check(
+        "# What's next?\n[a](#whats-next) [b](#what-s-next) [c](#other)",
+        "<h2 id=\"body-whats-next\">What's next?</h2>\n<p><a href=\"#body-whats-next\">a</a> \
+         <a href=\"#body-whats-next\">b</a> <a href=\"#body-other\">c</a></p>",
+    );
+    check(
+        "[a](#x)\n# A {#x}\n# A {x}\n# `A`\n# A",
+        "<p><a href=\"#body-x\">a</a></p>\n<h2 id=\"body-x\">A</h2>\n<h2 id=\"body-a-x\">A {x}</h2>\n\
+         <h2 id=\"body-a\"><code>A</code></h2>\n<h2 id=\"body-a-1\">A</h2>",
+    );
+    check("# 二 म्हणून", "<h2 id=\"body-二-म्हणून\">二 म्हणून</h2>");
+    check(
+        "<a name=\"b\"></a><b id=b id=c>x</b> <a id='d e'>y</a>",
+        "<p><a id=\"body-b\"></a><b>x</b> <a></a>y</p>",
+    );
+}
+
+#[test]
+fn each_id_is_there_once() {
+    let many = "# a\n".repeat(3_000) + "# a-7\n<b id=a-9>b</b>[^1] [^1]\n\n[^1]: c\n\n# note 1";
+    let html = article(&many, &Links::here());
+    let all: Vec<String> = attributes(&html)
+        .into_iter()
+        .filter(|(_, attribute, _)| attribute == "id")
+        .map(|(_, _, id)| id)
+        .collect();
+    assert!(all.len() > 3_000, "{}", all.len());
+    assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+}
+
+#[test]
+fn notes_and_definitions_look_like_what_they_are() {
+    check(
+        "> [!WARNING]\n> a",
+        "<blockquote>\n<p lang=\"en\"><strong>Warning</strong></p>\n<p>a</p>\n</blockquote>",
+    );
+    check("a\n: b", "<dl>\n<dt>a</dt>\n<dd>b</dd>\n</dl>");
+}
+
+#[test]
+fn listings_have_colors_wherever_they_stand() {
+    let listing = "<pre dir=\"auto\" tabindex=\"0\"><code><span class=\"k\">fn</span> a&lt;b&gt;\n</code></pre>";
+    let fence = "```rust\nfn a<b>\n```";
+    check(fence, listing);
+    check_with(
+        None,
+        &format!("a\n\n{fence}\n\nb"),
+        &format!("<p>a</p>\n{listing}\n<p>b</p>"),
+    );
+    check_with(
+        None,
+        "> ```rust\n> fn a<b>\n> ```",
+        &format!("<blockquote>\n{listing}\n</blockquote>"),
+    );
+    // Each alone, until they are too many: then all together.
+    let many = format!("{fence}\n\n").repeat(writer::PIECES_MAX);
+    let html = article(&many, &Links::here());
+    assert_eq!(html.matches(listing).count(), writer::PIECES_MAX);
+    assert_eq!(gate(&Links::here()).clean(&html).to_string(), html);
+}
+
+#[test]
+fn raw_html_of_an_author_gets_none_of_our_classes() {
+    check("<span class=\"k task\">a</span>", "<p><span>a</span></p>");
+}
+
+#[test]
+fn seen_from_elsewhere_addresses_are_whole() {
+    let links = Links::seen_from("https://maria.example.org/2026/march");
+    let markdown = format!("[a](april) ![b](/media/sha256-{HASH}) [c](#d)");
+    let html = article(&markdown, &links);
+    assert!(
+        html.contains("\"https://maria.example.org/2026/april\""),
+        "{html}"
+    );
+    assert!(
+        html.contains("\"https://maria.example.org/2026/march#body-d\""),
+        "{html}"
+    );
+    let media = format!("src=\"https://maria.example.org/media/sha256-{HASH}\"");
+    assert!(html.contains(&media), "{html}");
+    assert!(!html.contains(" rel="), "{html}");
+}
+
+#[test]
+fn raw_html_keeps_what_is_listed() {
+    check("<b>a</b> <kbd>b</kbd>", "<p><b>a</b> <kbd>b</kbd></p>");
+    check(
+        "<details>\n<summary>a</summary>\n\n*b*\n\n</details>",
+        "<details>\n<summary>a</summary>\n<p><em>b</em></p>\n</details>",
+    );
+    check("a <b>b\n\nc", "<p>a <b>b</b></p>\n<p>c</p>");
+    check("*a <b>b* c</b>", "<p><em>a <b>b</b></em> c</p>");
+    check("<p>a<p>b", "<p>a</p><p>b</p>");
+    check(
+        "<ul><li>a<li><b>b<li>c</ul>",
+        "<ul><li>a</li><li><b>b</b></li><li>c</li></ul>",
+    );
+    check(
+        "<table><tr><th>a<td>b<tr><td>c</table>",
+        "<table><tbody><tr><th>a</th><td>b</td></tr><tr><td>c</td></tr></tbody></table>",
+    );
+    check("<font color=red>a</font>", "<p>a</p>");
+    check("a <!-- b --> c", "<p>a  c</p>");
+    check("<bdo dir='rtl'>a</bdo>", "<p><bdo dir=\"rtl\">a</bdo></p>");
+}
+
+#[test]
+fn nothing_dangerous_survives() {
+    let vectors: Vec<&str> = include_str!("vectors.txt").split("\n---\n").collect();
+    assert!(vectors.len() > 60, "the table of vectors was read");
+    for vector in vectors {
+        assert_harmless(&article(vector, &Links::here()), vector);
+        let far = article(vector, &Links::seen_from("https://maria.example.org/a"));
+        let own_media = "\"https://maria.example.org/media/";
+        assert_harmless(&far.replace(own_media, "\"/media/"), vector);
+    }
+}
+
+#[test]
+fn every_spoke_makes_the_same_bytes() {
+    // A hash map has another order in each instance, as it has in each process.
+    for vector in include_str!("vectors.txt").split("\n---\n") {
+        let html = article(vector, &Links::here());
+        for _ in 0..4 {
+            assert_eq!(article(vector, &Links::here()), html);
+        }
+    }
+}
+
+#[test]
+fn a_second_wash_takes_nothing_more() {
+    let links = Links::here();
+    for vector in include_str!("vectors.txt").split("\n---\n") {
+        let html = article(vector, &links);
+        assert_eq!(
+            gate(&links).clean(&html).to_string(),
+            html,
+            "from {vector:?}"
+        );
+    }
+}
+
+/// A body has at most 1 MiB (SPEC entry, limits); these are an eighth of the worst ones known.
+#[test]
+fn hostile_bodies_stay_cheap() {
+    let many = |piece: &str| piece.repeat((128 << 10) / piece.len());
+    let bold: String = (0..4000).map(|number| format!("<b id={number}>")).collect();
+    let bodies = [
+        many("> "),
+        many("- "),
+        many("*a _b "),
+        many("["),
+        many("![a]("),
+        many("<b>"),
+        many("<div><p>"),
+        many("<table><tr><td>"),
+        many("<a href=b>"),
+        many("<a "),
+        many("<a \""),
+        many("<!--"),
+        many("<script>"),
+        many("<b>a\n\n"),
+        many("a\n\n<div>\n\n"),
+        format!("{bold}{}", many("a\n\n")),
+        format!("{bold}{}", many("<p>a")),
+        format!("<p>{bold}{}", many("<p>a</p>")),
+        format!("{}\n{}\n{}", many("|a"), many("|-"), many("|\n")),
+        format!("[^a]: b\n\n{}", many("[^a]")),
+        format!("[a]: /{}\n\n{}", many("b"), many("[a]")),
+        many("# a\n"),
+        many("# [a](#b)\n"),
+        many("- # a {#b}\n"),
+        many("```rust\n1\n```\n\na\n\n"),
+        many("> ```c\n> 1 1 1 1\n> ```\n\n"),
+        many("<video><source "),
+        many("<video src=/a>"),
+        many("<iframe src=/a></iframe>"),
+        many("a\n: b\n\n"),
+        many("a\n\n: "),
+        many("> [!NOTE]\n"),
+        many("![a](/media/sha256-"),
+    ];
+    for body in bodies {
+        let start = std::time::Instant::now();
+        let html = article(&body, &Links::here());
+        let taken = start.elapsed();
+        let begin: String = body.chars().take(40).collect();
+        // Unoptimized and on a busy machine; the square of the length would take minutes.
+        assert!(taken.as_secs() < 20, "{taken:?} for {begin:?}");
+        assert!(html.len() < 64 << 20, "{} bytes from {begin:?}", html.len());
+    }
+}
+
+#[test]
+fn summaries_are_the_first_words() {
+    let text = "# Title\n\nOne *two*\nthree, [four](/x).\n\n```\ncode\n```\n\nFive <b>six</b>.";
+    assert_eq!(summary(text, 100), "One two three, four. Five six.");
+    assert_eq!(summary(text, 12), "One two…");
+    assert_eq!(summary(text, 7), "One two…");
+    assert_eq!(summary("一二三四五六七八", 4), "一二三四…");
+    assert_eq!(summary("👩\u{200d}🌾👩\u{200d}🌾", 4), "👩\u{200d}🌾…");
+    assert_eq!(summary("", 4), "");
+    assert_eq!(summary("a b", 0), "…");
+}
+
+#[test]
+fn languages_have_a_direction() {
+    for language in [
+        "ar",
+        "AR-EG",
+        "fa",
+        "he",
+        "ur",
+        "yi",
+        "ckb",
+        "az-Arab",
+        "ku-Arab-IQ",
+    ] {
+        assert_eq!(direction(language), Direction::Rtl, "{language}");
+    }
+    for language in [
+        "en",
+        "",
+        "zh-Hant",
+        "ur-Latn",
+        "hi",
+        "arn",
+        "de-1996",
+        "-",
+        "ar-Latn-x-a",
+    ] {
+        assert_eq!(direction(language), Direction::Ltr, "{language}");
+    }
+}
+
+fn hostile_text() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "<script>",
+        "</script>",
+        "<a href=",
+        "javascript:alert(1)",
+        "onerror=x",
+        "<img src=x ",
+        "<svg>",
+        "<math>",
+        "<style>",
+        "</",
+        "<",
+        ">",
+        "\"",
+        "'",
+        "`",
+        "\n",
+        "\n\n",
+        "> ",
+        "- ",
+        "[a](",
+        ")",
+        "![",
+        "]",
+        "[^1]",
+        "[^1]: ",
+        "<!--",
+        "-->",
+        "&#106;",
+        "&lt;",
+        "<table>",
+        "<td>",
+        "|a|b|\n|-|-|\n",
+        "<div>",
+        "</div>",
+        "<p>",
+        "<b>",
+        "</b>",
+        "data:text/html,",
+        "\0",
+        "\u{202e}",
+        "=",
+        "/",
+        "*",
+        "**",
+        "    ",
+        "# ",
+        "<pre>",
+        "<textarea>",
+        "<title>",
+        "https://example.org/",
+        "<noscript>",
+        "<details>",
+        "<li>",
+        "<base href=//e>",
+    ]);
+    prop::collection::vec(prop_oneof![pieces.prop_map(str::to_owned), ".{0,6}"], 0..40)
+        .prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_written_is_harmless(markdown in hostile_text()) {
+        let html = article(&markdown, &Links::here());
+        assert_harmless(&html, &markdown);
+        prop_assert!(!html.to_lowercase().contains("<script"));
+        let far = article(&markdown, &Links::seen_from("https://maria.example.org/a"));
+        assert_harmless(&far.replace("\"https://maria.example.org/media/", "\"/media/"), &markdown);
+        let words = summary(&markdown, 30);
+        prop_assert!(words.chars().count() <= 31);
+    }
+}

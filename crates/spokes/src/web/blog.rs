@@ -1,0 +1,478 @@
+//! The pages of a blog: its index, its posts, its tags, its archive.
+
+use jiff::Timestamp;
+use maud::{Markup, PreEscaped, html};
+
+use crate::web::{
+    data,
+    message::Message,
+    page::{
+        Blog, ErrorView, Neighbor, PostLine, day, error, feed_links, fingerprint, first_of, path,
+        rfc3339, tag_path, title_or_slug,
+    },
+    shell::{Head, Image, Network, Share, dir, language, served_by, shell},
+    trust::proof,
+    words::{Tongue, Voice, fill, fill_markup, month_of},
+};
+
+/// A blog's posts, newest first.
+#[derive(Clone, Debug)]
+pub struct BlogView {
+    /// The network.
+    pub network: Network,
+    /// The blog.
+    pub blog: Blog,
+    /// The posts of this page of the list.
+    pub posts: Vec<PostLine>,
+    /// The path of this page of the list: `/`, or `/?page=2`.
+    pub path: String,
+    /// The path of the page with newer posts.
+    pub newer: Option<String>,
+    /// The path of the page with older posts.
+    pub older: Option<String>,
+}
+
+/// One post, or one page such as "About".
+#[derive(Clone, Debug)]
+pub struct PostView {
+    /// The network.
+    pub network: Network,
+    /// The blog.
+    pub blog: Blog,
+    /// Its slug, as in its entry.
+    pub slug: String,
+    /// Its title; may be empty.
+    pub title: String,
+    /// BCP 47 tag; may be empty, then the blog's counts.
+    pub language: String,
+    /// The date that its author gave it; none for a page.
+    pub date: Option<Timestamp>,
+    /// When it was last edited, if it was.
+    pub edited: Option<Timestamp>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Its first words, for search engines; may be empty.
+    pub excerpt: String,
+    /// The inner HTML of the article, from [`crate::render::article`] and from nowhere else.
+    pub html: String,
+    /// Its first picture, if it has one.
+    pub image: Option<Image>,
+    /// On how many servers it is known to be.
+    pub copies: u32,
+    /// The fingerprints of the keys that signed it, if they are not just the blog's.
+    pub signers: Vec<String>,
+    /// The next post in time.
+    pub newer: Option<Neighbor>,
+    /// The post before.
+    pub older: Option<Neighbor>,
+}
+
+/// The posts of a blog that bear one tag, newest first.
+#[derive(Clone, Debug)]
+pub struct TagView {
+    /// The tag.
+    pub tag: String,
+    /// The posts of this page of the list, and the paths around it.
+    pub list: BlogView,
+}
+
+/// The posts of a blog, newest first; the page groups them by year and month.
+#[derive(Clone, Debug)]
+pub struct ArchiveView {
+    /// The network.
+    pub network: Network,
+    /// The blog.
+    pub blog: Blog,
+    /// The posts.
+    pub posts: Vec<PostLine>,
+    /// All years that have posts, newest first, each with the number of its posts.
+    pub years: Vec<(String, u64)>,
+    /// The one year whose posts these are, where all would be too many for a page.
+    pub only: Option<String>,
+    /// The path of the page with newer posts of that year.
+    pub newer: Option<String>,
+    /// The path of the page with older posts of that year.
+    pub older: Option<String>,
+}
+
+impl<'a> Head<'a> {
+    pub(crate) fn of(blog: &'a Blog) -> Self {
+        Self {
+            language: &blog.language,
+            author: blog.author.clone(),
+            feeds: Some("/feed".to_owned()),
+            ..Self::default()
+        }
+    }
+}
+
+/// A blog's posts, newest first.
+#[must_use]
+pub fn blog_index(view: &BlogView) -> String {
+    let blog = &view.blog;
+    let voice = Voice::around(&blog.language);
+    let head = Head {
+        title: blog.title.clone(),
+        description: blog.description.clone(),
+        canonical: Some(format!("{}{}", blog.origin, view.path)),
+        older: view.older.clone(),
+        newer: view.newer.clone(),
+        share: Some(Share {
+            title: blog.title.clone(),
+            site: blog.title.clone(),
+            ..Share::default()
+        }),
+        data: Some(data::of_blog(blog, &view.posts)),
+        class: Some("h-feed"),
+        ..Head::of(blog)
+    };
+    let main = html! {
+        main #content tabindex="-1" {
+            (notices(blog, voice))
+            @if view.posts.is_empty() {
+                p lang=[voice.lang] dir=[voice.dir] { (voice.words.no_posts) }
+            }
+            (list(view, voice))
+        }
+    };
+    let bottom = blog_bottom(&view.network, blog, &blog.language, &html! {});
+    shell(&head, &blog_top(blog, true), &main, &bottom)
+}
+
+/// Posts, and the ways to those before and after them.
+fn list(view: &BlogView, voice: Voice) -> Markup {
+    html! {
+        @if !view.posts.is_empty() {
+            ol.posts { @for post in &view.posts { (post_item(&view.blog, post, voice)) } }
+        }
+        (pager(view.newer.as_ref(), view.older.as_ref(), voice))
+    }
+}
+
+/// The ways to the pages of a list before and after this one.
+fn pager(newer: Option<&String>, older: Option<&String>, voice: Voice) -> Markup {
+    html! {
+        @if newer.is_some() || older.is_some() {
+            nav.pager aria-label=(voice.words.more_posts) lang=[voice.lang] dir=[voice.dir] {
+                @if let Some(newer) = newer { a href=(newer) rel="prev" { (voice.words.newer_posts) } }
+                @if let Some(older) = older { a href=(older) rel="next" { (voice.words.older_posts) } }
+            }
+        }
+    }
+}
+
+/// One post.
+#[must_use]
+pub fn post(view: &PostView) -> String {
+    let blog = &view.blog;
+    let language = first_of(&view.language, &blog.language);
+    let address = format!("{}{}", blog.origin, path(&view.slug));
+    let voice = Voice::around(language);
+    let title = title_or_slug(&view.title, &view.slug);
+    let head = Head {
+        title: format!("{title} – {}", blog.title),
+        description: view.excerpt.clone(),
+        language,
+        canonical: Some(address.clone()),
+        older: view.older.as_ref().map(|post| path(&post.slug)),
+        newer: view.newer.as_ref().map(|post| path(&post.slug)),
+        share: Some(Share {
+            title: title.to_owned(),
+            site: blog.title.clone(),
+            image: view.image.clone(),
+            article: view.date.map(|date| (date, view.edited)),
+            tags: view.tags.clone(),
+        }),
+        data: Some(data::of_post(view, language, &address)),
+        ..Head::of(blog)
+    };
+    let main = html! {
+        main.h-entry #content tabindex="-1" {
+            (notices(blog, voice))
+            header.title {
+                h1.p-name { (title) }
+                (byline(view, &address, voice))
+            }
+            article.e-content { (PreEscaped(&view.html)) }
+            @if !view.tags.is_empty() {
+                ul.tags aria-label=(voice.words.tags) {
+                    @for tag in &view.tags {
+                        li { a.p-category href=(tag_path(tag)) rel="tag" { bdi { (tag) } } }
+                    }
+                }
+            }
+        }
+        @if view.newer.is_some() || view.older.is_some() {
+            nav.pager aria-label=(voice.words.neighbors) {
+                @if let Some(post) = &view.newer { (neighbor(blog, post, voice, voice.words.newer, "prev")) }
+                @if let Some(post) = &view.older { (neighbor(blog, post, voice, voice.words.older, "next")) }
+            }
+        }
+    };
+    let proof = proof(view, &address, voice);
+    let bottom = blog_bottom(&view.network, blog, language, &proof);
+    shell(&head, &blog_top(blog, false), &main, &bottom)
+}
+
+/// Who wrote a post, and when. A page says it to programs only.
+fn byline(view: &PostView, address: &str, voice: Voice) -> Markup {
+    let blog = &view.blog;
+    let author = html! {
+        a.p-author.h-card href=(format!("{}/", blog.origin)) {
+            bdi { (first_of(&blog.author, &blog.title)) }
+        }
+    };
+    html! {
+        p.facts lang=[voice.lang] dir=[voice.dir] {
+            @if let Some(date) = view.date {
+                a.u-url href=(address) { (day(date, voice, "dt-published")) }
+                " " span { (fill_markup(voice.words.by, &[("author", author)])) }
+            } @else {
+                data.u-url value=(address) {}
+            }
+            @if let Some(edited) = view.edited {
+                " " span {
+                    (fill_markup(voice.words.edited, &[("day", day(edited, voice, "dt-updated"))]))
+                }
+            }
+        }
+    }
+}
+
+/// The posts of a blog that bear one tag.
+#[must_use]
+pub fn tag(view: &TagView) -> String {
+    let (blog, list_view) = (&view.list.blog, &view.list);
+    let voice = Voice::around(&blog.language);
+    let address = tag_path(&view.tag);
+    let head = Head {
+        title: format!("{} – {}", view.tag, blog.title),
+        canonical: Some(format!("{}{}", blog.origin, list_view.path)),
+        feeds: Some(format!("{address}/feed")),
+        older: list_view.older.clone(),
+        newer: list_view.newer.clone(),
+        class: Some("h-feed"),
+        // A tag that nobody uses is nobody's destination.
+        noindex: list_view.posts.is_empty(),
+        ..Head::of(blog)
+    };
+    let main = html! {
+        main #content tabindex="-1" {
+            (notices(blog, voice))
+            header.title {
+                p.quiet lang=[voice.lang] dir=[voice.dir] { (voice.words.posts_tagged) }
+                h1.p-name { bdi { (view.tag) } }
+            }
+            @if list_view.posts.is_empty() {
+                p lang=[voice.lang] dir=[voice.dir] { (voice.words.nothing_tagged) }
+            }
+            (list(list_view, voice))
+            p.quiet lang=[voice.lang] dir=[voice.dir] { (feed_links(&format!("{address}/feed"), voice)) }
+        }
+    };
+    let bottom = blog_bottom(&list_view.network, blog, &blog.language, &html! {});
+    shell(&head, &blog_top(blog, false), &main, &bottom)
+}
+
+/// The posts of a blog by year and month.
+#[must_use]
+pub fn archive(view: &ArchiveView) -> String {
+    let blog = &view.blog;
+    let voice = Voice::around(&blog.language);
+    let below = (view.only.as_ref()).map_or(String::new(), |year| format!("?year={year}"));
+    let head = Head {
+        title: format!("{} – {}", voice.words.archive, blog.title),
+        canonical: Some(format!("{}/archive{below}", blog.origin)),
+        older: view.older.clone(),
+        newer: view.newer.clone(),
+        class: Some("h-feed"),
+        ..Head::of(blog)
+    };
+    let years = view.posts.chunk_by(|one, next| year(one) == year(next));
+    let main = html! {
+        main #content tabindex="-1" {
+            (notices(blog, voice))
+            h1.p-name lang=[voice.lang] dir=[voice.dir] { (voice.words.archive) }
+            @if view.years.len() > 1 { (year_links(view, voice)) }
+            @for posts in years { (archive_year(blog, posts, voice)) }
+            (pager(view.newer.as_ref(), view.older.as_ref(), voice))
+            @if view.posts.is_empty() {
+                p lang=[voice.lang] dir=[voice.dir] { (voice.words.no_posts) }
+            }
+        }
+    };
+    let bottom = blog_bottom(&view.network, blog, &blog.language, &html! {});
+    shell(&head, &blog_top(blog, false), &main, &bottom)
+}
+
+/// To the years of the archive: further down, or on pages of their own.
+fn year_links(view: &ArchiveView, voice: Voice) -> Markup {
+    html! {
+        nav.chips aria-label=(voice.words.years) lang=[voice.lang] dir=[voice.dir] {
+            @for (year, posts) in &view.years {
+                @let address = match view.only {
+                    Some(_) => format!("/archive?year={year}"),
+                    None => format!("#y{year}"),
+                };
+                @let current = view.only.as_ref() == Some(year);
+                a href=(address) aria-current=[current.then_some("page")]
+                    title=(voice.count(|noun| noun.posts, *posts)) { (voice.tongue.digits(year)) }
+            }
+        }
+    }
+}
+
+fn archive_year(blog: &Blog, posts: &[PostLine], voice: Voice) -> Markup {
+    let of_year = posts.first().map(year).unwrap_or_default();
+    let months = posts.chunk_by(|one, next| month(one) == month(next));
+    html! {
+        section aria-labelledby=(format!("y{of_year}")) {
+            h2 id=(format!("y{of_year}")) lang=[voice.lang] dir=[voice.dir] { (voice.tongue.digits(&of_year)) }
+            @for posts in months {
+                @if let Some(first) = posts.first() {
+                    h3 { (month_of(voice.page_language, first.date)) }
+                }
+                ol.archive {
+                    @for post in posts {
+                        @let language_of = first_of(&post.language, &blog.language);
+                        li.h-entry {
+                            time.dt-published datetime=(rfc3339(post.date)) {
+                                (voice.tongue.digits(&post.date.strftime("%-d").to_string()))
+                            }
+                            " "
+                            a.u-url.p-name href=(path(&post.slug)) lang=[language(language_of)] dir=[dir(language_of)] {
+                                (title_or_slug(&post.title, &post.slug))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Nothing is at this address; with `late`, perhaps nothing yet.
+#[must_use]
+pub fn not_found(network: &Network, blog: Option<&Blog>, late: bool, tongue: Tongue) -> String {
+    let message = match (blog, late) {
+        (None, _) => Message::no_such_page(tongue, &network.domain),
+        (Some(_), false) => Message::no_such_post(tongue),
+        (Some(_), true) => Message::no_such_post_yet(tongue),
+    };
+    error(&ErrorView {
+        network: network.clone(),
+        blog: blog.cloned(),
+        message,
+    })
+}
+
+/// A blog's name and menu. Its title is the page's heading only where no post's is.
+pub(crate) fn blog_top(blog: &Blog, is_heading: bool) -> Markup {
+    let voice = Voice::around(&blog.language);
+    html! {
+        header.top.masthead[is_heading] lang=[language(&blog.language)] dir=[dir(&blog.language)] {
+            @if is_heading {
+                h1.name.p-name { a.u-url href="/" { (blog.title) } }
+                @if !blog.description.is_empty() { p.p-summary { (blog.description) } }
+            } @else {
+                p.name { a href="/" { (blog.title) } }
+            }
+            nav aria-label=(voice.words.menu) {
+                @for page in &blog.pages {
+                    a href=(path(&page.slug)) lang=[language(&page.language)] {
+                        bdi { (title_or_slug(&page.title, &page.slug)) }
+                    }
+                }
+                a href="/archive" lang=[voice.lang] dir=[voice.dir] { (voice.words.archive) }
+            }
+        }
+    }
+}
+
+/// Where the blog lives and how to check it; `proof` says more where the page shows a post.
+pub(crate) fn blog_bottom(
+    network: &Network,
+    blog: &Blog,
+    page_language: &str,
+    proof: &Markup,
+) -> Markup {
+    let voice = Voice::around(page_language);
+    let words = voice.words;
+    let author = match blog.author.as_str() {
+        "" => html! { (words.its_author) },
+        author => html! { bdi { (author) } },
+    };
+    let servers: Vec<Markup> = (blog.replicas.iter())
+        .map(|label| html! { bdi { (label) } })
+        .collect();
+    let held = [
+        ("servers", voice.list(&servers)),
+        ("primary", html! { bdi { (blog.primary) } }),
+    ];
+    let held_by = match servers.len() {
+        1 => words.held_by_one,
+        _ => words.held_by,
+    };
+    let signed = [
+        ("author", author),
+        (
+            "fingerprint",
+            html! { a href="/key.asc" { (fingerprint(&blog.fingerprint)) } },
+        ),
+    ];
+    html! {
+        footer.bottom lang=[voice.lang] dir=[voice.dir] {
+            (proof)
+            p { (fill_markup(held_by, &held)) " " (fill_markup(words.signed_with, &signed)) }
+            p { a href="/about" { (words.how_kept) } }
+            p { (feed_links("/feed", voice)) }
+            (served_by(network, voice))
+        }
+    }
+}
+
+pub(crate) fn notices(blog: &Blog, voice: Voice) -> Markup {
+    html! {
+        @if blog.late {
+            p.notice lang=[voice.lang] dir=[voice.dir] { (voice.words.late) }
+        }
+        @if let Some(sequence) = blog.may_lack_after {
+            p.notice lang=[voice.lang] dir=[voice.dir] {
+                (fill(voice.words.may_lack, &[("number", &voice.tongue.number(sequence))]))
+            }
+        }
+    }
+}
+
+fn post_item(blog: &Blog, post: &PostLine, voice: Voice) -> Markup {
+    let language_of = first_of(&post.language, &blog.language);
+    html! {
+        li.h-entry {
+            div lang=[language(language_of)] dir=[dir(language_of)] {
+                h2 { a.u-url.p-name href=(path(&post.slug)) { (title_or_slug(&post.title, &post.slug)) } }
+                p.facts { (day(post.date, voice, "dt-published")) }
+                @if !post.excerpt.is_empty() { p.p-summary { (post.excerpt) } }
+            }
+        }
+    }
+}
+
+fn neighbor(blog: &Blog, post: &Neighbor, voice: Voice, word: &str, rel: &str) -> Markup {
+    let language_of = first_of(&post.language, &blog.language);
+    html! {
+        a href=(path(&post.slug)) rel=(rel) {
+            span.quiet lang=[voice.lang] dir=[voice.dir] { (word) } " "
+            span lang=[language(language_of)] dir=[dir(language_of)] {
+                (title_or_slug(&post.title, &post.slug))
+            }
+        }
+    }
+}
+
+fn year(post: &PostLine) -> String {
+    post.date.strftime("%Y").to_string()
+}
+
+fn month(post: &PostLine) -> String {
+    post.date.strftime("%Y-%m").to_string()
+}

@@ -1,0 +1,415 @@
+//! The network's own pages: its front, its search, and what a server knows of it.
+
+use jiff::Timestamp;
+use maud::{Markup, html};
+
+use crate::web::{
+    data,
+    page::{Headline, day, feed_links, headline_item, with_query},
+    shell::{Head, Network, Share, dir, network_bottom, network_top, shell},
+    words::{Tongue, Voice, autonym, fill, fill_markup},
+};
+
+/// The network's front page.
+#[derive(Clone, Debug)]
+pub struct FrontView {
+    /// The network.
+    pub network: Network,
+    /// Its latest posts, newest first.
+    pub latest: Vec<Headline>,
+    /// The languages that the list could be narrowed to: primary subtags.
+    pub languages: Vec<String>,
+    /// The one that it is narrowed to.
+    pub only: Option<String>,
+    /// How many blogs it has.
+    pub blogs: u64,
+    /// How many spokes serve it.
+    pub spokes: u64,
+    /// How many groups run them.
+    pub groups: u64,
+    /// How old the list is, roughly: nothing is said of an age of 0.
+    pub age_seconds: u64,
+    /// Whether the server has not asked all others yet.
+    pub is_gathering: bool,
+    /// The address of the writing desk.
+    pub desk: String,
+    /// The command with which one starts a blog here.
+    pub start_command: String,
+    /// The language of its words.
+    pub tongue: Tongue,
+    /// Whether the address asked for that.
+    pub says_tongue: bool,
+}
+
+/// What a search found, or its form.
+#[derive(Clone, Debug)]
+pub struct SearchView {
+    /// The network.
+    pub network: Network,
+    /// The words; empty where none were asked for.
+    pub query: String,
+    /// What was found, best first.
+    pub found: Vec<Headline>,
+    /// How many blogs this server keeps.
+    pub blogs: u64,
+    /// After how many entries the search ended early, if it did.
+    pub cut_after: Option<u64>,
+    /// The language of its words.
+    pub tongue: Tongue,
+    /// Whether the address asked for that.
+    pub says_tongue: bool,
+}
+
+/// What a server knows of the network.
+#[derive(Clone, Debug)]
+pub struct StatusView {
+    /// The network.
+    pub network: Network,
+    /// Its id.
+    pub id: String,
+    /// All spokes that ever asked to come in.
+    pub spokes: Vec<SpokeLine>,
+    /// How many blogs it has.
+    pub blogs: u64,
+    /// How many records its registry has, as far as this server read it.
+    pub records: u64,
+    /// How many entries this server holds.
+    pub entries: u64,
+    /// How many it mended.
+    pub mended: u64,
+    /// When it started.
+    pub started: Timestamp,
+    /// How old its list of latest posts is.
+    pub age_seconds: u64,
+    /// The language of its words.
+    pub tongue: Tongue,
+    /// Whether the address asked for that.
+    pub says_tongue: bool,
+}
+
+/// One spoke.
+#[derive(Clone, Debug)]
+pub struct SpokeLine {
+    /// Its label.
+    pub label: String,
+    /// The group that runs it; may be empty.
+    pub operator: String,
+    /// What it is.
+    pub state: SpokeState,
+    /// How many blogs it holds.
+    pub blogs: u64,
+}
+
+/// Whether a spoke is let in, and since when.
+#[derive(Clone, Copy, Debug)]
+pub enum SpokeState {
+    /// It has asked.
+    Applied(Timestamp),
+    /// It is in.
+    Admitted(Timestamp),
+    /// It is out.
+    Evicted(Timestamp),
+}
+
+/// `ui=` for links to other pages of the network, where a reader chose the language.
+fn chosen(tongue: Tongue, says_tongue: bool) -> &'static str {
+    if says_tongue { tongue.tag() } else { "" }
+}
+
+/// The tongue that a link to the other one asks for.
+fn other(tongue: Tongue) -> &'static str {
+    let mut others = Tongue::ALL.into_iter().filter(|other| *other != tongue);
+    others.next().unwrap_or_default().tag()
+}
+
+/// The network's front page.
+#[must_use]
+pub fn front(view: &FrontView) -> String {
+    let (network, tongue) = (&view.network, view.tongue);
+    let voice = Voice::around(tongue.tag());
+    let words = voice.words;
+    let only = view.only.as_deref().unwrap_or_default();
+    let description = fill(words.latest_of, &[("network", network.domain.as_str())]);
+    let head = Head {
+        title: network.domain.clone(),
+        description,
+        language: tongue.tag(),
+        canonical: Some(format!(
+            "{}{}",
+            network.origin,
+            with_query("/", &[("lang", only)])
+        )),
+        feeds: Some("/feed".to_owned()),
+        share: Some(Share {
+            title: network.domain.clone(),
+            site: network.domain.clone(),
+            ..Share::default()
+        }),
+        data: Some(data::of_network(network)),
+        class: Some("h-feed"),
+        ..Head::default()
+    };
+    let main = html! {
+        main #content tabindex="-1" {
+            (hero(view, voice))
+            section aria-labelledby="latest" {
+                h2 #latest { (words.latest) }
+                (language_links(view, voice))
+                (latest(view, voice))
+            }
+            (start(view, voice))
+            (who(view, voice))
+        }
+    };
+    let switch = with_query("/", &[("lang", only), ("ui", other(tongue))]);
+    let bottom = network_bottom(network, tongue, Some(&switch));
+    shell(&head, &network_top(network, tongue), &main, &bottom)
+}
+
+fn hero(view: &FrontView, voice: Voice) -> Markup {
+    let (words, tongue) = (voice.words, view.tongue);
+    let blogs = voice.count(|noun| noun.blogs, view.blogs);
+    let servers = voice.count(|noun| noun.keeping, view.spokes);
+    let kept = [("blogs", blogs.as_str()), ("servers", servers.as_str())];
+    let kept_by = if view.spokes > 1 {
+        words.kept_by_many
+    } else {
+        words.kept_by
+    };
+    html! {
+        div.hero {
+            h1.p-name { bdi { (view.network.domain) } }
+            p.lead { (words.lead) }
+            p.quiet { (fill(kept_by, &kept)) }
+            div.doors {
+                (search_form("", chosen(tongue, view.says_tongue), voice))
+                a.button href=(view.desk) { (words.start) }
+            }
+        }
+    }
+}
+
+/// A box for words, and what starts the search.
+fn search_form(query: &str, ui: &str, voice: Voice) -> Markup {
+    html! {
+        form.search action="/search" role="search" {
+            label.hidden for="q" { (voice.words.search_label) }
+            input #q type="search" name="q" value=(query) dir="auto" maxlength="200" required;
+            @if !ui.is_empty() { input type="hidden" name="ui" value=(ui); }
+            button type="submit" { (voice.words.search) }
+        }
+    }
+}
+
+fn language_links(view: &FrontView, voice: Voice) -> Markup {
+    let ui = chosen(view.tongue, view.says_tongue);
+    let link = |language: &str| with_query("/", &[("lang", language), ("ui", ui)]);
+    html! {
+        @if view.languages.len() > 1 || view.only.is_some() {
+            nav.chips aria-label=(voice.words.languages) {
+                a href=(link("")) aria-current=[view.only.is_none().then_some("page")] {
+                    (voice.words.all_languages)
+                }
+                @for language in &view.languages {
+                    @let current = view.only.as_ref() == Some(language);
+                    a href=(link(language)) aria-current=[current.then_some("page")]
+                        lang=(language) dir=[dir(language)] { (autonym(language)) }
+                }
+            }
+        }
+    }
+}
+
+fn latest(view: &FrontView, voice: Voice) -> Markup {
+    let words = voice.words;
+    let age = voice.count(|noun| noun.seconds, view.age_seconds);
+    html! {
+        @if !view.latest.is_empty() {
+            ol.posts { @for headline in &view.latest { (headline_item(headline, voice, true)) } }
+        } @else if view.is_gathering {
+            p { (words.gathering) }
+        } @else if view.only.is_some() {
+            p { (words.nobody_in_language) }
+        } @else {
+            p { (words.nobody_yet) }
+        }
+        p.quiet {
+            @if view.age_seconds > 0 { (fill(words.as_of, &[("seconds", age.as_str())])) " " }
+            (feed_links("/feed", voice))
+        }
+    }
+}
+
+fn start(view: &FrontView, voice: Voice) -> Markup {
+    let words = voice.words;
+    let program = html! { code { "spokes" } };
+    html! {
+        section.start aria-labelledby="start" {
+            h2 #start { (words.start) }
+            p { (words.start_why) }
+            p { a.button href=(view.desk) { (words.start) } }
+            p { (fill_markup(words.start_command, &[("program", program)])) }
+            pre tabindex="0" dir="ltr" { code { (view.start_command) } }
+        }
+    }
+}
+
+fn who(view: &FrontView, voice: Voice) -> Markup {
+    let (words, network) = (voice.words, &view.network);
+    let servers = voice.count(|noun| noun.servers, view.spokes);
+    let groups = voice.count(|noun| noun.groups, view.groups);
+    let places = [
+        ("network", html! { bdi { (network.domain) } }),
+        ("servers", html! { (servers) }),
+        ("groups", html! { (groups) }),
+        ("spoke", html! { bdi { (network.spoke) } }),
+        ("operator", html! { bdi { (network.operator) } }),
+    ];
+    let here = if network.operator.is_empty() {
+        words.who_here
+    } else {
+        words.who_here_operator
+    };
+    html! {
+        section aria-labelledby="who" {
+            h2 #who { (words.who) }
+            p { (fill_markup(words.who_servers, &places)) " " (fill_markup(here, &places)) }
+            p { a href=(with_query("/status", &[("ui", chosen(view.tongue, view.says_tongue))])) { (words.status_more) } }
+        }
+    }
+}
+
+/// What a search found, or its form.
+#[must_use]
+pub fn search(view: &SearchView) -> String {
+    let (network, tongue) = (&view.network, view.tongue);
+    let voice = Voice::around(tongue.tag());
+    let words = voice.words;
+    let ui = chosen(tongue, view.says_tongue);
+    let asked = !view.query.is_empty();
+    let results = fill(words.search_results, &[("query", view.query.as_str())]);
+    let title = if asked { &*results } else { words.search };
+    let head = Head {
+        title: format!("{title} – {}", network.domain),
+        language: tongue.tag(),
+        canonical: (!asked).then(|| format!("{}/search", network.origin)),
+        noindex: asked,
+        ..Head::default()
+    };
+    let blogs = voice.count(|noun| noun.of_blogs, view.blogs);
+    let main = html! {
+        main #content tabindex="-1" {
+            h1 { (title) }
+            (search_form(&view.query, ui, voice))
+            p.quiet {
+                (words.search_how) " " (fill(words.search_where, &[("blogs", blogs.as_str())]))
+            }
+            @if let Some(entries) = view.cut_after {
+                p.notice { (fill(words.search_cut, &[("entries", &tongue.number(entries))])) }
+            }
+            @if !view.found.is_empty() {
+                ol.posts { @for headline in &view.found { (headline_item(headline, voice, false)) } }
+            } @else if asked {
+                p { (words.search_none) }
+            }
+        }
+    };
+    let switch = with_query("/search", &[("q", &view.query), ("ui", other(tongue))]);
+    let bottom = network_bottom(network, tongue, Some(&switch));
+    shell(&head, &network_top(network, tongue), &main, &bottom)
+}
+
+/// What a server knows of the network.
+#[must_use]
+pub fn status(view: &StatusView) -> String {
+    let (network, tongue) = (&view.network, view.tongue);
+    let voice = Voice::around(tongue.tag());
+    let words = voice.words;
+    let title = fill(words.status_title, &[("network", network.domain.as_str())]);
+    let head = Head {
+        title: title.clone(),
+        language: tongue.tag(),
+        canonical: Some(format!("{}/status", network.origin)),
+        ..Head::default()
+    };
+    let spoke = html! { bdi { (network.spoke) } };
+    let facts = html! { a href="/api/v1/status" { code { "/api/v1/status" } } };
+    let main = html! {
+        main #content tabindex="-1" {
+            h1 { (title) }
+            p { (fill_markup(words.status_lead, &[("spoke", spoke)])) }
+            (spoke_table(view, voice))
+            (fact_list(view, voice))
+            p.quiet { (fill_markup(words.programs, &[("facts", facts)])) }
+        }
+    };
+    let switch = with_query("/status", &[("ui", other(tongue))]);
+    let bottom = network_bottom(network, tongue, Some(&switch));
+    shell(&head, &network_top(network, tongue), &main, &bottom)
+}
+
+fn spoke_table(view: &StatusView, voice: Voice) -> Markup {
+    let words = voice.words;
+    let state = |state: SpokeState| {
+        let (text, since) = match state {
+            SpokeState::Applied(since) => (words.state_applied, since),
+            SpokeState::Admitted(since) => (words.state_admitted, since),
+            SpokeState::Evicted(since) => (words.state_evicted, since),
+        };
+        fill_markup(text, &[("day", day(since, voice, "since"))])
+    };
+    html! {
+        div.wide tabindex="0" role="region" aria-label=(words.status) {
+            table {
+                thead {
+                    tr {
+                        th scope="col" { (words.about_server) }
+                        th scope="col" { (words.about_operator) }
+                        th scope="col" { (words.state) }
+                        th.number scope="col" { (words.blogs_held) }
+                    }
+                }
+                tbody {
+                    @for spoke in &view.spokes {
+                        tr {
+                            th scope="row" {
+                                bdi { (spoke.label) }
+                                @if spoke.label == view.network.spoke { " " span.quiet { (words.this_server) } }
+                            }
+                            td { bdi { (spoke.operator) } }
+                            td { (state(spoke.state)) }
+                            td.number { (voice.tongue.number(spoke.blogs)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn fact_list(view: &StatusView, voice: Voice) -> Markup {
+    let (words, number) = (voice.words, |n: u64| voice.tongue.number(n));
+    let is_in = |spoke: &&SpokeLine| matches!(spoke.state, SpokeState::Admitted(_));
+    let admitted = view.spokes.iter().filter(is_in).count() as u64;
+    let age = voice.count(|noun| noun.seconds, view.age_seconds);
+    html! {
+        section aria-labelledby="network" {
+            h2 #network { (words.network_facts) }
+            dl.facts-list {
+                dt { (words.fact_blogs) } dd { (number(view.blogs)) }
+                dt { (words.fact_servers) } dd { (number(admitted)) }
+                dt { (words.fact_records) } dd { (number(view.records)) }
+                dt { (words.fact_id) } dd { code.long { (view.id) } }
+            }
+        }
+        section aria-labelledby="here" {
+            h2 #here { (words.this_server) }
+            dl.facts-list {
+                dt { (words.fact_entries) } dd { (number(view.entries)) }
+                dt { (words.fact_mended) } dd { (number(view.mended)) }
+                dt { (words.fact_age) } dd { (age) }
+                dt { (words.fact_started) } dd { (day(view.started, voice, "since")) }
+            }
+        }
+    }
+}

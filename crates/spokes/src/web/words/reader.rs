@@ -1,0 +1,185 @@
+//! What readers see around posts, in both tongues.
+
+use super::{Forms, words};
+
+words! {
+    /// The words on pages for readers.
+    Words: &'static str {
+        skip: "Skip to content", "انتقل إلى المحتوى";
+        list_and: " and ", " و";
+        list_comma: ", ", "، ";
+        site_menu: "Site", "الموقع";
+        other_tongue: "Language of this site", "لغة هذا الموقع";
+
+        // A blog.
+        menu: "Blog", "المدونة";
+        archive: "Archive", "الأرشيف";
+        feeds: "Feeds: {atom}, {rss}, {json}", "الخلاصات: {atom}، {rss}، {json}";
+        tags: "Tags", "الوسوم";
+        posts_tagged: "Posts tagged", "تدوينات بالوسم";
+        no_posts: "There are no posts here yet.", "لا توجد تدوينات هنا بعد.";
+        nothing_tagged: "No post of this blog bears this tag.", "لا تحمل أي تدوينة في هذه المدونة هذا الوسم.";
+        by: "by {author}", "بقلم {author}";
+        edited: "edited {day}", "عُدّلت في {day}";
+        more_posts: "More posts", "المزيد من التدوينات";
+        newer_posts: "Newer posts", "تدوينات أحدث";
+        older_posts: "Older posts", "تدوينات أقدم";
+        neighbors: "Neighboring posts", "تدوينات مجاورة";
+        newer: "Newer", "الأحدث";
+        older: "Older", "الأقدم";
+        years: "Years", "السنوات";
+        late: "This copy may be late: the blog’s primary did not answer. Everything shown here is signed by its author. Look again in a minute for anything newer.",
+            "قد تكون هذه النسخة متأخرة: لم يجب الخادم الأساسي للمدونة. كل ما يظهر هنا موقّع من صاحبه. عد بعد دقيقة لترى إن كان هناك جديد.";
+        may_lack: "Servers of this blog were lost, and it may lack entries after number {number}. Everything up to there is safe. What is missing is added as soon as anybody who holds it returns.",
+            "فُقدت خوادم لهذه المدونة، وقد تنقصها مدخلات بعد الرقم {number}. كل ما قبله محفوظ. ويُضاف ما ينقص حالما يعود من يحفظه.";
+
+        // The foot of a blog's pages.
+        held_by: "Kept by {servers}, each with a full copy; the author writes to {primary}.",
+            "تحفظها الخوادم {servers}، وعند كل منها نسخة كاملة؛ ويكتب صاحبها إلى {primary}.";
+        held_by_one: "Kept by {servers} alone so far.", "لا يحفظها حتى الآن إلا {servers}.";
+        how_kept: "How this blog is kept, and by whom", "كيف تُحفظ هذه المدونة، ومن يحفظها";
+        signed_with: "Every word is signed with the key of {author}: {fingerprint}",
+            "كل كلمة موقّعة بمفتاح {author}، وبصمته: {fingerprint}";
+        its_author: "its author", "صاحبها";
+        served_by: "You are reading {network} from the server {spoke}.",
+            "تقرأ {network} من الخادم {spoke}.";
+        served_by_operator: "You are reading {network} from the server {spoke}, run by {operator}.",
+            "تقرأ {network} من الخادم {spoke} الذي يديره {operator}.";
+        source: "Its signed source: {text}, {sealed}.", "مصدرها الموقّع: {text}، {sealed}.";
+        source_text: "plain text", "نص بسيط";
+        source_sealed: "with its signature", "مع توقيعه";
+        signed_by: "It was signed by another key of the blog: {fingerprint}", "وقّعها مفتاح آخر للمدونة: {fingerprint}";
+        check: "Check it yourself", "تحقق بنفسك";
+        check_how: "Two commands fetch the author’s key and the signed post; the second answers “Good signature”:",
+            "أمران يجلبان مفتاح الكاتب والتدوينة الموقّعة، ويجيب ثانيهما «Good signature» أي إن التوقيع سليم:";
+        check_compare: "Compare the fingerprint with one that the author gave you in another way.",
+            "قارن البصمة ببصمة أعطاك إياها الكاتب بطريق آخر.";
+
+        // The page about a blog.
+        about: "About this blog", "عن هذه المدونة";
+        about_where: "Who keeps it", "من يحفظها";
+        about_since: "On {network} since {day}.", "على {network} منذ {day}.";
+        about_server: "Server", "الخادم";
+        about_operator: "Run by", "يديره";
+        about_role: "Its part", "دوره";
+        about_newest: "Has all", "عنده الكل";
+        role_primary: "primary", "أساسي";
+        role_secondary: "secondary", "ثانوي";
+        about_roles: "The primary takes what the author writes. The others fetch it at once, keep a full copy and serve readers.",
+            "الأساسي يستقبل ما يكتبه صاحب المدونة، والآخرون يجلبونه حالًا ويحفظون نسخة كاملة ويخدمون القراء.";
+        yes: "yes", "نعم";
+        not_said: "not yet", "ليس بعد";
+        about_epoch: "This is set number {number} of servers for this blog.", "هذه هي المجموعة رقم {number} من خوادم هذه المدونة.";
+        about_safe_heading: "How safe it is", "مدى سلامتها";
+        about_safe: "Its newest entry, number {number}, is safe: {held}.", "أحدث مدخل فيها، ورقمه {number}، محفوظ بأمان: {held}.";
+        about_not_safe: "Its newest entry, number {number}, is not safe yet: {held}.",
+            "أحدث مدخل فيها، ورقمه {number}، ليس محفوظًا بأمان بعد: {held}.";
+        about_held: "{have} of {all} servers have signed that they hold it and everything before it",
+            "وقّع {have} من {all} من الخوادم أنها تحفظه وكل ما قبله";
+        about_safe_means: "Safe means that most of its servers have signed a receipt that an entry is on their disks, so that no single one of them can lose it.",
+            "«محفوظ بأمان» معناه أن أكثر خوادم المدونة وقّعت إيصالًا بأن المدخل على أقراصها، فلا يستطيع خادم واحد أن يضيعه.";
+        about_author: "Whose words these are", "لمن هذه الكلمات";
+        about_author_is: "The author’s key names her or him: {user_id}. Nobody but its holder has checked this name.",
+            "يسمي المفتاح صاحبه: {user_id}. ولم يتحقق من هذا الاسم أحد غير حامله.";
+        about_fingerprint: "The fingerprint of this key is:", "بصمة هذا المفتاح:";
+        about_key: "The key as a file", "المفتاح ملفًا";
+        about_check: "Check any post with two commands; the second answers “Good signature”:",
+            "تحقق من أي تدوينة بأمرين، ويجيب ثانيهما «Good signature» أي إن التوقيع سليم:";
+        about_check_any: "The name of every post with .asc at its end is its signed source.",
+            "عنوان كل تدوينة مع ‎.asc في آخره هو مصدرها الموقّع.";
+        about_programs: "For programs: {facts}, {receipts}, {entries}.", "للبرامج: {facts}، {receipts}، {entries}.";
+        facts: "facts", "الحقائق";
+        receipts: "signed receipts", "الإيصالات الموقّعة";
+        entries: "signed entries", "المدخلات الموقّعة";
+
+        // The network's own pages.
+        latest: "Latest posts", "أحدث التدوينات";
+        latest_of: "The latest from the blogs of {network}.", "أحدث ما في مدونات {network}.";
+        kept_by: "{blogs}, kept by {servers}.", "{blogs}، {servers}.";
+        kept_by_many: "{blogs}, kept by {servers} and by nobody alone.", "{blogs}، {servers}، ولا ينفرد بها أحد.";
+        lead: "Blogs that belong to those who write them. Each is kept by several servers of different people, and every word is signed.",
+            "مدونات هي ملك لمن يكتبها. تحفظ كلًا منها خوادم عدة لأناس مختلفين، وكل كلمة فيها موقّعة.";
+        all_languages: "All", "الكل";
+        languages: "Posts by language", "التدوينات حسب اللغة";
+        as_of: "As of {seconds} ago.", "قبل {seconds}.";
+        gathering: "This server has just started and is still gathering the latest posts. Look again in a moment.",
+            "بدأ هذا الخادم للتو وما زال يجمع أحدث التدوينات. عد بعد لحظات.";
+        nobody_yet: "Nobody has written here yet. The first post could be yours.",
+            "لم يكتب أحد هنا بعد. قد تكون التدوينة الأولى لك.";
+        nobody_in_language: "None of the posts that this server knows is in this language.",
+            "ليس بين التدوينات التي يعرفها هذا الخادم ما هو بهذه اللغة.";
+        start: "Start a blog", "ابدأ مدونة";
+        start_why: "A blog here belongs to whoever holds its key: no server can write in it, and none can take it away.",
+            "المدونة هنا ملك لمن بيده مفتاحها: لا يستطيع خادم أن يكتب فيها ولا أن ينتزعها.";
+        start_command: "Or install {program} on your own computer, and run:", "أو ثبّت {program} على حاسوبك، ثم شغّل:";
+        who: "Who runs this", "من يدير هذه الشبكة";
+        who_servers: "{network} is {servers}, given by {groups}. Its council keeps the names, and nothing else.",
+            "{network} هي {servers}، تبرعت بها {groups}. ومجلسها يحفظ الأسماء ولا شيء غيرها.";
+        who_here: "This page came from the server {spoke}.", "جاءت هذه الصفحة من الخادم {spoke}.";
+        who_here_operator: "This page came from the server {spoke}, run by {operator}.",
+            "جاءت هذه الصفحة من الخادم {spoke} الذي يديره {operator}.";
+        status: "Servers", "الخوادم";
+        status_more: "All servers and their state", "كل الخوادم وحالتها";
+
+        // The search.
+        search: "Search", "بحث";
+        search_label: "Words to search for", "كلمات البحث";
+        search_results: "Search results for “{query}”", "نتائج البحث عن «{query}»";
+        search_where: "Searched were the posts of {blogs} that this server keeps, and the latest posts of the others. A search of the whole network is being built.",
+            "شمل البحث تدوينات {blogs} يحفظها هذا الخادم، وأحدث تدوينات غيرها. والبحث في الشبكة كلها قيد البناء.";
+        search_cut: "The search ended early, after {entries} entries, so that it keeps nobody waiting: older posts were not looked at.",
+            "توقف البحث مبكرًا بعد {entries} من المدخلات كي لا ينتظر أحد: ولم يُنظر في تدوينات أقدم.";
+        search_none: "No post has all of these words.", "لا توجد تدوينة فيها كل هذه الكلمات.";
+        search_how: "A post is found when its title, tags or text contain all the words.",
+            "تُعرض التدوينة إذا وُجدت الكلمات كلها في عنوانها أو وسومها أو نصها.";
+
+        // What this server knows.
+        status_title: "Servers of {network}", "خوادم {network}";
+        status_lead: "What the server {spoke} knows of the network at this moment.", "ما يعرفه الخادم {spoke} عن الشبكة في هذه اللحظة.";
+        state: "State", "الحالة";
+        state_applied: "asked to come in {day}", "طلب الانضمام في {day}";
+        state_admitted: "in since {day}", "عضو منذ {day}";
+        state_evicted: "out since {day}", "خارج الشبكة منذ {day}";
+        blogs_held: "Blogs", "المدونات";
+        this_server: "This server", "هذا الخادم";
+        network_facts: "The network", "الشبكة";
+        fact_blogs: "Blogs", "المدونات";
+        fact_servers: "Servers that are in", "الخوادم الأعضاء";
+        fact_records: "Records of the registry", "قيود السجل";
+        fact_entries: "Entries on its disk", "المدخلات على قرصه";
+        fact_mended: "Altered or lost entries mended", "مدخلات حُرّفت أو ضاعت فأُصلحت";
+        fact_started: "Running since", "يعمل منذ";
+        fact_age: "Age of its list of latest posts", "عمر قائمة أحدث التدوينات";
+        fact_id: "Its id", "معرّفها";
+        programs: "For programs: {facts}", "للبرامج: {facts}";
+
+        // What every error leads to.
+        to_archive: "The archive of this blog", "أرشيف هذه المدونة";
+        to_blog: "This blog", "هذه المدونة";
+        to_front: "The front page of {network}", "الصفحة الأولى في {network}";
+        ways_on: "Ways on", "إلى أين";
+    }
+}
+
+words! {
+    /// Nouns with their numbers ([`super::counted`]).
+    Counted: Forms {
+        blogs: &["{n} blog", "{n} blogs"],
+            &["لا مدونات", "مدونة واحدة", "مدونتان", "{n} مدونات", "{n} مدونة", "{n} مدونة"];
+        of_blogs: &["{n} blog", "{n} blogs"],
+            &["{n} مدونة", "مدونة واحدة", "مدونتين", "{n} مدونات", "{n} مدونة", "{n} مدونة"];
+        servers: &["{n} server", "{n} servers"],
+            &["لا خوادم", "خادم واحد", "خادمان", "{n} خوادم", "{n} خادمًا", "{n} خادم"];
+        keeping: &["{n} server", "{n} servers"],
+            &["لا يحفظها خادم", "يحفظها خادم واحد", "يحفظها خادمان", "تحفظها {n} خوادم", "يحفظها {n} خادمًا", "يحفظها {n} خادم"];
+        groups: &["{n} group", "{n} groups"],
+            &["لا مجموعات", "مجموعة واحدة", "مجموعتان", "{n} مجموعات", "{n} مجموعة", "{n} مجموعة"];
+        seconds: &["{n} second", "{n} seconds"],
+            &["لحظة", "ثانية واحدة", "ثانيتين", "{n} ثوان", "{n} ثانية", "{n} ثانية"];
+        copies: &["This post is on {n} server.", "This post is on {n} servers."],
+            &["لم يؤكد أي خادم هذه التدوينة بعد.", "هذه التدوينة على خادم واحد.", "هذه التدوينة على خادمين.",
+              "هذه التدوينة على {n} خوادم.", "هذه التدوينة على {n} خادمًا.", "هذه التدوينة على {n} خادم."];
+        posts: &["{n} post", "{n} posts"],
+            &["لا تدوينات", "تدوينة واحدة", "تدوينتان", "{n} تدوينات", "{n} تدوينة", "{n} تدوينة"];
+    }
+}
