@@ -153,11 +153,15 @@ fn search_passes_over_older_versions(demo: &Demo, maria: &mut Author, holder: &s
         let page = network(demo, holder, &format!("/search?q={word}"));
         page.contains("/weather\"")
     };
-    wait_for("the first version", SOON, || found("plumbago").then_some(()));
+    wait_for("the first version", SOON, || {
+        found("plumbago").then_some(())
+    });
     let mut edited = article("weather");
     edited.replaces = Some(first.id());
     maria.say(demo, "b", &draft(Says::Post(edited), "It rained Zinnober."));
-    wait_for("the second version", SOON, || found("zinnober").then_some(()));
+    wait_for("the second version", SOON, || {
+        found("zinnober").then_some(())
+    });
     assert!(!found("plumbago"));
 }
 
