@@ -284,6 +284,11 @@ impl Certificate {
     }
 
     /// All keys that were ever good.
+    /// The fingerprints of the keys in it that may sign.
+    pub fn signers(&self) -> impl Iterator<Item = &Fingerprint> {
+        self.keys.iter().map(|key| &key.fingerprint)
+    }
+
     pub(crate) fn keys(&self) -> &[SigningKey] {
         &self.keys
     }

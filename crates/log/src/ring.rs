@@ -404,6 +404,26 @@ pub fn check_author(
     judged.map(drop)
 }
 
+/// Judges a signature over a text that is no entry, such as an answer to a challenge.
+///
+/// # Errors
+/// When no key of the certificate made it, or one that was not good at that time.
+pub fn check_text(
+    certificate: &Certificate,
+    text: &str,
+    signature: &RawSignature,
+    at: Time,
+) -> Result<(), Fault> {
+    let author = certificate.fingerprint();
+    let mut keys = certificate.keys().iter();
+    let made = keys.find(|key| signature.may_be_by(key) && signature.is_by(key, text));
+    match made {
+        Some(key) if key.is_good(at) => check_time(at, signature.created()),
+        Some(key) => Err(bad_key(certificate, &key.fingerprint, at)),
+        None => Err(Fault::BadSignature(author.clone())),
+    }
+}
+
 fn bad_key(certificate: &Certificate, key: &Fingerprint, at: Time) -> Fault {
     let author = certificate.fingerprint().clone();
     Fault::BadKey {

@@ -198,6 +198,14 @@ impl RawSignature {
         Ok(BASE64.encode(packet.map_err(|e| SealFault::NotASignature(e.to_string()))?))
     }
 
+    /// The keys that the signature names as its makers; nobody has checked that.
+    pub fn issuers(&self) -> Vec<Fingerprint> {
+        let named = self.signature.issuer_fingerprints();
+        named
+            .filter_map(|issuer| Fingerprint::from_bytes(issuer.as_bytes()))
+            .collect()
+    }
+
     /// When the signature says it was made.
     pub fn created(&self) -> Time {
         self.created

@@ -26,6 +26,8 @@ pub mod primary;
 
 pub mod replica;
 
+pub mod sign_in;
+
 pub mod zone;
 
 pub mod front;

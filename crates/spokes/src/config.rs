@@ -274,10 +274,19 @@ fn parse_secret(text: &str, path: &Path) -> Result<NodeSecret, Outage> {
 /// # Errors
 /// When the system gives none.
 pub fn random_hex<const N: usize>() -> Result<String, Outage> {
+    let bytes = random_bytes::<N>()?;
+    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// Random bytes.
+///
+/// # Errors
+/// When the system gives none.
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], Outage> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
         .map_err(|e| Outage::new(format!("the system gives no random numbers: {e}")))?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+    Ok(bytes)
 }
 
 /// Makes a directory that only its owner enters, and that a loss of power does not take away.

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod council;
 pub mod demo;
+pub mod desk;
 pub mod dns;
 pub mod gateway;
 pub mod http;

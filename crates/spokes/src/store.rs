@@ -177,7 +177,7 @@ impl Store {
     /// When the file is damaged, of a newer program, or the disk fails.
     pub fn open(path: &Path) -> Result<Self, Outage> {
         sync_database(path)?;
-        let connection = connect(path)?;
+        let connection = connect(path, SCHEMA, CREATE)?;
         let newest =
             connection.query_row("SELECT coalesce(max(position), 0) FROM entry", [], |row| {
                 row.get(0)
@@ -439,7 +439,10 @@ pub(crate) fn stopped() -> Outage {
 }
 
 /// Opens a database of ours, or makes it.
-fn connect(path: &Path) -> Result<Connection, Outage> {
+///
+/// # Errors
+/// When the file is damaged, of a newer program, or the disk fails.
+pub(crate) fn connect(path: &Path, schema: i64, create: &str) -> Result<Connection, Outage> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_WAIT)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -447,16 +450,16 @@ fn connect(path: &Path) -> Result<Connection, Outage> {
     // Words that were erased must not be left in pages that are free.
     connection.pragma_update(None, "secure_delete", true)?;
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > SCHEMA {
+    if found > schema {
         return Err(Outage::new(format!(
-            "{} was written by a newer program (schema {found}, this one reads {SCHEMA}); nothing \
+            "{} was written by a newer program (schema {found}, this one reads {schema}); nothing \
              was touched, start the newer program",
             path.display()
         )));
     }
     if found == 0 {
         connection.execute_batch(&format!(
-            "BEGIN; {CREATE} PRAGMA user_version = {SCHEMA}; COMMIT;"
+            "BEGIN; {create} PRAGMA user_version = {schema}; COMMIT;"
         ))?;
     }
     Ok(connection)
@@ -701,7 +704,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("spoke.db");
         let store = Store::open(&path).unwrap();
-        let connection = connect(&path).unwrap();
+        let connection = connect(&path, SCHEMA, CREATE).unwrap();
         let text = "x".repeat(bytes);
         let blog = Hash::of(b"blog").to_string();
         for number in 0..rows {
@@ -739,7 +742,7 @@ mod tests {
     fn what_builds_on_a_write_that_failed_is_not_made() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("spoke.db");
-        let connection = connect(&path).unwrap();
+        let connection = connect(&path, SCHEMA, CREATE).unwrap();
         connection
             .pragma_update(None, "max_page_count", PAGES)
             .unwrap();

@@ -204,9 +204,10 @@ fn gone_from(demo: &Demo, label: &str, id: EntryId, media_path: &str) {
         let reply = demo.http(label, "maria", path);
         assert!(!reply.text().contains(SECRET_WORDS), "{label}{path}");
     }
-    assert_eq!(
-        demo.http(label, "maria", &entry).status,
-        200,
+    let skeleton = demo.http(label, "maria", &entry);
+    assert_eq!(skeleton.status, 410);
+    assert!(
+        skeleton.text().starts_with("Spokes-Entry: 1\n"),
         "the skeleton stays"
     );
     let media = || (demo.http(label, "maria", media_path).status == 404).then_some(());

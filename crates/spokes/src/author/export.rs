@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use spokes_log::{blog::Post, name::BlogName, seal::SealedEntry};
+use spokes_log::{
+    blog::Post,
+    name::{BlogId, BlogName},
+    seal::SealedEntry,
+};
 
 use crate::author::{
     Desk,
@@ -63,7 +67,10 @@ pub(crate) async fn export(args: &Export, desk: &Desk<'_>) -> Result<(), Stop> {
     folder.write_log(&copy)?;
     folder.write_markdown(&copy)?;
     let lost = folder.write_media(&session, &copy).await?;
-    folder.write("README.txt", readme(&session.name, &copy).as_bytes())?;
+    folder.write(
+        "README.txt",
+        readme(&session.name, copy.blog.title(), copy.chain.blog()).as_bytes(),
+    )?;
     put_in_place(new, &args.to, parent)?;
     let (entries, media) = (copy.chain.len(), copy.blog.media().len() - lost.len());
     if common.json {
@@ -186,7 +193,8 @@ impl Folder<'_> {
     }
 }
 
-fn log_file(sealed: &SealedEntry) -> (String, String) {
+/// One entry as a file: its name below `log/`, and its text.
+pub(crate) fn log_file(sealed: &SealedEntry) -> (String, String) {
     let entry = sealed.entry();
     let stem = stem(entry.skeleton().sequence, entry.id());
     match sealed.cleartext() {
@@ -196,7 +204,7 @@ fn log_file(sealed: &SealedEntry) -> (String, String) {
 }
 
 /// An article as `publish` reads it back.
-fn markdown(post: &Post, body: &str) -> String {
+pub(crate) fn markdown(post: &Post, body: &str) -> String {
     let article = &post.article;
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let list = |texts: Vec<String>| {
@@ -230,7 +238,7 @@ fn markdown(post: &Post, body: &str) -> String {
     format!("{}\n{body}\n", lines.join("\n"))
 }
 
-fn readme(name: &BlogName, copy: &BlogCopy) -> String {
+pub(crate) fn readme(name: &BlogName, title: &str, blog: BlogId) -> String {
     format!(
         "The blog \"{name}\": {title}\n\
          Its identity, whatever name and network it lives under: {id}\n\n\
@@ -246,7 +254,6 @@ fn readme(name: &BlogName, copy: &BlogCopy) -> String {
          \u{20}   cargo run -p spokes-log --example verify -- PATH/OF/THIS/FOLDER\n\n\
          Bring it to life on any network:\n\n\
          \u{20}   spokes blog restore PATH/OF/THIS/FOLDER --as {name} --network URL --key FINGERPRINT\n",
-        title = copy.blog.title(),
-        id = copy.chain.blog(),
+        id = blog,
     )
 }

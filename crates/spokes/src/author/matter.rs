@@ -14,6 +14,9 @@ use spokes_log::{
 
 use crate::author::body;
 
+/// Tags of one article (SPEC entry 3.6).
+const TAGS_MAX: usize = 64;
+
 /// One Markdown file, read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Matter {
@@ -51,12 +54,28 @@ struct Front {
     published: Option<Text>,
     page: Option<Text>,
     aliases: Option<Texts>,
+    /// Jekyll's and Hugo's words for an article's address, and for those that it had.
+    permalink: Option<Text>,
+    url: Option<Text>,
+    redirect_from: Option<Texts>,
+    categories: Option<Texts>,
+    category: Option<Texts>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Taxonomies {
     tags: Option<Texts>,
+    categories: Option<Texts>,
+}
+
+impl Front {
+    /// Where the article is to stand; a pattern such as `/:year/:title/` says nothing of this one.
+    fn place(&self) -> Option<&str> {
+        let whole = |text| value(text).filter(|place| !place.contains(':'));
+        let named = value(&self.slug).or(value(&self.path));
+        named.or(whole(&self.permalink)).or(whole(&self.url))
+    }
 }
 
 impl Matter {
@@ -87,11 +106,20 @@ impl Matter {
             let read = Language::parse(&language);
             self.language = Some(read.map_err(|why| format!("its language \"{language}\" {why}"))?);
         }
-        let nested = front.taxonomies.as_ref().and_then(|t| t.tags.as_ref());
-        for tag in front.tags.iter().chain(nested).flat_map(|tags| &tags.0) {
+        let nested = front
+            .taxonomies
+            .iter()
+            .flat_map(|t| t.tags.iter().chain(&t.categories));
+        let words = front
+            .tags
+            .iter()
+            .chain(&front.categories)
+            .chain(&front.category);
+        for tag in words.chain(nested).flat_map(|tags| &tags.0) {
             self.take_tag(tag);
         }
-        for alias in front.aliases.iter().flat_map(|aliases| &aliases.0) {
+        let former = front.aliases.iter().chain(&front.redirect_from);
+        for alias in former.flat_map(|aliases| &aliases.0) {
             let trimmed = alias.trim().trim_matches('/');
             match Slug::parse(trimmed) {
                 Ok(slug) if self.aliases.contains(&slug) => {}
@@ -104,13 +132,17 @@ impl Matter {
         Ok(())
     }
 
-    fn take_tag(&mut self, tag: &str) {
+    /// Takes a tag over, in the form that an entry can hold.
+    pub(crate) fn take_tag(&mut self, tag: &str) {
         let clean = one_line(tag).replace('/', "-").replace(',', " ");
         if clean.is_empty() {
             return;
         }
         match Tag::parse(&clean) {
             Ok(read) if self.tags.contains(&read) => {}
+            Ok(_) if self.tags.len() >= TAGS_MAX => self.notes.push(format!(
+                "the tag \"{clean}\" was left out: {TAGS_MAX} are enough"
+            )),
             Ok(read) => {
                 if clean != tag.trim() {
                     self.notes
@@ -131,7 +163,7 @@ impl Matter {
                 format!("its date \"{date}\" is not one such as 2026-11-23 or 2026-11-23T14:05:00Z")
             })?);
         }
-        let asked = value(&front.slug).or(value(&front.path));
+        let asked = front.place();
         if let Some(asked) = asked {
             let slug = slug_of_path(asked);
             self.slug =
@@ -139,10 +171,10 @@ impl Matter {
         }
         let stem = stem(path);
         let (name_date, name) = stem.as_deref().map_or((None, None), dated_name);
-        self.date = self.date.or(name_date).or_else(|| {
-            let slug = value(&front.path).or(value(&front.slug))?;
-            date_of_path(slug)
-        });
+        self.date = self
+            .date
+            .or(name_date)
+            .or_else(|| date_of_path(value(&front.path).or(front.place())?));
         if self.slug.is_none() {
             let guess = name.and_then(slug_of_segment);
             self.slug = guess.or_else(|| Slug::from_title(self.title.as_deref()?));
@@ -387,7 +419,7 @@ fn slug_of_segment(segment: &str) -> Option<Slug> {
 }
 
 /// Reads the dates that static site generators write; without a zone they are UTC.
-fn parse_date(text: &str) -> Option<Time> {
+pub(crate) fn parse_date(text: &str) -> Option<Time> {
     if let (10, Ok(date)) = (text.len(), text.parse::<civil::Date>()) {
         return utc(date.at(0, 0, 0, 0));
     }

@@ -13,7 +13,7 @@ use spokes_log::{
     name::{Hash, MediaType},
 };
 
-use crate::author::{body, matter, strip};
+use crate::author::{body, import::Found, matter, strip};
 
 /// How far above a file the folder `media` of an export is looked for: a slug has 8 segments.
 const EXPORT_DEPTH: usize = 9;
@@ -29,6 +29,8 @@ pub(crate) struct Gathered {
     pub(crate) blobs: Vec<(Hash, Vec<u8>)>,
     /// What could not be taken along.
     pub(crate) notes: Vec<String>,
+    /// How many pictures on other servers could not be had.
+    pub(crate) far_lost: usize,
 }
 
 /// Where a body may take media from.
@@ -41,17 +43,19 @@ pub(crate) struct Around<'a> {
     pub(crate) known: &'a dyn Fn(Hash) -> Option<Medium>,
     /// Whether a picture that is not there is only noted.
     pub(crate) lenient: bool,
+    /// Media that the text names by address, as far as they were looked for.
+    pub(crate) far: &'a Found,
 }
 
 /// One place in a body that names something.
-struct Mention {
+pub(crate) struct Mention {
     /// Where the name stands.
-    at: Range<usize>,
+    pub(crate) at: Range<usize>,
     /// The name, unescaped.
-    name: String,
+    pub(crate) name: String,
     alt: Option<String>,
     /// A plain link, which may well lead somewhere else.
-    is_link: bool,
+    pub(crate) is_link: bool,
 }
 
 /// Takes a body's local media along.
@@ -70,6 +74,7 @@ pub(crate) fn gather(text: &str, around: &Around<'_>) -> Result<Gathered, String
         end = mention.at.end;
     }
     gathered.body.push_str(&text[end..]);
+    gathered.note_far(around);
     Ok(gathered)
 }
 
@@ -89,6 +94,10 @@ impl Gathered {
                 },
                 None => return Ok(None),
             },
+            None if around.far.contains_key(&mention.name) => match &around.far[&mention.name] {
+                Ok(found) => found.clone(),
+                Err(_) => return Ok(None),
+            },
             None if !is_relative(&mention.name) => return Ok(None),
             None => match local(&mention.name, around) {
                 Some(path) => match read(&path, &mention.name) {
@@ -106,6 +115,24 @@ impl Gathered {
             self.blobs.extend(bytes.map(|bytes| (hash, bytes)));
         }
         Ok(Some(hash))
+    }
+
+    /// One note for all that lies elsewhere: a text may name hundreds of pictures.
+    fn note_far(&mut self, around: &Around<'_>) {
+        let lost: Vec<_> = around
+            .far
+            .iter()
+            .filter_map(|(name, got)| Some((name, got.as_ref().err()?)))
+            .collect();
+        self.far_lost = lost.len();
+        if let Some((first, why)) = lost.first() {
+            let more = match lost.len() {
+                1 => String::new(),
+                count => format!(", and so for {} more", count - 1),
+            };
+            self.notes
+                .push(format!("its picture {first} stays a link: {why}{more}"));
+        }
     }
 
     fn miss(&mut self, mention: &Mention, around: &Around<'_>) -> Result<Option<Hash>, String> {
@@ -180,7 +207,8 @@ fn local(name: &str, around: &Around<'_>) -> Option<PathBuf> {
         .find(|path| path.starts_with(&tree) && path.is_file())
 }
 
-fn read(path: &Path, name: &str) -> Result<(Medium, Vec<u8>), String> {
+/// Reads a medium, without what it tells about its making.
+pub(crate) fn read(path: &Path, name: &str) -> Result<(Medium, Vec<u8>), String> {
     let size = fs::metadata(path)
         .map_err(|why| format!("{name}: {why}"))?
         .len();
@@ -189,7 +217,17 @@ fn read(path: &Path, name: &str) -> Result<(Medium, Vec<u8>), String> {
             "{name} has {size} bytes, the limit is {MEDIUM_BYTES_MAX}; make it smaller"
         ));
     }
-    let bytes = fs::read(path).map_err(|why| format!("{name}: {why}"))?;
+    prepared(
+        fs::read(path).map_err(|why| format!("{name}: {why}"))?,
+        name,
+    )
+}
+
+/// Bytes as a medium, without what they tell about their making.
+pub(crate) fn prepared(bytes: Vec<u8>, name: &str) -> Result<(Medium, Vec<u8>), String> {
+    if bytes.is_empty() {
+        return Err(format!("{name} is empty"));
+    }
     let kind = sniff(&bytes).ok_or_else(|| {
         format!(
             "{name} is none of the kinds that a blog carries: PNG, JPEG, GIF, WebP, AVIF, SVG, \
@@ -301,7 +339,7 @@ fn is_svg(bytes: &[u8]) -> bool {
 }
 
 /// Every place of a body outside code that names a picture, a film or a link, in order.
-fn mentions(text: &str) -> Vec<Mention> {
+pub(crate) fn mentions(text: &str) -> Vec<Mention> {
     let mut found: Vec<Mention> = Vec::new();
     // By open picture, the mention that its words describe.
     let mut pictures: Vec<Option<usize>> = Vec::new();
@@ -444,6 +482,7 @@ fn html_mentions(text: &str, range: &Range<usize>) -> Vec<Mention> {
         let named: &[&str] = match rest[..length].to_ascii_lowercase().as_str() {
             "img" | "audio" | "source" => &["src"],
             "video" => &["src", "poster"],
+            "a" => &["href"],
             _ => continue,
         };
         let attributes = attributes(text, at + length, range.end);
@@ -453,7 +492,8 @@ fn html_mentions(text: &str, range: &Range<usize>) -> Vec<Mention> {
             .iter()
             .filter(|(name, _)| named.contains(&name.as_str()))
         {
-            let mut mention = Mention::new(value.clone(), &entities(&text[value.clone()]), false);
+            let name = entities(&text[value.clone()]);
+            let mut mention = Mention::new(value.clone(), &name, named == ["href"]);
             mention.alt.clone_from(&alt);
             found.push(mention);
         }
@@ -512,7 +552,7 @@ fn entities(value: &str) -> String {
 }
 
 /// `%20` and the like as bytes again (RFC 3986 section 2.1).
-fn decoded(name: &str) -> String {
+pub(crate) fn decoded(name: &str) -> String {
     let bytes = name.as_bytes();
     let mut plain = Vec::new();
     let mut at = 0;
@@ -559,6 +599,7 @@ mod tests {
             tree,
             known: &|_| None,
             lenient: false,
+            far: &Found::new(),
         };
         gather(text, &around)
     }

@@ -4,18 +4,19 @@
 //! head with `signer`, `state` keeps it on disk, `deliver` brings it to the blog, `report` says what
 //! became of it. Every other command is a short walk along the same way.
 
-mod body;
+pub(crate) mod body;
 mod console;
 mod copy;
 mod create;
 mod deliver;
 mod erase;
-mod export;
+pub(crate) mod export;
 #[cfg(test)]
 mod fakes;
+mod import;
 mod keys;
-mod matter;
-mod media;
+pub(crate) mod matter;
+pub(crate) mod media;
 mod network;
 mod publish;
 mod report;
@@ -97,11 +98,16 @@ enum Command {
     /// Take articles back, in all their versions
     #[command(after_help = "Example:\n  spokes blog erase maria 2026/11/a-mistake --key 8E06…")]
     Erase(erase::Erase),
-    /// Publish a whole tree of Markdown, oldest first
+    /// Bring a blog that stands elsewhere: Markdown, WordPress, Ghost
     #[command(
-        after_help = "Example:\n  spokes blog import ~/site/content --blog maria --key 8E06…"
+        after_help = "Examples:\n  spokes blog import ~/site/content --blog maria --key 8E06…\n  \
+                            spokes blog import maria.wordpress.xml --media ~/wp-content/uploads --blog maria --key 8E06…\n  \
+                            spokes blog import maria.ghost.json --site https://maria.example --fetch-media \
+                            --blog maria --key 8E06…\n\n\
+                            Every part gets a line in the report. Drafts and what only some could read stay \
+                            out. The same command again resumes what was cut off, and changes nothing else."
     )]
-    Import(publish::Import),
+    Import(import::Import),
     /// Write the signed log, Markdown and media to a folder
     #[command(after_help = "Example:\n  spokes blog export maria --to ~/maria-backup")]
     Export(export::Export),
@@ -165,7 +171,7 @@ pub(crate) async fn run_in(author: &Author, surroundings: &Surroundings, console
         Command::Publish(args) => publish::publish(args, false, desk).await,
         Command::Edit(args) => publish::publish(args, true, desk).await,
         Command::Erase(args) => erase::erase(args, desk).await,
-        Command::Import(args) => publish::import(args, desk).await,
+        Command::Import(args) => import::import(args, desk).await,
         Command::Export(args) => export::export(args, desk).await,
         Command::Restore(args) => restore::restore(args, desk).await,
         Command::Verify(args) => verify::verify(args, desk).await,

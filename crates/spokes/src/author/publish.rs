@@ -15,7 +15,8 @@ use spokes_log::{
 
 use crate::author::{
     Desk,
-    matter::{self, Matter},
+    import::{self, Far},
+    matter::Matter,
     media::{self, Around, Gathered},
     now,
     report::{self, Row},
@@ -24,10 +25,8 @@ use crate::author::{
     stop::Stop,
 };
 
-/// Folders deep that an import looks: deeper is a link in a circle.
-const TREE_DEPTH_MAX: usize = 32;
 /// Bytes of a Markdown file: twice the largest body, front matter and CRLF included.
-const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+pub(super) const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Refused texts that one entry stands instead of; the format's limit is 64 for all causes.
 const REFUSED_MAX: usize = 32;
 
@@ -50,36 +49,33 @@ pub(crate) struct Publish {
     signing: SigningKey,
 }
 
-/// `spokes blog import`.
-#[derive(clap::Args, Clone, Debug)]
-pub(crate) struct Import {
-    /// A folder of Markdown files, or one file
-    path: PathBuf,
-    /// The blog's name
-    #[arg(long, value_name = "NAME")]
-    blog: String,
-    #[command(flatten)]
-    signing: SigningKey,
-}
-
 /// How files are treated.
 #[derive(Clone, Copy)]
-struct Manner {
-    page: bool,
+pub(super) struct Manner {
+    pub(super) page: bool,
     /// Whether a person is asked before an article is replaced.
-    ask: bool,
+    pub(super) ask: bool,
     /// Whether the article must be there already.
-    must_exist: bool,
+    pub(super) must_exist: bool,
     /// Whether a picture that is not there is only noted.
-    lenient: bool,
+    pub(super) lenient: bool,
 }
 
-/// A file that was read.
-struct Item {
-    name: String,
-    path: PathBuf,
-    tree: PathBuf,
-    matter: Matter,
+/// A text that was read, from a file or out of an export.
+pub(super) struct Item {
+    /// What it is called in the report.
+    pub(super) name: String,
+    /// Its file; empty for what has none of its own.
+    pub(super) path: PathBuf,
+    /// The folder that the author gave.
+    pub(super) tree: PathBuf,
+    pub(super) matter: Matter,
+}
+
+/// How items are treated, and where their pictures come from.
+struct Way {
+    manner: Manner,
+    far: Far,
 }
 
 /// Runs `publish`, or `edit` when the articles must be there.
@@ -105,108 +101,8 @@ pub(crate) async fn publish(args: &Publish, must_exist: bool, desk: &Desk<'_>) -
             Err(row) => rows.push(*row),
         }
     }
-    send(&args.blog, &args.signing, items, rows, manner, desk).await
-}
-
-/// Runs `import`.
-pub(crate) async fn import(args: &Import, desk: &Desk<'_>) -> Result<(), Stop> {
-    let Desk { console, .. } = *desk;
-    let ending = args
-        .path
-        .extension()
-        .map(|e| e.to_string_lossy().to_lowercase());
-    if args.path.is_file() && matches!(ending.as_deref(), Some("xml" | "json" | "zip")) {
-        return Err(Stop::Refused(format!(
-            "{} is an export of another program, which cannot be read yet; only Markdown can",
-            args.path.display()
-        )));
-    }
-    let mut found = Tree::default();
-    if args.path.is_dir() {
-        found.walk(&args.path, 0)?;
-    } else {
-        found.texts.push(args.path.clone());
-    }
-    let (mut rows, mut items) = (Vec::new(), Vec::new());
-    for path in &found.texts {
-        let shown = path
-            .strip_prefix(&args.path)
-            .unwrap_or(path)
-            .display()
-            .to_string();
-        let shown = if shown.is_empty() {
-            path.display().to_string()
-        } else {
-            shown
-        };
-        let tree = if args.path.is_dir() {
-            &args.path
-        } else {
-            path.parent().unwrap_or(path)
-        };
-        match Item::read(path, tree, &shown) {
-            Ok(item) => items.push(item),
-            Err(row) => rows.push(*row),
-        }
-    }
-    tell_apart(&mut items);
-    items.sort_by(|a, b| (a.matter.date, &a.name).cmp(&(b.matter.date, &b.name)));
-    console.say(&format!(
-        "{} Markdown files found, {} other files, of which pictures go along where they are used",
-        found.texts.len(),
-        found.others
-    ));
-    for section in &found.sections {
-        console.say(&format!(
-            "{}: the text of a section, no article; left out",
-            section.display()
-        ));
-    }
-    let manner = Manner {
-        page: false,
-        ask: false,
-        must_exist: false,
-        lenient: true,
-    };
-    send(&args.blog, &args.signing, items, rows, manner, desk).await
-}
-
-/// What lies in a folder.
-#[derive(Default)]
-struct Tree {
-    texts: Vec<PathBuf>,
-    sections: Vec<PathBuf>,
-    others: usize,
-}
-
-impl Tree {
-    fn walk(&mut self, dir: &Path, depth: usize) -> Result<(), Stop> {
-        if depth > TREE_DEPTH_MAX {
-            return Err(Stop::disk(
-                dir,
-                format!("lies deeper than {TREE_DEPTH_MAX} folders"),
-            ));
-        }
-        let files = fs::read_dir(dir).map_err(|why| Stop::disk(dir, why))?;
-        let mut files = files
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|why| Stop::disk(dir, why))?;
-        files.sort_by_key(fs::DirEntry::file_name);
-        for file in files {
-            let (path, name) = (file.path(), file.file_name().to_string_lossy().into_owned());
-            let kind = file.file_type().map_err(|why| Stop::disk(&path, why))?;
-            let markdown = name.ends_with(".md") || name.ends_with(".markdown");
-            match () {
-                () if name.starts_with('.') => {}
-                // Links to folders may lead in a circle, or out.
-                () if kind.is_dir() => self.walk(&path, depth + 1)?,
-                () if markdown && name.starts_with("_index.") => self.sections.push(path),
-                () if markdown => self.texts.push(path),
-                () => self.others += 1,
-            }
-        }
-        Ok(())
-    }
+    let far = Far::default();
+    send(&args.blog, &args.signing, items, rows, manner, far, desk).await
 }
 
 impl Item {
@@ -231,42 +127,14 @@ impl Item {
     }
 }
 
-/// Slugs guessed from the names of files in several folders get their folders' names before them.
-fn tell_apart(items: &mut [Item]) {
-    let mut holders: BTreeMap<Slug, usize> = BTreeMap::new();
-    let mut order: Vec<usize> = (0..items.len()).collect();
-    order.sort_by_key(|i| {
-        let item = &items[*i];
-        (
-            item.matter.slug_guessed,
-            item.name.matches('/').count(),
-            item.name.clone(),
-        )
-    });
-    for index in order {
-        let item = &mut items[index];
-        let Some(slug) = item.matter.slug.clone() else {
-            continue;
-        };
-        if holders.contains_key(&slug) && item.matter.slug_guessed {
-            let folder = Path::new(&item.name)
-                .parent()
-                .map(|p| p.display().to_string());
-            let longer = format!("{}/{slug}", folder.unwrap_or_default());
-            item.matter.slug = matter::slug_of_path(&longer).or(item.matter.slug.take());
-        }
-        if let Some(slug) = item.matter.slug.clone() {
-            holders.entry(slug).or_insert(index);
-        }
-    }
-}
-
-async fn send(
+/// Publishes items and reports them together with what is known already.
+pub(super) async fn send(
     blog: &str,
     signing: &SigningKey,
     items: Vec<Item>,
     mut rows: Vec<Row>,
     manner: Manner,
+    mut far: Far,
     desk: &Desk<'_>,
 ) -> Result<(), Stop> {
     let Desk {
@@ -279,7 +147,9 @@ async fn send(
     }
     let mut signer = Signer::open(signing, UserId::Any, surroundings, console).await?;
     let mut session = Session::open(desk, blog).await?;
-    let stopped = publish_all(&mut session, &mut signer, &items, manner, &mut rows)
+    far.recall(&session.shelf);
+    let mut way = Way { manner, far };
+    let stopped = publish_all(&mut session, &mut signer, &items, &mut way, &mut rows)
         .await
         .err();
     if stopped.is_none() {
@@ -294,7 +164,7 @@ async fn publish_all(
     session: &mut Session<'_>,
     signer: &mut Signer,
     items: &[Item],
-    manner: Manner,
+    way: &mut Way,
     rows: &mut Vec<Row>,
 ) -> Result<(), Stop> {
     let resumed = session.flush(signer).await?;
@@ -314,7 +184,7 @@ async fn publish_all(
             ));
             continue;
         }
-        if let Some(row) = publish_one(session, signer, item, manner, &mut slugs, rows).await? {
+        if let Some(row) = publish_one(session, signer, item, way, &mut slugs, rows).await? {
             halted = row.is_halted();
             rows.push(row);
         }
@@ -327,11 +197,12 @@ async fn publish_one<'i>(
     session: &mut Session<'_>,
     signer: &mut Signer,
     item: &'i Item,
-    manner: Manner,
+    way: &mut Way,
     slugs: &mut BTreeMap<Slug, &'i str>,
     rows: &[Row],
 ) -> Result<Option<Row>, Stop> {
     let row = |outcome, why: String| Ok(Some(Row::of_file(item.name.clone(), outcome, Some(why))));
+    let manner = way.manner;
     if item.matter.is_draft {
         return row("draft", "marked as a draft, so it was left out".to_owned());
     }
@@ -357,7 +228,7 @@ async fn publish_one<'i>(
             format!("no article has the slug \"{slug}\"; publish makes a new one"),
         );
     }
-    let gathered = match gather(session, item, manner) {
+    let gathered = match gather(session, item, way).await {
         Ok(gathered) => gathered,
         Err(why) => return row("refused", why),
     };
@@ -375,6 +246,14 @@ async fn publish_one<'i>(
             let brought = rows.iter().any(|row| row.is(id));
             return Ok((!brought).then(|| Row::unchanged(item.name.clone(), sequence, id, &slug)));
         }
+        // The old site may be gone by now; what was brought from it in time stays.
+        if manner.lenient
+            && gathered.far_lost > 0
+            && gathered.media.len() < current.article.media.len()
+        {
+            let why = "its article shows pictures that cannot be had this time; give --media or --fetch-media";
+            return row("refused", format!("{why}. The article was left as it is"));
+        }
         if !may_replace(session, item, current, manner) {
             return row("refused", format!("\"{slug}\" was left as it is"));
         }
@@ -386,18 +265,27 @@ async fn publish_one<'i>(
         return row("refused", format!("it cannot become an entry: {why}"));
     }
     let name = Some(item.name.clone());
+    if !gathered.blobs.is_empty() {
+        way.far.remember(&session.shelf)?;
+    }
     let mut row = session.utter(draft, &gathered.blobs, name, signer).await?;
     row.note(&item.matter.notes);
     row.note(&gathered.notes);
     Ok(Some(row))
 }
 
-fn gather(session: &Session<'_>, item: &Item, manner: Manner) -> Result<Gathered, String> {
+async fn gather(session: &Session<'_>, item: &Item, way: &mut Way) -> Result<Gathered, String> {
+    let known = |hash| session.copy.medium(hash);
+    let far = match way.manner.lenient {
+        true => way.far.bring(&item.matter.body, &item.tree, &known).await,
+        false => import::Found::new(),
+    };
     let around = Around {
         file: &item.path,
         tree: &item.tree,
-        known: &|hash| session.copy.medium(hash),
-        lenient: manner.lenient,
+        known: &known,
+        lenient: way.manner.lenient,
+        far: &far,
     };
     media::gather(&item.matter.body, &around)
 }

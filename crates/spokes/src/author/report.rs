@@ -1,5 +1,7 @@
 //! What became of each thing that a command was asked to bring.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use spokes_log::{
     entry::Entry,
@@ -19,7 +21,8 @@ pub(crate) struct Row {
     /// The file that it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
-    /// One word: safe, accepted, unchanged, draft, waiting, refused.
+    /// One word: safe, accepted, unchanged, waiting, refused, untried; of what was left out: draft,
+    /// scheduled, private, protected, trash, medium, skipped.
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<u64>,
@@ -128,7 +131,11 @@ impl Row {
     }
 
     pub(crate) fn is_good(&self) -> bool {
-        matches!(self.outcome, "safe" | "unchanged" | "draft" | "skipped")
+        let left_out = matches!(
+            self.outcome,
+            "draft" | "skipped" | "scheduled" | "private" | "protected" | "trash" | "medium"
+        );
+        left_out || matches!(self.outcome, "safe" | "unchanged")
     }
 
     pub(crate) fn is_accepted(&self) -> bool {
@@ -166,10 +173,22 @@ impl Row {
     }
 }
 
+/// How many rows have which outcome.
+pub(crate) fn counts(rows: &[Row]) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    for row in rows {
+        *counts.entry(row.outcome).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// Rows from which on their numbers are worth a line.
+const COUNTED_MIN: usize = 5;
+
 /// Prints rows; the command is done when all of them are good.
 pub(crate) fn print(console: &Console, json: bool, rows: &[Row]) -> Result<(), Stop> {
     if json {
-        console.json(&serde_json::json!({ "entries": rows }));
+        console.json(&serde_json::json!({ "entries": rows, "counts": counts(rows) }));
     } else {
         for row in rows {
             console.fact(&row.sentence());
@@ -177,6 +196,13 @@ pub(crate) fn print(console: &Console, json: bool, rows: &[Row]) -> Result<(), S
                 .iter()
                 .for_each(|note| console.say(&format!("  note: {note}")));
         }
+    }
+    if !json && rows.len() >= COUNTED_MIN {
+        let counts = counts(rows).into_iter();
+        let counts: Vec<String> = counts
+            .map(|(outcome, n)| format!("{n} {outcome}"))
+            .collect();
+        console.fact(&format!("{} in all: {}", rows.len(), counts.join(", ")));
     }
     let bad = rows.iter().filter(|row| !row.is_good()).count();
     if bad == 0 {

@@ -2,6 +2,7 @@
 //! the outbox, where every signed entry waits on disk before it first goes out.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -303,6 +304,25 @@ impl Shelf {
     /// The log as it was read last; an unreadable memory is no memory.
     pub(crate) fn copy(&self) -> CopyFile {
         read_json(&self.dir.join("log.json")).unwrap_or_default()
+    }
+
+    /// What media became that were brought from elsewhere, by address; an unreadable memory is none.
+    pub(crate) fn fetched(&self) -> Vec<(String, Hash)> {
+        let read: BTreeMap<String, String> =
+            read_json(&self.dir.join("fetched.json")).unwrap_or_default();
+        let known = read.into_iter();
+        known
+            .filter_map(|(address, hash)| Some((address, Hash::parse(&hash).ok()?)))
+            .collect()
+    }
+
+    /// Remembers what media became.
+    pub(crate) fn keep_fetched(&self, became: &BTreeMap<String, Hash>) -> Result<(), Stop> {
+        let file: BTreeMap<&String, String> = became
+            .iter()
+            .map(|(address, hash)| (address, hash.to_string()))
+            .collect();
+        write_json(&self.dir.join("fetched.json"), &file)
     }
 
     /// Remembers the log.

@@ -27,6 +27,7 @@ use crate::{
     http::{self as web, Response},
     outage::Outage,
     store::Row,
+    web::desk::DESK,
     wire::{
         self, BlogWire, EntryWire, FeedWire, HeadWire, HeadsWire, MemberWire, ReceiptsWire,
         SignedWire, TipWire,
@@ -41,6 +42,8 @@ const PAGE_MAX: usize = 1_000;
 const BLOGS_MAX: usize = 1_000;
 /// The last position that the store can be asked for.
 const POSITION_MAX: u64 = i64::MAX as u64;
+/// What begins the paths of the writing desk.
+const DESK_BELOW: &str = "/_/desk/";
 /// Bytes of a message with receipts.
 const RECEIPTS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -62,6 +65,9 @@ impl Spoke {
             let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
             return self.api(&segments, request).await;
         }
+        if path == DESK || path.starts_with(DESK_BELOW) {
+            return self.at_desk(request).await;
+        }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut response = web::refuse(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -72,7 +78,10 @@ impl Spoke {
             response.headers_mut().insert(header::ALLOW, allow);
             return response;
         }
-        self.page(request).await
+        match self.desk_medium(&request) {
+            Some(picture) => picture,
+            None => self.page(request).await,
+        }
     }
 
     /// Whose pages a host asks for; an unknown host answers as the apex (SPEC dns).

@@ -55,7 +55,7 @@ impl Spoke {
                 title: title(article),
                 address,
                 published: timestamp(article.date),
-                updated: timestamp(post.signed),
+                updated: timestamp(changed(article.date, post.signed, post.versions.len() > 1)),
                 language: language_of(article, &view.language),
                 author: view.author.clone(),
                 tags: article.tags.0.iter().map(ToString::to_string).collect(),
@@ -66,8 +66,7 @@ impl Spoke {
         let below = tag
             .map(|tag| page::tag_path(tag.as_str()))
             .unwrap_or_default();
-        // What an erasure took away has changed the feed, too.
-        let newest = entries.iter().map(|entry| entry.updated).max();
+        let newest = posts.iter().map(|post| post.signed).max();
         let feed = feed::FeedView {
             id: format!(
                 "urn:{blog}{}",
@@ -87,7 +86,7 @@ impl Spoke {
             ),
             address: format!("{}{below}/feed", view.origin),
             author: view.author,
-            updated: newest.unwrap_or_else(|| timestamp(record.since)),
+            updated: timestamp(newest.unwrap_or(record.since)),
             entries,
         };
         written(kind, &feed)
@@ -129,10 +128,11 @@ impl Spoke {
             return send(request, &finished);
         }
         let mut entries = Vec::new();
-        for told in known.latest(|_| true) {
-            entries.push(self.network_entry(&told).await);
+        let latest = known.latest(|_| true);
+        for told in &latest {
+            entries.push(self.network_entry(told).await);
         }
-        let newest = entries.iter().map(|entry| entry.updated).max();
+        let newest = latest.iter().map(|told| told.signed).max();
         let origin = self.config.base_url.clone();
         let feed = feed::FeedView {
             id: format!("urn:{}", self.network),
@@ -143,7 +143,7 @@ impl Spoke {
             address: format!("{origin}/feed"),
             home: format!("{origin}/"),
             author: self.domain(),
-            updated: newest.unwrap_or_else(|| timestamp(self.started)),
+            updated: timestamp(newest.unwrap_or(self.started)),
             entries,
         };
         let (kind, body) = written(kind, &feed);
@@ -174,7 +174,7 @@ impl Spoke {
             title: title.unwrap_or_else(|| headline.slug.to_string()),
             address,
             published: timestamp(headline.date),
-            updated: timestamp(told.signed),
+            updated: timestamp(changed(headline.date, told.signed, told.is_edited)),
             language: headline.language.to_string(),
             author: headline.blog_title.clone(),
             tags: told.tags.clone(),
@@ -191,7 +191,6 @@ impl Spoke {
         file: Option<usize>,
     ) -> String {
         let origin = self.origin(record.name.as_str());
-        let newest = |times: &[Time]| times.iter().max().map(|time| timestamp(*time));
         let listed = self.with(blog, |replica| {
             let fold = replica.fold();
             let all = fold.posts().into_iter().chain(fold.pages());
@@ -200,21 +199,11 @@ impl Spoke {
                 .collect::<Vec<_>>()
         });
         let listed = listed.unwrap_or_default();
-        let files = listed.len().div_ceil(SITEMAP_ADDRESSES_MAX).max(1);
-        if files > 1 && file.is_none() {
-            // The index is the plain address, so the files count from 1 behind it.
-            let address = |file| format!("{origin}/sitemap.xml?page={file}");
-            return data::sitemap_index(&(1..=files).map(address).collect::<Vec<_>>());
-        }
-        let times: Vec<Time> = listed.iter().map(|(_, signed)| *signed).collect();
-        let home = (format!("{origin}/"), newest(&times));
-        let posts = listed
-            .iter()
-            .map(|(path, signed)| (format!("{origin}{path}"), Some(timestamp(*signed))));
-        let from = (file.unwrap_or(1) - 1).saturating_mul(SITEMAP_ADDRESSES_MAX);
-        let part = posts.skip(from).take(SITEMAP_ADDRESSES_MAX);
-        let all: Vec<_> = [home].into_iter().chain(part).collect();
-        data::sitemap(&all)
+        let listed: Vec<_> = listed
+            .into_iter()
+            .map(|(path, signed)| (path, timestamp(signed)))
+            .collect();
+        data::sitemap_of(&origin, &listed, file)
     }
 
     /// In how many files the network's index of blogs is.
@@ -249,6 +238,11 @@ impl Spoke {
         let text = data::robots(&["/api/"], &data::sitemaps_of(&origin, 1));
         web::answer(StatusCode::OK, PLAIN, text)
     }
+}
+
+/// When a post changed last: an old one that was brought here has not changed by that.
+fn changed(date: Time, signed: Time, is_edited: bool) -> Time {
+    if is_edited { signed.max(date) } else { date }
 }
 
 fn written(kind: &str, feed: &feed::FeedView) -> (&'static str, String) {

@@ -65,6 +65,8 @@ pub(super) struct Told {
     pub(super) headline: Headline,
     /// When this version was signed.
     pub(super) signed: Time,
+    /// Whether it replaces an earlier version.
+    pub(super) is_edited: bool,
     pub(super) tags: Vec<String>,
     /// The whole text, with absolute links; none where it is at hand elsewhere, or found no room.
     pub(super) html: Option<String>,
@@ -214,14 +216,12 @@ impl Spoke {
         let article = draft.article()?;
         let origin = self.origin(headline.name.as_str());
         let address = format!("{origin}{}", page::path(headline.slug.as_str()));
-        // HTML is never much shorter than what it is made of.
-        let html = (draft.body.len() / 2 <= room)
-            .then(|| render::article(&draft.body, &render::Links::seen_from(&address)));
         Some(Told {
             headline,
             signed: entry.entry().skeleton().signed,
+            is_edited: article.replaces.is_some(),
             tags: article.tags.0.iter().map(ToString::to_string).collect(),
-            html: html.filter(|html| html.len() <= room),
+            html: whole_text(&draft.body, &address, room),
         })
     }
 
@@ -279,6 +279,14 @@ fn headline_of(
     })
 }
 
+/// A whole text as HTML, where it finds room.
+fn whole_text(body: &str, address: &str, room: usize) -> Option<String> {
+    // HTML is never much shorter than what it is made of, so what is too long is not even begun.
+    let links = render::Links::seen_from(address);
+    let html = (body.len() / 2 <= room).then(|| render::article(body, &links))?;
+    (html.len() <= room).then_some(html)
+}
+
 fn title_and_language(draft: &Draft) -> (Option<&str>, Option<&Language>) {
     match &draft.says {
         Says::Blog {
@@ -288,5 +296,23 @@ fn title_and_language(draft: &Draft) -> (Option<&str>, Option<&Language>) {
             title, language, ..
         } => (title.as_deref(), language.as_ref()),
         _ => (None, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_text_is_kept_where_it_finds_room() {
+        let address = "https://maria.blogs.example.org/a";
+        let kept = whole_text("*Hello*, [you](b).", address, BODIES_BYTES_MAX);
+        let kept = kept.expect("a short text finds room");
+        assert!(kept.contains("<em>Hello</em>"));
+        assert!(kept.contains("https://maria.blogs.example.org/b"));
+        let long = "words ".repeat(BODIES_BYTES_MAX / 6);
+        assert_eq!(whole_text(&long, address, BODIES_BYTES_MAX), None);
+        assert!(whole_text(&long[1_000..], address, BODIES_BYTES_MAX).is_some());
+        assert_eq!(whole_text("words", address, 0), None);
     }
 }

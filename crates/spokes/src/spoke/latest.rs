@@ -199,6 +199,7 @@ impl Spoke {
             let told = Told {
                 headline,
                 signed: post.signed,
+                is_edited: post.versions.len() > 1,
                 tags: article.tags.0.iter().map(ToString::to_string).collect(),
                 // On our disk.
                 html: None,

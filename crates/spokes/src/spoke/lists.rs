@@ -179,3 +179,18 @@ pub(super) fn page_number(request: &Request<Incoming>) -> usize {
     let number = web::query(request).get("page").and_then(|n| n.parse().ok());
     number.unwrap_or(1).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_parts_and_none_behind_the_last() {
+        let all: Vec<usize> = (0..INDEX_POSTS * 2 + 1).collect();
+        assert_eq!(part(&all, 1, INDEX_POSTS), (&all[..INDEX_POSTS], 1, 3));
+        assert_eq!(part(&all, 3, INDEX_POSTS), (&all[INDEX_POSTS * 2..], 3, 3));
+        assert_eq!(part(&all, usize::MAX, INDEX_POSTS).1, 3);
+        let one: &[usize] = &[];
+        assert_eq!(part(one, 7, INDEX_POSTS), (one, 1, 1));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use spokes_log::{
@@ -33,10 +34,20 @@ impl Spoke {
     ) -> Response {
         let hopped = request.headers().contains_key("spokes-hop");
         let max = usize::try_from(MEDIUM_BYTES_MAX).unwrap_or(usize::MAX);
-        let body = match web::body(request, max).await {
-            Ok(body) => body,
-            Err(response) => return response,
-        };
+        match web::body(request, max).await {
+            Ok(body) => self.take_medium(name, hash, body, hopped).await,
+            Err(response) => response,
+        }
+    }
+
+    /// Takes in a medium, or passes it on to who does.
+    pub(super) async fn take_medium(
+        self: Arc<Self>,
+        name: &BlogName,
+        hash: Hash,
+        body: Bytes,
+        hopped: bool,
+    ) -> Response {
         let (blog, record) = match self.look_up(name).await {
             Ok(known) => known,
             Err(unknown) => return no_such_blog(name, unknown),

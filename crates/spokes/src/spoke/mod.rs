@@ -5,6 +5,7 @@
 mod about;
 mod api;
 mod change;
+mod desk;
 mod feeds;
 mod finished;
 mod follow;
@@ -57,6 +58,7 @@ use crate::{
     clock,
     config::{self, SpokeConfig},
     council::bind,
+    desk::Desk,
     http as web,
     outage::Outage,
     store::{Row, Store, Strand, Write},
@@ -91,6 +93,10 @@ pub struct Spoke {
     client: Client,
     store: Store,
     blobs: Blobs,
+    /// What authors write in their browsers and have not signed.
+    desk: Desk,
+    /// Names that are asked for through the desk, and whether the council was silent.
+    claiming: Mutex<BTreeMap<String, bool>>,
     /// None until the first record has come.
     registry: RwLock<Option<Registry>>,
     /// Grows with each record taken.
@@ -147,6 +153,8 @@ impl Spoke {
             client: Client::new()?,
             store: Store::open(&dir.join("spoke.db"))?,
             blobs: Blobs::open(&dir.join("media"))?,
+            desk: Desk::open(&dir.join("desk.db"))?,
+            claiming: Mutex::default(),
             registry: RwLock::new(None),
             followed: watch::channel(0).0,
             heard: RwLock::new(None),

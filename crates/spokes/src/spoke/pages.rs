@@ -22,7 +22,7 @@ use super::{
         Finished, HTML, PLAIN, Rendering, Varies, leads_to, medium, redirect, secure, send,
     },
     follow::Unknown,
-    front::{Wish, fixture, stamp_of},
+    front::{Wish, stamp_of},
     lists::Asked,
 };
 use crate::{
@@ -121,7 +121,7 @@ impl Spoke {
         if path == "/healthz" {
             return web::answer(StatusCode::OK, "text/plain", "ok\n");
         }
-        if let Some(response) = fixture(&path) {
+        if let Some(response) = self.fixture(&path, &request) {
             return response;
         }
         if let Some(hash) = path.strip_prefix("/media/").and_then(Hash::parse_path) {
@@ -220,10 +220,16 @@ impl Spoke {
                 return self.message(None, &message);
             }
         };
+        let address = Address::parse(path);
+        if matches!(address, Some(Address::OfNetwork)) {
+            let query = request.uri().query();
+            let query = query.map_or(String::new(), |query| format!("?{query}"));
+            return leads_to(&format!("{}{path}{query}", self.config.base_url));
+        }
         if !record.set.has(&self.me) {
             return self.page_elsewhere(name, &record, request).await;
         }
-        let Some(address) = Address::parse(path) else {
+        let Some(address) = address else {
             return self.message(
                 Some((blog, &record)),
                 &Message::no_such_post(self.tongue_of(blog)),
@@ -241,14 +247,7 @@ impl Spoke {
             Address::Tag(tag) => (HTML, self.tag(blog, &record, &tag, asked.page).await),
             Address::Feed(tag, kind) => self.feed_of(blog, &record, tag.as_ref(), kind).await,
             Address::Sitemap => (SITEMAP_TYPE, self.sitemap_of(blog, &record, asked.file)),
-            Address::Robots => return self.robots_of(&record),
-            Address::OfNetwork => {
-                let query = request
-                    .uri()
-                    .query()
-                    .map_or(String::new(), |q| format!("?{q}"));
-                return leads_to(&format!("{}{path}{query}", self.config.base_url));
-            }
+            Address::Robots | Address::OfNetwork => return self.robots_of(&record),
             Address::Key => return self.key(blog, &record),
             Address::Post(slug, form) => match self.post(blog, &record, &slug, form).await {
                 Made::Text(kind, text) => (kind, text),
@@ -503,12 +502,21 @@ impl Spoke {
             None => None,
         };
         match sealed {
+            Some(sealed) if sealed.entry().is_erased() && wants_html(request) => {
+                self.message(None, &Message::erased_post(Wish::of(request).tongue))
+            }
+            Some(sealed) if sealed.entry().is_erased() => {
+                let skeleton = format!("{}\n", sealed.entry().text());
+                web::answer(StatusCode::GONE, PLAIN, skeleton)
+            }
             Some(sealed) => {
-                let text = sealed.cleartext();
-                let text = text.unwrap_or_else(|| format!("{}\n", sealed.entry().text()));
+                let text = sealed.cleartext().unwrap_or_default();
                 web::answer(StatusCode::OK, PLAIN, text)
             }
-            None => self.message(None, &Message::no_such_post(Wish::of(request).tongue)),
+            None => {
+                let tongue = Wish::of(request).tongue;
+                self.message(None, &Message::no_such_page(tongue, &self.domain()))
+            }
         }
     }
 
@@ -592,6 +600,12 @@ impl Spoke {
         }
         response
     }
+}
+
+/// Whether whoever asks reads pages: browsers say so, programs that fetch files do not.
+fn wants_html(request: &Request<Incoming>) -> bool {
+    let accept = request.headers().get(header::ACCEPT);
+    accept.is_some_and(|accept| accept.to_str().is_ok_and(|a| a.contains("text/html")))
 }
 
 /// What came of looking for a post.

@@ -68,10 +68,20 @@ impl Spoke {
                 .map(str::to_owned)
         };
         let (hop, refused_by) = (header("spokes-hop"), header("spokes-refused-by"));
-        let body = match web::body(request, BLOCK_BYTES_MAX).await {
-            Ok(body) => body,
-            Err(response) => return response,
-        };
+        match web::body(request, BLOCK_BYTES_MAX).await {
+            Ok(body) => self.take_entry(name, body, hop.is_some(), refused_by).await,
+            Err(response) => response,
+        }
+    }
+
+    /// Takes in one entry, or passes it on to who does.
+    pub(super) async fn take_entry(
+        self: Arc<Self>,
+        name: &BlogName,
+        body: Bytes,
+        hopped: bool,
+        refused_by: Option<String>,
+    ) -> Response {
         let (entry, signatures) = match read_entry(&body) {
             Ok(read) => read,
             Err(why) => return invalid(&why),
@@ -90,7 +100,7 @@ impl Spoke {
         let here = *record.set.primary() == self.me || refused_by.is_some() && member;
         if !here {
             return self
-                .pass_on(&record, name, &body, hop.is_some(), refused_by.as_deref())
+                .pass_on(&record, name, &body, hopped, refused_by.as_deref())
                 .await;
         }
         self.submit(blog, &record, entry, &signatures, refused_by.is_some())
@@ -356,7 +366,7 @@ impl Spoke {
     }
 
     /// An entry of kind `blog`, sent to a free name that it claims, claims it.
-    async fn claim_by_first(
+    pub(super) async fn claim_by_first(
         self: Arc<Self>,
         entry: Entry,
         signatures: &[RawSignature],

@@ -12,7 +12,7 @@ use crate::web::{
     },
     shell::{Head, Image, Network, Share, dir, language, served_by, shell},
     trust::proof,
-    words::{Tongue, Voice, fill, fill_markup, month_in},
+    words::{Tongue, Voice, fill, fill_markup, month_of},
 };
 
 /// A blog's posts, newest first.
@@ -228,7 +228,7 @@ fn byline(view: &PostView, address: &str, voice: Voice) -> Markup {
                 a.u-url href=(address) { (day(date, voice, "dt-published")) }
                 " " span { (fill_markup(voice.words.by, &[("author", author)])) }
             } @else {
-                a.u-url hidden href=(address) {}
+                data.u-url value=(address) {}
             }
             @if let Some(edited) = view.edited {
                 " " span {
@@ -330,7 +330,7 @@ fn archive_year(blog: &Blog, posts: &[PostLine], voice: Voice) -> Markup {
             h2 id=(format!("y{of_year}")) lang=[voice.lang] dir=[voice.dir] { (voice.tongue.digits(&of_year)) }
             @for posts in months {
                 @if let Some(first) = posts.first() {
-                    h3 lang=[voice.lang] dir=[voice.dir] { (month_in(voice.tongue, first.date)) }
+                    h3 { (month_of(voice.page_language, first.date)) }
                 }
                 ol.archive {
                     @for post in posts {

@@ -103,9 +103,25 @@ fn author(blog: &Blog) -> Value {
     })
 }
 
-/// A sitemap of these addresses, each with its last change.
+/// A blog's sitemap with its posts and pages, each with its last change. Where one file would be too
+/// long, the address alone is an index of the files, which count from 1.
 #[must_use]
-pub fn sitemap(addresses: &[(String, Option<Timestamp>)]) -> String {
+pub fn sitemap_of(origin: &str, listed: &[(String, Timestamp)], file: Option<usize>) -> String {
+    let files = listed.len().div_ceil(SITEMAP_ADDRESSES_MAX).max(1);
+    if files > 1 && file.is_none() {
+        let address = |file| format!("{origin}/sitemap.xml?page={file}");
+        return sitemap_index(&(1..=files).map(address).collect::<Vec<_>>());
+    }
+    let from = (file.unwrap_or(1).max(1) - 1).saturating_mul(SITEMAP_ADDRESSES_MAX);
+    let newest = listed.iter().map(|(_, changed)| *changed).max();
+    let home = (format!("{origin}/"), newest);
+    let part = listed.iter().skip(from).take(SITEMAP_ADDRESSES_MAX);
+    let part = part.map(|(path, changed)| (format!("{origin}{path}"), Some(*changed)));
+    sitemap(&[home].into_iter().chain(part).collect::<Vec<_>>())
+}
+
+/// A sitemap of these addresses, each with its last change.
+fn sitemap(addresses: &[(String, Option<Timestamp>)]) -> String {
     let lines = addresses.iter().map(|(address, changed)| {
         let changed = changed.map(|time| format!("<lastmod>{}</lastmod>", rfc3339(time)));
         let changed = changed.unwrap_or_default();
@@ -164,4 +180,48 @@ pub fn sitemaps_of(origin: &str, files: usize) -> Vec<String> {
         ),
     };
     (1..=files.max(1)).map(address).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_long_blog_has_a_sitemap_in_files_that_are_short_enough() {
+        let origin = "https://maria.blogs.example.org";
+        // The longest slug, each of its bytes three in an address.
+        let longest = "%D8%A7".repeat(100);
+        let changed = Timestamp::UNIX_EPOCH;
+        let listed: Vec<_> = (0..=SITEMAP_ADDRESSES_MAX)
+            .map(|at| (format!("/{at}{longest}"), changed))
+            .collect();
+        let short = sitemap_of(origin, &listed[1..], None);
+        assert_eq!(short.matches("<url>").count(), SITEMAP_ADDRESSES_MAX + 1);
+        assert!(short.len() < 8_000_000, "{}", short.len());
+        let index = sitemap_of(origin, &listed, None);
+        assert_eq!(index.matches("<sitemap>").count(), 2);
+        assert!(index.contains("<loc>https://maria.blogs.example.org/sitemap.xml?page=2</loc>"));
+        let files = [1, 2].map(|file| sitemap_of(origin, &listed, Some(file)));
+        let all = files.concat();
+        let found = all.split("<loc>").filter_map(|rest| rest.split('<').next());
+        let found: BTreeSet<&str> = found.filter_map(|at| at.strip_prefix(origin)).collect();
+        assert!(listed.iter().all(|(path, _)| found.contains(path.as_str())));
+        assert_eq!(all.matches("<url>").count(), listed.len() + files.len());
+    }
+
+    #[test]
+    fn robots_are_told_what_and_where() {
+        let text = robots(&["/api/"], &sitemaps_of("https://a.example", 2));
+        let lines: Vec<_> = text.lines().filter(|line| !line.is_empty()).collect();
+        let expected = [
+            "User-agent: *",
+            "Disallow: /api/",
+            "Sitemap: https://a.example/sitemap.xml",
+            "Sitemap: https://a.example/sitemap.xml?page=2",
+        ];
+        assert_eq!(lines, expected);
+        assert!(robots(&[], &[]).contains("Disallow:\n"));
+    }
 }

@@ -485,6 +485,15 @@ mod tests {
     }
 
     #[test]
+    fn first_words_stand_for_a_text_and_lead_to_it() {
+        let html = first_words("a < b & c", "https://maria.blogs.example.org/a");
+        let words = "<p>a &lt; b &amp; c</p>";
+        assert!(
+            html.starts_with(words) && html.contains("href=\"https://maria.blogs.example.org/a\"")
+        );
+    }
+
+    #[test]
     fn a_feed_of_nobody_and_nothing_is_still_valid() {
         let mut empty = feed("");
         empty.entries.clear();

@@ -225,7 +225,7 @@ fn latest(view: &FrontView, voice: Voice) -> Markup {
     let age = voice.count(|noun| noun.seconds, view.age_seconds);
     html! {
         @if !view.latest.is_empty() {
-            ol.posts { @for headline in &view.latest { (headline_item(headline, voice)) } }
+            ol.posts { @for headline in &view.latest { (headline_item(headline, voice, true)) } }
         } @else if view.is_gathering {
             p { (words.gathering) }
         } @else if view.only.is_some() {
@@ -308,7 +308,7 @@ pub fn search(view: &SearchView) -> String {
                 p.notice { (fill(words.search_cut, &[("entries", &tongue.number(entries))])) }
             }
             @if !view.found.is_empty() {
-                ol.posts { @for headline in &view.found { (headline_item(headline, voice)) } }
+                ol.posts { @for headline in &view.found { (headline_item(headline, voice, false)) } }
             } @else if asked {
                 p { (words.search_none) }
             }

@@ -2,6 +2,7 @@
 
 pub mod blog;
 pub mod data;
+pub(crate) mod desk;
 pub mod feed;
 pub mod front;
 pub mod message;

@@ -9,15 +9,22 @@ use maud::{Markup, html};
 pub use crate::web::{
     blog::{ArchiveView, BlogView, PostView, TagView, archive, blog_index, not_found, post, tag},
     front::{FrontView, SearchView, SpokeLine, StatusView, front, search, status},
-    shell::{ICON, ICON_PATH, Image, Network, STYLE, STYLE_PATH},
+    shell::{ICON, ICON_PATH, Image, Network, STYLE, STYLE_PATH, compact_style},
     trust::{AboutView, Member, about},
 };
-use crate::web::{
-    blog::{blog_bottom, blog_top},
-    message::Message,
-    shell::{Head, dir, language, network_bottom, network_top, shell},
-    words::{Voice, day_in, fill_markup},
+use crate::{
+    render::cut,
+    web::{
+        blog::{blog_bottom, blog_top},
+        message::Message,
+        shell::{Head, dir, language, network_bottom, network_top, shell},
+        words::{Voice, day_in, fill_markup},
+    },
 };
+
+/// Characters of a text below its headline in the network's lists: twenty of them in the widest script
+/// stay with the style below 40 KB.
+const HEADLINE_CHARS: usize = 140;
 
 /// A blog as every one of its pages shows it.
 #[derive(Clone, Debug)]
@@ -183,8 +190,9 @@ pub(crate) fn percent_encoded(segment: &str) -> String {
     encoded
 }
 
-/// A post of the network's list, whose blog is said.
-pub(crate) fn headline_item(headline: &Headline, voice: Voice) -> Markup {
+/// A post of the network's list, whose blog is said; its heading stands below one of the list, or below
+/// the page's alone.
+pub(crate) fn headline_item(headline: &Headline, voice: Voice, below_heading: bool) -> Markup {
     let Headline {
         post,
         blog_origin,
@@ -192,21 +200,22 @@ pub(crate) fn headline_item(headline: &Headline, voice: Voice) -> Markup {
         blog_language,
     } = headline;
     let language_of = first_of(&post.language, blog_language);
+    let title = html! {
+        a.u-url.p-name href=(format!("{blog_origin}{}", path(&post.slug))) {
+            (title_or_slug(&post.title, &post.slug))
+        }
+    };
     html! {
         li.h-entry {
             div lang=[language(language_of)] dir=[dir(language_of)] {
-                h3 {
-                    a.u-url.p-name href=(format!("{blog_origin}{}", path(&post.slug))) {
-                        (title_or_slug(&post.title, &post.slug))
-                    }
-                }
+                @if below_heading { h3 { (title) } } @else { h2 { (title) } }
                 p.facts {
                     a.blog.p-author.h-card href=(format!("{blog_origin}/")) lang=[language(blog_language)] {
                         bdi { (blog_title) }
                     }
                     " " (day(post.date, voice, "dt-published"))
                 }
-                @if !post.excerpt.is_empty() { p.p-summary { (post.excerpt) } }
+                @if !post.excerpt.is_empty() { p.p-summary { (cut(&post.excerpt, HEADLINE_CHARS)) } }
             }
         }
     }
@@ -223,11 +232,11 @@ pub(crate) fn feed_links(feeds: &str, voice: Voice) -> Markup {
     fill_markup(voice.words.feeds, &links)
 }
 
-/// A date as the words around write it.
+/// A date as the language of the page has it; it says so, since what is around it may be in another.
 pub(crate) fn day(time: Timestamp, voice: Voice, class: &str) -> Markup {
-    let tag = voice.tongue.tag();
+    let tag = voice.page_language;
     html! {
-        time class=(class) datetime=(rfc3339(time)) lang=(tag) dir=[dir(tag)] { (day_in(tag, time)) }
+        time class=(class) datetime=(rfc3339(time)) lang=[language(tag)] dir=[dir(tag)] { (day_in(tag, time)) }
     }
 }
 

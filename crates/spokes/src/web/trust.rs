@@ -85,7 +85,7 @@ fn keepers(view: &AboutView, voice: Voice) -> Markup {
             h2 { (words.about_where) }
             p {
                 (fill_markup(words.about_since, &since)) " "
-                (fill(words.about_epoch, &[("number", &epoch)]))
+                (fill(words.about_epoch, &[("number", &epoch)])) " " (words.about_roles)
             }
             div.wide tabindex="0" role="region" aria-label=(words.about_where) {
                 table {

@@ -11,10 +11,12 @@ use maud::{Markup, html};
 
 use crate::render::direction;
 
+mod desk;
 mod languages;
 mod message;
 mod reader;
 
+pub(crate) use desk::{DeskSentences, DeskWords};
 pub use languages::autonym;
 pub(crate) use message::Sentences;
 pub(crate) use reader::{Counted, Words};
@@ -254,30 +256,37 @@ const ARABIC_MONTHS: [&str; 12] = [
 /// A day as people write it in this language; where we do not know, as ISO 8601 does.
 #[must_use]
 pub fn day_in(language: &str, time: Timestamp) -> String {
-    let parts = time.strftime("%Y-%m-%d").to_string();
-    let mut numbers = parts.split('-').map(|part| part.trim_start_matches('0'));
-    let mut next = || numbers.next().unwrap_or_default();
-    let (year, month, day) = (next(), next(), next());
     let primary = language.split(['-', '_']).next().unwrap_or_default();
     match (Tongue::spoken(primary), &*primary.to_ascii_lowercase()) {
         (Some(tongue), _) => {
-            let text = format!("{day} {} {year}", month_in(tongue, time));
+            let numbers = time.strftime("%-d {month} %-Y").to_string();
+            let text = fill(&numbers, &[("month", month_in(tongue, time))]);
             tongue.digits(&text).into_owned()
         }
-        (None, "zh" | "ja" | "yue") => format!("{year}年{month}月{day}日"),
-        (None, "ko") => format!("{year}년 {month}월 {day}일"),
-        _ => parts,
+        (None, "zh" | "ja" | "yue") => time.strftime("%-Y年%-m月%-d日").to_string(),
+        (None, "ko") => time.strftime("%-Y년 %-m월 %-d일").to_string(),
+        _ => time.strftime("%Y-%m-%d").to_string(),
     }
 }
 
-/// The name of a month.
+/// A month as people write it in this language; where we do not know, as ISO 8601 does.
 #[must_use]
-pub fn month_in(tongue: Tongue, time: Timestamp) -> &'static str {
+pub fn month_of(language: &str, time: Timestamp) -> String {
+    let primary = language.split(['-', '_']).next().unwrap_or_default();
+    match (Tongue::spoken(primary), &*primary.to_ascii_lowercase()) {
+        (Some(tongue), _) => month_in(tongue, time).to_owned(),
+        (None, "zh" | "ja" | "yue") => time.strftime("%-m月").to_string(),
+        (None, "ko") => time.strftime("%-m월").to_string(),
+        _ => time.strftime("%Y-%m").to_string(),
+    }
+}
+
+fn month_in(tongue: Tongue, time: Timestamp) -> &'static str {
     let months = match tongue {
         Tongue::English => &ENGLISH_MONTHS,
         Tongue::Arabic => &ARABIC_MONTHS,
     };
-    let month: usize = time.strftime("%m").to_string().parse().unwrap_or(1);
+    let month = usize::try_from(time.to_zoned(jiff::tz::TimeZone::UTC).month()).unwrap_or(1);
     months
         .get(month.wrapping_sub(1))
         .copied()
@@ -286,7 +295,9 @@ pub fn month_in(tongue: Tongue, time: Timestamp) -> &'static str {
 
 /// The words around content of one language: they say which language they are where it is another.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Voice {
+pub(crate) struct Voice<'a> {
+    /// The language of the page, in which its dates are.
+    pub(crate) page_language: &'a str,
     pub(crate) tongue: Tongue,
     pub(crate) words: &'static Words,
     /// For `lang` and `dir` on what speaks, where the page around it is in another language.
@@ -294,13 +305,14 @@ pub(crate) struct Voice {
     pub(crate) dir: Option<&'static str>,
 }
 
-impl Voice {
+impl<'a> Voice<'a> {
     /// The words on a page in this language.
-    pub(crate) fn around(page_language: &str) -> Self {
+    pub(crate) fn around(page_language: &'a str) -> Self {
         let tongue = Tongue::for_language(page_language);
         let differs = Tongue::spoken(page_language).is_none();
         let tag = tongue.tag();
         Self {
+            page_language,
             tongue,
             words: Words::of(tongue),
             lang: differs.then_some(tag),
@@ -365,6 +377,8 @@ mod tests {
         ] {
             assert_eq!(day_in(language, day), text, "{language}");
         }
+        let months = ["en", "ar", "ja", "hi"].map(|language| month_of(language, day));
+        assert_eq!(months, ["November", "نوفمبر", "11月", "2026-11"]);
         assert_eq!(day_in("ar", time("0007-01-02T00:00:00Z")), "٢ يناير ٧");
     }
 
@@ -407,6 +421,12 @@ mod tests {
             assert_eq!(places(&[english]), places(&[arabic]), "{key}");
         }
         for (key, english, arabic) in Sentences::pairs() {
+            assert_eq!(places(&english), places(&arabic), "{key}");
+        }
+        for (key, english, arabic) in DeskWords::pairs() {
+            assert_eq!(places(&[english]), places(&[arabic]), "{key}");
+        }
+        for (key, english, arabic) in DeskSentences::pairs() {
             assert_eq!(places(&english), places(&arabic), "{key}");
         }
         for (key, english, arabic) in Counted::pairs() {

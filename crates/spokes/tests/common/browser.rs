@@ -315,6 +315,15 @@ impl Browser {
     }
 
     /// The innermost element that shows these words: a link, a button, a sentence.
+    /// Clicks what leads to another page, and waits until that is there.
+    pub(crate) fn follow(&self, css: &str) {
+        let before = self.find("html").id;
+        self.find(css).click();
+        wait_for("another page", FIND_WAIT, || {
+            (self.find("html").id != before).then_some(())
+        });
+    }
+
     pub(crate) fn find_text(&self, words: &str) -> Element<'_> {
         let words = xpath_text(words);
         let says = format!("contains(normalize-space(.), {words})");

@@ -6,6 +6,7 @@ pub(crate) mod author;
 pub(crate) mod browser;
 pub(crate) mod demo;
 pub(crate) mod disk;
+pub(crate) mod gpg;
 pub(crate) mod http;
 pub(crate) mod pens;
 pub(crate) mod recorded;

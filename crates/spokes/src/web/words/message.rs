@@ -40,12 +40,12 @@ words! {
         ];
         no_such_post: [
             "No such post",
-            "This blog has nothing at this address.",
+            "This blog has nothing at this address. Where there was something, its author has moved or erased it.",
             "Everything that the archive of this blog lists is held and can be read.",
             "Check the address, or look through the archive of this blog.",
         ], [
             "لا توجد تدوينة كهذه",
-            "لا شيء في هذه المدونة على هذا العنوان.",
+            "لا شيء في هذه المدونة على هذا العنوان. وإن كان هنا شيء فقد نقله صاحبها أو محاه.",
             "كل ما يذكره أرشيف هذه المدونة محفوظ ويمكن قراءته.",
             "راجع العنوان، أو تصفح أرشيف هذه المدونة.",
         ];

@@ -38,8 +38,8 @@ words! {
             "تحفظها الخوادم {servers}، وعند كل منها نسخة كاملة؛ ويكتب صاحبها إلى {primary}.";
         held_by_one: "Kept by {servers} alone so far.", "لا يحفظها حتى الآن إلا {servers}.";
         how_kept: "How this blog is kept, and by whom", "كيف تُحفظ هذه المدونة، ومن يحفظها";
-        signed_with: "Every word is signed with the key of {author}, {fingerprint}.",
-            "كل كلمة موقّعة بمفتاح {author}، وبصمته {fingerprint}.";
+        signed_with: "Every word is signed with the key of {author}: {fingerprint}",
+            "كل كلمة موقّعة بمفتاح {author}، وبصمته: {fingerprint}";
         its_author: "its author", "صاحبها";
         served_by: "You are reading {network} from the server {spoke}.",
             "تقرأ {network} من الخادم {spoke}.";
@@ -48,7 +48,7 @@ words! {
         source: "Its signed source: {text}, {sealed}.", "مصدرها الموقّع: {text}، {sealed}.";
         source_text: "plain text", "نص بسيط";
         source_sealed: "with its signature", "مع توقيعه";
-        signed_by: "It was signed by the key {fingerprint}.", "وقّعها المفتاح {fingerprint}.";
+        signed_by: "It was signed by another key of the blog: {fingerprint}", "وقّعها مفتاح آخر للمدونة: {fingerprint}";
         check: "Check it yourself", "تحقق بنفسك";
         check_how: "Two commands fetch the author’s key and the signed post; the second answers “Good signature”:",
             "أمران يجلبان مفتاح الكاتب والتدوينة الموقّعة، ويجيب ثانيهما «Good signature» أي إن التوقيع سليم:";
@@ -62,11 +62,13 @@ words! {
         about_server: "Server", "الخادم";
         about_operator: "Run by", "يديره";
         about_role: "Its part", "دوره";
-        about_newest: "Has everything", "عنده كل شيء";
-        role_primary: "primary: takes what the author writes", "أساسي: يستقبل ما يكتبه صاحبها";
-        role_secondary: "secondary: keeps a full copy and serves readers", "احتياطي: يحفظ نسخة كاملة ويخدم القراء";
+        about_newest: "Has all", "عنده الكل";
+        role_primary: "primary", "أساسي";
+        role_secondary: "secondary", "ثانوي";
+        about_roles: "The primary takes what the author writes. The others fetch it at once, keep a full copy and serve readers.",
+            "الأساسي يستقبل ما يكتبه صاحب المدونة، والآخرون يجلبونه حالًا ويحفظون نسخة كاملة ويخدمون القراء.";
         yes: "yes", "نعم";
-        not_said: "has not said so yet", "لم يقل ذلك بعد";
+        not_said: "not yet", "ليس بعد";
         about_epoch: "This is set number {number} of servers for this blog.", "هذه هي المجموعة رقم {number} من خوادم هذه المدونة.";
         about_safe_heading: "How safe it is", "مدى سلامتها";
         about_safe: "Its newest entry, number {number}, is safe: {held}.", "أحدث مدخل فيها، ورقمه {number}، محفوظ بأمان: {held}.";
@@ -149,7 +151,7 @@ words! {
         fact_started: "Running since", "يعمل منذ";
         fact_age: "Age of its list of latest posts", "عمر قائمة أحدث التدوينات";
         fact_id: "Its id", "معرّفها";
-        programs: "For programs: {facts}.", "للبرامج: {facts}.";
+        programs: "For programs: {facts}", "للبرامج: {facts}";
 
         // What every error leads to.
         to_archive: "The archive of this blog", "أرشيف هذه المدونة";

@@ -1,0 +1,322 @@
+//! A tree of Markdown files, as static site generators keep blogs.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use spokes_log::name::Slug;
+
+use crate::author::{
+    body,
+    import::{Brought, links::Addresses, markup},
+    matter::{self, Matter},
+    publish::{FILE_BYTES_MAX, Item},
+    report::Row,
+    stop::Stop,
+};
+
+/// Folders deep that an import looks: deeper is a link in a circle.
+const TREE_DEPTH_MAX: usize = 32;
+
+/// What lies in a folder.
+#[derive(Default)]
+struct Tree {
+    texts: Vec<PathBuf>,
+    sections: Vec<PathBuf>,
+    others: usize,
+    /// Folders that were asked to be left out, and how many Markdown files they hold.
+    left_out: Vec<PathBuf>,
+    left: usize,
+}
+
+/// Reads a folder, or one file.
+pub(super) fn read(path: &Path, leave_out: &[PathBuf]) -> Result<Brought, Stop> {
+    let mut found = Tree {
+        left_out: leave_out.to_vec(),
+        ..Tree::default()
+    };
+    let root = if path.is_dir() {
+        found.walk(path, path, 0, false)?;
+        path
+    } else {
+        found.texts.push(path.to_owned());
+        path.parent().unwrap_or(path)
+    };
+    let shown = |file: &Path| {
+        let shown = file.strip_prefix(root).unwrap_or(file);
+        shown.display().to_string()
+    };
+    let mut brought = Brought::default();
+    for file in &found.texts {
+        match read_one(file, root, shown(file)) {
+            Ok(item) if item.matter.title.is_none() && item.matter.body.is_empty() => {
+                let why = "it has neither a title nor words".to_owned();
+                brought
+                    .rows
+                    .push(Row::of_file(item.name, "skipped", Some(why)));
+            }
+            Ok(item) => brought.items.push(item),
+            Err(row) => brought.rows.push(*row),
+        }
+    }
+    for section in &found.sections {
+        let why = "the text of a section, no article; left out".to_owned();
+        brought
+            .rows
+            .push(Row::of_file(shown(section), "skipped", Some(why)));
+    }
+    tell_apart(&mut brought.items);
+    brought.items.iter_mut().for_each(keep_old_address);
+    let addresses = Addresses::of(&brought.items);
+    brought
+        .items
+        .iter_mut()
+        .for_each(|item| addresses.rewrite(item));
+    brought.said = format!(
+        "{} Markdown files found, {} other files, of which pictures go along where they are used",
+        found.texts.len() + found.sections.len(),
+        found.others
+    );
+    if !leave_out.is_empty() {
+        brought.said.push_str(&format!(
+            "; {} Markdown files left out as asked",
+            found.left
+        ));
+    }
+    Ok(brought)
+}
+
+impl Tree {
+    fn walk(&mut self, root: &Path, dir: &Path, depth: usize, left: bool) -> Result<(), Stop> {
+        if depth > TREE_DEPTH_MAX {
+            return Err(Stop::disk(
+                dir,
+                format!("lies deeper than {TREE_DEPTH_MAX} folders"),
+            ));
+        }
+        let files = fs::read_dir(dir).map_err(|why| Stop::disk(dir, why))?;
+        let mut files = files
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|why| Stop::disk(dir, why))?;
+        files.sort_by_key(fs::DirEntry::file_name);
+        for file in files {
+            let (path, name) = (file.path(), file.file_name().to_string_lossy().into_owned());
+            let kind = file.file_type().map_err(|why| Stop::disk(&path, why))?;
+            let markdown = name.ends_with(".md") || name.ends_with(".markdown");
+            let below = path.strip_prefix(root).unwrap_or(&path);
+            let left = left || self.left_out.iter().any(|out| out == below || *out == path);
+            match () {
+                () if name.starts_with('.') => {}
+                // Links to folders may lead in a circle, or out.
+                () if kind.is_dir() => self.walk(root, &path, depth + 1, left)?,
+                () if left => self.left += usize::from(markdown),
+                () if markdown && name.starts_with("_index.") => self.sections.push(path),
+                () if markdown => self.texts.push(path),
+                () => self.others += 1,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads a file as `publish` does, and mends what only its generator understands.
+fn read_one(path: &Path, tree: &Path, name: String) -> Result<Item, Box<Row>> {
+    let no = |why: String| Box::new(Row::of_file(name.clone(), "refused", Some(why)));
+    let size = fs::metadata(path).map_err(|why| no(why.to_string()))?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(no(format!(
+            "it has {size} bytes, the limit is {FILE_BYTES_MAX}"
+        )));
+    }
+    let bytes = fs::read(path).map_err(|why| no(why.to_string()))?;
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    let (clean, lines) = markup::without_controls(text.trim_start_matches('\u{feff}'));
+    // What is not UTF-8 is told by who reads it.
+    let bytes = if text.is_empty() {
+        bytes
+    } else {
+        clean.into_bytes()
+    };
+    let placed = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut matter = Matter::read(&placed, &bytes).map_err(no)?;
+    let mended = markup::mended(
+        &matter.body,
+        matter.title.as_deref(),
+        bytes.starts_with(b"---"),
+    );
+    matter.body = body::canonical(&mended.body, 1).map_err(no)?;
+    matter.notes.extend(mended.notes);
+    if !lines.is_empty() {
+        let shown: Vec<String> = lines.iter().take(5).map(ToString::to_string).collect();
+        let note = format!(
+            "characters that show nothing were taken out in line {}",
+            shown.join(", ")
+        );
+        matter.notes.push(note);
+    }
+    Ok(Item {
+        name,
+        path: path.to_owned(),
+        tree: tree.to_owned(),
+        matter,
+    })
+}
+
+/// Slugs guessed from the names of files in several folders get their folders' names before them.
+fn tell_apart(items: &mut [Item]) {
+    let mut holders: BTreeMap<Slug, usize> = BTreeMap::new();
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_by_key(|i| {
+        let item = &items[*i];
+        (
+            item.matter.slug_guessed,
+            item.name.matches('/').count(),
+            item.name.clone(),
+        )
+    });
+    for index in order {
+        let item = &mut items[index];
+        let Some(slug) = item.matter.slug.clone() else {
+            continue;
+        };
+        if holders.contains_key(&slug) && item.matter.slug_guessed {
+            let folder = Path::new(&item.name)
+                .parent()
+                .map(|p| p.display().to_string());
+            let longer = format!("{}/{slug}", folder.unwrap_or_default());
+            item.matter.slug = matter::slug_of_path(&longer).or(item.matter.slug.take());
+        }
+        if let Some(slug) = item.matter.slug.clone() {
+            holders.entry(slug).or_insert(index);
+        }
+    }
+}
+
+/// Where nothing says what address a file had, generators make it of its path, or of its date.
+fn keep_old_address(item: &mut Item) {
+    let matter = &mut item.matter;
+    if !matter.slug_guessed {
+        return;
+    }
+    let bare = item
+        .name
+        .rsplit_once('.')
+        .map_or(item.name.as_str(), |(bare, _)| bare);
+    let bare = bare.strip_suffix("/index").unwrap_or(bare);
+    let mut old = vec![bare.to_owned()];
+    if let (Some(date), Some(slug)) = (matter.date, &matter.slug) {
+        let stem = bare.rsplit('/').next().unwrap_or(bare);
+        let day = date.to_string()[..10].to_owned();
+        // Jekyll: `_posts/2020-01-02-day.md` stood at /2020/01/02/day.html.
+        if stem.starts_with(&day) {
+            old = vec![format!("{}/{slug}.html", day.replace('-', "/"))];
+        }
+    }
+    for address in old {
+        if let Ok(alias) = Slug::parse(&address) {
+            if Some(&alias) != matter.slug.as_ref() && !matter.aliases.contains(&alias) {
+                matter.aliases.push(alias);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn brought(files: &[(&str, &str)], leave_out: &[&str]) -> Brought {
+        let dir = tempfile::tempdir().expect("a folder");
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            fs::write(path, text).expect("written");
+        }
+        let leave_out: Vec<PathBuf> = leave_out.iter().map(PathBuf::from).collect();
+        read(dir.path(), &leave_out).expect("read")
+    }
+
+    #[test]
+    fn every_file_is_an_item_or_a_row() {
+        let brought = brought(
+            &[
+                ("_index.md", "+++\ntitle = \"S\"\n+++\n"),
+                ("releases/latest.md", "+++\ntemplate = \"x\"\n+++\n"),
+                ("a.md", "Form\u{c}feed"),
+                ("bad.md", "---\ndate: soon\n---\n"),
+                ("inside/b.md", "b"),
+                ("pic.png", "x"),
+                (".git/c.md", "c"),
+            ],
+            &["inside"],
+        );
+        let names: Vec<&str> = brought
+            .items
+            .iter()
+            .map(|item| item.name.as_str())
+            .collect();
+        assert_eq!((names, brought.rows.len()), (vec!["a.md"], 3));
+        assert_eq!(brought.items[0].matter.body, "Form feed");
+        assert!(brought.items[0].matter.notes[0].contains("line 1"));
+        assert!(
+            brought.said.contains("1 other files")
+                && brought.said.contains("1 Markdown files left out")
+        );
+    }
+
+    #[test]
+    fn one_name_in_folders_of_languages_is_many_articles() {
+        let file = |lang: &str| format!("---\nlang: {lang}\n---\n[x](../b/)");
+        let brought = brought(
+            &[
+                ("a.md", &file("en")),
+                ("ar/a.md", &file("ar")),
+                ("ar/b.md", "b"),
+                ("b.md", "b"),
+            ],
+            &[],
+        );
+        let shown: Vec<String> = brought
+            .items
+            .iter()
+            .map(|item| {
+                format!(
+                    "{} {}",
+                    item.matter.slug.as_ref().expect("one"),
+                    item.matter.body
+                )
+            })
+            .collect();
+        assert_eq!(shown, ["a [x](/b)", "ar/a [x](/ar/b)", "ar/b b", "b b"]);
+    }
+
+    #[test]
+    fn old_addresses_that_nobody_wrote_down_lead_here() {
+        let brought = brought(
+            &[
+                ("_posts/2020-01-02-day.md", "x"),
+                ("posts/deep/one.md", "y"),
+                ("trip/index.md", "z"),
+            ],
+            &[],
+        );
+        let aliases: Vec<String> = brought
+            .items
+            .iter()
+            .map(|item| {
+                let aliases = item.matter.aliases.iter().map(Slug::to_string);
+                format!(
+                    "{}: {}",
+                    item.matter.slug.as_ref().expect("one"),
+                    aliases.collect::<String>()
+                )
+            })
+            .collect();
+        assert_eq!(
+            aliases,
+            ["day: 2020/01/02/day.html", "one: posts/deep/one", "trip: "]
+        );
+    }
+}

@@ -1,0 +1,423 @@
+//! Asking for a blog: the text to sign, the request to the council, and what came of it.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use http::StatusCode;
+use spokes_log::{
+    chain::Chain,
+    draft::{Claim, Draft, Says},
+    entry::Entry,
+    key::{Certificate, KeyFault},
+    name::{Fingerprint, Language, Salt},
+    seal::Pasted,
+};
+use spokes_rules::registry::Refusal;
+
+use super::{
+    Author, CLAIMING_MAX, Spoke, attachment, page, refreshed, said, see_other, typed_name,
+};
+use crate::{
+    author::matter::one_line,
+    clock,
+    config::random_bytes,
+    desk::{Asked, UNSIGNED, form::Form},
+    web::{
+        desk::{self, AskView, AskedView, DESK, State},
+        message::Message,
+    },
+    wire::Problem,
+};
+
+/// How long a claim is good: an author may sleep over a council that is down, a thief may not.
+const CLAIM_SECONDS: i64 = 60 * 60;
+/// How long it takes until a silent council is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// Seconds after which a pending page looks again.
+const LOOK_AGAIN: &str = "2";
+/// What a claim's outcome is when it was granted, and when the name was taken.
+const GRANTED: &str = "granted";
+const TAKEN: &str = "taken";
+
+/// What was typed into the form, and what is made of it.
+struct Wanted {
+    name: String,
+    title: String,
+    language: String,
+    user_id: String,
+}
+
+impl Wanted {
+    fn of(form: &Form) -> Self {
+        Self {
+            name: form.word("name").to_ascii_lowercase(),
+            title: one_line(&form.text("title")),
+            language: form.word("language"),
+            user_id: form.word("uid"),
+        }
+    }
+}
+
+impl Spoke {
+    pub(super) fn ask_page(&self, author: &Author<'_>) -> super::Response {
+        let wanted = Wanted {
+            name: author.visit.ask("name").to_owned(),
+            title: String::new(),
+            language: author.visit.tongue.tag().to_owned(),
+            user_id: String::new(),
+        };
+        let frame = self.frame(author.visit);
+        page(
+            StatusCode::OK,
+            desk::ask(&frame, &self.ask_view(author, &wanted)),
+        )
+    }
+
+    fn ask_view(&self, author: &Author<'_>, wanted: &Wanted) -> AskView {
+        AskView {
+            name: wanted.name.clone(),
+            title: wanted.title.clone(),
+            language: wanted.language.clone(),
+            user_ids: self.user_ids(author),
+            user_id: wanted.user_id.clone(),
+            id: String::new(),
+            text: None,
+            answer: String::new(),
+        }
+    }
+
+    /// The key that she showed when she signed in, with all its names.
+    fn shown_key(&self, author: &Author<'_>) -> String {
+        let find = || self.desk.certificate(&author.session.fingerprint);
+        tokio::task::block_in_place(find)
+            .ok()
+            .flatten()
+            .unwrap_or_default()
+    }
+
+    fn user_ids(&self, author: &Author<'_>) -> Vec<String> {
+        match Certificate::minimal(self.shown_key(author).as_bytes(), None) {
+            Err(KeyFault::ChooseUserId(names)) => names,
+            Ok(certificate) => certificate.user_ids().collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn ask_again(&self, author: &Author<'_>, wanted: &Wanted, message: Message) -> super::Response {
+        let (frame, status) = self.refusing(author.visit, message);
+        page(status, desk::ask(&frame, &self.ask_view(author, wanted)))
+    }
+
+    /// Makes the first entry of a new blog, to be signed.
+    pub(super) fn make_claim(&self, author: &Author<'_>, form: &Form) -> super::Response {
+        let wanted = Wanted::of(form);
+        let made = self
+            .first_text(author, &wanted)
+            .and_then(|(entry, user_id)| {
+                let asked = Asked {
+                    id: entry.id().path()[7..27].to_owned(),
+                    name: wanted.name.clone(),
+                    block: entry.text().to_owned(),
+                    outcome: UNSIGNED.to_owned(),
+                };
+                let (visit, key) = (author.visit, &author.session.fingerprint);
+                let keep = || self.desk.prepare(visit.now, key, &asked);
+                tokio::task::block_in_place(keep).map_err(|outage| visit.failed(&outage))?;
+                Ok((asked, user_id))
+            });
+        let (asked, user_id) = match made {
+            Ok(made) => made,
+            Err(message) => return self.ask_again(author, &wanted, message),
+        };
+        let view = AskView {
+            user_id,
+            ..self.with_text(author, &wanted, &asked)
+        };
+        let mut frame = self.frame(author.visit);
+        frame.path = None;
+        page(StatusCode::OK, desk::ask(&frame, &view))
+    }
+
+    fn with_text(&self, author: &Author<'_>, wanted: &Wanted, asked: &Asked) -> AskView {
+        AskView {
+            id: asked.id.clone(),
+            text: Some((
+                asked.block.clone(),
+                format!("{DESK}/asked/{}.txt", asked.id),
+            )),
+            ..self.ask_view(author, wanted)
+        }
+    }
+
+    fn first_text(&self, author: &Author<'_>, wanted: &Wanted) -> Result<(Entry, String), Message> {
+        let visit = author.visit;
+        let no_name = |why: &str| visit.message(422, |s| &s.bad_name, &[("why", why)]);
+        let refused = |why: &str| {
+            let texts = [("name", wanted.name.as_str()), ("why", why)];
+            visit.message(422, |s| &s.name_refused, &texts)
+        };
+        let name = spokes_log::name::BlogName::parse(&wanted.name).map_err(no_name)?;
+        let language = Language::parse(&wanted.language)
+            .map_err(|why| visit.message(422, |s| &s.bad_language, &[("why", why)]))?;
+        let claim = Claim {
+            name,
+            network: self.network,
+            not_after: visit.now + CLAIM_SECONDS,
+        };
+        match self.ask(|registry| registry.check_claim(visit.now, &claim)) {
+            Some(Err(Refusal::NameTaken(_))) => {
+                return Err(visit.message(409, |s| &s.taken, &[("name", &wanted.name)]));
+            }
+            Some(Err(refusal)) => return Err(refused(&refusal.to_string())),
+            Some(Ok(())) | None => {}
+        }
+        let user_ids = self.user_ids(author);
+        let chosen = user_ids
+            .iter()
+            .find(|uid| **uid == wanted.user_id)
+            .or(user_ids.first());
+        let shown = self.shown_key(author);
+        let certificate = Certificate::minimal(shown.as_bytes(), chosen.map(String::as_str))
+            .map_err(|fault| refused(&fault.to_string()))?;
+        let title = if wanted.title.is_empty() {
+            &wanted.name
+        } else {
+            &wanted.title
+        };
+        let key = certificate.fingerprint().clone();
+        let draft = Draft {
+            salt: Salt::from_bytes(random_bytes::<16>().map_err(|outage| visit.failed(&outage))?),
+            says: Says::Blog {
+                title: title.clone(),
+                language,
+                certificate: key.clone(),
+                claim: Some(claim),
+            },
+            instead_of: Vec::new(),
+            extensions: Vec::new(),
+            body: certificate.armored(),
+        };
+        let entry = Entry::new(&draft, None, vec![key], visit.now);
+        let entry = entry.map_err(|fault| refused(&fault.to_string()))?;
+        Ok((entry, chosen.cloned().unwrap_or_default()))
+    }
+
+    /// Takes the signed first entry, and asks the council for the name.
+    pub(super) fn take_claim(
+        self: &Arc<Self>,
+        author: &Author<'_>,
+        form: &Form,
+    ) -> super::Response {
+        let wanted = Wanted::of(form);
+        let visit = author.visit;
+        if form.text("do") == "change" {
+            let frame = self.frame(visit);
+            return page(
+                StatusCode::OK,
+                desk::ask(&frame, &self.ask_view(author, &wanted)),
+            );
+        }
+        let block = form.text("answer");
+        let taken = self.judge_claim(author, &block).and_then(|(id, name)| {
+            let ask = || {
+                self.desk
+                    .ask(visit.now, &author.session.fingerprint, &id, &name, &block)
+            };
+            tokio::task::block_in_place(ask).map_err(|why| visit.not_kept(&why))?;
+            Ok(id)
+        });
+        match taken {
+            Ok(id) => {
+                self.pursue(&author.session.fingerprint, &id);
+                see_other(&format!("{DESK}/asked/{id}"))
+            }
+            Err(message) => {
+                let find = || {
+                    self.desk
+                        .asked(&author.session.fingerprint, &form.word("id"))
+                };
+                let Ok(Some(asked)) = tokio::task::block_in_place(find) else {
+                    return self.ask_again(author, &wanted, message);
+                };
+                let view = AskView {
+                    answer: block,
+                    ..self.with_text(author, &wanted, &asked)
+                };
+                let (frame, status) = self.refusing(visit, message);
+                page(status, desk::ask(&frame, &view))
+            }
+        }
+    }
+
+    /// What is asked for by a pasted block: its id and name.
+    fn judge_claim(&self, author: &Author<'_>, block: &str) -> Result<(String, String), Message> {
+        let visit = author.visit;
+        let why = |said, why: &str| visit.message(422, said, &[("why", why)]);
+        let pasted = Pasted::parse(block.as_bytes())
+            .map_err(|fault| why(|s| &s.not_signed_text, &fault.to_string()))?;
+        let entry = Entry::parse(pasted.text.as_bytes())
+            .map_err(|fault| why(|s| &s.not_signed_text, &fault.to_string()))?;
+        let Some(Says::Blog {
+            claim: Some(claim), ..
+        }) = entry.draft().map(|draft| &draft.says)
+        else {
+            let kind = entry.skeleton().kind.to_string();
+            return Err(visit.message(422, |s| &s.other_kind, &[("kind", &kind)]));
+        };
+        if entry.skeleton().authors != [author.session.fingerprint.clone()] {
+            return Err(visit.message(422, |s| &s.other_author, &[]));
+        }
+        let (id, name) = (entry.id().path()[7..27].to_owned(), claim.name.to_string());
+        let chain = Chain::new(entry.blog());
+        chain
+            .place(&entry)
+            .and_then(|place| place.seal(entry, &pasted.signatures))
+            .map_err(|fault| why(|s| &s.bad_signature_entry, &fault.to_string()))?;
+        Ok((id, name))
+    }
+
+    /// Asks the council for a name until it answers, or the claim is too old.
+    fn pursue(self: &Arc<Self>, author: &Fingerprint, id: &str) {
+        {
+            let mut claiming = self.claiming.lock().unwrap_or_else(PoisonError::into_inner);
+            if claiming.contains_key(id) || claiming.len() >= CLAIMING_MAX {
+                return;
+            }
+            claiming.insert(id.to_owned(), false);
+        }
+        let (spoke, author, id) = (Arc::clone(self), author.clone(), id.to_owned());
+        tokio::spawn(async move {
+            let asked = tokio::task::block_in_place(|| spoke.desk.asked(&author, &id));
+            if let Ok(Some(asked)) = asked {
+                let outcome = Arc::clone(&spoke).outcome_of(&asked).await;
+                if let Err(outage) =
+                    tokio::task::block_in_place(|| spoke.desk.decide(&id, &outcome))
+                {
+                    tracing::error!(%outage, "what came of a claim was not kept; it is asked for again");
+                }
+            }
+            spoke
+                .claiming
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .remove(&id);
+        });
+    }
+
+    async fn outcome_of(self: Arc<Self>, asked: &Asked) -> String {
+        let pasted = Pasted::parse(asked.block.as_bytes());
+        let read = pasted
+            .map_err(|fault| fault.to_string())
+            .and_then(|pasted| {
+                let entry =
+                    Entry::parse(pasted.text.as_bytes()).map_err(|fault| fault.to_string())?;
+                Ok((entry, pasted.signatures))
+            });
+        let (entry, signatures) = match read {
+            Ok(read) => read,
+            Err(why) => return why,
+        };
+        let until = entry.skeleton().signed + CLAIM_SECONDS;
+        loop {
+            let response = Arc::clone(&self)
+                .claim_by_first(entry.clone(), &signatures)
+                .await;
+            let (status, problem, _) = said::<Problem>(response).await;
+            let problem = problem.unwrap_or_default();
+            match status {
+                status if status.is_success() => return GRANTED.to_owned(),
+                StatusCode::CONFLICT if problem.kind == TAKEN => return TAKEN.to_owned(),
+                status if !status.is_server_error() && status != StatusCode::TOO_MANY_REQUESTS => {
+                    return problem.detail;
+                }
+                _ if clock::now() > until => return problem.detail,
+                _ => {}
+            }
+            if let Some(is_silent) = self
+                .claiming
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_mut(&asked.id)
+            {
+                *is_silent = true;
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    }
+
+    /// What has come of a name, or the text with which it is asked for.
+    pub(super) fn asked_page(self: &Arc<Self>, author: &Author<'_>, id: &str) -> super::Response {
+        let (visit, key) = (author.visit, &author.session.fingerprint);
+        let (id, as_file) = match id.strip_suffix(".txt") {
+            Some(id) => (id, true),
+            None => (id, false),
+        };
+        let asked = match tokio::task::block_in_place(|| self.desk.asked(key, id)) {
+            Ok(Some(asked)) => asked,
+            Ok(None) => return see_other(&format!("{DESK}/blog")),
+            Err(outage) => return self.notice(visit, visit.failed(&outage), None),
+        };
+        if as_file && asked.outcome == UNSIGNED {
+            return attachment("blog.txt", asked.block);
+        }
+        let granted = asked.outcome == GRANTED;
+        let is_known = typed_name(&asked.name).is_some_and(|name| self.named(&name).is_some());
+        let state = match asked.outcome.as_str() {
+            "" => {
+                self.pursue(key, id);
+                let claiming = self.claiming.lock().unwrap_or_else(PoisonError::into_inner);
+                match claiming.get(id) {
+                    Some(true) => State::Silent,
+                    _ => State::Pending,
+                }
+            }
+            GRANTED if is_known => State::Live,
+            GRANTED => State::Pending,
+            UNSIGNED => return see_other(&format!("{DESK}/blog")),
+            _ => return self.not_granted(author, &asked),
+        };
+        let view = AskedView {
+            origin: self.origin(&asked.name),
+            edit: self.origin(&format!("edit.{}", asked.name)),
+            name: asked.name,
+            state,
+        };
+        let response = page(StatusCode::OK, desk::asked(&self.frame(visit), &view));
+        if granted && is_known {
+            return response;
+        }
+        refreshed(response, LOOK_AGAIN)
+    }
+
+    /// The form again, as it was signed, and why the name is not hers.
+    fn not_granted(&self, author: &Author<'_>, asked: &Asked) -> super::Response {
+        let visit = author.visit;
+        let texts = [
+            ("name", asked.name.as_str()),
+            ("why", asked.outcome.as_str()),
+        ];
+        let message = if asked.outcome == TAKEN {
+            visit.message(409, |s| &s.taken, &texts)
+        } else {
+            visit.message(409, |s| &s.name_refused, &texts)
+        };
+        let pasted = Pasted::parse(asked.block.as_bytes()).ok();
+        let entry = pasted.and_then(|pasted| Entry::parse(pasted.text.as_bytes()).ok());
+        let said = entry.as_ref().and_then(|entry| match &entry.draft()?.says {
+            Says::Blog {
+                title, language, ..
+            } => Some((title.clone(), language.to_string())),
+            _ => None,
+        });
+        let (title, language) = said.unwrap_or_default();
+        let wanted = Wanted {
+            name: asked.name.clone(),
+            title,
+            language,
+            user_id: String::new(),
+        };
+        self.ask_again(author, &wanted, message)
+    }
+}

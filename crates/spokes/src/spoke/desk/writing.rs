@@ -1,0 +1,552 @@
+//! Writing: drafts, pictures, previews.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use spokes_log::{
+    blog::{Found, Post},
+    draft::{Draft, MEDIUM_BYTES_MAX, Medium},
+    entry::Entry,
+    name::{BlogId, EntryId, Hash, Language, MediaType, Salt},
+    time::Time,
+};
+
+use super::{Author, Spoke, attachment, page, see_other};
+use crate::{
+    author::media,
+    config::random_bytes,
+    desk::{
+        Fields, Picture,
+        compose::{self, Known, Trouble},
+        form::Form,
+    },
+    render,
+    web::{
+        desk::{self, DESK, WriteView},
+        message::Message,
+    },
+};
+
+/// Pictures of one draft: as many media as an article may list.
+const PICTURES_MAX: usize = 200;
+
+/// What was typed into the form in which one writes.
+pub(super) fn typed(form: &Form) -> Fields {
+    let mut pictures = Vec::new();
+    for at in 0..PICTURES_MAX {
+        let hash = form.word(&format!("picture-{at}"));
+        if hash.is_empty() {
+            break;
+        }
+        pictures.push(Picture {
+            hash,
+            alt: crate::author::matter::one_line(&form.text(&format!("alt-{at}"))),
+            ..Picture::default()
+        });
+    }
+    Fields {
+        blog: form.word("blog"),
+        is_page: form.word("page") == "yes",
+        title: form.text("title"),
+        slug: form.word("slug"),
+        tags: form.text("tags"),
+        language: form.word("language"),
+        date: form.word("date"),
+        body: form.text("body"),
+        pictures,
+        replaces: form.word("replaces"),
+        ..Fields::default()
+    }
+}
+
+impl Spoke {
+    /// The form in which one writes: a draft, a published article, or nothing yet.
+    pub(super) async fn write_page(self: &Arc<Self>, author: &Author<'_>) -> super::Response {
+        let visit = author.visit;
+        let id = visit.ask("draft");
+        let (id, fields) = match (id, visit.ask("edit")) {
+            ("", "") => (None, self.new_fields(author)),
+            ("", article) => match self.fields_of(author, article).await {
+                Some(fields) => (None, fields),
+                None => {
+                    let message = visit.message(404, |s| &s.no_such_article, &[]);
+                    return self.notice(visit, message, None);
+                }
+            },
+            (id, _) => match self.draft(author, id) {
+                Ok(fields) => (Some(id.to_owned()), fields),
+                Err(message) => return self.notice(visit, message, None),
+            },
+        };
+        let mut frame = self.frame(visit);
+        let words = frame.words();
+        frame.done = match visit.ask("said") {
+            "kept" => Some(words.kept),
+            "picture" => Some(words.kept_picture),
+            _ => None,
+        };
+        let preview = (visit.ask("preview") == "1").then(|| self.preview(author, &fields));
+        let view = WriteView {
+            preview,
+            ..self.write_view(author, id, &fields)
+        };
+        page(StatusCode::OK, desk::write(&frame, &view))
+    }
+
+    fn new_fields(&self, author: &Author<'_>) -> Fields {
+        let first = author
+            .blogs
+            .iter()
+            .find(|(_, record)| record.set.has(&self.me));
+        let asked = author.visit.ask("blog");
+        let blog = author.blog(asked).or(first);
+        Fields {
+            blog: blog
+                .map(|(_, record)| record.name.to_string())
+                .unwrap_or_default(),
+            ..Fields::default()
+        }
+    }
+
+    /// The fields of a published article, to be edited.
+    async fn fields_of(self: &Arc<Self>, author: &Author<'_>, article: &str) -> Option<Fields> {
+        let (blog, record) = author.blog(author.visit.ask("blog"))?;
+        let id = Hash::parse_path(article)?;
+        let post = self
+            .with(*blog, |r| r.fold().article_of(id).cloned())
+            .flatten()?;
+        let sealed = self.sound_entry(*blog, post.current()).await?;
+        let article = &post.article;
+        let tags: Vec<String> = article.tags.0.iter().map(ToString::to_string).collect();
+        let picture = |medium: &Medium| Picture {
+            hash: medium.hash.to_string(),
+            bytes: medium.bytes,
+            kind: medium.kind.to_string(),
+            alt: medium.alt.clone().unwrap_or_default(),
+        };
+        Some(Fields {
+            blog: record.name.to_string(),
+            is_page: post.is_page,
+            title: article.title.clone().unwrap_or_default(),
+            slug: article.slug.to_string(),
+            tags: tags.join(", "),
+            language: article
+                .language
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            date: article
+                .date
+                .to_string()
+                .get(..10)
+                .unwrap_or_default()
+                .to_owned(),
+            body: sealed.entry().draft()?.body.clone(),
+            pictures: article.media.iter().map(picture).collect(),
+            replaces: post.current().to_string(),
+            ..Fields::default()
+        })
+    }
+
+    pub(super) fn draft(&self, author: &Author<'_>, id: &str) -> Result<Fields, Message> {
+        let key = &author.session.fingerprint;
+        match tokio::task::block_in_place(|| self.desk.draft(key, id)) {
+            Ok(Some(draft)) => Ok(draft.fields),
+            Ok(None) => Err(author.visit.message(404, |s| &s.no_such_draft, &[])),
+            Err(outage) => Err(author.visit.failed(&outage)),
+        }
+    }
+
+    pub(super) fn write_view<'a>(
+        self: &Arc<Self>,
+        author: &Author<'_>,
+        id: Option<String>,
+        fields: &'a Fields,
+    ) -> WriteView<'a> {
+        let blogs = author.blogs.iter().map(|(blog, record)| {
+            let title = self.with(*blog, |r| r.fold().title().to_owned());
+            let name = record.name.to_string();
+            (
+                name.clone(),
+                title.filter(|title| !title.is_empty()).unwrap_or(name),
+            )
+        });
+        WriteView {
+            id,
+            fields,
+            blogs: blogs.collect(),
+            preview: None,
+            is_to_sign: false,
+            answer: String::new(),
+        }
+    }
+
+    fn preview(self: &Arc<Self>, author: &Author<'_>, fields: &Fields) -> (String, String) {
+        let html =
+            tokio::task::block_in_place(|| render::article(&fields.body, &render::Links::here()));
+        let of_blog = author
+            .blog(&fields.blog)
+            .and_then(|(blog, _)| self.with(*blog, |r| r.fold().language().to_string()));
+        let typed = Language::parse(&fields.language)
+            .ok()
+            .map(|l| l.to_string());
+        (html, typed.or(of_blog).unwrap_or_default())
+    }
+
+    /// The form again, as it was typed, with what is wrong.
+    pub(super) fn write_again(
+        self: &Arc<Self>,
+        author: &Author<'_>,
+        form: &Form,
+        fields: &Fields,
+        message: Message,
+    ) -> super::Response {
+        let id = form.word("draft");
+        let id = (!id.is_empty()).then_some(id);
+        let (frame, status) = self.refusing(author.visit, message);
+        page(
+            status,
+            desk::write(&frame, &self.write_view(author, id, fields)),
+        )
+    }
+
+    /// Keeps what was typed, and then does what was asked for.
+    pub(super) async fn keep_writing(
+        self: &Arc<Self>,
+        author: &Author<'_>,
+        form: &Form,
+    ) -> super::Response {
+        let (visit, key) = (author.visit, &author.session.fingerprint);
+        let mut fields = typed(form);
+        let id = form.word("draft");
+        let before = if id.is_empty() {
+            Fields::default()
+        } else {
+            match self.draft(author, &id) {
+                Ok(before) => before,
+                Err(message) => {
+                    // As a new draft: the id would lead nowhere again.
+                    let (frame, status) = self.refusing(visit, message);
+                    return page(
+                        status,
+                        desk::write(&frame, &self.write_view(author, None, &fields)),
+                    );
+                }
+            }
+        };
+        fields.refused.clone_from(&before.refused);
+        self.complete_pictures(author, &mut fields, &before);
+        let action = form.text("do");
+        let refused = match form.file("picture").filter(|_| action == "picture") {
+            Some(bytes) => {
+                let alt = crate::author::matter::one_line(&form.text("alt"));
+                self.add_picture(author, &mut fields, bytes.to_vec(), alt)
+                    .err()
+            }
+            None => None,
+        };
+        let keep = || {
+            let id = (!id.is_empty()).then_some(id.as_str());
+            self.desk
+                .keep(visit.now, key, author.is_guest(), id, &fields)
+        };
+        let id = match tokio::task::block_in_place(keep) {
+            Ok(id) => id,
+            Err(why) => return self.write_again(author, form, &fields, visit.not_kept(&why)),
+        };
+        if let Some(message) = refused {
+            let (frame, status) = self.refusing(visit, message);
+            return page(
+                status,
+                desk::write(&frame, &self.write_view(author, Some(id), &fields)),
+            );
+        }
+        let to = match action.as_str() {
+            "preview" => format!("{DESK}/write?draft={id}&preview=1"),
+            "picture" if form.file("picture").is_some() => {
+                format!("{DESK}/write?draft={id}&said=picture")
+            }
+            "sign" => return self.make_text(author, &id, fields),
+            _ => format!("{DESK}/write?draft={id}&said=kept"),
+        };
+        see_other(&to)
+    }
+
+    /// What is known of pictures that the form only names: nothing of it is the form's to say.
+    fn complete_pictures(
+        self: &Arc<Self>,
+        author: &Author<'_>,
+        fields: &mut Fields,
+        before: &Fields,
+    ) {
+        let of_blog = author.blog(&fields.blog).map(|(blog, _)| *blog);
+        let mut known = Vec::new();
+        for picture in &fields.pictures {
+            let kept = before.pictures.iter().find(|p| p.hash == picture.hash);
+            let listed = || {
+                let hash = Hash::parse(&picture.hash).ok()?;
+                let medium = self
+                    .with(of_blog?, |r| r.fold().medium(hash).cloned())
+                    .flatten()?;
+                Some(Picture {
+                    hash: picture.hash.clone(),
+                    bytes: medium.bytes,
+                    kind: medium.kind.to_string(),
+                    alt: medium.alt.unwrap_or_default(),
+                })
+            };
+            let Some(kept) = kept.cloned().or_else(listed) else {
+                continue;
+            };
+            if kept.alt != picture.alt {
+                let (old, new) = (
+                    mention(&kept.alt, &kept.hash),
+                    mention(&picture.alt, &kept.hash),
+                );
+                fields.body = fields.body.replace(&old, &new);
+            }
+            known.push(Picture {
+                alt: picture.alt.clone(),
+                ..kept
+            });
+        }
+        fields.pictures = known;
+    }
+
+    fn add_picture(
+        &self,
+        author: &Author<'_>,
+        fields: &mut Fields,
+        bytes: Vec<u8>,
+        alt: String,
+    ) -> Result<(), Message> {
+        let visit = author.visit;
+        let bad = |why: &str| visit.message(422, |s| &s.bad_picture, &[("why", why)]);
+        if author.is_guest() {
+            return Err(visit.message(403, |s| &s.guest_picture, &[]));
+        }
+        if bytes.len() as u64 > MEDIUM_BYTES_MAX || fields.pictures.len() >= PICTURES_MAX {
+            return Err(bad("it is too large, or there are too many"));
+        }
+        // Before it is signed, so that what the camera noted is in nobody's log.
+        let cleaned = tokio::task::block_in_place(|| media::prepared(bytes, "it"));
+        let (medium, bytes) = cleaned.map_err(|why| bad(&why))?;
+        let shown = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+        if !shown.contains(&medium.kind.as_str()) {
+            return Err(bad(medium.kind.as_str()));
+        }
+        let keep = || {
+            self.desk
+                .keep_picture(visit.now, &author.session.fingerprint, false, &bytes)
+        };
+        tokio::task::block_in_place(keep).map_err(|why| visit.not_kept(&why))?;
+        let hash = medium.hash.to_string();
+        if !fields.pictures.iter().any(|picture| picture.hash == hash) {
+            let line = mention(&alt, &hash);
+            let gap = if fields.body.trim().is_empty() {
+                ""
+            } else {
+                "\n\n"
+            };
+            fields.body = format!("{}{gap}{line}\n", fields.body.trim_end());
+            fields.pictures.push(Picture {
+                hash,
+                bytes: medium.bytes,
+                kind: medium.kind.to_string(),
+                alt,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn delete_draft(&self, author: &Author<'_>, form: &Form) -> super::Response {
+        let key = &author.session.fingerprint;
+        let forget = || self.desk.forget(key, &form.word("draft"));
+        match tokio::task::block_in_place(forget) {
+            Ok(()) => see_other(&format!("{DESK}?said=deleted")),
+            Err(outage) => self.notice(author.visit, author.visit.failed(&outage), None),
+        }
+    }
+
+    /// Makes the text to sign of a draft that is kept, and shows it.
+    pub(super) fn make_text(
+        self: &Arc<Self>,
+        author: &Author<'_>,
+        id: &str,
+        mut fields: Fields,
+    ) -> super::Response {
+        let (visit, key) = (author.visit, &author.session.fingerprint);
+        let kept = self.text_of(author, &fields).and_then(|text| {
+            fields.text = text;
+            let keep = || {
+                self.desk
+                    .keep(visit.now, key, author.is_guest(), Some(id), &fields)
+            };
+            tokio::task::block_in_place(keep).map_err(|why| visit.not_kept(&why))
+        });
+        match kept {
+            Ok(_) => see_other(&format!("{DESK}/sign?draft={id}")),
+            Err(message) => {
+                let (frame, status) = self.refusing(visit, message);
+                let view = self.write_view(author, Some(id.to_owned()), &fields);
+                page(status, desk::write(&frame, &view))
+            }
+        }
+    }
+
+    /// The canonical text of a draft, behind the head of its blog.
+    pub(super) fn text_of(
+        self: &Arc<Self>,
+        author: &Author<'_>,
+        fields: &Fields,
+    ) -> Result<String, Message> {
+        let visit = author.visit;
+        let Some((blog, record)) = author.blog(&fields.blog) else {
+            return Err(visit.message(422, |s| &s.no_blog_chosen, &[]));
+        };
+        if !record.set.has(&self.me) {
+            return Err(visit.message(421, |s| &s.not_held, &[("name", &fields.blog)]));
+        }
+        let replaced = Hash::parse(&fields.replaces).ok();
+        let post = replaced.and_then(|id| self.article_with(*blog, id));
+        if !fields.replaces.is_empty() && post.is_none() {
+            return Err(visit.message(404, |s| &s.no_such_article, &[]));
+        }
+        let language = self.with(*blog, |r| r.fold().language());
+        let language = language.ok_or_else(|| {
+            visit.failed(&crate::outage::Outage::new(
+                "this blog's copy cannot be read here",
+            ))
+        })?;
+        let medium = |hash: Hash| self.own_medium(*blog, fields, hash);
+        let known = Known {
+            now: visit.now,
+            post: post.as_ref(),
+            language: &language,
+            medium: &medium,
+        };
+        let (says, body) = compose::says(fields, &known).map_err(|why| trouble(author, &why))?;
+        let draft = Draft {
+            salt: Salt::from_bytes(random_bytes::<16>().map_err(|outage| visit.failed(&outage))?),
+            says,
+            instead_of: fields
+                .refused
+                .iter()
+                .filter_map(|id| Hash::parse(id).ok())
+                .collect(),
+            extensions: Vec::new(),
+            body,
+        };
+        self.slug_is_free(author, *blog, &draft, post.as_ref())?;
+        self.placed(author, *blog, &draft)
+    }
+
+    fn article_with(self: &Arc<Self>, blog: BlogId, version: EntryId) -> Option<Post> {
+        self.with(blog, |r| r.fold().article_of(version).cloned())
+            .flatten()
+    }
+
+    fn own_medium(self: &Arc<Self>, blog: BlogId, fields: &Fields, hash: Hash) -> Option<Medium> {
+        let name = hash.to_string();
+        let picture = fields.pictures.iter().find(|picture| picture.hash == name);
+        match picture {
+            Some(picture) => Some(Medium {
+                hash,
+                bytes: picture.bytes,
+                kind: MediaType::parse(&picture.kind).ok()?,
+                alt: (!picture.alt.is_empty()).then(|| picture.alt.clone()),
+            }),
+            None => self
+                .with(blog, |r| r.fold().medium(hash).cloned())
+                .flatten(),
+        }
+    }
+
+    fn slug_is_free(
+        self: &Arc<Self>,
+        author: &Author<'_>,
+        blog: BlogId,
+        draft: &Draft,
+        post: Option<&Post>,
+    ) -> Result<(), Message> {
+        let Some(article) = draft.article() else {
+            return Ok(());
+        };
+        let holder = self.with(blog, |r| match r.fold().find(&article.slug) {
+            Some(Found::Post(other)) => Some(other.first),
+            _ => None,
+        });
+        match holder.flatten() {
+            Some(holder) if post.is_none_or(|post| post.first != holder) => {
+                let slug = [("slug", article.slug.as_str())];
+                Err(author.visit.message(409, |s| &s.slug_taken, &slug))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The text of an entry behind the blog's head.
+    pub(super) fn placed(
+        self: &Arc<Self>,
+        author: &Author<'_>,
+        blog: BlogId,
+        draft: &Draft,
+    ) -> Result<String, Message> {
+        let visit = author.visit;
+        let head = self
+            .with(blog, |r| r.durable_tips().last().map(|tip| tip.id))
+            .flatten();
+        let row = head.and_then(|id| self.store.entry(id).ok().flatten());
+        let parent = row.and_then(|row| row.entry());
+        let Some(parent) = parent else {
+            let why = crate::outage::Outage::new("this blog's copy cannot be read here");
+            return Err(visit.failed(&why));
+        };
+        let after = parent.skeleton().signed;
+        let signed: Time = visit.now.max(after);
+        let authors = vec![author.session.fingerprint.clone()];
+        let placed = Entry::new(
+            draft,
+            Some((parent.skeleton(), parent.id())),
+            authors,
+            signed,
+        );
+        let placed = placed
+            .map_err(|fault| visit.message(422, |s| &s.bad_body, &[("why", &fault.to_string())]))?;
+        Ok(placed.text().to_owned())
+    }
+
+    /// The text to sign as a file.
+    pub(super) fn text_file(&self, author: &Author<'_>, name: &str) -> super::Response {
+        match self.draft(author, name.trim_end_matches(".txt")) {
+            Ok(fields) if !fields.text.is_empty() => attachment("post.txt", fields.text),
+            Ok(_) => see_other(DESK),
+            Err(message) => self.notice(author.visit, message, None),
+        }
+    }
+}
+
+/// How a picture stands in the words.
+fn mention(alt: &str, hash: &str) -> String {
+    let mut plain = String::new();
+    for letter in alt.chars() {
+        if matches!(letter, '[' | ']' | '\\' | '*' | '_' | '`' | '<' | '&') {
+            plain.push('\\');
+        }
+        plain.push(letter);
+    }
+    format!("![{plain}](/media/{})", hash.replacen(':', "-", 1))
+}
+
+fn trouble(author: &Author<'_>, trouble: &Trouble) -> Message {
+    let visit = author.visit;
+    match trouble {
+        Trouble::NoTitle => visit.message(422, |s| &s.no_title, &[]),
+        Trouble::NoBody => visit.message(422, |s| &s.no_body, &[]),
+        Trouble::Slug(why) => visit.message(422, |s| &s.bad_slug, &[("why", why)]),
+        Trouble::Tag(tag, why) => visit.message(422, |s| &s.bad_tag, &[("tag", tag), ("why", why)]),
+        Trouble::Language(why) => visit.message(422, |s| &s.bad_language, &[("why", why)]),
+        Trouble::Date => visit.message(422, |s| &s.bad_date, &[]),
+        Trouble::Body(why) => visit.message(422, |s| &s.bad_body, &[("why", why)]),
+    }
+}

@@ -1,0 +1,168 @@
+//! Signing in, and what one finds then.
+
+use maud::html;
+
+use super::{DESK, Frame, Line, Signing, carried, line, shown, signing};
+use crate::{
+    desk::Fields,
+    web::words::{fill, fill_markup},
+};
+
+/// The page on which one signs in.
+pub(crate) struct SignInView<'a> {
+    /// What to sign.
+    pub(crate) challenge: String,
+    /// What must stand in the browser's address line.
+    pub(crate) address: String,
+    /// What was pasted before.
+    pub(crate) answer: String,
+    /// The blog's name as typed.
+    pub(crate) blog: String,
+    /// The public key as pasted.
+    pub(crate) key: String,
+    /// What was typed on another page before the session ended: as JSON, and to be seen.
+    pub(crate) kept: Option<(String, &'a Fields)>,
+}
+
+/// The page on which one signs in.
+pub(crate) fn sign_in(frame: &Frame, view: &SignInView<'_>) -> String {
+    let words = frame.words();
+    let ways = Signing {
+        text: &view.challenge,
+        // A file of its own, as good as what is shown: each is signed once.
+        file_path: format!("{DESK}/sign-in.txt"),
+        file: "sign-in.txt",
+        fingerprint: None,
+        answer: &view.answer,
+    };
+    let address = html! { strong dir="ltr" { (view.address) } };
+    let check = html! {
+        p { (fill_markup(words.check_address, &[("address", address)])) }
+    };
+    let export = html! { code { "gpg --armor --export" } };
+    let body = html! {
+        (shown(words, view.kept.as_ref().map(|(_, fields)| *fields)))
+        p { (words.no_password) }
+        form method="post" action=(format!("{DESK}/sign-in")) {
+            (signing(words, &ways, &check))
+            p.hint { (words.soon) }
+            (line(&Line {
+                name: "blog", label: html! { (words.blog_if) }, value: &view.blog,
+                hint: None, dir: "ltr", required: false,
+            }))
+            details open[!view.key.is_empty() || view.blog.is_empty()] {
+                summary { (words.key_if_short) }
+                p.field {
+                    label for="key" { (fill_markup(words.key_if, &[("command", export)])) }
+                    textarea #key name="key" rows="4" dir="ltr" autocomplete="off" spellcheck="false" { "\n" (view.key) }
+                }
+            }
+            (carried(view.kept.as_ref().map(|(json, _)| json.as_str())))
+            p { button.main { (words.sign_in) } }
+        }
+        details {
+            summary { (words.no_key) }
+            p { (words.no_key_how) }
+            pre tabindex="0" dir="ltr" { code { "gpg --quick-generate-key \"Maria Example <maria@example.org>\" ed25519 sign never" } }
+            p { (words.no_key_keep) }
+        }
+        form method="get" action=(format!("{DESK}/find")) {
+            (line(&Line {
+                name: "name", label: html! { (words.other_desk_go) }, value: "",
+                hint: None, dir: "ltr", required: true,
+            }))
+            p { button { (words.go) } }
+        }
+    };
+    frame.page(words.sign_in, &body)
+}
+
+/// One of the author's blogs.
+pub(crate) struct BlogLine {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its title; may be empty.
+    pub(crate) title: String,
+    /// Its address.
+    pub(crate) origin: String,
+    /// Who keeps it, the primary first.
+    pub(crate) servers: Vec<String>,
+    /// Desks of these servers with their labels; empty when this server is one of them.
+    pub(crate) desks: Vec<(String, String)>,
+}
+
+/// One of the author's drafts.
+pub(crate) struct DraftLine {
+    /// What it is called in addresses.
+    pub(crate) id: String,
+    /// Its title; may be empty.
+    pub(crate) title: String,
+    /// When it was changed.
+    pub(crate) changed: String,
+}
+
+/// What an author finds who is signed in.
+pub(crate) struct HomeView {
+    /// Her blogs.
+    pub(crate) blogs: Vec<BlogLine>,
+    /// Her drafts.
+    pub(crate) drafts: Vec<DraftLine>,
+}
+
+/// What an author finds who is signed in.
+pub(crate) fn home(frame: &Frame, view: &HomeView) -> String {
+    let words = frame.words();
+    let body = html! {
+        section aria-labelledby="blogs" {
+            h2 #blogs { (words.your_blogs) }
+            @if view.blogs.is_empty() { p { (words.no_blog) } }
+            @for blog in &view.blogs { (blog_item(frame, blog)) }
+            p { a.button.main[view.blogs.is_empty()] href=(format!("{DESK}/blog")) { (words.start_blog) } }
+        }
+        section aria-labelledby="drafts" {
+            h2 #drafts { (words.drafts) }
+            @if view.drafts.is_empty() { p { (words.no_drafts) } }
+            ul.drafts {
+                @for draft in &view.drafts {
+                    li {
+                        a href=(format!("{DESK}/write?draft={}", draft.id)) {
+                            @if draft.title.is_empty() { (words.untitled) } @else { bdi { (draft.title) } }
+                        }
+                        " " span.quiet { bdi { (draft.changed) } }
+                    }
+                }
+            }
+            p { a.button href=(format!("{DESK}/write")) { (words.write_post) } }
+            p.hint { (words.drafts_whose) }
+        }
+    };
+    frame.page(words.home, &body)
+}
+
+fn blog_item(frame: &Frame, blog: &BlogLine) -> maud::Markup {
+    let words = frame.words();
+    let comma = if frame.tongue == crate::web::words::Tongue::Arabic {
+        "، "
+    } else {
+        ", "
+    };
+    html! {
+        div.blog {
+            h3 { a href=(format!("{}/", blog.origin)) { bdi { @if blog.title.is_empty() { (blog.name) } @else { (blog.title) } } } }
+            p.quiet { bdi dir="ltr" { (blog.origin) } ". " (fill(words.kept_by, &[("servers", &blog.servers.join(comma))])) }
+            @if blog.desks.is_empty() {
+                p.row {
+                    a.button.main href=(format!("{DESK}/write?blog={}", blog.name)) { (words.write_post) }
+                    a.button href=(format!("{DESK}/articles?blog={}", blog.name)) { (words.articles) }
+                    a.button href=(format!("{DESK}/download?blog={}", blog.name)) { (words.download_all) }
+                }
+            } @else {
+                p.row {
+                    @for (label, desk) in &blog.desks {
+                        a.button href=(desk) { (fill(words.write_there, &[("server", label)])) }
+                    }
+                }
+            }
+        }
+    }
+}

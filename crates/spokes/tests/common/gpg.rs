@@ -1,0 +1,76 @@
+//! A person's own gpg, in a home of its own.
+
+use std::{fs, process::Command};
+
+/// A key ring with one secret key.
+#[derive(Debug)]
+pub(crate) struct Gpg {
+    home: tempfile::TempDir,
+    /// The fingerprint of its key.
+    pub(crate) fingerprint: String,
+}
+
+impl Gpg {
+    /// Makes a key as people do who follow our own words.
+    pub(crate) fn new(user_id: &str) -> Self {
+        let mut gpg = Self {
+            home: tempfile::tempdir().unwrap(),
+            fingerprint: String::new(),
+        };
+        gpg.run(&[
+            "--passphrase",
+            "",
+            "--quick-generate-key",
+            user_id,
+            "ed25519",
+            "sign",
+            "never",
+        ]);
+        let listed = gpg.run(&["--with-colons", "--list-keys"]);
+        let line = listed.lines().find(|line| line.starts_with("fpr")).unwrap();
+        line.split(':')
+            .nth(9)
+            .unwrap()
+            .clone_into(&mut gpg.fingerprint);
+        gpg
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        let output = Command::new("gpg")
+            .args(["--batch", "--yes", "--homedir"])
+            .arg(self.home.path())
+            .args(arguments)
+            .output()
+            .expect("gpg is needed by this test");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "gpg {arguments:?}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// `gpg --armor --export`.
+    pub(crate) fn public_key(&self) -> String {
+        self.run(&["--armor", "--export", &self.fingerprint])
+    }
+
+    /// `gpg --clearsign` of a saved file.
+    pub(crate) fn clearsign(&self, text: &str) -> String {
+        let file = self.home.path().join("text.txt");
+        fs::write(&file, text).unwrap();
+        let path = file.to_str().unwrap();
+        self.run(&["--local-user", &self.fingerprint, "--clearsign", path]);
+        fs::read_to_string(format!("{path}.asc")).unwrap()
+    }
+}
+
+impl Drop for Gpg {
+    fn drop(&mut self) {
+        // Its agent would live on.
+        let home = self.home.path();
+        let killed = Command::new("gpgconf")
+            .arg("--homedir")
+            .arg(home)
+            .args(["--kill", "all"])
+            .output();
+        drop(killed);
+    }
+}
