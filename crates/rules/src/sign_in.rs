@@ -1,4 +1,4 @@
-//! Signing in to a spoke: a text that the author signs, for one spoke, once, and soon (SPEC http 4).
+//! Signing in to a spoke: a text that the author signs, for one spoke, once, and soon (SPEC http 5).
 
 use alloc::string::String;
 use core::fmt;
@@ -76,7 +76,7 @@ impl Challenge {
     /// Reads a challenge.
     ///
     /// # Errors
-    /// Names the first line that is not as SPEC http 4.1 says.
+    /// Names the first line that is not as SPEC http 5.1 says.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut headers = Headers::new(text::check(bytes)?, 1)?;
         version(&mut headers, "Spokes-Sign-In")?;

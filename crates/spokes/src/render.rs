@@ -291,7 +291,7 @@ fn push_collapsed(text: &mut String, chars: &mut usize, letter: char) {
 }
 
 /// Cuts at the last blank that is not too far back, else between characters that do not combine.
-fn cut(text: &str, max_chars: usize) -> String {
+pub(crate) fn cut(text: &str, max_chars: usize) -> String {
     let Some((end, _)) = text.char_indices().nth(max_chars) else {
         return text.to_owned();
     };

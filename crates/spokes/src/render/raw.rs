@@ -32,6 +32,9 @@ pub(super) const BLOCK_TAGS: [&str; 28] = [
     "ul",
 ];
 
+/// Those of them that hold words alone; a heading may stand in a summary.
+pub(super) const WORD_TAGS: [&str; 7] = ["h2", "h3", "h4", "h5", "h6", "pre", "summary"];
+
 /// Raw tags that mark words within a paragraph.
 pub(super) const INLINE_TAGS: [&str; 28] = [
     "a", "abbr", "b", "bdi", "bdo", "cite", "code", "del", "dfn", "em", "i", "ins", "kbd", "mark",

@@ -173,6 +173,12 @@ fn only_links_that_leave_say_so() {
     );
     check("[a](#b)", "<p><a href=\"#body-b\">a</a></p>");
     check(
+        "[a](/b%c?d[]=%20#e#f)",
+        "<p><a href=\"/b%25c?d%5B%5D=%20#e%23f\">a</a></p>",
+    );
+    let six = format!("<p><a href=\"http://[::1]/\" {rel}>a</a></p>");
+    check("[a](http://[::1]/)", &six);
+    check(
         "<m@example.org>",
         "<p><a href=\"mailto:m@example.org\">m@example.org</a></p>",
     );
@@ -376,6 +382,11 @@ fn raw_html_keeps_what_is_listed() {
         "<details>\n<summary>a</summary>\n\n*b*\n\n</details>",
         "<details>\n<summary>a</summary>\n<p><em>b</em></p>\n</details>",
     );
+    check(
+        "<details>\n<summary>\n\na\n\n- b\n\n</summary>\n</details>",
+        "<details>\n<summary>\na\n</summary><ul>\n<li>b</li>\n</ul>\n\n</details>",
+    );
+    check("<h2>a<p>b</p><h3>c</h3></h2>", "<h2>abc</h2>");
     check("a <b>b\n\nc", "<p>a <b>b</b></p>\n<p>c</p>");
     check("*a <b>b* c</b>", "<p><em>a <b>b</b></em> c</p>");
     check("<p>a<p>b", "<p>a</p><p>b</p>");

@@ -12,7 +12,7 @@ use pulldown_cmark::{
 use spokes_log::name::Hash;
 
 use crate::render::code::{self, COLORED_WORDS_MAX};
-use crate::render::raw::{INLINE_TAGS, escape, escape_except_ampersand, escape_words};
+use crate::render::raw::{INLINE_TAGS, WORD_TAGS, escape, escape_except_ampersand, escape_words};
 use crate::render::sheet::{Anchors, Finished, Patch, Piece, Sheet};
 use crate::render::{LEAVING, Links, Media};
 
@@ -195,6 +195,9 @@ impl<'a> Writer<'a> {
         );
         if !is_inline {
             self.close_words();
+            if self.among_raw_words(&tag) {
+                return self.push("", "\n", true);
+            }
         }
         match tag {
             Tag::Paragraph => self.push("<p>", "</p>\n", true),
@@ -248,6 +251,21 @@ impl<'a> Writer<'a> {
             // Never sent: these extensions are not enabled.
             Tag::Superscript | Tag::Subscript | Tag::MetadataBlock(_) => self.push("", "", false),
         }
+    }
+
+    /// Whether a paragraph stands in a raw tag that holds words alone; all other blocks end that tag.
+    fn among_raw_words(&mut self, tag: &Tag<'_>) -> bool {
+        let Some(Open::Raw(name)) = self.open.last() else {
+            return false;
+        };
+        let name = *name;
+        let fits = name == "summary" && matches!(tag, Tag::Heading { .. });
+        if !WORD_TAGS.contains(&name) || fits || *tag == Tag::Paragraph {
+            return WORD_TAGS.contains(&name) && !fits;
+        }
+        self.open.pop();
+        self.close_tag(name);
+        false
     }
 
     fn end(&mut self, tag: TagEnd) {
@@ -444,7 +462,7 @@ impl<'a> Writer<'a> {
 
     /// Opens a link, unless within another one or to where a page must not lead; whether it did.
     fn anchor(&mut self, href: &str, title: &str) -> bool {
-        self.anchor_written_by(escape, href, title)
+        self.anchor_written_by(escape, &mended(href), title)
     }
 
     fn anchor_written_by(
@@ -593,4 +611,34 @@ impl<'a> Writer<'a> {
             self.close_tag(name);
         }
     }
+}
+
+/// An address whose author left in it what none may hold: browsers bear it, other programs do not.
+fn mended(href: &str) -> Cow<'_, str> {
+    let behind_host = match href.find("//") {
+        Some(at) => href[at + 2..]
+            .find('/')
+            .map_or(href.len(), |slash| at + 2 + slash),
+        None => 0,
+    };
+    let bytes = href.as_bytes();
+    let fragment = href.find('#').unwrap_or(href.len());
+    let is_wrong = |at: usize| match bytes[at] {
+        b'%' => !(at + 1..at + 3).all(|at| bytes.get(at).is_some_and(u8::is_ascii_hexdigit)),
+        b'#' => at > fragment,
+        b'[' | b']' | b'{' | b'}' | b'|' | b'^' | b'`' | b' ' => at > behind_host,
+        _ => false,
+    };
+    if !(0..bytes.len()).any(is_wrong) {
+        return Cow::Borrowed(href);
+    }
+    let mut mended = String::with_capacity(href.len() + 8);
+    for (at, letter) in href.char_indices() {
+        if is_wrong(at) {
+            mended.push_str(&format!("%{:02X}", bytes[at]));
+        } else {
+            mended.push(letter);
+        }
+    }
+    Cow::Owned(mended)
 }

@@ -1,7 +1,7 @@
 //! The writing desk in the browser, on this spoke's own name: who comes, and where each request goes.
 //!
 //! A session says who looks at drafts. It publishes nothing: for that each entry is signed, and goes the
-//! way of every other one (SPEC http 4).
+//! way of every other one (SPEC http 5).
 
 mod entrance;
 mod naming;

@@ -30,6 +30,9 @@ use crate::{
 /// Characters of a post without a title that stand for one.
 const TITLE_CHARS: usize = 60;
 
+/// How long browsers keep the style: a page of a newer program may be read with the older one meanwhile.
+const FIXTURES_KEPT: &str = "public, max-age=600";
+
 /// What a reader of the network's own pages would like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Wish {
@@ -156,6 +159,26 @@ impl Spoke {
         }
     }
 
+    /// The style sheet and the icon, which every host has.
+    pub(super) fn fixture(&self, path: &str, request: &Request<Incoming>) -> Option<Response> {
+        let (kind, body): (_, fn() -> String) = match path {
+            page::STYLE_PATH => ("text/css; charset=utf-8", page::compact_style),
+            page::ICON_PATH | "/favicon.ico" => ("image/svg+xml", || page::ICON.to_owned()),
+            _ => return None,
+        };
+        let finished = self.rendered.finished(path, 0).unwrap_or_else(|| {
+            let made = Finished::new(0, kind, Varies::No, body());
+            self.rendered.finish(path.to_owned(), made)
+        });
+        let mut response = send(request, &finished);
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static(FIXTURES_KEPT),
+        );
+        Some(response)
+    }
+
     /// What this server knows of the network, for people.
     fn status_page(self: &Arc<Self>, request: &Request<Incoming>) -> Response {
         let wish = Wish::of(request);
@@ -200,19 +223,6 @@ impl Spoke {
         let made = Finished::new(stamp, HTML, Varies::ByLanguage, page::status(&view));
         send(request, &self.rendered.finish(key, made))
     }
-}
-
-/// The style sheet and the icon, which every host has.
-pub(super) fn fixture(path: &str) -> Option<Response> {
-    let (kind, body) = match path {
-        page::STYLE_PATH => ("text/css; charset=utf-8", page::STYLE),
-        page::ICON_PATH | "/favicon.ico" => ("image/svg+xml", page::ICON),
-        _ => return None,
-    };
-    let mut response = web::answer(StatusCode::OK, kind, body);
-    let hour = HeaderValue::from_static("public, max-age=3600");
-    response.headers_mut().insert(header::CACHE_CONTROL, hour);
-    Some(response)
 }
 
 /// The language of a post without its regions and scripts.

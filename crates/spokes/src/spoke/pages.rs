@@ -22,7 +22,7 @@ use super::{
         Finished, HTML, PLAIN, Rendering, Varies, leads_to, medium, redirect, secure, send,
     },
     follow::Unknown,
-    front::{Wish, fixture, stamp_of},
+    front::{Wish, stamp_of},
     lists::Asked,
 };
 use crate::{
@@ -121,7 +121,7 @@ impl Spoke {
         if path == "/healthz" {
             return web::answer(StatusCode::OK, "text/plain", "ok\n");
         }
-        if let Some(response) = fixture(&path) {
+        if let Some(response) = self.fixture(&path, &request) {
             return response;
         }
         if let Some(hash) = path.strip_prefix("/media/").and_then(Hash::parse_path) {

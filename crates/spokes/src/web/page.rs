@@ -9,15 +9,22 @@ use maud::{Markup, html};
 pub use crate::web::{
     blog::{ArchiveView, BlogView, PostView, TagView, archive, blog_index, not_found, post, tag},
     front::{FrontView, SearchView, SpokeLine, StatusView, front, search, status},
-    shell::{ICON, ICON_PATH, Image, Network, STYLE, STYLE_PATH},
+    shell::{ICON, ICON_PATH, Image, Network, STYLE, STYLE_PATH, compact_style},
     trust::{AboutView, Member, about},
 };
-use crate::web::{
-    blog::{blog_bottom, blog_top},
-    message::Message,
-    shell::{Head, dir, language, network_bottom, network_top, shell},
-    words::{Voice, day_in, fill_markup},
+use crate::{
+    render::cut,
+    web::{
+        blog::{blog_bottom, blog_top},
+        message::Message,
+        shell::{Head, dir, language, network_bottom, network_top, shell},
+        words::{Voice, day_in, fill_markup},
+    },
 };
+
+/// Characters of a text below its headline in the network's lists: twenty of them in the widest script
+/// stay with the style below 40 KB.
+const HEADLINE_CHARS: usize = 140;
 
 /// A blog as every one of its pages shows it.
 #[derive(Clone, Debug)]
@@ -208,7 +215,7 @@ pub(crate) fn headline_item(headline: &Headline, voice: Voice, below_heading: bo
                     }
                     " " (day(post.date, voice, "dt-published"))
                 }
-                @if !post.excerpt.is_empty() { p.p-summary { (post.excerpt) } }
+                @if !post.excerpt.is_empty() { p.p-summary { (cut(&post.excerpt, HEADLINE_CHARS)) } }
             }
         }
     }

@@ -379,6 +379,11 @@ impl Browser {
         self.tell("execute/sync", &json!({ "script": script, "args": [] }))
     }
 
+    /// Runs a script that ends when it calls the function that is its last argument, with what that gets.
+    pub(crate) fn run_until_called(&self, script: &str) -> Value {
+        self.tell("execute/async", &json!({ "script": script, "args": [] }))
+    }
+
     /// What an open alert says, if there is one.
     pub(crate) fn alert(&self) -> Option<String> {
         let text = self.try_command("GET", "alert/text", None).ok()?;

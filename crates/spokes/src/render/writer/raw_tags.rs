@@ -3,7 +3,7 @@
 use super::{NESTING_MAX, Open, PRE, Writer};
 use crate::render::raw::{
     BLOCK_TAGS, INLINE_TAGS, KEPT_ATTRIBUTES, PLAYER_TAGS, RawTag, SILENT_TAGS, VOID_TAGS,
-    escape_except_ampersand, skip_comment, skip_to_end_of,
+    WORD_TAGS, escape_except_ampersand, skip_comment, skip_to_end_of,
 };
 
 /// Forms in which a film is offered; of an endless list only so many are looked at.
@@ -107,17 +107,13 @@ impl Writer<'_> {
         if BLOCK_TAGS.contains(&name) {
             self.close_words();
             self.close_sibling(name);
-            let in_words = !matches!(
-                self.open.last(),
-                None | Some(
-                    Open::Raw(_)
-                        | Open::Note { .. }
-                        | Open::Markdown {
-                            only_words: false,
-                            ..
-                        }
-                )
-            );
+            let in_words = match self.open.last() {
+                Some(Open::Raw("summary")) => !name.starts_with('h'),
+                Some(Open::Raw(around)) => WORD_TAGS.contains(around),
+                Some(Open::Markdown { only_words, .. }) => *only_words,
+                Some(Open::Elsewhere { .. }) => true,
+                Some(Open::Note { .. }) | None => false,
+            };
             if in_words {
                 return;
             }

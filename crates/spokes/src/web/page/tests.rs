@@ -134,14 +134,14 @@ fn samples() -> Vec<(&'static str, String)> {
     .concat()
 }
 
-fn list_samples() -> Vec<(&'static str, String)> {
+fn front_view() -> FrontView {
     let headline = |post: PostLine| Headline {
         post,
         blog_origin: "https://maria.blogs.example.org".to_owned(),
         blog_title: "Notes from the harbor".to_owned(),
         blog_language: "en".to_owned(),
     };
-    let front_view = FrontView {
+    FrontView {
         network: network(),
         latest: lines().into_iter().map(headline).collect(),
         languages: ["ar", "en", "hi", "ja"].map(str::to_owned).to_vec(),
@@ -155,7 +155,11 @@ fn list_samples() -> Vec<(&'static str, String)> {
         start_command: "spokes blog create maria --network blogs.example.org".to_owned(),
         tongue: Tongue::English,
         says_tongue: false,
-    };
+    }
+}
+
+fn list_samples() -> Vec<(&'static str, String)> {
+    let front_view = front_view();
     let arabic_front = FrontView {
         only: Some("ar".to_owned()),
         tongue: Tongue::Arabic,
@@ -561,6 +565,42 @@ fn paths_hold_any_slug() {
     assert_eq!(path("é"), "/%C3%A9");
     assert_eq!(path("a b?c#d%e"), "/a%20b%3Fc%23d%25e");
     assert_eq!(tag_path("a/b"), "/tags/a%2Fb");
+}
+
+#[test]
+fn the_style_is_sent_without_what_only_we_read() {
+    let compact = compact_style();
+    assert!(!compact.contains("/*") && !compact.contains("*/") && !compact.contains("\n\n"));
+    let rules = |text: &str| text.matches(['{', '}', ';']).count();
+    let comments = STYLE.split("/*").skip(1);
+    let in_comments: usize = comments
+        .filter_map(|rest| rest.split_once("*/"))
+        .map(|(comment, _)| rules(comment))
+        .sum();
+    assert_eq!(rules(&compact), rules(STYLE) - in_comments);
+}
+
+/// With its style, a page of twenty long headlines in the widest script.
+#[test]
+fn the_front_page_is_light() {
+    let headline = Headline {
+        post: line(
+            "会議",
+            "古い市役所での集まり",
+            "ja",
+            "2026-03-02T09:00:00Z",
+            &"会".repeat(300),
+        ),
+        blog_origin: "https://maria.blogs.example.org".to_owned(),
+        blog_title: "港のノート".to_owned(),
+        blog_language: "ja".to_owned(),
+    };
+    let view = FrontView {
+        latest: vec![headline; 20],
+        ..front_view()
+    };
+    let bytes = front(&view).len() + compact_style().len();
+    assert!(bytes <= 40 * 1024, "{bytes}");
 }
 
 #[test]
