@@ -3,16 +3,19 @@
 use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
 
-use crate::web::{
-    data,
-    message::Message,
-    page::{
-        Blog, ErrorView, Neighbor, PostLine, day, error, feed_links, fingerprint, first_of, path,
-        rfc3339, tag_path, title_or_slug,
+use crate::{
+    render::cut,
+    web::{
+        data,
+        message::Message,
+        page::{
+            Blog, ErrorView, HEADLINE_CHARS, Neighbor, PostLine, day, error, feed_links,
+            fingerprint, first_of, path, rfc3339, tag_path, title_or_slug,
+        },
+        shell::{Head, Image, Network, Share, dir, language, served_by, shell},
+        trust::proof,
+        words::{Tongue, Voice, fill, fill_markup, month_of},
     },
-    shell::{Head, Image, Network, Share, dir, language, served_by, shell},
-    trust::proof,
-    words::{Tongue, Voice, fill, fill_markup, month_of},
 };
 
 /// A blog's posts, newest first.
@@ -122,7 +125,7 @@ pub fn blog_index(view: &BlogView) -> String {
             site: blog.title.clone(),
             ..Share::default()
         }),
-        data: Some(data::of_blog(blog, &view.posts)),
+        data: Some(data::of_blog(blog)),
         class: Some("h-feed"),
         ..Head::of(blog)
     };
@@ -451,9 +454,20 @@ fn post_item(blog: &Blog, post: &PostLine, voice: Voice) -> Markup {
             div lang=[language(language_of)] dir=[dir(language_of)] {
                 h2 { a.u-url.p-name href=(path(&post.slug)) { (title_or_slug(&post.title, &post.slug)) } }
                 p.facts { (day(post.date, voice, "dt-published")) }
-                @if !post.excerpt.is_empty() { p.p-summary { (post.excerpt) } }
+                @if !post.excerpt.is_empty() { p.p-summary { (cut(&post.excerpt, excerpt_chars(&post.excerpt))) } }
             }
         }
+    }
+}
+
+/// Characters of an excerpt: letters that take three bytes say more each, and twenty excerpts of any
+/// script stay with the style near 40 KB.
+fn excerpt_chars(excerpt: &str) -> usize {
+    let chars = excerpt.chars().count();
+    if excerpt.len() > chars * 5 / 2 {
+        HEADLINE_CHARS
+    } else {
+        chars
     }
 }
 

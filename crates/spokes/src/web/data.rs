@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::web::{
     blog::PostView,
-    page::{Blog, PostLine, first_of, path, percent_encoded, rfc3339, title_or_slug},
+    page::{Blog, first_of, percent_encoded, rfc3339, title_or_slug},
     shell::Network,
 };
 
@@ -16,17 +16,8 @@ pub const SITEMAP_ADDRESSES_MAX: usize = 10_000;
 /// The media type of [`sitemap`] and [`sitemap_index`].
 pub const SITEMAP_TYPE: &str = "application/xml; charset=utf-8";
 
-/// A blog, with the posts that its page lists.
-pub(crate) fn of_blog(blog: &Blog, posts: &[PostLine]) -> Value {
-    let post = |post: &PostLine| {
-        json!({
-            "@type": "BlogPosting",
-            "headline": title_or_slug(&post.title, &post.slug),
-            "url": format!("{}{}", blog.origin, path(&post.slug)),
-            "datePublished": rfc3339(post.date),
-            "inLanguage": first_of(&post.language, &blog.language),
-        })
-    };
+/// A blog. Its posts speak for themselves on their own pages.
+pub(crate) fn of_blog(blog: &Blog) -> Value {
     let mut data = json!({
         "@context": "https://schema.org",
         "@type": "Blog",
@@ -34,7 +25,6 @@ pub(crate) fn of_blog(blog: &Blog, posts: &[PostLine]) -> Value {
         "url": format!("{}/", blog.origin),
         "inLanguage": blog.language,
         "author": author(blog),
-        "blogPost": posts.iter().map(post).collect::<Vec<_>>(),
     });
     if !blog.description.is_empty() {
         data["description"] = json!(blog.description);

@@ -24,7 +24,7 @@ use crate::{
 
 /// Characters of a text below its headline in the network's lists: twenty of them in the widest script
 /// stay with the style below 40 KB.
-const HEADLINE_CHARS: usize = 140;
+pub(crate) const HEADLINE_CHARS: usize = 140;
 
 /// A blog as every one of its pages shows it.
 #[derive(Clone, Debug)]

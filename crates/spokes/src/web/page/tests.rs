@@ -580,17 +580,18 @@ fn the_style_is_sent_without_what_only_we_read() {
     assert_eq!(rules(&compact), rules(STYLE) - in_comments);
 }
 
-/// With its style, a page of twenty long headlines in the widest script.
+/// With its style, a page of twenty posts in the widest script.
 #[test]
-fn the_front_page_is_light() {
+fn lists_are_light() {
+    let post = line(
+        "会議",
+        "古い市役所での集まり",
+        "ja",
+        "2026-03-02T09:00:00Z",
+        &"会".repeat(300),
+    );
     let headline = Headline {
-        post: line(
-            "会議",
-            "古い市役所での集まり",
-            "ja",
-            "2026-03-02T09:00:00Z",
-            &"会".repeat(300),
-        ),
+        post: post.clone(),
         blog_origin: "https://maria.blogs.example.org".to_owned(),
         blog_title: "港のノート".to_owned(),
         blog_language: "ja".to_owned(),
@@ -599,8 +600,18 @@ fn the_front_page_is_light() {
         latest: vec![headline; 20],
         ..front_view()
     };
-    let bytes = front(&view).len() + compact_style().len();
-    assert!(bytes <= 40 * 1024, "{bytes}");
+    let index = BlogView {
+        network: network(),
+        blog: blog(),
+        posts: vec![post; 20],
+        path: "/?page=2".to_owned(),
+        newer: Some("/".to_owned()),
+        older: Some("/?page=3".to_owned()),
+    };
+    for page in [front(&view), blog_index(&index)] {
+        let bytes = page.len() + compact_style().len();
+        assert!(bytes <= 40 * 1024, "{bytes}");
+    }
 }
 
 #[test]
