@@ -133,7 +133,10 @@ impl core::error::Error for KeyFault {}
 /// A public OpenPGP certificate of bounded size, with its verdicts.
 #[derive(Clone)]
 pub struct Certificate {
-    cert: Cert,
+    /// As the library writes it. The library's own form takes ten times the memory, and a node keeps one
+    /// for each blog; it is read again for the few questions that verdicts do not answer.
+    packets: Vec<u8>,
+    user_ids: Vec<String>,
     fingerprint: Fingerprint,
     keys: Vec<SigningKey>,
 }
@@ -226,8 +229,12 @@ impl Certificate {
         let fingerprint = Fingerprint::from_bytes(cert.fingerprint().as_bytes())
             .ok_or_else(|| KeyFault::NotACertificate("unknown key version".to_string()))?;
         let keys = signing_keys(&cert);
+        let user_ids = cert.userids();
+        let user_ids =
+            user_ids.map(|uid| String::from_utf8_lossy(uid.userid().value()).into_owned());
         Ok(Self {
-            cert,
+            user_ids: user_ids.collect(),
+            packets: binary,
             fingerprint,
             keys,
         })
@@ -240,14 +247,21 @@ impl Certificate {
 
     /// The user ids, as their owner wrote them.
     pub fn user_ids(&self) -> impl Iterator<Item = String> {
-        self.cert
-            .userids()
-            .map(|uid| String::from_utf8_lossy(uid.userid().value()).into_owned())
+        self.user_ids.clone().into_iter()
+    }
+
+    /// An error only where the library does not read what it wrote: its bytes are a stranger's.
+    fn cert(&self) -> Result<Cert, KeyFault> {
+        Cert::from_bytes(&self.packets).map_err(|e| KeyFault::NotACertificate(e.to_string()))
     }
 
     /// The armored form, lines separated by LF, without one at the end.
     pub fn armored(&self) -> String {
-        let armored = self.cert.armored().to_vec().unwrap_or_default();
+        let armored = self
+            .cert()
+            .ok()
+            .and_then(|cert| cert.armored().to_vec().ok());
+        let armored = armored.unwrap_or_default();
         // The library writes the user ids as comments, which a canonical text need not repeat.
         String::from_utf8_lossy(&armored)
             .lines()
@@ -259,7 +273,7 @@ impl Certificate {
 
     /// The binary form.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.cert.to_vec().unwrap_or_default()
+        self.packets.clone()
     }
 
     /// This certificate and a newer form of it in one; nothing known is forgotten (SPEC entry 6.4).
@@ -267,28 +281,30 @@ impl Certificate {
     /// # Errors
     /// When the fingerprints differ or the sum is over its limit.
     pub fn merge(&self, newer: &Self) -> Result<Self, KeyFault> {
-        let merged = self
-            .cert
-            .clone()
-            .merge_public(newer.cert.clone())
-            .map_err(|_| KeyFault::WrongFingerprint {
-                expected: self.fingerprint.clone(),
-                found: newer.fingerprint.clone(),
-            })?;
+        let merged =
+            self.cert()?
+                .merge_public(newer.cert()?)
+                .map_err(|_| KeyFault::WrongFingerprint {
+                    expected: self.fingerprint.clone(),
+                    found: newer.fingerprint.clone(),
+                })?;
         Self::from_cert(merged)
     }
 
     /// Why no key could sign at `at`, or why the given one could not, as a sentence's end.
     pub(crate) fn trouble(&self, key: &Fingerprint, at: Time) -> String {
-        trouble(&self.cert, key, at)
+        match self.cert() {
+            Ok(cert) => trouble(&cert, key, at),
+            Err(why) => why.to_string(),
+        }
     }
 
-    /// All keys that were ever good.
     /// The fingerprints of the keys in it that may sign.
     pub fn signers(&self) -> impl Iterator<Item = &Fingerprint> {
         self.keys.iter().map(|key| &key.fingerprint)
     }
 
+    /// All keys that were ever good.
     pub(crate) fn keys(&self) -> &[SigningKey] {
         &self.keys
     }
@@ -302,7 +318,8 @@ impl Certificate {
         if self.keys.iter().any(|key| !key.good.is_empty()) {
             return Ok(());
         }
-        let why = trouble(&self.cert, &self.fingerprint, last_turn(&self.cert));
+        let cert = self.cert()?;
+        let why = trouble(&cert, &self.fingerprint, last_turn(&cert));
         Err(KeyFault::CannotSign(why))
     }
 
