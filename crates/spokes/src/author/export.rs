@@ -17,6 +17,7 @@ use crate::author::{
     copy::BlogCopy,
     media,
     session::Session,
+    site::Site,
     state::{Waiting, stem},
     stop::Stop,
     verify::fetch_medium,
@@ -66,11 +67,11 @@ pub(crate) async fn export(args: &Export, desk: &Desk<'_>) -> Result<(), Stop> {
     let folder = Folder(new.path());
     folder.write_log(&copy)?;
     folder.write_markdown(&copy)?;
+    folder.write_site(&session, &copy)?;
     let lost = folder.write_media(&session, &copy).await?;
-    folder.write(
-        "README.txt",
-        readme(&session.name, copy.blog.title(), copy.chain.blog()).as_bytes(),
-    )?;
+    let readme = readme(&session.name, copy.blog.title(), copy.chain.blog());
+    let readme = format!("{readme}\nRead it without any server: open site/index.html\n");
+    folder.write("README.txt", readme.as_bytes())?;
     put_in_place(new, &args.to, parent)?;
     let (entries, media) = (copy.chain.len(), copy.blog.media().len() - lost.len());
     if common.json {
@@ -166,6 +167,16 @@ impl Folder<'_> {
             self.write(&name, markdown(post, copy.body(post.current())).as_bytes())?;
         }
         Ok(())
+    }
+
+    /// The same pages as a spoke's, to be opened from disk.
+    fn write_site(&self, session: &Session<'_>, copy: &BlogCopy) -> Result<(), Stop> {
+        let (network, name) = (&session.network, &session.name);
+        let site = Site::new(copy, name, &network.address_of(name), network.domain());
+        let pages = site.pages();
+        pages
+            .iter()
+            .try_for_each(|(path, text)| self.write(path, text.as_bytes()))
     }
 
     /// Media with endings that programs know; which could not be had.

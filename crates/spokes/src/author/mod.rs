@@ -24,6 +24,7 @@ mod restore;
 mod session;
 mod settle;
 mod signer;
+mod site;
 mod state;
 mod status;
 mod stop;
@@ -108,7 +109,7 @@ enum Command {
                             out. The same command again resumes what was cut off, and changes nothing else."
     )]
     Import(import::Import),
-    /// Write the signed log, Markdown and media to a folder
+    /// Write the signed log, Markdown, media and a site that opens from disk to a folder
     #[command(after_help = "Example:\n  spokes blog export maria --to ~/maria-backup")]
     Export(export::Export),
     /// Bring an export to life on any network
