@@ -143,6 +143,11 @@ fn search_finds(demo: &Demo, holder: &str, elsewhere: &str) {
     assert!(!searched(holder, "foot+harbor").contains("About the-walk"));
     // A spoke that does not hold the blog knows the latest headlines.
     assert!(searched(elsewhere, "the-walk").contains("About the-walk"));
+    let missing = ask(demo, holder, &demo.domain, "/nothing", &[]);
+    assert_eq!(
+        (missing.status, missing.header("cache-control")),
+        (404, Some("no-store"))
+    );
     let form = searched(elsewhere, "");
     assert!(form.contains("<form") && !form.contains("class=\"posts\""));
 }

@@ -231,6 +231,13 @@ pub(super) fn secure(response: &mut Response) {
     );
 }
 
+/// Marks a page that is made for one request: nobody keeps it for another one.
+pub(super) fn passing(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept-language"));
+}
+
 pub(super) fn redirect(to: &str) -> Response {
     let mut response = web::answer(StatusCode::MOVED_PERMANENTLY, PLAIN, format!("{to}\n"));
     if let Ok(to) = HeaderValue::from_str(to) {

@@ -19,7 +19,7 @@ use super::{
     Spoke,
     api::Site,
     finished::{
-        Finished, HTML, PLAIN, Rendering, Varies, leads_to, medium, redirect, secure, send,
+        Finished, HTML, PLAIN, Rendering, Varies, leads_to, medium, passing, redirect, secure, send,
     },
     follow::Unknown,
     front::{Wish, stamp_of},
@@ -593,6 +593,7 @@ impl Spoke {
         let status = StatusCode::from_u16(message.status).unwrap_or(StatusCode::NOT_FOUND);
         let mut response = web::answer(status, HTML, page::error(&view));
         secure(&mut response);
+        passing(&mut response);
         if let Some(seconds) = message.retry_after_seconds {
             response
                 .headers_mut()

@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 
 use super::{
     Spoke,
-    finished::{HTML, secure},
+    finished::{HTML, passing, secure},
     front::Wish,
     headlines::Told,
     pages::{language_of, line},
@@ -151,6 +151,7 @@ impl Spoke {
         };
         let mut response = web::answer(StatusCode::OK, HTML, page::search(&view));
         secure(&mut response);
+        passing(&mut response);
         response
     }
 

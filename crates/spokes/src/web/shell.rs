@@ -174,17 +174,19 @@ fn shared(share: &Share, address: &str, description: &str) -> Markup {
 /// The name of the network above its own pages, and where to go from here.
 pub(crate) fn network_top(network: &Network, tongue: Tongue) -> Markup {
     let words = Voice::around(tongue.tag()).words;
+    // Whoever chose a language stays with it.
+    let address = |path: &str| format!("{}{path}?ui={}", network.origin, tongue.tag());
     html! {
         header.top {
             p.name {
-                a href=(format!("{}/", network.origin)) {
+                a href=(address("/")) {
                     img src=(ICON_PATH) alt="" width="28" height="28";
                     bdi { (network.domain) }
                 }
             }
             nav aria-label=(words.site_menu) {
-                a href=(format!("{}/search", network.origin)) { (words.search) }
-                a href=(format!("{}/status", network.origin)) { (words.status) }
+                a href=(address("/search")) { (words.search) }
+                a href=(address("/status")) { (words.status) }
             }
         }
     }
