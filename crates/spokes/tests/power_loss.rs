@@ -37,8 +37,8 @@ const POINTS: usize = 200;
 const STARTS: usize = 12;
 /// A spoke is killed in the middle of what it writes, after some entries.
 const KILLED_WRITING: &str = "inject=pwrite64:signal=SIGKILL:when=150";
-/// A spoke is killed when it has written an entry and begins to sync it.
-const KILLED_SYNCING: &str = "inject=fsync,fdatasync:signal=SIGKILL:when=14";
+/// A spoke is killed when it has written an entry and begins to sync it: behind the syncs of its start.
+const KILLED_SYNCING: &str = "inject=fsync,fdatasync:signal=SIGKILL:when=30";
 /// What may become of unsynced changes: all are lost, none, and twice as often what chance wants.
 const FATES: usize = 4;
 /// Losses that a failed test names.
