@@ -391,6 +391,20 @@ impl Maria<'_> {
             self.browser.find("#body").value().trim(),
             "What was only typed."
         );
+        // The same of a name that she asks for.
+        self.browser.go(&format!("{desk}/blog"));
+        self.browser.find("#name").fill("another");
+        self.browser.find("#title").fill("Another title");
+        self.browser.delete_cookies();
+        self.browser.follow("form button.main");
+        assert!(
+            self.browser
+                .find("#typed-text")
+                .value()
+                .contains("Another title")
+        );
+        self.send_answer(&self.gpg.clearsign(&self.browser.find("#text").value()));
+        self.browser.go(&draft);
         // Her session ends elsewhere; what she typed comes along when she signs in again.
         self.browser
             .find("#body")
@@ -416,6 +430,13 @@ impl Maria<'_> {
     fn signs_out(&self) {
         self.browser.go(&self.desk());
         self.browser.follow(".leave button");
+        // The next day she comes in by any door, and is led to the desk of her blog.
+        self.browser.find("#name").fill(self.told.name);
+        self.browser.follow("form[action$='/find'] button");
+        let here = self.browser.url();
+        self.browser.follow("main a.button.main");
+        let there = self.browser.url();
+        assert!(there.contains(".spoke.") && there != here, "{there}");
         assert!(self.browser.has("#answer"), "{}", self.browser.text());
     }
 

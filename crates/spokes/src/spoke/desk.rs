@@ -146,7 +146,17 @@ impl Spoke {
                 let Site::Blog(name) = self.site(&host) else {
                     return see_other(&format!("{}{DESK}", self.spoke_origin(&self.me)));
                 };
-                return self.lead_to_desk_of(&visit, name.as_str()).await;
+                return match self.look_up(&name).await {
+                    Ok((_, record)) => see_other(&format!(
+                        "{}{DESK}",
+                        self.spoke_origin(record.set.primary())
+                    )),
+                    Err(_) => {
+                        let (name, domain) = (name.as_str(), self.domain());
+                        let message = Message::no_such_blog(visit.tongue, name, &domain);
+                        self.notice(&visit, message, None)
+                    }
+                };
             }
         }
         let mut response = match *request.method() {
@@ -352,7 +362,7 @@ impl Spoke {
             return self.sign_in(visit, &form).await;
         }
         let Some(author) = self.author(visit) else {
-            return self.signed_out(visit, typed.as_ref());
+            return self.signed_out(visit, &form, typed.as_ref());
         };
         if form.text("form") != author.session.form_key() {
             let message = visit.message(403, |s| &s.other_page, &[]);

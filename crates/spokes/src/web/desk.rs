@@ -22,7 +22,9 @@ pub(crate) use article::{
     ArticleLine, ArticlesView, DownloadView, EraseView, PublishedView, WriteView, articles,
     download, erase, published, write,
 };
-pub(crate) use entrance::{BlogLine, DraftLine, HomeView, SignInView, home, sign_in};
+pub(crate) use entrance::{
+    BlogLine, DraftLine, FoundView, HomeView, SignInView, found, home, sign_in,
+};
 pub(crate) use naming::{AskView, AskedView, State, ask, asked};
 
 /// Where the desk stands on every spoke's own name.
@@ -200,7 +202,11 @@ fn line(line: &Line<'_>) -> Markup {
 
 /// What was typed, to be carried along by a form of another purpose.
 fn carried(fields: Option<&str>) -> Markup {
-    html! { @if let Some(json) = fields { input type="hidden" name="kept" value=(json); } }
+    html! {
+        @if let Some(json) = fields.filter(|json| !json.is_empty()) {
+            input type="hidden" name="kept" value=(json);
+        }
+    }
 }
 
 /// The same, to be seen and copied.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use spokes_log::{
     key::{Certificate, KeyFault},
     name::{BlogId, Salt},
@@ -20,7 +20,7 @@ use crate::{
     config::random_bytes,
     desk::{Fields, form::Form},
     web::{
-        desk::{self, BlogLine, DESK, DraftLine, HomeView, SignInView},
+        desk::{self, BlogLine, DESK, DraftLine, FoundView, HomeView, SignInView},
         message::Message,
     },
 };
@@ -76,9 +76,34 @@ impl Spoke {
     }
 
     /// Somebody sent a form whose session has ended: she signs in again, and what she typed goes along.
-    pub(super) fn signed_out(&self, visit: &Visit, typed: Option<&Fields>) -> super::Response {
-        let message = visit.message(401, |s| &s.sign_in_first, &[]);
-        self.sign_in_again(visit, &Form::default(), typed, message)
+    /// Of other forms the words are shown, to be copied.
+    pub(super) fn signed_out(
+        &self,
+        visit: &Visit,
+        form: &Form,
+        typed: Option<&Fields>,
+    ) -> super::Response {
+        if typed.is_some() {
+            let message = visit.message(401, |s| &s.sign_in_first, &[]);
+            return self.sign_in_again(visit, &Form::default(), typed, message);
+        }
+        let words = ["name", "title", "language", "answer"].map(|field| form.text(field));
+        let words: Vec<&str> = words
+            .iter()
+            .map(String::as_str)
+            .filter(|w| !w.is_empty())
+            .collect();
+        let seen = Fields {
+            body: words.join("\n"),
+            ..Fields::default()
+        };
+        let message = visit.message(401, |s| &s.sign_in_again, &[]);
+        let (frame, status) = self.refusing(visit, message);
+        let view = SignInView {
+            kept: Some((String::new(), &seen)),
+            ..self.sign_in_view(visit, &Form::default(), None)
+        };
+        page(status, desk::sign_in(&frame, &view))
     }
 
     fn sign_in_again(
@@ -279,6 +304,9 @@ impl Spoke {
             return self.notice(author.visit, message, None);
         }
         let mut response = see_other(&format!("{DESK}?said=out"));
+        // Whoever sits there next must not find her drafts by going back.
+        let cache = HeaderValue::from_static("\"cache\"");
+        response.headers_mut().insert("clear-site-data", cache);
         append_cookie(&mut response, &self.session_cookie("", 0));
         response
     }
@@ -294,10 +322,16 @@ impl Spoke {
             None => None,
         };
         match known {
-            Some((_, record)) => see_other(&format!(
-                "{}{DESK}",
-                self.spoke_origin(record.set.primary())
-            )),
+            Some((_, record)) => {
+                let desks = record.set.members.iter();
+                let desks =
+                    desks.map(|m| (m.to_string(), format!("{}{DESK}", self.spoke_origin(m))));
+                let view = FoundView {
+                    name: record.name.to_string(),
+                    desks: desks.collect(),
+                };
+                page(StatusCode::OK, desk::found(&self.frame(visit), &view))
+            }
             None => {
                 let message = Message::no_such_blog(visit.tongue, name, &self.domain());
                 self.sign_in_again(visit, &Form::default(), None, message)

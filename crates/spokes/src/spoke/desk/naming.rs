@@ -153,7 +153,7 @@ impl Spoke {
 
     fn first_text(&self, author: &Author<'_>, wanted: &Wanted) -> Result<(Entry, String), Message> {
         let visit = author.visit;
-        let no_name = |why: &str| visit.message(422, |s| &s.bad_name, &[("why", why)]);
+        let no_name = |_| visit.message(422, |s| &s.bad_name, &[]);
         let refused = |why: &str| {
             let texts = [("name", wanted.name.as_str()), ("why", why)];
             visit.message(422, |s| &s.name_refused, &texts)
@@ -169,6 +169,9 @@ impl Spoke {
         match self.ask(|registry| registry.check_claim(visit.now, &claim)) {
             Some(Err(Refusal::NameTaken(_))) => {
                 return Err(visit.message(409, |s| &s.taken, &[("name", &wanted.name)]));
+            }
+            Some(Err(Refusal::NameReserved(_))) => {
+                return Err(visit.message(409, |s| &s.reserved, &[("name", &wanted.name)]));
             }
             Some(Err(refusal)) => return Err(refused(&refusal.to_string())),
             Some(Ok(())) | None => {}
@@ -258,7 +261,7 @@ impl Spoke {
         let pasted = Pasted::parse(block.as_bytes())
             .map_err(|fault| why(|s| &s.not_signed_text, &fault.to_string()))?;
         let entry = Entry::parse(pasted.text.as_bytes())
-            .map_err(|fault| why(|s| &s.not_signed_text, &fault.to_string()))?;
+            .map_err(|fault| why(|s| &s.changed_text, &fault.to_string()))?;
         let Some(Says::Blog {
             claim: Some(claim), ..
         }) = entry.draft().map(|draft| &draft.says)

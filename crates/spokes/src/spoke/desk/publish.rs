@@ -172,8 +172,9 @@ impl Spoke {
         let visit = author.visit;
         let why = |why: &str| visit.message(422, |s| &s.not_signed_text, &[("why", why)]);
         let pasted = Pasted::parse(answer.as_bytes()).map_err(|fault| why(&fault.to_string()))?;
-        let entry =
-            Entry::parse(pasted.text.as_bytes()).map_err(|fault| why(&fault.to_string()))?;
+        let entry = Entry::parse(pasted.text.as_bytes()).map_err(|fault| {
+            visit.message(422, |s| &s.changed_text, &[("why", &fault.to_string())])
+        })?;
         let kind = &entry.skeleton().kind;
         if !matches!(kind, Kind::Post | Kind::Page) {
             let kind = kind.to_string();
@@ -295,9 +296,9 @@ impl Spoke {
         let view = PublishedView {
             address: format!(
                 "{origin}{}",
-                slug.map(|slug| path(&slug))
-                    .unwrap_or_else(|| "/".to_owned())
+                slug.as_deref().map(path).unwrap_or_else(|| "/".to_owned())
             ),
+            shown: format!("{origin}/{}", slug.as_deref().unwrap_or_default()),
             blog: record.name.to_string(),
             held_by: receipts
                 .iter()

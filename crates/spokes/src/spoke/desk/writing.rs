@@ -326,14 +326,17 @@ impl Spoke {
             return Err(visit.message(403, |s| &s.guest_picture, &[]));
         }
         if bytes.len() as u64 > MEDIUM_BYTES_MAX || fields.pictures.len() >= PICTURES_MAX {
-            return Err(bad("it is too large, or there are too many"));
+            return Err(bad(&format!(
+                "a picture has at most {} MiB, a post at most {PICTURES_MAX} of them",
+                MEDIUM_BYTES_MAX >> 20
+            )));
         }
         // Before it is signed, so that what the camera noted is in nobody's log.
         let cleaned = tokio::task::block_in_place(|| media::prepared(bytes, "it"));
         let (medium, bytes) = cleaned.map_err(|why| bad(&why))?;
         let shown = ["image/png", "image/jpeg", "image/gif", "image/webp"];
         if !shown.contains(&medium.kind.as_str()) {
-            return Err(bad(medium.kind.as_str()));
+            return Err(bad(&format!("it is of the kind {}", medium.kind)));
         }
         let keep = || {
             self.desk
@@ -341,7 +344,17 @@ impl Spoke {
         };
         tokio::task::block_in_place(keep).map_err(|why| visit.not_kept(&why))?;
         let hash = medium.hash.to_string();
-        if !fields.pictures.iter().any(|picture| picture.hash == hash) {
+        if let Some(known) = fields
+            .pictures
+            .iter_mut()
+            .find(|picture| picture.hash == hash)
+        {
+            if !alt.is_empty() {
+                let (old, new) = (mention(&known.alt, &hash), mention(&alt, &hash));
+                fields.body = fields.body.replace(&old, &new);
+                known.alt = alt;
+            }
+        } else {
             let line = mention(&alt, &hash);
             let gap = if fields.body.trim().is_empty() {
                 ""

@@ -206,6 +206,8 @@ pub(super) fn trust(words: &DeskWords) -> Markup {
 pub(crate) struct PublishedView {
     /// Its address.
     pub(crate) address: String,
+    /// The same as people read it.
+    pub(crate) shown: String,
     /// The blog's name.
     pub(crate) blog: String,
     /// The servers that are known to hold it.
@@ -225,7 +227,7 @@ pub(crate) fn published(frame: &Frame, view: &PublishedView) -> String {
         (true, _) => words.safe,
         (false, _) => words.not_safe,
     };
-    let address = html! { a href=(view.address) { bdi dir="auto" { (view.address) } } };
+    let address = html! { a href=(view.address) { bdi dir="auto" { (view.shown) } } };
     let body = html! {
         p role="status" { (fill(standing, &[("servers", &servers)])) }
         p { (fill_markup(words.published_at, &[("address", address)])) }

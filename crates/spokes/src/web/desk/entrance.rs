@@ -5,7 +5,7 @@ use maud::html;
 use super::{DESK, Frame, Line, Signing, carried, line, shown, signing};
 use crate::{
     desk::Fields,
-    web::words::{fill, fill_markup},
+    web::words::{DeskWords, fill, fill_markup},
 };
 
 /// The page on which one signs in.
@@ -75,6 +75,39 @@ pub(crate) fn sign_in(frame: &Frame, view: &SignInView<'_>) -> String {
         }
     };
     frame.page(words.sign_in, &body)
+}
+
+/// Where the desk of a blog is. A form must not lead to another host (`form-action 'self'`), a link may.
+pub(crate) struct FoundView {
+    /// The blog's name.
+    pub(crate) name: String,
+    /// The servers that keep it, the primary first, with their desks.
+    pub(crate) desks: Vec<(String, String)>,
+}
+
+/// Where the desk of a blog is.
+pub(crate) fn found(frame: &Frame, view: &FoundView) -> String {
+    let words = frame.words();
+    let body = html! {
+        p { (words.found) }
+        (desks(words, &view.desks))
+    };
+    frame.page(&fill(words.found_title, &[("name", &view.name)]), &body)
+}
+
+/// The primary's desk first: there new posts are taken. The others in case it does not answer.
+fn desks(words: &DeskWords, desks: &[(String, String)]) -> maud::Markup {
+    html! {
+        @if let Some(((label, desk), others)) = desks.split_first() {
+            p { a.button.main href=(desk) { (fill(words.write_there, &[("server", label)])) } }
+            @if !others.is_empty() {
+                p.hint {
+                    (words.other_desks) " "
+                    @for (label, desk) in others { a href=(desk) { bdi { (label) } } " " }
+                }
+            }
+        }
+    }
 }
 
 /// One of the author's blogs.
@@ -157,11 +190,7 @@ fn blog_item(frame: &Frame, blog: &BlogLine) -> maud::Markup {
                     a.button href=(format!("{DESK}/download?blog={}", blog.name)) { (words.download_all) }
                 }
             } @else {
-                p.row {
-                    @for (label, desk) in &blog.desks {
-                        a.button href=(desk) { (fill(words.write_there, &[("server", label)])) }
-                    }
-                }
+                (desks(words, &blog.desks))
             }
         }
     }

@@ -43,7 +43,11 @@ words! {
         download_all: "Download everything", "نزّل كل شيء";
         read: "Read it", "اقرأها";
         kept_by: "Kept by {servers}.", "تحفظها {servers}.";
-        write_there: "Its desk is at {server}", "مكتبها على {server}";
+        write_there: "Go to its desk at {server}", "اذهب إلى مكتبها على {server}";
+        other_desks: "If that server does not answer:", "إن لم يجب ذلك الخادم:";
+        found_title: "The desk of “{name}”", "مكتب «{name}»";
+        found: "Each server has a name of its own. The blog’s posts are taken by the first; you sign in there.",
+            "لكل خادم اسمه. والخادم الأول يستقبل تدوينات المدونة، وهناك تسجّل الدخول.";
         drafts: "Drafts", "المسودات";
         no_drafts: "No drafts. What you begin to write is kept here.", "لا مسودات. ما تبدأ كتابته يُحفظ هنا.";
         drafts_whose: "Drafts are kept on this server alone until you publish them, for 90 days; whoever runs it could read them.",
@@ -119,8 +123,8 @@ words! {
         no_articles: "Nothing is published here yet.", "لم يُنشر هنا شيء بعد.";
         erase: "Erase", "امحُ";
         erase_title: "Erase “{title}”", "امحُ «{title}»";
-        erase_why: "Erasing takes the words away on every server, for ever. A page that a stranger’s server writes must not be able to do that with your signature, so it needs two commands on your own device. With the {program} program:",
-            "المحو يزيل الكلمات من كل الخوادم إلى الأبد. ولا يجوز لصفحة يكتبها خادم غريب أن تفعل ذلك بتوقيعك، ولهذا يحتاج إلى أوامر على جهازك. بالبرنامج {program}:";
+        erase_why: "Erasing takes the words away on every server, for ever. A page that a stranger’s server writes must not be able to do that with your signature, so it is done on your own device. With the {program} program:",
+            "المحو يزيل الكلمات من كل الخوادم إلى الأبد. ولا يجوز لصفحة يكتبها خادم غريب أن تفعل ذلك بتوقيعك، ولهذا يكون على جهازك. بالبرنامج {program}:";
         erase_gpg: "Or with gpg and curl alone: download {file}, check that its line “Erases” names {id}, then:",
             "أو بالبرنامجين gpg وcurl وحدهما: نزّل {file} وتحقق من أن السطر «Erases» يذكر {id}، ثم:";
         erase_edit: "If you only want other words in its place, edit it: the new version shows at once, old ones stay in the log.",
@@ -138,6 +142,9 @@ words! {
         not_signed_text:
             ["That cannot be read", "What you pasted is not what a signing program writes: {why}.", "Nothing was changed, and what you typed stands below.", "Paste the whole of the signed file, from its first line of dashes to its last."],
             ["تعذّرت القراءة", "ما لصقته ليس ما يكتبه برنامج توقيع: {why}.", "لم يتغيّر شيء، وما كتبته مبيّن أدناه.", "الصق الملف الموقّع كله من سطر الشرطات الأول إلى الأخير."];
+        changed_text:
+            ["The text was changed", "The signed text is not as this page gave it: {why}.", "Nothing was published. Your draft and what you pasted are kept.", "Save the text as it stands above, sign that file, and paste all of the result."],
+            ["تغيّر النص", "النص الموقّع ليس كما أعطته هذه الصفحة: {why}.", "لم يُنشر شيء. مسودتك وما لصقته محفوظان.", "احفظ النص كما هو أعلاه، ووقّع ذلك الملف، والصق الناتج كله."];
         other_text:
             ["You signed something else", "The signed text is not one with which one signs in: {why}.", "Nobody was signed in, and what you typed stands below.", "Sign the lines that this page shows now."],
             ["وقّعت شيئًا آخر", "النص الموقّع ليس نص تسجيل دخول: {why}.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "وقّع الأسطر التي تعرضها هذه الصفحة الآن."];
@@ -174,6 +181,9 @@ words! {
         sign_in_first:
             ["Sign in to go on", "You are not signed in here any more, or not yet.", "What you typed is not lost: it stands below and becomes a draft when you sign in.", "Sign the lines below."],
             ["سجّل الدخول لتتابع", "لم تعد مسجّل الدخول هنا، أو لم تسجّله بعد.", "ما كتبته لم يضع: هو أدناه ويصير مسودة حين تدخل.", "وقّع الأسطر أدناه."];
+        sign_in_again:
+            ["Sign in to go on", "You are not signed in here any more, or not yet.", "Drafts that were saved are kept. What you typed just now stands below: copy it before you go on.", "Sign the lines below, then do it again."],
+            ["سجّل الدخول لتتابع", "لم تعد مسجّل الدخول هنا، أو لم تسجّله بعد.", "المسودات المحفوظة باقية. وما كتبته الآن مبيّن أدناه: انسخه قبل أن تتابع.", "وقّع الأسطر أدناه ثم أعد ما كنت تفعله."];
         other_page:
             ["That did not come from this page", "The form was sent from another page or an older session.", "Nothing was changed. What you typed stands below.", "If you pressed the button yourself, press it again here."],
             ["لم يأتِ هذا من هذه الصفحة", "أُرسل النموذج من صفحة أخرى أو من جلسة قديمة.", "لم يتغيّر شيء، وما كتبته مبيّن أدناه.", "إن كنت أنت من ضغط الزر فاضغطه هنا من جديد."];
@@ -190,8 +200,8 @@ words! {
             ["That was not kept", "This server could not keep it: {why}.", "What was kept before stays, and what you typed stands below.", "Try again in a minute; copy your text to your own device meanwhile."],
             ["لم يُحفظ", "لم يستطع هذا الخادم حفظه: {why}.", "ما حُفظ من قبل باقٍ، وما كتبته مبيّن أدناه.", "حاول بعد دقيقة، وانسخ نصك إلى جهازك حتى ذلك الحين."];
         no_such_draft:
-            ["No such draft", "There is no such draft at your desk; perhaps you published or deleted it.", "What is published stays where it is, and what you typed stands below.", "Look through your drafts, or save what stands below as a new one."],
-            ["لا مسودة كهذه", "لا مسودة كهذه على مكتبك؛ ربما نشرتها أو حذفتها.", "ما نُشر باقٍ مكانه، وما كتبته مبيّن أدناه.", "انظر في مسوداتك، أو احفظ ما هو أدناه مسودة جديدة."];
+            ["No such draft", "There is no such draft at your desk: it was published already, or deleted.", "What is published stays where it is, and what you typed stands below.", "Look at your posts and drafts."],
+            ["لا مسودة كهذه", "لا مسودة كهذه على مكتبك: نُشرت من قبل أو حُذفت.", "ما نُشر باقٍ مكانه، وما كتبته مبيّن أدناه.", "انظر في تدويناتك ومسوداتك."];
         no_such_article:
             ["No such post", "This blog has no such post, or it is not yours to edit here.", "Nothing was changed.", "Choose one of its posts from the list."],
             ["لا تدوينة كهذه", "ليس في هذه المدونة تدوينة كهذه، أو ليس لك أن تحررها هنا.", "لم يتغيّر شيء.", "اختر من القائمة تدوينة من تدويناتها."];
@@ -250,8 +260,11 @@ words! {
             ["It could not be brought there", "The server that takes what you write did not answer: {why}", "Your draft and your signed text are kept; sending it twice does no harm.", "Press the button again in a minute."],
             ["تعذّر إيصاله", "لم يجب الخادم الذي يستقبل ما تكتب: {why}", "مسودتك ونصك الموقّع محفوظان، ولا ضرر في إرساله مرتين.", "اضغط الزر من جديد بعد دقيقة."];
         bad_name:
-            ["That name does not work", "The name {why}.", "Your drafts are kept, and what you typed stands below.", "Choose another name."],
-            ["هذا الاسم لا يصلح", "الاسم: {why}.", "مسوداتك محفوظة، وما كتبته مبيّن أدناه.", "اختر اسمًا آخر."];
+            ["That name does not work", "A name has 3 to 32 of the letters a–z, the digits 0–9 and hyphens, with no hyphen at an end and no two together as its third and fourth.", "Your drafts are kept, and what you typed stands below.", "Choose another name."],
+            ["هذا الاسم لا يصلح", "الاسم من ٣ إلى ٣٢ من الحروف a–z والأرقام 0–9 والشرطة، بلا شرطة في طرفيه ولا شرطتين متتاليتين في موضعيه الثالث والرابع.", "مسوداتك محفوظة، وما كتبته مبيّن أدناه.", "اختر اسمًا آخر."];
+        reserved:
+            ["That name is reserved", "The network keeps “{name}” for itself.", "Your drafts are kept, and what you typed stands below.", "Choose another name."],
+            ["هذا الاسم محجوز", "تحتفظ الشبكة بالاسم «{name}» لنفسها.", "مسوداتك محفوظة، وما كتبته مبيّن أدناه.", "اختر اسمًا آخر."];
         taken:
             ["This name is taken", "“{name}” is taken.", "Your drafts and your key are with you, unchanged.", "Choose another name; the rest stands below as you typed it."],
             ["الاسم مأخوذ", "الاسم «{name}» مأخوذ.", "مسوداتك ومفتاحك معك كما هي.", "اختر اسمًا آخر؛ والباقي أدناه كما كتبته."];
