@@ -14,11 +14,11 @@ use core::fmt;
 
 use ed25519_dalek::{Verifier as _, VerifyingKey};
 use sequoia_openpgp::{
-    Cert, Packet,
+    Cert, Packet, PacketPile,
     cert::amalgamation::ValidAmalgamation as _,
     crypto::mpi,
     packet::{
-        Key, Signature,
+        Key, Signature, Tag,
         key::{PublicParts, UnspecifiedRole},
     },
     parse::Parse as _,
@@ -35,6 +35,9 @@ pub const ARMOR_BYTES_MAX: usize = 16_384;
 const BINARY_BYTES_MAX: usize = 16_384;
 /// What the author's tool reads before it strips a certificate: a photo and many certifications fit.
 const FULL_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Signatures times keys and names of a certificate as it is exported: twenty of these with ten thousand
+/// signatures of others, which takes less than a second.
+const TRIALS_MAX: usize = 200_000;
 /// 2026-01-01T00:00:00Z: the policy's date, for ever, so that every node judges alike (SPEC entry 5.4).
 const POLICY_UNIX: u32 = 1_767_225_600;
 
@@ -61,6 +64,13 @@ pub enum KeyFault {
         /// The limit.
         max: usize,
     },
+    /// There are too many signatures for so many keys and names.
+    TooMany {
+        /// Keys, subkeys and names.
+        components: usize,
+        /// Signatures.
+        signatures: usize,
+    },
     /// The certificate is another one than announced.
     WrongFingerprint {
         /// The fingerprint announced.
@@ -81,6 +91,14 @@ pub enum KeyFault {
 impl fmt::Display for KeyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::TooMany {
+                components,
+                signatures,
+            } => write!(
+                f,
+                "the certificate has {components} keys and names and {signatures} signatures, too many to \
+                 try one on the other; export it with \"gpg --export-options export-minimal --export\""
+            ),
             Self::NotACertificate(why) => write!(
                 f,
                 "this is not an armored OpenPGP certificate ({why}); export it with \
@@ -185,6 +203,7 @@ impl Certificate {
     /// # Errors
     /// As [`Self::parse`]; and when there are several user ids and none was chosen.
     pub fn minimal(export: &[u8], user_id: Option<&str>) -> Result<Self, KeyFault> {
+        check_trials(export)?;
         let cert = read(export, FULL_BYTES_MAX)?;
         let uids: Vec<String> = cert
             .userids()
@@ -404,6 +423,33 @@ fn read(bytes: &[u8], max: usize) -> Result<Cert, KeyFault> {
         return Err(KeyFault::Secret);
     }
     Ok(cert)
+}
+
+/// The library tries each signature that fits nowhere on each key and name, which costs the square of a
+/// hostile certificate's length.
+fn check_trials(bytes: &[u8]) -> Result<(), KeyFault> {
+    if bytes.len() > FULL_BYTES_MAX {
+        return Err(KeyFault::TooLarge {
+            bytes: bytes.len(),
+            max: FULL_BYTES_MAX,
+        });
+    }
+    let pile =
+        PacketPile::from_bytes(bytes).map_err(|e| KeyFault::NotACertificate(e.to_string()))?;
+    let (mut components, mut signatures) = (0_usize, 0_usize);
+    for packet in pile.children() {
+        match packet.tag() {
+            Tag::Signature => signatures += 1,
+            _ => components += 1,
+        }
+    }
+    if components.saturating_mul(signatures) > TRIALS_MAX {
+        return Err(KeyFault::TooMany {
+            components,
+            signatures,
+        });
+    }
+    Ok(())
 }
 
 fn is_address_of(asked: &str, user_id: &str) -> bool {

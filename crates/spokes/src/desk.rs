@@ -44,8 +44,18 @@ const DRAFTS_OF_GUEST_MAX: u64 = 3;
 const AUTHOR_BYTES_MAX: u64 = 128 << 20;
 /// The same for somebody without a blog: one long text.
 const GUEST_BYTES_MAX: u64 = 2 << 20;
+/// Bytes of all who have no blog together: keys cost nothing. The oldest drafts make room.
+const GUESTS_BYTES_MAX: u64 = 128 << 20;
 /// Bytes of all of it: it must not eat the disk that holds blogs.
 const DESK_BYTES_MAX: u64 = 2 << 30;
+/// Sessions of one key: nobody signs others out by signing in.
+const SESSIONS_OF_KEY_MAX: u64 = 10;
+/// Sign-ins of one key within the time that a challenge is good.
+const SIGN_INS_MAX: u64 = 30;
+/// Bytes of a certificate as it is kept; of a larger one only what others need to check signatures.
+const SHOWN_KEY_BYTES_MAX: usize = 16 << 10;
+/// Names that are asked for in all; beyond it the oldest are forgotten.
+const CLAIMS_IN_ALL_MAX: u64 = 10_000;
 /// Names that one key asks for at a time, granted and refused ones included, until they are forgotten.
 const CLAIMS_MAX: u64 = 20;
 /// The outcome of a claim whose text nobody has signed yet.
@@ -55,12 +65,15 @@ const SCHEMA: i64 = 1;
 
 const CREATE: &str = "
 CREATE TABLE secret (bytes BLOB NOT NULL) STRICT;         -- one row, by which challenges are known
-CREATE TABLE nonce (nonce TEXT PRIMARY KEY, until INTEGER NOT NULL) STRICT;
+CREATE TABLE nonce (nonce TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, until INTEGER NOT NULL) STRICT;
 CREATE TABLE author (                                     -- certificates of those who signed in
     fingerprint TEXT PRIMARY KEY,
-    armor       TEXT NOT NULL,                            -- as it was shown
-    signers     TEXT NOT NULL,                            -- fingerprints of the keys in it that sign
-    seen        INTEGER NOT NULL                          -- seconds since 1970, as all times here
+    seen        INTEGER NOT NULL,                         -- seconds since 1970, as all times here
+    armor       TEXT NOT NULL
+) STRICT;
+CREATE TABLE signer (                                     -- the keys in them that sign
+    signer      TEXT PRIMARY KEY,
+    fingerprint TEXT NOT NULL
 ) STRICT;
 CREATE TABLE session (
     token       TEXT PRIMARY KEY,                         -- the hash of what the browser shows
@@ -68,28 +81,36 @@ CREATE TABLE session (
     blog        TEXT NOT NULL,                            -- the name she signed in for; may be empty
     until       INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX session_of ON session (fingerprint, until);
 CREATE TABLE draft (
     id          TEXT PRIMARY KEY,
     fingerprint TEXT NOT NULL,
     changed     INTEGER NOT NULL,
+    guest       INTEGER NOT NULL,                         -- 1: of somebody without a blog
+    bytes       INTEGER NOT NULL,
+    title       TEXT NOT NULL,
     fields      TEXT NOT NULL                             -- JSON
 ) STRICT;
+CREATE INDEX draft_of_guests ON draft (guest, changed);
 CREATE INDEX draft_of ON draft (fingerprint, changed);
 CREATE TABLE picture (
     fingerprint TEXT NOT NULL,
     hash        TEXT NOT NULL,
-    bytes       BLOB NOT NULL,
     since       INTEGER NOT NULL,
+    size        INTEGER NOT NULL,
+    bytes       BLOB NOT NULL,
     PRIMARY KEY (fingerprint, hash)
 ) STRICT;
 CREATE TABLE claim (                                      -- names that were asked for
     id          TEXT PRIMARY KEY,
     fingerprint TEXT NOT NULL,
     name        TEXT NOT NULL,
-    block       TEXT NOT NULL,                            -- what was pasted
     outcome     TEXT NOT NULL,                            -- empty while it is pending
-    since       INTEGER NOT NULL
+    since       INTEGER NOT NULL,
+    block       TEXT NOT NULL                             -- the signed entry, or the text to sign
 ) STRICT;
+CREATE INDEX claim_of ON claim (fingerprint);
+CREATE INDEX claim_since ON claim (since);
 ";
 
 /// The desk's database.
@@ -105,6 +126,7 @@ pub struct Desk {
 struct Limits {
     author: u64,
     guest: u64,
+    guests: u64,
     all: u64,
 }
 
@@ -243,6 +265,7 @@ impl Desk {
             limits: Limits {
                 author: AUTHOR_BYTES_MAX,
                 guest: GUEST_BYTES_MAX,
+                guests: GUESTS_BYTES_MAX,
                 all: DESK_BYTES_MAX,
             },
         })
@@ -263,15 +286,25 @@ impl Desk {
     ///
     /// # Errors
     /// When the disk fails, or nonces come faster than people sign in.
-    pub fn use_nonce(&self, now: Time, nonce: &str, until: Time) -> Result<bool, Outage> {
+    pub fn use_nonce(
+        &self,
+        now: Time,
+        author: &Fingerprint,
+        nonce: &str,
+        until: Time,
+    ) -> Result<bool, Outage> {
         let mut connection = self.lock();
         let change = connection.transaction()?;
         change.execute("DELETE FROM nonce WHERE until < ?1", [now.as_unix()])?;
-        if count(&change, "SELECT count(*) FROM nonce", [])? >= NONCES_MAX {
+        let whose = author.to_string();
+        let hers = "SELECT count(*) FROM nonce WHERE fingerprint = ?1";
+        if count(&change, "SELECT count(*) FROM nonce", [])? >= NONCES_MAX
+            || count(&change, hers, [&whose])? >= SIGN_INS_MAX
+        {
             return Err(Outage::new("too many are signing in at this moment"));
         }
-        let sql = "INSERT OR IGNORE INTO nonce (nonce, until) VALUES (?1, ?2)";
-        let fresh = change.execute(sql, params![nonce, until.as_unix()])? == 1;
+        let sql = "INSERT OR IGNORE INTO nonce (nonce, fingerprint, until) VALUES (?1, ?2, ?3)";
+        let fresh = change.execute(sql, params![nonce, whose, until.as_unix()])? == 1;
         change.commit()?;
         Ok(fresh)
     }
@@ -288,7 +321,6 @@ impl Desk {
         blog: &str,
     ) -> Result<String, Outage> {
         let fingerprint = certificate.fingerprint().to_string();
-        let signers: Vec<String> = certificate.signers().map(ToString::to_string).collect();
         let token = Hash::of(&random_bytes::<32>()?).path()[7..].to_owned();
         let mut connection = self.lock();
         let change = connection.transaction()?;
@@ -298,14 +330,12 @@ impl Desk {
             "DELETE FROM draft WHERE changed < ?1",
             "DELETE FROM picture WHERE since < ?1",
             "DELETE FROM claim WHERE since < ?1",
+            "DELETE FROM author WHERE seen < ?1",
+            "DELETE FROM signer WHERE fingerprint NOT IN (SELECT fingerprint FROM author) AND ?1 = ?1",
         ] {
             change.execute(sql, [kept_since])?;
         }
-        change.execute(
-            "INSERT OR REPLACE INTO author (fingerprint, armor, signers, seen) \
-             VALUES (?1, ?2, ?3, ?4)",
-            params![fingerprint, armor, signers.join(" "), now.as_unix()],
-        )?;
+        remember(&change, now, certificate, armor)?;
         change.execute(
             "INSERT INTO session (token, fingerprint, blog, until) VALUES (?1, ?2, ?3, ?4)",
             params![
@@ -327,8 +357,28 @@ impl Desk {
                 [max],
             )?;
         }
+        change.execute(
+            "DELETE FROM session WHERE rowid IN (SELECT rowid FROM session WHERE fingerprint = ?1 \
+             ORDER BY until DESC LIMIT -1 OFFSET ?2)",
+            params![fingerprint, SESSIONS_OF_KEY_MAX],
+        )?;
         change.commit()?;
+        // What has gone stands in no free page, nor in the log.
+        store::truncate_log(&connection);
         Ok(token)
+    }
+
+    /// Keeps a certificate that was shown, whether it signed anybody in or not: news of a key count.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn remember(
+        &self,
+        now: Time,
+        certificate: &Certificate,
+        armor: &str,
+    ) -> Result<(), Outage> {
+        Ok(remember(&self.lock(), now, certificate, armor)?)
     }
 
     /// Whose session a token is; using it makes it last on.
@@ -378,7 +428,8 @@ impl Desk {
     /// # Errors
     /// When the disk fails.
     pub fn certificate(&self, key: &Fingerprint) -> Result<Option<String>, Outage> {
-        let sql = "SELECT armor FROM author WHERE fingerprint = ?1 OR instr(signers, ?1) > 0";
+        let sql = "SELECT armor FROM author WHERE fingerprint = ?1 OR fingerprint = \
+                   (SELECT fingerprint FROM signer WHERE signer = ?1)";
         let connection = self.lock();
         let found = connection.query_row(sql, [key.to_string()], |row| row.get(0));
         Ok(found.optional()?)
@@ -422,19 +473,16 @@ impl Desk {
         if known == 0 && drafts >= max {
             return Err(NotKept::TooMuch);
         }
-        let of_one = self.limits.of(is_guest);
-        room(
-            &change,
-            &whose,
-            of_one,
-            self.limits.all,
-            Some(&id),
-            json.len() as u64,
-        )?;
+        let (of_one, bytes) = (self.limits.of(is_guest), json.len() as u64);
+        if is_guest {
+            make_room(&change, &whose, self.limits.guests, bytes)?;
+        }
+        room(&change, &whose, of_one, self.limits.all, Some(&id), bytes)?;
         change.execute(
-            "INSERT INTO draft (id, fingerprint, changed, fields) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (id) DO UPDATE SET changed = ?3, fields = ?4 WHERE fingerprint = ?2",
-            params![id, whose, now.as_unix(), json],
+            "INSERT INTO draft (id, fingerprint, changed, guest, bytes, title, fields) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET changed = ?3, guest = ?4, \
+             bytes = ?5, title = ?6, fields = ?7 WHERE fingerprint = ?2",
+            params![id, whose, now.as_unix(), is_guest, bytes, fields.title, json],
         )?;
         change.commit()?;
         Ok(id)
@@ -451,16 +499,18 @@ impl Desk {
         Ok(found.optional()?)
     }
 
-    /// All drafts of an author, the latest first.
+    /// All drafts of an author, the latest first: their names, when they were changed, and their titles.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn drafts(&self, author: &Fingerprint) -> Result<Vec<Draft>, Outage> {
-        let sql = "SELECT id, changed, fields FROM draft WHERE fingerprint = ?1 \
+    pub fn drafts(&self, author: &Fingerprint) -> Result<Vec<(String, Time, String)>, Outage> {
+        let sql = "SELECT id, changed, title FROM draft WHERE fingerprint = ?1 \
                    ORDER BY changed DESC, id";
         let connection = self.lock();
         let mut statement = connection.prepare_cached(sql)?;
-        let rows = statement.query_map([author.to_string()], draft_of)?;
+        let line =
+            |row: &rusqlite::Row<'_>| Ok((row.get(0)?, Time::from_unix(row.get(1)?), row.get(2)?));
+        let rows = statement.query_map([author.to_string()], line)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -482,6 +532,8 @@ impl Desk {
             [whose.as_str()],
         )?;
         change.commit()?;
+        // She meant it: the words stand in no free page, nor in the log.
+        store::truncate_log(&connection);
         Ok(())
     }
 
@@ -499,20 +551,13 @@ impl Desk {
         let mut connection = self.lock();
         let change = connection.transaction()?;
         let whose = author.to_string();
-        let of_one = self.limits.of(is_guest);
-        room(
-            &change,
-            &whose,
-            of_one,
-            self.limits.all,
-            None,
-            bytes.len() as u64,
-        )?;
+        let (of_one, size) = (self.limits.of(is_guest), bytes.len() as u64);
+        room(&change, &whose, of_one, self.limits.all, None, size)?;
         let hash = Hash::of(bytes);
         change.execute(
-            "INSERT OR REPLACE INTO picture (fingerprint, hash, bytes, since) \
-             VALUES (?1, ?2, ?3, ?4)",
-            params![whose, hash.to_string(), bytes, now.as_unix()],
+            "INSERT OR REPLACE INTO picture (fingerprint, hash, since, size, bytes) \
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![whose, hash.to_string(), now.as_unix(), size, bytes],
         )?;
         change.commit()?;
         Ok(hash)
@@ -543,6 +588,7 @@ impl Desk {
             "DELETE FROM claim WHERE fingerprint = ?1 AND outcome = ?2",
             [whose.as_str(), UNSIGNED],
         )?;
+        forget_old_claims(&change)?;
         change.execute(
             "INSERT INTO claim (id, fingerprint, name, block, outcome, since) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -578,6 +624,7 @@ impl Desk {
         if count(&change, sql, [whose.as_str(), id])? >= CLAIMS_MAX {
             return Err(NotKept::TooMuch);
         }
+        forget_old_claims(&change)?;
         change.execute(
             "INSERT INTO claim (id, fingerprint, name, block, outcome, since) \
              VALUES (?1, ?2, ?3, ?4, '', ?5) \
@@ -627,15 +674,60 @@ fn room(
     bytes: u64,
 ) -> Result<(), NotKept> {
     let of = |sql: &str, whose: &str| count(c, sql, [whose, instead_of.unwrap_or_default()]);
-    let drafts = "SELECT coalesce(sum(octet_length(fields)), 0) FROM draft \
+    let drafts = "SELECT coalesce(sum(bytes), 0) FROM draft \
                   WHERE fingerprint LIKE ?1 AND id <> ?2";
-    let pictures = "SELECT coalesce(sum(octet_length(bytes)), 0) FROM picture \
+    let pictures = "SELECT coalesce(sum(size), 0) FROM picture \
                     WHERE fingerprint LIKE ?1 AND ?2 = ?2";
     if of(drafts, whose)? + of(pictures, whose)? + bytes > of_one {
         return Err(NotKept::TooMuch);
     }
     if of(drafts, "%")? + of(pictures, "%")? + bytes > of_all {
         return Err(NotKept::Full);
+    }
+    Ok(())
+}
+
+fn forget_old_claims(c: &Connection) -> Result<(), rusqlite::Error> {
+    let sql = "DELETE FROM claim WHERE id IN \
+               (SELECT id FROM claim ORDER BY since DESC LIMIT -1 OFFSET ?1)";
+    c.execute(sql, [CLAIMS_IN_ALL_MAX - 1])?;
+    Ok(())
+}
+
+/// Of all who have no blog, whoever has not come for the longest time makes room.
+fn make_room(c: &Connection, whose: &str, of_guests: u64, bytes: u64) -> Result<(), NotKept> {
+    let kept = "SELECT coalesce(sum(bytes), 0) FROM draft WHERE guest = 1";
+    let oldest = "DELETE FROM draft WHERE id = (SELECT id FROM draft WHERE guest = 1 \
+                  AND fingerprint <> ?1 ORDER BY changed LIMIT 1)";
+    while count(c, kept, [])? + bytes > of_guests {
+        if c.execute(oldest, [whose])? == 0 {
+            return Err(NotKept::Full);
+        }
+    }
+    Ok(())
+}
+
+fn remember(
+    c: &Connection,
+    now: Time,
+    certificate: &Certificate,
+    armor: &str,
+) -> Result<(), rusqlite::Error> {
+    // As it was shown it has all its names; what is large has signatures of others, too.
+    let minimal = certificate.armored();
+    let armor = if armor.len() <= SHOWN_KEY_BYTES_MAX {
+        armor
+    } else {
+        &minimal
+    };
+    let fingerprint = certificate.fingerprint().to_string();
+    c.execute(
+        "INSERT OR REPLACE INTO author (fingerprint, seen, armor) VALUES (?1, ?2, ?3)",
+        params![fingerprint, now.as_unix(), armor],
+    )?;
+    for signer in certificate.signers() {
+        let sql = "INSERT OR REPLACE INTO signer (signer, fingerprint) VALUES (?1, ?2)";
+        c.execute(sql, params![signer.to_string(), fingerprint])?;
     }
     Ok(())
 }

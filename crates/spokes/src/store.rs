@@ -562,7 +562,7 @@ fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &w
 
 /// Brings the log into the database and empties it: erased words stand in neither then. False while a
 /// reader is in the way: others must not wait for him.
-fn truncate_log(connection: &Connection) -> bool {
+pub(crate) fn truncate_log(connection: &Connection) -> bool {
     let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
     let busy = connection
         .busy_timeout(Duration::ZERO)

@@ -21,6 +21,10 @@ fn certificate(name: &str) -> Certificate {
         .clone()
 }
 
+fn key() -> Fingerprint {
+    Fingerprint::parse(&"A".repeat(40)).expect("a fingerprint")
+}
+
 fn fields(bytes: usize) -> Fields {
     Fields {
         body: "x".repeat(bytes),
@@ -100,23 +104,32 @@ fn the_database_gives_no_session_away() {
 #[test]
 fn a_nonce_is_used_once_also_after_a_restart() {
     let (dir, desk) = desk();
-    assert!(desk.use_nonce(at(0), "a", at(600)).expect("used"));
-    assert!(!desk.use_nonce(at(1), "a", at(600)).expect("refused"));
+    assert!(desk.use_nonce(at(0), &key(), "a", at(600)).expect("used"));
+    assert!(
+        !desk
+            .use_nonce(at(1), &key(), "a", at(600))
+            .expect("refused")
+    );
     drop(desk);
     let desk = Desk::open(&dir.path().join("desk.db")).expect("a desk");
-    assert!(!desk.use_nonce(at(2), "a", at(600)).expect("refused"));
-    assert!(desk.use_nonce(at(2), "b", at(600)).expect("used"));
+    assert!(
+        !desk
+            .use_nonce(at(2), &key(), "a", at(600))
+            .expect("refused")
+    );
+    assert!(desk.use_nonce(at(2), &key(), "b", at(600)).expect("used"));
     let fill = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1) \
-                INSERT INTO nonce SELECT 'n' || i, ?2 FROM n";
+                INSERT INTO nonce SELECT 'n' || i, '' , ?2 FROM n";
     desk.lock()
         .execute(fill, params![NONCES_MAX, NOW + 600])
         .expect("filled");
     assert!(
-        desk.use_nonce(at(3), "c", at(600)).is_err(),
+        desk.use_nonce(at(3), &key(), "c", at(600)).is_err(),
         "the limit is reached"
     );
     assert!(
-        desk.use_nonce(at(700), "c", at(1_300)).expect("used"),
+        desk.use_nonce(at(700), &key(), "c", at(1_300))
+            .expect("used"),
         "old ones are forgotten"
     );
 }
@@ -219,6 +232,93 @@ fn each_limit_is_reached_and_what_is_kept_stays() {
         .expect("kept");
     let kept = desk.keep_picture(at(0), eve, false, &photo(1));
     assert!(matches!(kept, Err(NotKept::Full)), "{kept:?}");
+}
+
+#[test]
+fn whoever_has_no_blog_makes_room_for_others_like_her() {
+    let (_dir, mut desk) = desk();
+    desk.limits.guests = 10_000;
+    let (maria, eve) = (certificate("Maria"), certificate("Eve"));
+    let old = desk
+        .keep(at(0), eve.fingerprint(), true, None, &fields(6_000))
+        .expect("kept");
+    let author = desk
+        .keep(at(0), eve.fingerprint(), false, None, &fields(6_000))
+        .expect("kept");
+    desk.keep(at(1), maria.fingerprint(), true, None, &fields(6_000))
+        .expect("kept");
+    assert_eq!(desk.draft(eve.fingerprint(), &old).expect("read"), None);
+    assert!(
+        desk.draft(eve.fingerprint(), &author)
+            .expect("read")
+            .is_some()
+    );
+    let more = desk.keep(at(2), maria.fingerprint(), true, None, &fields(6_000));
+    assert!(matches!(more, Err(NotKept::Full)), "not her own");
+}
+
+#[test]
+fn signing_in_often_signs_nobody_else_out_and_ends() {
+    let (_dir, desk) = desk();
+    let (maria, eve) = (certificate("Maria"), certificate("Eve"));
+    let hers = desk.begin(at(0), &maria, "", "").expect("begun");
+    let first = desk.begin(at(0), &eve, "", "").expect("begun");
+    for second in 1..=SESSIONS_OF_KEY_MAX {
+        desk.begin(at(second as i64), &eve, "", "").expect("begun");
+    }
+    assert!(desk.session(at(60), &hers).expect("read").is_some());
+    assert!(desk.session(at(60), &first).expect("read").is_none());
+    for number in 0..SIGN_INS_MAX {
+        let nonce = number.to_string();
+        assert!(
+            desk.use_nonce(at(0), &key(), &nonce, at(600))
+                .expect("used")
+        );
+    }
+    assert!(desk.use_nonce(at(0), &key(), "more", at(600)).is_err());
+    assert!(
+        desk.use_nonce(at(0), maria.fingerprint(), "more", at(600))
+            .expect("used")
+    );
+}
+
+#[test]
+fn deleted_words_are_gone_from_the_disk() {
+    let (dir, desk) = desk();
+    let maria = certificate("Maria");
+    let words = Fields {
+        body: "the letter under the third flowerpot".into(),
+        ..Fields::default()
+    };
+    let id = desk
+        .keep(at(0), maria.fingerprint(), false, None, &words)
+        .expect("kept");
+    let found = || {
+        let files = std::fs::read_dir(dir.path()).expect("a folder").flatten();
+        let bytes: Vec<u8> = files
+            .flat_map(|file| std::fs::read(file.path()).expect("read"))
+            .collect();
+        bytes
+            .windows(words.body.len())
+            .any(|window| window == words.body.as_bytes())
+    };
+    assert!(found());
+    desk.forget(maria.fingerprint(), &id).expect("forgotten");
+    assert!(!found());
+}
+
+#[test]
+fn of_a_large_certificate_only_what_is_needed_is_kept() {
+    let (_dir, desk) = desk();
+    let maria = certificate("Maria");
+    let shown = maria
+        .armored()
+        .replacen('\n', &format!("\nComment: {}\n", "x".repeat(20_000)), 1);
+    desk.remember(at(0), &maria, &shown).expect("kept");
+    assert_eq!(
+        desk.certificate(maria.fingerprint()).expect("read"),
+        Some(maria.armored())
+    );
 }
 
 #[test]

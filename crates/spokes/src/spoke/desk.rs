@@ -43,6 +43,10 @@ use crate::{
 
 /// Names that are asked for at one time through this spoke's desk.
 pub(super) const CLAIMING_MAX: usize = 200;
+/// Requests to the desk that are worked on at a time: each may hold a thread, and readers need some.
+pub(super) const DESK_TURNS: usize = 16;
+/// Characters of what a library says of a form.
+const WHY_CHARS_MAX: usize = 200;
 /// How long a browser remembers the language of the words.
 const TONGUE_SECONDS: u32 = 365 * 24 * 60 * 60;
 /// How long it keeps a session that nobody uses.
@@ -132,6 +136,7 @@ impl Spoke {
     /// Answers a request to the desk, or leads to where it is.
     pub(super) async fn at_desk(self: Arc<Self>, request: Request<Incoming>) -> Response {
         let host = web::host(&request);
+        let turn = self.desk_turns.acquire().await;
         let visit = match self.visit(&request) {
             Ok(visit) => visit,
             Err(outage) => return crate::council::unavailable(&outage),
@@ -160,7 +165,11 @@ impl Spoke {
             }
         }
         let mut response = match *request.method() {
-            Method::POST => self.posted(&visit, request).await,
+            Method::POST => {
+                // A form may take minutes to come.
+                drop(turn);
+                self.posted(&visit, request).await
+            }
             Method::GET | Method::HEAD => self.asked_for(&visit).await,
             _ => web::refuse(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -279,6 +288,9 @@ impl Spoke {
     /// Who is signed in, with her blogs.
     fn author<'a>(&self, visit: &'a Visit) -> Option<Author<'a>> {
         let session = visit.session.as_ref()?;
+        if self.has_ended(&session.fingerprint) {
+            return None;
+        }
         let hers = |record: &BlogRecord| {
             record.author == session.fingerprint || record.name.as_str() == session.blog
         };
@@ -338,7 +350,9 @@ impl Spoke {
             Some(_) => FORM_BYTES_MAX,
             None => STRANGERS_FORM_BYTES_MAX,
         };
-        let read = match web::body(request, max).await {
+        let body = web::body(request, max).await;
+        let _turn = self.desk_turns.acquire().await;
+        let read = match body {
             Ok(body) => Form::read(&headers, body).await,
             Err(refusal) => {
                 let problem = said::<Problem>(refusal).await.1;
@@ -348,7 +362,9 @@ impl Spoke {
         };
         let form = match read {
             Ok(form) => form,
-            Err(why) => {
+            Err(mut why) => {
+                // A library's words may hold a stranger's.
+                why = why.chars().take(WHY_CHARS_MAX).collect();
                 let message = visit.message(400, |s| &s.not_a_form, &[("why", &why)]);
                 return self.notice(visit, message, None);
             }

@@ -97,6 +97,9 @@ pub struct Spoke {
     desk: Desk,
     /// Names that are asked for through the desk, and whether the council was silent.
     claiming: Mutex<BTreeMap<String, bool>>,
+    /// Who is served at the desk, and whose key is read, at a time.
+    desk_turns: Semaphore,
+    desk_keys: Semaphore,
     /// None until the first record has come.
     registry: RwLock<Option<Registry>>,
     /// Grows with each record taken.
@@ -155,6 +158,8 @@ impl Spoke {
             blobs: Blobs::open(&dir.join("media"))?,
             desk: Desk::open(&dir.join("desk.db"))?,
             claiming: Mutex::default(),
+            desk_turns: Semaphore::new(desk::DESK_TURNS),
+            desk_keys: Semaphore::new(1),
             registry: RwLock::new(None),
             followed: watch::channel(0).0,
             heard: RwLock::new(None),

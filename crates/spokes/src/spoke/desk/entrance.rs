@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
 use spokes_log::{
+    draft::BODY_BYTES_MAX,
     key::{Certificate, KeyFault},
-    name::{BlogId, Salt},
+    name::{BlogId, Fingerprint, Hash, Salt},
     ring,
     seal::{Pasted, RawSignature},
     time::Time,
@@ -18,15 +19,17 @@ use spokes_rules::{
 use super::{Author, COOKIE_SECONDS, Spoke, Visit, append_cookie, page, see_other, typed_name};
 use crate::{
     config::random_bytes,
-    desk::{Fields, form::Form},
+    desk::{Fields, Picture, form::Form},
     web::{
         desk::{self, BlogLine, DESK, DraftLine, FoundView, HomeView, SignInView},
         message::Message,
     },
 };
 
-/// Bytes of a public key as it is pasted: one with many signatures of others on it.
-const KEY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a public key as it is pasted, with some signatures of others on it.
+const KEY_BYTES_MAX: usize = 256 << 10;
+/// How far the author's clock and ours may be apart.
+const CLOCK_SECONDS: i64 = 300;
 /// Bytes of `key.asc` of a blog that is not here: all the keys that it may have.
 const KEYS_BYTES_MAX: usize = 2 << 20;
 
@@ -122,7 +125,7 @@ impl Spoke {
     }
 
     pub(super) async fn sign_in(self: &Arc<Self>, visit: &Visit, form: &Form) -> super::Response {
-        let typed: Option<Fields> = serde_json::from_str(&form.text("kept")).ok();
+        let typed = carried(&form.text("kept"));
         if self.is_insecure() {
             let message = visit.message(403, |s| &s.insecure, &[]);
             return self.notice(visit, message, typed.as_ref());
@@ -139,15 +142,26 @@ impl Spoke {
             Err(message) => return self.sign_in_again(visit, form, typed.as_ref(), message),
         };
         let mut to = DESK.to_owned();
-        if let Some(fields) = typed {
+        if let Some(mut fields) = typed {
+            let key = certificate.fingerprint();
+            let is_guest = self.ask(|r| r.blogs().all(|(_, record)| record.author != *key));
             let keep = || {
-                self.desk
-                    .keep(visit.now, certificate.fingerprint(), false, None, &fields)
+                // Nothing but words is the form's to say.
+                let is_hers = |picture: &Picture| {
+                    let hash = Hash::parse(&picture.hash).ok();
+                    let kept = hash.and_then(|hash| self.desk.picture(key, hash).ok().flatten());
+                    kept.is_some_and(|bytes| bytes.len() as u64 == picture.bytes)
+                };
+                fields.pictures.retain(is_hers);
+                (fields.text, fields.refused) = Default::default();
+                let is_guest = is_guest != Some(false);
+                self.desk.keep(visit.now, key, is_guest, None, &fields)
             };
             match tokio::task::block_in_place(keep) {
                 Ok(id) => to = format!("{DESK}/write?draft={id}&said=kept"),
                 Err(why) => {
-                    let mut response = self.notice(visit, visit.not_kept(&why), Some(&fields));
+                    let typed = carried(&form.text("kept"));
+                    let mut response = self.notice(visit, visit.not_kept(&why), typed.as_ref());
                     append_cookie(&mut response, &self.session_cookie(&token, COOKIE_SECONDS));
                     return response;
                 }
@@ -179,9 +193,20 @@ impl Spoke {
         };
         let (certificate, armor, blog) =
             self.find_key(visit, form, &pasted.text, signature).await?;
+        // Whoever signed before the lines were written, or in days to come, has another clock.
+        let early = signature.created().since(challenge.issued) < -CLOCK_SECONDS;
+        if early || signature.created().since(visit.now) > CLOCK_SECONDS {
+            let created = signature.created().to_string();
+            return Err(why(|s| &s.bad_clock, &created));
+        }
+        let key = certificate.fingerprint();
+        if self.has_ended(key) {
+            return Err(visit.message(403, |s| &s.ended_key, &[]));
+        }
         let until = challenge.issued + ANSWER_SECONDS;
         let nonce = challenge.nonce.to_string();
-        let fresh = tokio::task::block_in_place(|| self.desk.use_nonce(visit.now, &nonce, until));
+        let usage = || self.desk.use_nonce(visit.now, key, &nonce, until);
+        let fresh = tokio::task::block_in_place(usage);
         match fresh {
             Ok(true) => Ok((certificate, armor, blog)),
             Ok(false) => Err(visit.message(403, |s| &s.used, &[])),
@@ -213,15 +238,18 @@ impl Spoke {
         let mut candidates = Vec::new();
         let pasted = form.word("key");
         if !pasted.is_empty() {
-            let read = read_key(&pasted);
-            let certificate =
-                read.map_err(|why| visit.message(422, |s| &s.bad_key, &[("why", &why)]))?;
-            candidates.push((certificate, pasted, String::new()));
+            candidates.push(self.shown_now(visit, pasted).await?);
         }
         for issuer in signature.issuers() {
             let known = tokio::task::block_in_place(|| self.desk.certificate(&issuer));
             let known = known.map_err(|outage| visit.failed(&outage))?;
             let read = known.and_then(|armor| Some((read_key(&armor).ok()?, armor)));
+            let is_news = |key: &Certificate| {
+                let mut others = candidates.iter().map(|(other, ..)| other.fingerprint());
+                others.all(|other| other != key.fingerprint())
+            };
+            // One that was shown just now is the newer one, and has what was known.
+            let read = read.filter(|(certificate, _)| is_news(certificate));
             candidates.extend(read.map(|(certificate, armor)| (certificate, armor, String::new())));
         }
         let name = form.word("blog");
@@ -256,6 +284,39 @@ impl Spoke {
             Some(why) => visit.message(403, |s| &s.bad_signature, &[("why", &why)]),
             None => visit.message(403, |s| &s.unknown_key, &[]),
         })
+    }
+
+    /// A key that is shown now, with all that was known of it: a revocation is not forgotten.
+    async fn shown_now(
+        &self,
+        visit: &Visit,
+        pasted: String,
+    ) -> Result<(Certificate, String, String), Message> {
+        // Reading a hostile one takes a second; not all cores at once.
+        let _turn = self.desk_keys.acquire().await;
+        tokio::task::block_in_place(|| {
+            let bad = |why: String| visit.message(422, |s| &s.bad_key, &[("why", &why)]);
+            let shown = read_key(&pasted).map_err(bad)?;
+            let known = self.desk.certificate(shown.fingerprint());
+            let known = known.map_err(|outage| visit.failed(&outage))?;
+            let Some(known) = known.and_then(|armor| read_key(&armor).ok()) else {
+                return Ok((shown, pasted, String::new()));
+            };
+            let merged = known
+                .merge(&shown)
+                .map_err(|fault| bad(fault.to_string()))?;
+            let is_news = merged.to_bytes() != shown.to_bytes() || !merged.can_sign(visit.now);
+            let armor = if is_news { merged.armored() } else { pasted };
+            let kept = self.desk.remember(visit.now, &merged, &armor);
+            kept.map_err(|outage| visit.failed(&outage))?;
+            Ok((merged, armor, String::new()))
+        })
+    }
+
+    /// Whether some blog has ended this key: then whoever has it is not its author any more.
+    pub(super) fn has_ended(&self, key: &Fingerprint) -> bool {
+        let ended = self.ask(|r| r.blogs().any(|(_, record)| record.ended.contains(key)));
+        ended == Some(true)
     }
 
     /// The keys that may write in a blog; of one that is not here, those of its author.
@@ -351,10 +412,10 @@ impl Spoke {
             .blogs
             .iter()
             .map(|(blog, record)| self.blog_line(*blog, record));
-        let drafts = drafts.into_iter().map(|draft| DraftLine {
-            id: draft.id,
-            title: draft.fields.title,
-            changed: minute(draft.changed),
+        let drafts = drafts.into_iter().map(|(id, changed, title)| DraftLine {
+            id,
+            title,
+            changed: minute(changed),
         });
         let view = HomeView {
             blogs: blogs.collect(),
@@ -388,10 +449,19 @@ impl Spoke {
     }
 }
 
+/// What was typed on a page whose session has ended.
+fn carried(json: &str) -> Option<Fields> {
+    let fields: Fields = serde_json::from_str(json).ok()?;
+    (fields.body.len() <= BODY_BYTES_MAX).then_some(fields)
+}
+
 /// Reads a public key as people export it. Which of its names becomes public is asked later.
 fn read_key(armor: &str) -> Result<Certificate, String> {
     if armor.len() > KEY_BYTES_MAX {
-        return Err(format!("it has more than {KEY_BYTES_MAX} bytes"));
+        return Err(format!(
+            "it has more than {KEY_BYTES_MAX} bytes; export it with \
+             \"gpg --armor --export-options export-minimal --export\""
+        ));
     }
     match Certificate::minimal(armor.as_bytes(), None) {
         Err(KeyFault::ChooseUserId(names)) => {

@@ -223,14 +223,16 @@ impl Spoke {
             );
         }
         let block = form.text("answer");
-        let taken = self.judge_claim(author, &block).and_then(|(id, name)| {
-            let ask = || {
-                self.desk
-                    .ask(visit.now, &author.session.fingerprint, &id, &name, &block)
-            };
-            tokio::task::block_in_place(ask).map_err(|why| visit.not_kept(&why))?;
-            Ok(id)
-        });
+        let taken = self
+            .judge_claim(author, &block)
+            .and_then(|(id, name, block)| {
+                let ask = || {
+                    self.desk
+                        .ask(visit.now, &author.session.fingerprint, &id, &name, &block)
+                };
+                tokio::task::block_in_place(ask).map_err(|why| visit.not_kept(&why))?;
+                Ok(id)
+            });
         match taken {
             Ok(id) => {
                 self.pursue(&author.session.fingerprint, &id);
@@ -255,7 +257,11 @@ impl Spoke {
     }
 
     /// What is asked for by a pasted block: its id and name.
-    fn judge_claim(&self, author: &Author<'_>, block: &str) -> Result<(String, String), Message> {
+    fn judge_claim(
+        &self,
+        author: &Author<'_>,
+        block: &str,
+    ) -> Result<(String, String, String), Message> {
         let visit = author.visit;
         let why = |said, why: &str| visit.message(422, said, &[("why", why)]);
         let pasted = Pasted::parse(block.as_bytes())
@@ -274,11 +280,13 @@ impl Spoke {
         }
         let (id, name) = (entry.id().path()[7..27].to_owned(), claim.name.to_string());
         let chain = Chain::new(entry.blog());
-        chain
+        let verified = chain
             .place(&entry)
             .and_then(|place| place.seal(entry, &pasted.signatures))
             .map_err(|fault| why(|s| &s.bad_signature_entry, &fault.to_string()))?;
-        Ok((id, name))
+        // In its one form, whatever else was pasted around it.
+        let block = verified.sealed().cleartext().unwrap_or_default();
+        Ok((id, name, block))
     }
 
     /// Asks the council for a name until it answers, or the claim is too old.

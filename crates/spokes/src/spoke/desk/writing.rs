@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use spokes_log::{
     blog::{Found, Post},
-    draft::{Draft, MEDIUM_BYTES_MAX, Medium},
+    draft::{BODY_BYTES_MAX, Draft, MEDIUM_BYTES_MAX, Medium},
     entry::Entry,
     name::{BlogId, EntryId, Hash, Language, MediaType, Salt},
     time::Time,
@@ -29,6 +29,8 @@ use crate::{
 
 /// Pictures of one draft: as many media as an article may list.
 const PICTURES_MAX: usize = 200;
+/// Characters of a description: three times what reading programs like to read out.
+const ALT_CHARS_MAX: usize = 500;
 
 /// What was typed into the form in which one writes.
 pub(super) fn typed(form: &Form) -> Fields {
@@ -40,7 +42,7 @@ pub(super) fn typed(form: &Form) -> Fields {
         }
         pictures.push(Picture {
             hash,
-            alt: crate::author::matter::one_line(&form.text(&format!("alt-{at}"))),
+            alt: alt(&form.text(&format!("alt-{at}"))),
             ..Picture::default()
         });
     }
@@ -218,6 +220,12 @@ impl Spoke {
     ) -> super::Response {
         let (visit, key) = (author.visit, &author.session.fingerprint);
         let mut fields = typed(form);
+        if fields.body.len() > BODY_BYTES_MAX {
+            let bytes = fields.body.len();
+            let why = format!("the text has {bytes} bytes, the limit is {BODY_BYTES_MAX}");
+            let message = visit.message(413, |s| &s.bad_body, &[("why", &why)]);
+            return self.write_again(author, form, &fields, message);
+        }
         let id = form.word("draft");
         let before = if id.is_empty() {
             Fields::default()
@@ -239,7 +247,7 @@ impl Spoke {
         let action = form.text("do");
         let refused = match form.file("picture").filter(|_| action == "picture") {
             Some(bytes) => {
-                let alt = crate::author::matter::one_line(&form.text("alt"));
+                let alt = alt(&form.text("alt"));
                 self.add_picture(author, &mut fields, bytes.to_vec(), alt)
                     .err()
             }
@@ -299,11 +307,7 @@ impl Spoke {
                 continue;
             };
             if kept.alt != picture.alt {
-                let (old, new) = (
-                    mention(&kept.alt, &kept.hash),
-                    mention(&picture.alt, &kept.hash),
-                );
-                fields.body = fields.body.replace(&old, &new);
+                fields.body = described_anew(&fields.body, &kept, &picture.alt);
             }
             known.push(Picture {
                 alt: picture.alt.clone(),
@@ -350,8 +354,7 @@ impl Spoke {
             .find(|picture| picture.hash == hash)
         {
             if !alt.is_empty() {
-                let (old, new) = (mention(&known.alt, &hash), mention(&alt, &hash));
-                fields.body = fields.body.replace(&old, &new);
+                fields.body = described_anew(&fields.body, known, &alt);
                 known.alt = alt;
             }
         } else {
@@ -537,6 +540,26 @@ impl Spoke {
             Err(message) => self.notice(author.visit, message, None),
         }
     }
+}
+
+/// What a picture shows, in one line that is no flood.
+fn alt(typed: &str) -> String {
+    let line = crate::author::matter::one_line(typed);
+    line.chars().take(ALT_CHARS_MAX).collect()
+}
+
+/// The words with another description of a picture, as long as they stay within their limit.
+fn described_anew(body: &str, picture: &Picture, alt: &str) -> String {
+    let (old, new) = (
+        mention(&picture.alt, &picture.hash),
+        mention(alt, &picture.hash),
+    );
+    let mentions = body.matches(&old).count();
+    let grown = mentions.saturating_mul(new.len().saturating_sub(old.len()));
+    if body.len().saturating_add(grown) > BODY_BYTES_MAX {
+        return body.to_owned();
+    }
+    body.replace(&old, &new)
 }
 
 /// How a picture stands in the words.

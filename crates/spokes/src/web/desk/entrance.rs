@@ -39,7 +39,7 @@ pub(crate) fn sign_in(frame: &Frame, view: &SignInView<'_>) -> String {
     let check = html! {
         p { (fill_markup(words.check_address, &[("address", address)])) }
     };
-    let export = html! { code { "gpg --armor --export" } };
+    let export = html! { code { "gpg --armor --export-options export-minimal --export" } };
     let body = html! {
         (shown(words, view.kept.as_ref().map(|(_, fields)| *fields)))
         p { (words.no_password) }

@@ -169,6 +169,12 @@ words! {
         bad_signature:
             ["The signature is not good", "The signature under these lines does not hold: {why}.", "Nobody was signed in, and what you typed stands below.", "Sign the lines that this page shows now with a key that is good today."],
             ["التوقيع غير سليم", "التوقيع على هذه الأسطر لا يصح: {why}.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "وقّع الأسطر التي تعرضها هذه الصفحة الآن بمفتاح صالح اليوم."];
+        bad_clock:
+            ["The clocks do not agree", "The signature says that it was made at {why}, and this server’s clock says otherwise.", "Nobody was signed in, and what you typed stands below.", "Set the clock of your device, then sign the lines that this page shows now."],
+            ["الساعتان لا تتفقان", "يقول التوقيع إنه صُنع في {why}، وساعة هذا الخادم تقول غير ذلك.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "اضبط ساعة جهازك ثم وقّع الأسطر التي تعرضها هذه الصفحة الآن."];
+        ended_key:
+            ["That key has ended", "A blog on this network has ended this key: it signs for its author no more.", "Nobody was signed in. The blog and its drafts stay with the keys that are left.", "Sign in with one of those."],
+            ["انتهى هذا المفتاح", "أنهت مدونة على هذه الشبكة هذا المفتاح، فلم يعد يوقّع عن صاحبه.", "لم يدخل أحد. وتبقى المدونة ومسوداتها لمن معه المفاتيح الباقية.", "ادخل بواحد منها."];
         bad_signature_entry:
             ["The signature is not good", "The signature under this text does not hold: {why}.", "Nothing was published. Your draft and what you pasted are kept.", "Sign the text that this page shows, unchanged, with the key that you signed in with."],
             ["التوقيع غير سليم", "التوقيع على هذا النص لا يصح: {why}.", "لم يُنشر شيء. مسودتك وما لصقته محفوظان.", "وقّع النص الذي تعرضه هذه الصفحة كما هو بالمفتاح الذي دخلت به."];
