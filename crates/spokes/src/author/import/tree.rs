@@ -124,6 +124,13 @@ impl Tree {
 /// Reads a file as `publish` does, and mends what only its generator understands.
 fn read_one(path: &Path, tree: &Path, name: String) -> Result<Item, Box<Row>> {
     let no = |why: String| Box::new(Row::of_file(name.clone(), "refused", Some(why)));
+    // A folder from somebody else may hold a link to a key of hers, and what is published is public.
+    let real = |path: &Path| fs::canonicalize(path).map_err(|why| no(why.to_string()));
+    if !real(path)?.starts_with(real(tree)?) {
+        return Err(no(
+            "it is a link that leads out of the folder; name the file itself to take it".to_owned(),
+        ));
+    }
     let size = fs::metadata(path).map_err(|why| no(why.to_string()))?.len();
     if size > FILE_BYTES_MAX {
         return Err(no(format!(
@@ -237,6 +244,26 @@ mod tests {
         }
         let leave_out: Vec<PathBuf> = leave_out.iter().map(PathBuf::from).collect();
         read(dir.path(), &leave_out).expect("read")
+    }
+
+    #[test]
+    fn a_link_that_leads_out_brings_nothing_in() {
+        let (secret, dir) = (tempfile::tempdir(), tempfile::tempdir());
+        let (secret, dir) = (secret.expect("a folder"), dir.expect("a folder"));
+        let key = secret.path().join("key");
+        fs::write(&key, "A private key").expect("written");
+        fs::write(dir.path().join("real.md"), "Real").expect("written");
+        for (to, name) in [(&key, "out.md"), (&dir.path().join("real.md"), "within.md")] {
+            std::os::unix::fs::symlink(to, dir.path().join(name)).expect("linked");
+        }
+        let brought = read(dir.path(), &[]).expect("read");
+        let names: Vec<&str> = brought
+            .items
+            .iter()
+            .map(|item| item.name.as_str())
+            .collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(!names.contains(&"out.md"), "{names:?}");
     }
 
     #[test]
