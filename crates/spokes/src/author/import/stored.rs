@@ -23,6 +23,8 @@ use crate::author::{
 pub(super) struct Stored {
     /// What it is called in the report.
     pub(super) name: String,
+    /// Where it came from, the same in each export of the same site.
+    pub(super) source: String,
     /// May hold HTML.
     pub(super) title: String,
     pub(super) slug: String,
@@ -88,6 +90,7 @@ impl Stored {
             name: self.name,
             path: PathBuf::new(),
             tree: PathBuf::new(),
+            source: self.source,
             matter,
         })
     }

@@ -160,6 +160,7 @@ fn read_one(path: &Path, tree: &Path, name: String) -> Result<Item, Box<Row>> {
         name,
         path: path.to_owned(),
         tree: tree.to_owned(),
+        source: format!("file {}", placed.display()),
         matter,
     })
 }
