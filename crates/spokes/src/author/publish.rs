@@ -120,7 +120,8 @@ impl Item {
         let bytes = fs::read(path).map_err(|why| no(why.to_string()))?;
         // `index.md` in the folder where we stand: its name is known only from outside.
         let placed = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let matter = Matter::read(&placed, &bytes).map_err(no)?;
+        let mut matter = Matter::read(&placed, &bytes).map_err(no)?;
+        matter.note_renamed();
         Ok(Self {
             name: name.to_owned(),
             path: path.to_owned(),

@@ -61,6 +61,14 @@ impl Addresses {
                     .insert(slug.to_string(), folder.to_owned());
             }
         }
+        // What could not have its address was linked to by that address all the same.
+        for item in items {
+            let matter = &item.matter;
+            if let (Some(wanted), Some(slug)) = (&matter.wanted, &matter.slug) {
+                let place = addresses.places.entry(wanted.clone());
+                place.or_insert_with(|| slug.clone());
+            }
+        }
         // An article is found at its own address before it is at another's former one.
         for item in items {
             for alias in &item.matter.aliases {
