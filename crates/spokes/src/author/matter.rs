@@ -24,6 +24,8 @@ pub(crate) struct Matter {
     pub(crate) slug: Option<Slug>,
     /// Whether the slug was only guessed from the file's name.
     pub(crate) slug_guessed: bool,
+    /// The address that its source gives it, where it cannot be one here.
+    pub(crate) wanted: Option<String>,
     pub(crate) date: Option<Time>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) language: Option<Language>,
@@ -124,12 +126,27 @@ impl Matter {
             match Slug::parse(trimmed) {
                 Ok(slug) if self.aliases.contains(&slug) => {}
                 Ok(slug) => self.aliases.push(slug),
-                Err(why) => self
-                    .notes
-                    .push(format!("the alias \"{alias}\" {why}; left out")),
+                Err(_) => self.lose_address("alias", alias),
             }
         }
         Ok(())
+    }
+
+    /// Notes that what led to the article before cannot do so here.
+    pub(crate) fn lose_address(&mut self, what: &str, address: &str) {
+        let why = fault_of(address).unwrap_or_default();
+        self.notes
+            .push(format!("the {what} \"{address}\" was left out: {why}"));
+    }
+
+    /// Notes that the article could not have the address that its source gives it.
+    pub(crate) fn note_renamed(&mut self) {
+        if let (Some(wanted), Some(slug)) = (&self.wanted, &self.slug) {
+            let why = fault_of(wanted).unwrap_or_default();
+            self.notes.push(format!(
+                "its address cannot be \"{wanted}\": {why}; it became \"{slug}\""
+            ));
+        }
     }
 
     /// Takes a tag over, in the form that an entry can hold.
@@ -168,6 +185,8 @@ impl Matter {
             let slug = slug_of_path(asked);
             self.slug =
                 Some(slug.ok_or_else(|| format!("nothing is left of its slug \"{asked}\""))?);
+            let bare = asked.trim().trim_matches('/');
+            self.wanted = fault_of(bare).map(|_| bare.to_owned());
         }
         let stem = stem(path);
         let (name_date, name) = stem.as_deref().map_or((None, None), dated_name);
@@ -179,6 +198,8 @@ impl Matter {
             let guess = name.and_then(slug_of_segment);
             self.slug = guess.or_else(|| Slug::from_title(self.title.as_deref()?));
             self.slug_guessed = true;
+            // A name with spaces and the like is a title, which makes a slug; this one is a slug.
+            self.wanted = name.filter(|name| is_reserved(name)).map(str::to_owned);
         }
         self.aliases
             .retain(|alias| Some(alias) != self.slug.as_ref());
@@ -411,6 +432,30 @@ pub(crate) fn slug_of_path(path: &str) -> Option<Slug> {
     Slug::parse(&segments.join("/")).ok()
 }
 
+/// Why an address cannot be one here, with the word at fault; none where it can.
+pub(crate) fn fault_of(path: &str) -> Option<String> {
+    let path = path.trim().trim_matches('/');
+    let why = Slug::parse(path).err()?;
+    let mut words = path.split('/');
+    let word = words.find(|word| Slug::parse(word).is_err());
+    Some(match word {
+        Some(word) if is_reserved(word) => format!("\"{word}\" is a path that every blog has"),
+        Some(word) if word != path && !word.is_empty() => {
+            let why = Slug::parse(word).err().unwrap_or(why);
+            format!("its part \"{word}\" {why}")
+        }
+        _ => format!("it {why}"),
+    })
+}
+
+/// Whether a segment is a path of the system: nothing but the whole word is wrong with it.
+pub(crate) fn is_reserved(segment: &str) -> bool {
+    let longer = [format!("1{segment}"), format!("{segment}-1")];
+    !segment.is_empty()
+        && Slug::parse(segment).is_err()
+        && longer.iter().all(|longer| Slug::parse(longer).is_ok())
+}
+
 fn slug_of_segment(segment: &str) -> Option<Slug> {
     Slug::parse(segment)
         .ok()
@@ -587,6 +632,68 @@ mod tests {
         assert!(Matter::read(Path::new("x.md"), b"\xff").is_err());
         let noted = read("x.md", "---\ntags: [a/b]\naliases: ['a b']\n---\n");
         assert_eq!(noted.notes.len(), 2, "{:?}", noted.notes);
+    }
+
+    #[test]
+    fn a_word_that_every_blog_has_is_named() {
+        for (path, expected) in [
+            (
+                "a/metrics",
+                Some("\"metrics\" is a path that every blog has"),
+            ),
+            (
+                "/favicon.ico/",
+                Some("\"favicon.ico\" is a path that every blog has"),
+            ),
+            ("a//b", Some("it has an empty segment")),
+            ("a/_b", Some("its part \"_b\" has a segment that begins")),
+            (
+                "a/b.txt",
+                Some("its part \"b.txt\" has a segment that ends"),
+            ),
+            ("about-1", None),
+        ] {
+            let found = fault_of(path);
+            match expected {
+                Some(expected) => assert!(found.is_some_and(|f| f.starts_with(expected)), "{path}"),
+                None => assert_eq!(found, None, "{path}"),
+            }
+        }
+        for (path, text, expected) in [
+            (
+                "metrics.md",
+                "x",
+                "cannot be \"metrics\": \"metrics\" is a path that every blog has; it became \"metrics-1\"",
+            ),
+            (
+                "x.md",
+                "---\nslug: a/tags/b\n---\n",
+                "\"tags\" is a path that every blog has; it became \"a/tags-1/b\"",
+            ),
+            ("x.md", "---\nslug: a b\n---\n", "it became \"a-b\""),
+            (
+                "x.md",
+                "---\naliases: [/old/search/]\n---\n",
+                "the alias \"/old/search/\" was left out: \"search\" is",
+            ),
+        ] {
+            let mut matter = read(path, text);
+            matter.note_renamed();
+            assert!(
+                matter.notes.len() == 1 && matter.notes[0].contains(expected),
+                "{:?}",
+                matter.notes
+            );
+        }
+        for (path, text) in [
+            ("my-posts.md", "x"),
+            ("My posts.md", "x"),
+            ("x.md", "---\nslug: /a/b/\n---\n"),
+        ] {
+            let mut matter = read(path, text);
+            matter.note_renamed();
+            assert_eq!(matter.notes, Vec::<String>::new(), "{path}");
+        }
     }
 
     #[test]

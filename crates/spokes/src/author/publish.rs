@@ -15,7 +15,7 @@ use spokes_log::{
 
 use crate::author::{
     Desk,
-    import::{self, Far},
+    import::{self, Far, Places},
     matter::Matter,
     media::{self, Around, Gathered},
     now,
@@ -69,6 +69,8 @@ pub(super) struct Item {
     pub(super) path: PathBuf,
     /// The folder that the author gave.
     pub(super) tree: PathBuf,
+    /// Where it came from, in words that an import remembers; empty where none does.
+    pub(super) source: String,
     pub(super) matter: Matter,
 }
 
@@ -76,6 +78,7 @@ pub(super) struct Item {
 struct Way {
     manner: Manner,
     far: Far,
+    places: Places,
 }
 
 /// Runs `publish`, or `edit` when the articles must be there.
@@ -117,11 +120,13 @@ impl Item {
         let bytes = fs::read(path).map_err(|why| no(why.to_string()))?;
         // `index.md` in the folder where we stand: its name is known only from outside.
         let placed = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let matter = Matter::read(&placed, &bytes).map_err(no)?;
+        let mut matter = Matter::read(&placed, &bytes).map_err(no)?;
+        matter.note_renamed();
         Ok(Self {
             name: name.to_owned(),
             path: path.to_owned(),
             tree: tree.to_owned(),
+            source: String::new(),
             matter,
         })
     }
@@ -131,7 +136,7 @@ impl Item {
 pub(super) async fn send(
     blog: &str,
     signing: &SigningKey,
-    items: Vec<Item>,
+    mut items: Vec<Item>,
     mut rows: Vec<Row>,
     manner: Manner,
     mut far: Far,
@@ -148,10 +153,16 @@ pub(super) async fn send(
     let mut signer = Signer::open(signing, UserId::Any, surroundings, console).await?;
     let mut session = Session::open(desk, blog).await?;
     far.recall(&session.shelf);
-    let mut way = Way { manner, far };
-    let stopped = publish_all(&mut session, &mut signer, &items, &mut way, &mut rows)
+    let places = Places::recall(&session.shelf);
+    let mut way = Way {
+        manner,
+        far,
+        places,
+    };
+    let stopped = publish_all(&mut session, &mut signer, &mut items, &mut way, &mut rows)
         .await
         .err();
+    way.places.remember(&session.shelf)?;
     if stopped.is_none() {
         session.look_again(&mut rows).await?;
     }
@@ -163,13 +174,17 @@ pub(super) async fn send(
 async fn publish_all(
     session: &mut Session<'_>,
     signer: &mut Signer,
-    items: &[Item],
+    items: &mut [Item],
     way: &mut Way,
     rows: &mut Vec<Row>,
 ) -> Result<(), Stop> {
     let resumed = session.flush(signer).await?;
     let mut halted = resumed.iter().any(Row::is_halted);
     rows.extend(resumed);
+    if way.manner.lenient {
+        way.places.settle(session, items);
+    }
+    let items = &*items;
     let mut slugs: BTreeMap<Slug, &str> = BTreeMap::new();
     for (index, item) in items.iter().enumerate() {
         session
@@ -232,27 +247,16 @@ async fn publish_one<'i>(
         Ok(gathered) => gathered,
         Err(why) => return row("refused", why),
     };
-    let draft = make(
-        session,
-        item,
-        slug.clone(),
-        current.as_ref(),
-        &gathered,
-        manner,
-    )?;
+    let draft = make(session, item, &slug, current.as_ref(), &gathered, manner)?;
     if let Some(current) = &current {
         if says_the_same(session, &draft, current) {
+            way.places.learn(item, current.first, &session.shelf)?;
             let (sequence, id) = current.order();
             let brought = rows.iter().any(|row| row.is(id));
             return Ok((!brought).then(|| Row::unchanged(item.name.clone(), sequence, id, &slug)));
         }
-        if manner.lenient && gathered.lacks_of(&current.article) {
-            let why = "its article shows pictures that cannot be had this time, so it was left as \
-                       it is; give --media or --fetch-media";
-            return row("refused", why.to_owned());
-        }
-        if !may_replace(session, item, current, manner) {
-            return row("refused", format!("\"{slug}\" was left as it is"));
+        if let Some(why) = left_alone(session, item, current, &gathered, way) {
+            return row("refused", why);
         }
     }
     // Judged before the signer is troubled, so that one bad file does not stop the others.
@@ -268,7 +272,35 @@ async fn publish_one<'i>(
     let mut row = session.utter(draft, &gathered.blobs, name, signer).await?;
     row.note(&item.matter.notes);
     row.note(&gathered.notes);
+    if let Some(made) = row.made() {
+        let first = current.as_ref().map_or(made, |post| post.first);
+        way.places.learn(item, first, &session.shelf)?;
+        row.replaces(current.is_some());
+    }
     Ok(Some(row))
+}
+
+/// Why an article that says something else stays as it is; none when the text replaces it.
+fn left_alone(
+    session: &Session<'_>,
+    item: &Item,
+    current: &Post,
+    gathered: &Gathered,
+    way: &Way,
+) -> Option<String> {
+    let slug = &current.article.slug;
+    if way.manner.lenient && !way.places.may_take(item, current) {
+        return Some(format!(
+            "\"{slug}\" is another article, which was left as it is; give this text another slug"
+        ));
+    }
+    if way.manner.lenient && gathered.lacks_of(&current.article) {
+        let why = "its article shows pictures that cannot be had this time, so it was left as it \
+                   is; give --media or --fetch-media";
+        return Some(why.to_owned());
+    }
+    let replaces = may_replace(session, item, current, way.manner);
+    (!replaces).then(|| format!("\"{slug}\" was left as it is"))
 }
 
 async fn gather(session: &Session<'_>, item: &Item, way: &mut Way) -> Result<Gathered, String> {
@@ -290,7 +322,7 @@ async fn gather(session: &Session<'_>, item: &Item, way: &mut Way) -> Result<Gat
 fn make(
     session: &Session<'_>,
     item: &Item,
-    slug: Slug,
+    slug: &Slug,
     current: Option<&Post>,
     gathered: &Gathered,
     manner: Manner,
@@ -300,7 +332,7 @@ fn make(
     let date = matter.date.or(current.map(|post| post.article.date));
     let article = Article {
         date: date.unwrap_or_else(now),
-        slug,
+        slug: slug.clone(),
         title: matter.title.clone(),
         language: matter
             .language

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use spokes_log::{
     entry::Entry,
-    name::{EntryId, Slug},
+    name::{EntryId, Hash, Slug},
 };
 
 use crate::author::{
@@ -40,6 +40,9 @@ pub(crate) struct Row {
     members: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// Whether it stands in an older version's place.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    replaced: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }
@@ -126,6 +129,16 @@ impl Row {
         self.notes.extend_from_slice(notes);
     }
 
+    /// The entry that was made, unless it was refused.
+    pub(crate) fn made(&self) -> Option<EntryId> {
+        let id = self.id.as_deref().filter(|_| self.outcome != "refused")?;
+        Hash::parse(id).ok()
+    }
+
+    pub(crate) fn replaces(&mut self, replaces: bool) {
+        self.replaced = replaces;
+    }
+
     pub(crate) fn is(&self, id: EntryId) -> bool {
         self.id.as_deref() == Some(&id.to_string())
     }
@@ -202,7 +215,16 @@ pub(crate) fn print(console: &Console, json: bool, rows: &[Row]) -> Result<(), S
         let counts: Vec<String> = counts
             .map(|(outcome, n)| format!("{n} {outcome}"))
             .collect();
-        console.fact(&format!("{} in all: {}", rows.len(), counts.join(", ")));
+        let replaced = match rows.iter().filter(|row| row.replaced).count() {
+            0 => String::new(),
+            1 => "; 1 of them replaced an older version".to_owned(),
+            count => format!("; {count} of them replaced an older version"),
+        };
+        console.fact(&format!(
+            "{} in all: {}{replaced}",
+            rows.len(),
+            counts.join(", ")
+        ));
     }
     let bad = rows.iter().filter(|row| !row.is_good()).count();
     if bad == 0 {

@@ -325,6 +325,25 @@ impl Shelf {
         write_json(&self.dir.join("fetched.json"), &file)
     }
 
+    /// What became of texts that were imported, by where they came from; an unreadable memory is none.
+    pub(crate) fn imported(&self) -> Vec<(String, EntryId)> {
+        let read: BTreeMap<String, String> =
+            read_json(&self.dir.join("imported.json")).unwrap_or_default();
+        let known = read.into_iter();
+        known
+            .filter_map(|(source, id)| Some((source, Hash::parse(&id).ok()?)))
+            .collect()
+    }
+
+    /// Remembers what became of texts.
+    pub(crate) fn keep_imported(&self, became: &BTreeMap<String, EntryId>) -> Result<(), Stop> {
+        let file: BTreeMap<&String, String> = became
+            .iter()
+            .map(|(source, id)| (source, id.to_string()))
+            .collect();
+        write_json(&self.dir.join("imported.json"), &file)
+    }
+
     /// Remembers the log.
     pub(crate) fn keep_copy(&self, copy: &CopyFile) -> Result<(), Stop> {
         write_json(&self.dir.join("log.json"), copy)

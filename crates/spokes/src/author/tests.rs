@@ -1,6 +1,7 @@
 //! Stories of an author and a network, good and bad.
 
 mod keeping;
+mod merging;
 
 use std::{fs, path::PathBuf};
 

@@ -66,6 +66,7 @@ impl<'de> Deserialize<'de> for Word {
 #[serde(default)]
 struct Post {
     id: Word,
+    uuid: Word,
     title: Word,
     slug: Word,
     html: Option<String>,
@@ -207,6 +208,14 @@ impl Post {
         self.kind.0 == "page" || self.page.0 == "1"
     }
 
+    /// Older versions count posts from 1 in every blog.
+    fn source(&self) -> &str {
+        match self.uuid.0.as_str() {
+            "" => &self.id.0,
+            uuid => uuid,
+        }
+    }
+
     fn name(&self) -> String {
         let kind = if self.is_page() { "page" } else { "post" };
         let named = if self.slug.0.is_empty() {
@@ -267,6 +276,7 @@ impl Post {
         let own = Some(self.locale.0.as_str()).filter(|locale| !locale.is_empty());
         Stored {
             name: self.name(),
+            source: format!("ghost {}", self.source()),
             title: quoted(&self.title.0),
             slug: self.slug.0.clone(),
             date: date_of(&self.published_at.0),

@@ -61,6 +61,14 @@ impl Addresses {
                     .insert(slug.to_string(), folder.to_owned());
             }
         }
+        // What could not have its address was linked to by that address all the same.
+        for item in items {
+            let matter = &item.matter;
+            if let (Some(wanted), Some(slug)) = (&matter.wanted, &matter.slug) {
+                let place = addresses.places.entry(wanted.clone());
+                place.or_insert_with(|| slug.clone());
+            }
+        }
         // An article is found at its own address before it is at another's former one.
         for item in items {
             for alias in &item.matter.aliases {
@@ -211,6 +219,34 @@ impl Addresses {
     }
 }
 
+/// Makes links lead to where articles were put whose address was taken.
+pub(super) fn follow(text: &str, given: &BTreeMap<String, Slug>) -> String {
+    let (mut body, mut end) = (String::with_capacity(text.len()), 0);
+    for mention in media::mentions(text) {
+        let name = mention.name.as_str();
+        let (path, fragment) = name.split_at(name.find('#').unwrap_or(name.len()));
+        let Some(slug) = path.strip_prefix('/').and_then(|path| given.get(path)) else {
+            continue;
+        };
+        body.push_str(&text[end..mention.at.start]);
+        body.push_str(&format!("/{slug}{fragment}"));
+        end = mention.at.end;
+    }
+    body.push_str(&text[end..]);
+    body
+}
+
+/// A text without what its links and pictures lead to.
+pub(super) fn unlinked(text: &str) -> String {
+    let (mut bare, mut end) = (String::with_capacity(text.len()), 0);
+    for mention in media::mentions(text) {
+        bare.push_str(&text[end..mention.at.start]);
+        end = mention.at.end;
+    }
+    bare.push_str(&text[end..]);
+    bare
+}
+
 /// What becomes of a relative link that leads to no article.
 fn lost(item: &Item, path: &str) -> Leads {
     if lost_file(item, path) {
@@ -268,6 +304,7 @@ mod tests {
             name: name.to_owned(),
             path: Path::new("/nowhere").join(name),
             tree: "/nowhere".into(),
+            source: String::new(),
             matter: Matter {
                 slug: Some(slug_of(slug)),
                 aliases: aliases.iter().map(|alias| slug_of(alias)).collect(),

@@ -9,6 +9,7 @@ mod ghost;
 mod html;
 mod links;
 mod markup;
+mod places;
 mod stored;
 mod tree;
 mod wordpress;
@@ -23,6 +24,7 @@ use std::{
 use spokes_log::time::Time;
 
 pub(super) use far::{Far, Found};
+pub(super) use places::Places;
 
 use crate::author::{
     Desk,
@@ -204,10 +206,11 @@ fn of_wordpress(site: Site) -> Brought {
             brought.rows.push(row);
             continue;
         }
-        let (id, stored) = (
-            post.id.clone(),
-            post.into_stored(date, &site.language, &shelf),
-        );
+        let id = post.id.clone();
+        let stored = Stored {
+            source: format!("wordpress {} {}", site.address.trim(), id.trim()),
+            ..post.into_stored(date, &site.language, &shelf)
+        };
         match stored.into_item() {
             Ok(item) => {
                 ids.push(id);
@@ -334,6 +337,7 @@ impl Post {
             is_page: self.kind == "page",
             old: vec![self.link],
             notes,
+            ..Stored::default()
         }
     }
 }

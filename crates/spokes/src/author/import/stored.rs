@@ -13,7 +13,7 @@ use crate::author::{
         html::{self, Manner, plain, to_markdown},
         links::decoded,
     },
-    matter::{Matter, slug_of_path},
+    matter::{Matter, fault_of, slug_of_path},
     publish::Item,
     report::Row,
 };
@@ -23,6 +23,8 @@ use crate::author::{
 pub(super) struct Stored {
     /// What it is called in the report.
     pub(super) name: String,
+    /// Where it came from, the same in each export of the same site.
+    pub(super) source: String,
     /// May hold HTML.
     pub(super) title: String,
     pub(super) slug: String,
@@ -71,14 +73,11 @@ impl Stored {
         let title = matter.title.as_deref();
         matter.slug = slug_of_path(&asked).or_else(|| Slug::from_title(title?));
         matter.slug = matter.slug.or_else(|| Slug::from_title(&self.name));
-        if let Some(slug) = matter
-            .slug
-            .as_ref()
-            .filter(|s| !asked.is_empty() && s.as_str() != asked)
-        {
-            let note = format!("its address \"{asked}\" cannot be one here; it became \"{slug}\"");
-            matter.notes.push(note);
-        }
+        let bare = asked.trim_matches('/');
+        matter.wanted = fault_of(bare)
+            .filter(|_| !bare.is_empty())
+            .map(|_| bare.to_owned());
+        matter.note_renamed();
         for address in &self.old {
             take_alias(&mut matter, address);
         }
@@ -88,6 +87,7 @@ impl Stored {
             name: self.name,
             path: PathBuf::new(),
             tree: PathBuf::new(),
+            source: self.source,
             matter,
         })
     }
@@ -110,11 +110,8 @@ fn take_alias(matter: &mut Matter, address: &str) {
             matter.aliases.push(alias);
         }
         Ok(_) => {}
-        Err(_) if path.is_empty() => {}
-        Err(why) => {
-            let note = format!("its old address \"{address}\" cannot lead here: it {why}");
-            matter.notes.push(note);
-        }
+        Err(_) if path.is_empty() || matter.wanted == Some(path.join("/")) => {}
+        Err(_) => matter.lose_address("old address", &path.join("/")),
     }
 }
 

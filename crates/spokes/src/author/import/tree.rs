@@ -68,7 +68,10 @@ pub(super) fn read(path: &Path, leave_out: &[PathBuf]) -> Result<Brought, Stop> 
             .push(Row::of_file(shown(section), "skipped", Some(why)));
     }
     tell_apart(&mut brought.items);
-    brought.items.iter_mut().for_each(keep_old_address);
+    for item in &mut brought.items {
+        item.matter.note_renamed();
+        keep_old_address(item);
+    }
     let addresses = Addresses::of(&brought.items);
     brought
         .items
@@ -167,6 +170,7 @@ fn read_one(path: &Path, tree: &Path, name: String) -> Result<Item, Box<Row>> {
         name,
         path: path.to_owned(),
         tree: tree.to_owned(),
+        source: format!("file {}", placed.display()),
         matter,
     })
 }
@@ -192,8 +196,11 @@ fn tell_apart(items: &mut [Item]) {
             let folder = Path::new(&item.name)
                 .parent()
                 .map(|p| p.display().to_string());
-            let longer = format!("{}/{slug}", folder.unwrap_or_default());
+            let folder = folder.unwrap_or_default();
+            let longer = format!("{folder}/{slug}");
             item.matter.slug = matter::slug_of_path(&longer).or(item.matter.slug.take());
+            let wanted = item.matter.wanted.take();
+            item.matter.wanted = wanted.map(|name| format!("{folder}/{name}"));
         }
         if let Some(slug) = item.matter.slug.clone() {
             holders.entry(slug).or_insert(index);
@@ -222,11 +229,16 @@ fn keep_old_address(item: &mut Item) {
         }
     }
     for address in old {
-        if let Ok(alias) = Slug::parse(&address)
-            && Some(&alias) != matter.slug.as_ref()
-            && !matter.aliases.contains(&alias)
-        {
-            matter.aliases.push(alias);
+        match Slug::parse(&address) {
+            Ok(alias) if Some(&alias) == matter.slug.as_ref() => {}
+            Ok(alias) if matter.aliases.contains(&alias) => {}
+            Ok(alias) => matter.aliases.push(alias),
+            Err(_) if matter.wanted.as_ref() == Some(&address) => {}
+            Err(_) if address.split('/').any(matter::is_reserved) => {
+                matter.lose_address("old address", &address);
+            }
+            // Only guessed, and no address that a generator makes.
+            Err(_) => {}
         }
     }
 }
@@ -318,6 +330,39 @@ mod tests {
             })
             .collect();
         assert_eq!(shown, ["a [x](/b)", "ar/a [x](/ar/b)", "ar/b b", "b b"]);
+    }
+
+    #[test]
+    fn what_cannot_have_its_address_says_so_and_is_still_linked() {
+        let brought = brought(
+            &[
+                ("ar/best.md", "[x](../metrics/)"),
+                ("ar/metrics.md", "a"),
+                ("best.md", "[x](/metrics)"),
+                ("metrics.md", "b"),
+                ("tags/x.md", "c"),
+            ],
+            &[],
+        );
+        let shown: Vec<String> = brought
+            .items
+            .iter()
+            .map(|item| format!("{}: {}", item.matter.body, item.matter.notes.join("; ")))
+            .collect();
+        let word = "\"metrics\" is a path that every blog has";
+        assert_eq!(
+            shown,
+            [
+                "[x](/ar/metrics-1): ".to_owned(),
+                format!(
+                    "a: its address cannot be \"ar/metrics\": {word}; it became \"ar/metrics-1\""
+                ),
+                "[x](/metrics-1): ".to_owned(),
+                format!("b: its address cannot be \"metrics\": {word}; it became \"metrics-1\""),
+                "c: the old address \"tags/x\" was left out: \"tags\" is a path that every blog has"
+                    .to_owned(),
+            ]
+        );
     }
 
     #[test]

@@ -1,0 +1,109 @@
+//! Blogs that stood in several places come together in one, and nothing takes another's place.
+
+use spokes_log::{blog::Found, name::Slug};
+
+use super::{Maria, check};
+
+/// A page that WordPress calls "about", which is a path of every blog here.
+const ABOUT: &str = r#"<?xml version="1.0"?>
+<rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/" xmlns:wp="https://wordpress.org/export/1.2/">
+<channel><link>https://old.example</link><language>en</language>
+<item><title>About The Tests</title><content:encoded><![CDATA[<p>WORDS</p>]]></content:encoded>
+  <wp:post_id>2</wp:post_id><wp:post_date_gmt>2007-09-04 16:52:50</wp:post_date_gmt>
+  <wp:post_name>about</wp:post_name><wp:status>publish</wp:status><wp:post_type>page</wp:post_type></item>
+</channel></rss>"#;
+
+impl Maria {
+    /// The words of the article at an address.
+    fn words_at(&self, slug: &str) -> Option<String> {
+        let nodes = self.fake.nodes();
+        let copy = &nodes.blogs["maria"].copy;
+        match copy.blog.find(&Slug::parse(slug).expect("a slug"))? {
+            Found::Post(post) => Some(copy.body(post.current()).to_owned()),
+            Found::Moved(_) => None,
+        }
+    }
+
+    fn entries(&self) -> usize {
+        self.fake.nodes().blogs["maria"].copy.chain.len()
+    }
+}
+
+#[tokio::test]
+async fn a_second_import_takes_nobodys_place() {
+    let maria = Maria::with_blog().await;
+    maria.write("old.xml", ABOUT.replace("WORDS", "The tests."));
+    let wordpress = "import DIR/old.xml --blog maria KEY";
+    check(maria.run(wordpress, &[]).await, 0, &["/about-1"]);
+    maria.write("site/about.md", "Who I am, in a few words.");
+    maria.write("site/one.md", "See what I [say of myself](about.md).");
+    let folder = "import DIR/site --blog maria KEY";
+    let told = ["\"about-1\" is another article", "/about-1-2"];
+    check(maria.run(folder, &[]).await, 0, &told);
+    assert_eq!(maria.words_at("about-1").as_deref(), Some("The tests."));
+    assert_eq!(
+        maria.words_at("about-1-2").as_deref(),
+        Some("Who I am, in a few words.")
+    );
+    let one = maria.words_at("one");
+    assert_eq!(
+        one.as_deref(),
+        Some("See what I [say of myself](/about-1-2).")
+    );
+
+    // Again, nothing is new; on another machine, too, which remembers nothing.
+    let entries = maria.entries();
+    check(maria.run(folder, &[]).await, 0, &["unchanged"]);
+    let run = maria.run_from("other", folder, &[]).await;
+    check(run, 0, &["unchanged"]);
+    check(maria.run(wordpress, &[]).await, 0, &["unchanged"]);
+    assert_eq!(maria.entries(), entries);
+
+    // What each of them says anew replaces its own article.
+    maria.write("site/about.md", "Who I am now.");
+    maria.write("old.xml", ABOUT.replace("WORDS", "More tests."));
+    check(maria.run(folder, &[]).await, 0, &["this replaces it"]);
+    check(maria.run(wordpress, &[]).await, 0, &["this replaces it"]);
+    assert_eq!(maria.words_at("about-1").as_deref(), Some("More tests."));
+    assert_eq!(
+        maria.words_at("about-1-2").as_deref(),
+        Some("Who I am now.")
+    );
+    assert_eq!(maria.entries(), entries + 2);
+}
+
+#[tokio::test]
+async fn what_shows_that_it_is_the_same_replaces() {
+    let maria = Maria::with_blog().await;
+    let file = |words: &str| format!("---\ntitle: A day\ndate: 2020-01-02\n---\n{words}");
+    maria.write("a/day.md", file("Some words."));
+    check(
+        maria
+            .run("publish DIR/a/day.md --blog maria KEY", &[])
+            .await,
+        0,
+        &[],
+    );
+    for name in ["b", "c", "d", "e", "f"] {
+        maria.write(
+            &format!("{name}/day.md"),
+            file(&format!("Words of {name}.")),
+        );
+    }
+    let line = "import DIR/b --blog maria KEY";
+    check(maria.run(line, &[]).await, 0, &["this replaces it"]);
+    assert_eq!(maria.words_at("day").as_deref(), Some("Words of b."));
+    // One title alone is not enough where another text is known to have made the article.
+    maria.write("c/day.md", "---\ntitle: A day\n---\nAnother day.");
+    let line = "import DIR/c --blog maria KEY";
+    check(maria.run(line, &[]).await, 0, &["/day-2"]);
+    // Whoever is there may say yes.
+    maria.write("d/day.md", "Mine.");
+    let line = "import DIR/d --blog maria KEY";
+    check(maria.run(line, &[true]).await, 0, &["Replace it?"]);
+    assert_eq!(maria.words_at("day").as_deref(), Some("Mine."));
+    maria.write("e/day.md", "Not mine.");
+    let line = "import DIR/e --blog maria KEY";
+    check(maria.run(line, &[false]).await, 0, &["/day-3"]);
+    assert_eq!(maria.words_at("day").as_deref(), Some("Mine."));
+}
