@@ -172,10 +172,15 @@ impl Anchors {
     }
 
     /// Programs make ids in different ways: `what's next` is `whats-next` or `what-s-next`. A link to
-    /// an id that nothing has means the heading with the same letters.
+    /// an id that nothing has means the heading with the same letters, or the one that a browser's
+    /// address names with our prefix.
     fn meant_by(&self, id: &str) -> Option<&str> {
         if self.taken.contains(id) || self.by_letters.is_empty() {
             return None;
+        }
+        let copied = id.strip_prefix(ID_PREFIX);
+        if let Some(meant) = copied.and_then(|bare| self.taken.get(bare)) {
+            return Some(meant);
         }
         let said = crate::http::unquote_path(id);
         self.by_letters.get(&letters_of(&said)).map(String::as_str)

@@ -174,7 +174,7 @@ fn only_links_that_leave_say_so() {
     check("[a](#b)", "<p><a href=\"#body-b\">a</a></p>");
     check(
         "[a](/b%c?d[]=%20#e#f)",
-        "<p><a href=\"/b%25c?d%5B%5D=%20#e%23f\">a</a></p>",
+        "<p><a href=\"/b%25c?d%5B%5D=%20#body-e%23f\">a</a></p>",
     );
     let six = format!("<p><a href=\"http://[::1]/\" {rel}>a</a></p>");
     check("[a](http://[::1]/)", &six);
@@ -182,6 +182,32 @@ fn only_links_that_leave_say_so() {
         "<m@example.org>",
         "<p><a href=\"mailto:m@example.org\">m@example.org</a></p>",
     );
+}
+
+#[test]
+fn a_link_to_a_heading_of_another_post_arrives() {
+    let leads = |written: &str, led: &str| {
+        let html = article(&format!("[a](<{written}>)"), &Links::here());
+        assert_eq!(
+            html,
+            format!("<p><a href=\"{led}\">a</a></p>\n"),
+            "from {written}"
+        );
+    };
+    leads("/starting#a-readme", "/starting#body-a-readme");
+    leads("../b?c=1#d", "../b?c=1#body-d");
+    leads("/b#body-d", "/b#body-d");
+    leads("/archive#y2026", "/archive#y2026");
+    leads("/#content", "/#content");
+    leads("/b#", "/b#");
+    check(
+        "<a href='/b?c&#61;1#d'>a</a>",
+        "<p><a href=\"/b?c=1#d\">a</a></p>",
+    );
+    let far = Links::seen_from("https://m.example.org/2026/x");
+    assert!(article("[a](y#z)", &far).contains("\"https://m.example.org/2026/y#body-z\""));
+    let other = article("[a](https://example.org/y#z)", &Links::here());
+    assert!(other.contains("\"https://example.org/y#z\""));
 }
 
 #[test]
@@ -284,9 +310,10 @@ fn films_and_sounds_wait_until_somebody_wants_them() {
 #[test]
 fn links_find_headings_whichever_program_made_them() {
     check(
-        "# What's next?\n[a](#whats-next) [b](#what-s-next) [c](#other)",
+        "# What's next?\n[a](#whats-next) [b](#what-s-next) [c](#other) [d](#body-whats-next)",
         "<h2 id=\"body-whats-next\">What's next?</h2>\n<p><a href=\"#body-whats-next\">a</a> \
-         <a href=\"#body-whats-next\">b</a> <a href=\"#body-other\">c</a></p>",
+         <a href=\"#body-whats-next\">b</a> <a href=\"#body-other\">c</a> \
+         <a href=\"#body-whats-next\">d</a></p>",
     );
     check(
         "[a](#x)\n# A {#x}\n# A {x}\n# `A`\n# A",
