@@ -423,7 +423,8 @@ fn raw_html_keeps_what_is_listed() {
     );
     check(
         "<table><tr><th>a<td>b<tr><td>c</table>",
-        "<table><tbody><tr><th>a</th><td>b</td></tr><tr><td>c</td></tr></tbody></table>",
+        "<div class=\"wide\" tabindex=\"0\"><table><tbody><tr><th>a</th><td>b</td></tr>\
+         <tr><td>c</td></tr></tbody></table></div>",
     );
     check("<font color=red>a</font>", "<p>a</p>");
     check("a <!-- b --> c", "<p>a  c</p>");

@@ -23,6 +23,9 @@ const NESTING_MAX: usize = 48;
 /// written from right to left still runs its own way.
 pub(super) const PRE: &str = "<pre dir=\"auto\" tabindex=\"0\">";
 
+/// Around each table, Markdown's and raw ones, so that it scrolls and the page does not.
+const WIDE: &str = "<div class=\"wide\" tabindex=\"0\">";
+
 /// Listings that stand alone need no last step, which costs more than all else. What lies between two
 /// of them takes one by itself, which many thousands of them would make dear.
 pub(super) const PIECES_MAX: usize = 400;
@@ -212,8 +215,8 @@ impl<'a> Writer<'a> {
             Tag::Item => self.push("<li>", "</li>\n", false),
             Tag::Table(columns) => {
                 self.columns = columns;
-                let open = "<div class=\"wide\" tabindex=\"0\"><table>\n";
-                self.push(open, "</tbody></table></div>\n", false);
+                self.out.html.push_str(WIDE);
+                self.push("<table>\n", "</tbody></table></div>\n", false);
             }
             Tag::TableHead => {
                 self.in_head = true;
@@ -598,6 +601,9 @@ impl<'a> Writer<'a> {
 
     fn close_tag(&mut self, name: &str) {
         self.out.html.push_str(&format!("</{name}>"));
+        if name == "table" {
+            self.out.html.push_str("</div>");
+        }
     }
 
     /// Closes raw tags that cannot hold a block: words, and the paragraph around them.

@@ -1,6 +1,6 @@
 //! Raw HTML of an author: listed tags, always closed in order.
 
-use super::{NESTING_MAX, Open, PRE, Writer};
+use super::{NESTING_MAX, Open, PRE, WIDE, Writer};
 use crate::render::raw::{
     BLOCK_TAGS, INLINE_TAGS, KEPT_ATTRIBUTES, PLAYER_TAGS, RawTag, SILENT_TAGS, VOID_TAGS,
     WORD_TAGS, escape_except_ampersand, skip_comment, skip_to_end_of,
@@ -127,7 +127,8 @@ impl Writer<'_> {
         if name == "pre" {
             self.out.html.push_str(PRE);
         } else {
-            self.out.html.push_str(&format!("<{name}"));
+            let around = if name == "table" { WIDE } else { "" };
+            self.out.html.push_str(&format!("{around}<{name}"));
             self.kept_attributes(tag);
             self.out.html.push('>');
         }
