@@ -143,7 +143,7 @@ fn footnotes_go_below_the_text_and_lead_back() {
         "A[^x] claim.\n\n[^x]: The proof.\n\nThe end.",
         "<p>A<sup id=\"body-mention-1\"><a href=\"#body-note-1\">1</a></sup> claim.</p>\n\
          <p>The end.</p>\n<section class=\"notes\"><ol>\n<li id=\"body-note-1\"><p>The proof. \
-         <a href=\"#body-mention-1\">↩\u{fe0e}1</a></p></li>\n</ol></section>",
+         <a href=\"#body-mention-1\">↩\u{fe0e}</a></p></li>\n</ol></section>",
     );
 }
 

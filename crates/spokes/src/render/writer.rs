@@ -587,7 +587,7 @@ impl<'a> Writer<'a> {
             if number <= mentioned {
                 self.out.html.push(' ');
                 if self.anchor(&format!("#mention-{number}"), "") {
-                    self.out.html.push_str(&format!("↩\u{fe0e}{number}</a>"));
+                    self.out.html.push_str("↩\u{fe0e}</a>");
                 }
             }
             self.out.html.push_str(if in_paragraph {
