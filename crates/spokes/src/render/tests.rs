@@ -308,6 +308,27 @@ fn films_and_sounds_wait_until_somebody_wants_them() {
 }
 
 #[test]
+fn a_page_within_the_page_leaves_its_address() {
+    let address = "https://example.org/a?b=1&amp;c";
+    let link = format!("<a href=\"{address}\" rel=\"{LEAVING}\">");
+    check(
+        &format!("<iframe data-src='{address}' src=about:blank></iframe>"),
+        &format!("{link}{address}</a>"),
+    );
+    check(
+        &format!("<iframe src='{address}' title='A &lt; film'></iframe>"),
+        &format!("{link}A &lt; film</a>"),
+    );
+    check(
+        &format!("[<iframe src='{address}'></iframe>](/b)"),
+        &format!("<p><a href=\"/b\">{address}</a></p>"),
+    );
+    for other in ["mailto:a@example.org", "javascript:alert(1)", "data:,a"] {
+        check(&format!("<iframe src='{other}'></iframe>"), "");
+    }
+}
+
+#[test]
 fn links_find_headings_whichever_program_made_them() {
     check(
         "# What's next?\n[a](#whats-next) [b](#what-s-next) [c](#other) [d](#body-whats-next)",
