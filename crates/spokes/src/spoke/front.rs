@@ -125,19 +125,12 @@ impl Spoke {
             groups,
             age_seconds,
             is_gathering,
-            desk: self.desk(),
             start_command: format!("spokes blog create NAME --network {}", self.config.base_url),
             tongue: wish.tongue,
             says_tongue: wish.says_tongue,
         };
         let made = Finished::new(stamp, HTML, Varies::ByLanguage, page::front(&view));
         send(request, &self.rendered.finish(key, made))
-    }
-
-    /// The address of the writing desk: on this spoke's own name, for whoever writes stays with one
-    /// server.
-    pub(super) fn desk(&self) -> String {
-        format!("{}/_/desk", self.origin(&format!("{}.spoke", self.me)))
     }
 
     /// A headline for a page.

@@ -31,8 +31,6 @@ pub struct FrontView {
     pub age_seconds: u64,
     /// Whether the server has not asked all others yet.
     pub is_gathering: bool,
-    /// The address of the writing desk.
-    pub desk: String,
     /// The command with which one starts a blog here.
     pub start_command: String,
     /// The language of its words.
@@ -183,7 +181,7 @@ fn hero(view: &FrontView, voice: Voice) -> Markup {
             p.quiet { (fill(kept_by, &kept)) }
             div.doors {
                 (search_form("", chosen(tongue, view.says_tongue), voice))
-                a.button href=(view.desk) { (words.start) }
+                a.button href=(view.network.desk()) { (words.start) }
             }
         }
     }
@@ -247,7 +245,7 @@ fn start(view: &FrontView, voice: Voice) -> Markup {
         section.start aria-labelledby="start" {
             h2 #start { (words.start) }
             p { (words.start_why) }
-            p { a.button href=(view.desk) { (words.start) } }
+            p { a.button href=(view.network.desk()) { (words.start) } }
             p { (fill_markup(words.start_command, &[("program", program)])) }
             pre tabindex="0" dir="ltr" { code { (view.start_command) } }
         }

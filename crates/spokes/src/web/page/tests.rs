@@ -151,7 +151,6 @@ fn front_view() -> FrontView {
         groups: 31,
         age_seconds: 5,
         is_gathering: false,
-        desk: "https://oak.spoke.blogs.example.org/_/desk".to_owned(),
         start_command: "spokes blog create maria --network blogs.example.org".to_owned(),
         tongue: Tongue::English,
         says_tongue: false,
@@ -535,6 +534,37 @@ fn a_post_says_where_it_is_and_how_to_check_it() {
     ] {
         assert!(page.contains(words), "{words} in {page}");
     }
+}
+
+#[test]
+fn a_menu_of_many_pages_shows_five() {
+    let page = |number: usize| Neighbor {
+        slug: format!("page-{number}"),
+        title: format!("Page {number}"),
+        language: String::new(),
+    };
+    let shown = |pages: usize| {
+        let pages = (1..=pages).map(page).collect();
+        let blog = Blog { pages, ..blog() };
+        let view = post_view("en", "The meeting", ENGLISH);
+        let html = post(&PostView { blog, ..view });
+        let (_, menu) = html.split_once("<nav aria-label=\"Blog\"").expect("a menu");
+        let (menu, _) = menu.split_once("</nav>").expect("a menu ends");
+        let (first, others) = menu.split_once("<details>").unwrap_or((menu, ""));
+        let count = |html: &str| html.matches("href=\"/page-").count();
+        (count(first), count(others))
+    };
+    assert_eq!(shown(5), (5, 0));
+    assert_eq!(shown(19), (5, 14));
+}
+
+#[test]
+fn authors_who_return_find_their_desk() {
+    let door =
+        "href=\"https://oak.spoke.blogs.example.org/_/desk?ui=en\" rel=\"nofollow\">Your desk</a>";
+    assert!(front(&front_view()).contains(door));
+    let post = post(&post_view("en", "The meeting", ENGLISH));
+    assert!(post.contains("<a href=\"/_/desk\" rel=\"nofollow\">Write</a>"));
 }
 
 #[test]

@@ -9,11 +9,13 @@ words! {
         list_and: " and ", " و";
         list_comma: ", ", "، ";
         site_menu: "Site", "الموقع";
+        your_desk: "Your desk", "مكتبك";
         other_tongue: "Language of this site", "لغة هذا الموقع";
 
         // A blog.
         menu: "Blog", "المدونة";
         archive: "Archive", "الأرشيف";
+        more_pages: "More pages", "صفحات أخرى";
         feeds: "Feeds: {atom}, {rss}, {json}", "الخلاصات: {atom}، {rss}، {json}";
         tags: "Tags", "الوسوم";
         posts_tagged: "Posts tagged", "تدوينات بالوسم";
@@ -49,6 +51,7 @@ words! {
         source_text: "plain text", "نص بسيط";
         source_sealed: "with its signature", "مع توقيعه";
         signed_by: "It was signed by another key of the blog: {fingerprint}", "وقّعها مفتاح آخر للمدونة: {fingerprint}";
+        write: "Write", "اكتب هنا";
         check: "Check it yourself", "تحقق بنفسك";
         check_how: "Two commands fetch the author’s key and the signed post; the second answers “Good signature”:",
             "أمران يجلبان مفتاح الكاتب والتدوينة الموقّعة، ويجيب ثانيهما «Good signature» أي إن التوقيع سليم:";
