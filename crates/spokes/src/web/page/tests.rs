@@ -559,6 +559,24 @@ fn a_menu_of_many_pages_shows_five() {
 }
 
 #[test]
+fn a_language_without_latest_posts_is_said_and_left_again() {
+    let hindi = front(&FrontView {
+        latest: Vec::new(),
+        languages: vec!["ar".to_owned(), "en".to_owned()],
+        only: Some("hi".to_owned()),
+        ..front_view()
+    });
+    for words in [
+        "aria-current=\"page\" lang=\"hi\" dir=\"ltr\">हिन्दी</a>",
+        "nothing among the latest posts in this language",
+        "<a href=\"/\">Show the latest posts in all languages</a>",
+        "content=\"noindex\"",
+    ] {
+        assert!(hindi.contains(words), "{words} in {hindi}");
+    }
+}
+
+#[test]
 fn authors_who_return_find_their_desk() {
     let door =
         "href=\"https://oak.spoke.blogs.example.org/_/desk?ui=en\" rel=\"nofollow\">Your desk</a>";

@@ -109,8 +109,10 @@ words! {
             "بدأ هذا الخادم للتو وما زال يجمع أحدث التدوينات. عد بعد لحظات.";
         nobody_yet: "Nobody has written here yet. The first post could be yours.",
             "لم يكتب أحد هنا بعد. قد تكون التدوينة الأولى لك.";
-        nobody_in_language: "None of the posts that this server knows is in this language.",
-            "ليس بين التدوينات التي يعرفها هذا الخادم ما هو بهذه اللغة.";
+        nobody_in_language: "There is nothing among the latest posts in this language. Older ones are on the blogs themselves, where this choice does not reach.",
+            "ليس بين أحدث التدوينات ما هو بهذه اللغة. أما الأقدم ففي المدونات نفسها، ولا يشملها هذا الاختيار.";
+        latest_in_language: "This choice covers the latest posts only.", "يشمل هذا الاختيار أحدث التدوينات فقط.";
+        back_to_all: "Show the latest posts in all languages", "اعرض أحدث التدوينات بكل اللغات";
         start: "Start a blog", "ابدأ مدونة";
         start_why: "A blog here belongs to whoever holds its key: no server can write in it, and none can take it away.",
             "المدونة هنا ملك لمن بيده مفتاحها: لا يستطيع خادم أن يكتب فيها ولا أن ينتزعها.";
