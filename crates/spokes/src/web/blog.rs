@@ -21,6 +21,10 @@ use crate::{
 /// Pages in the menu above every post: two lines of a phone. The others wait until somebody asks.
 const MENU_PAGES_MAX: usize = 5;
 
+/// Posts of an archive on one page with all its years: with more, each year has a page of its own, or
+/// more of them, so that none has more than 40 KB with its style.
+pub(crate) const ARCHIVE_POSTS: usize = 60;
+
 /// A blog's posts, newest first.
 #[derive(Clone, Debug)]
 pub struct BlogView {

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::{
     render::{Links, article, summary},
-    web::{front::SpokeState, words::Tongue},
+    web::{blog::ARCHIVE_POSTS, front::SpokeState, words::Tongue},
 };
 
 const NASTY: &str = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
@@ -626,6 +626,29 @@ fn the_style_is_sent_without_what_only_we_read() {
         .map(|(comment, _)| rules(comment))
         .sum();
     assert_eq!(rules(&compact), rules(STYLE) - in_comments);
+}
+
+/// With its style, the longest page of an archive.
+#[test]
+fn archives_are_light() {
+    let post = line(
+        "2026/03/what-we-agreed-on-in-spring",
+        "What we agreed on in the old town hall in spring",
+        "en",
+        "2026-03-02T09:00:00Z",
+        "",
+    );
+    let page = archive(&ArchiveView {
+        network: network(),
+        blog: blog(),
+        posts: vec![post; ARCHIVE_POSTS],
+        years: (2007..=2026).map(|year| (year.to_string(), 100)).collect(),
+        only: Some("2026".to_owned()),
+        newer: Some("/archive?year=2026".to_owned()),
+        older: Some("/archive?year=2026&page=3".to_owned()),
+    });
+    let bytes = page.len() + compact_style().len();
+    assert!(bytes <= 40 * 1024, "{bytes}");
 }
 
 /// With its style, a page of twenty posts in the widest script.
