@@ -7,6 +7,7 @@
 //! markup can cost the square of its length, and well-nested markup never wakes them.
 
 mod code;
+mod letters;
 mod raw;
 mod sheet;
 pub mod size;

@@ -308,6 +308,57 @@ fn films_and_sounds_wait_until_somebody_wants_them() {
 }
 
 #[test]
+fn a_block_of_the_other_direction_says_so() {
+    let arabic = "اجتمعنا في دار البلدية القديمة.";
+    let english = "We met in the old town hall, forty of us, in the cold.";
+    check(
+        &format!("{english}\n\n{arabic}"),
+        &format!("<p>{english}</p>\n<p dir=\"rtl\">{arabic}</p>"),
+    );
+    // A name at the beginning is not the language; neither are addresses and code.
+    let body = [arabic, arabic, arabic].join(" ");
+    for began in [
+        "Rust لغة برمجة.",
+        "انظر https://example.org/a-long-address",
+        "`cargo build --release` هنا",
+    ] {
+        let html = article(
+            &format!("{body}\n\n{began}\n\n    let code = 1;"),
+            &Links::here(),
+        );
+        assert!(
+            !html.contains("dir=\"rtl\"") && !html.contains("dir=\"ltr\""),
+            "{html}"
+        );
+    }
+    check(
+        &format!("{body}\n\n{english}"),
+        &format!("<p>{body}</p>\n<p dir=\"ltr\">{english}</p>"),
+    );
+    // What is within a block is compared with it, and not with the whole.
+    check(
+        &format!("{english}\n{english}\n{english}\n\n> {body}\n>\n> one\n>\n> 1 2"),
+        &format!(
+            "<p>{english}\n{english}\n{english}</p>\n<blockquote dir=\"rtl\">\n<p>{body}</p>\n\
+             <p dir=\"ltr\">one</p>\n<p>1 2</p>\n</blockquote>"
+        ),
+    );
+    check(
+        &format!(
+            "{english} {english} {english}\n\n# {arabic} {{#a}}\n\n- {arabic}\n\n| ا |\n|-|\n| a |\n\n[^1]: {arabic}"
+        ),
+        &format!(
+            "<p>{english} {english} {english}</p>\n<h2 id=\"body-a\" dir=\"rtl\">{arabic}</h2>\n\
+             <ul dir=\"rtl\">\n<li>{arabic}</li>\n</ul>\n\
+             <div class=\"wide\" tabindex=\"0\"><table>\n<thead><tr>\
+             <th scope=\"col\" dir=\"rtl\">ا</th></tr></thead>\n<tbody>\n<tr><td>a</td></tr>\n\
+             </tbody></table></div>\n<section class=\"notes\"><ol>\n\
+             <li id=\"body-note-1\"><p dir=\"rtl\">{arabic}</p></li>\n</ol></section>"
+        ),
+    );
+}
+
+#[test]
 fn a_page_within_the_page_leaves_its_address() {
     let address = "https://example.org/a?b=1&amp;c";
     let link = format!("<a href=\"{address}\" rel=\"{LEAVING}\">");
