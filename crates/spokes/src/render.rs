@@ -7,6 +7,7 @@
 //! markup can cost the square of its length, and well-nested markup never wakes them.
 
 mod code;
+mod letters;
 mod raw;
 mod sheet;
 pub mod size;
@@ -93,10 +94,16 @@ impl Links {
                 // one. `//host` and `/\host` lead to another host, too; browsers read them so.
                 let path = href.split(['?', '#']).next().unwrap_or_default();
                 let leaves = path.contains('&') || joined.host() != self.base.host();
+                let has_body = !leaves && shows_a_body(joined.path());
                 let address = if self.absolute {
                     joined.into()
                 } else {
                     href.to_owned()
+                };
+                let address = if has_body {
+                    into_body(address)
+                } else {
+                    address
                 };
                 Some((address, leaves))
             }
@@ -116,6 +123,29 @@ impl Links {
         } else {
             String::new()
         }
+    }
+}
+
+/// Whether a path of a blog may be a post's: the other pages have ids of their own.
+fn shows_a_body(path: &str) -> bool {
+    const OTHERS: [&str; 8] = [
+        "", "_", "about", "archive", "media", "search", "status", "tags",
+    ];
+    let first = path.trim_start_matches('/').split('/').next();
+    !OTHERS.contains(&first.unwrap_or_default())
+}
+
+/// A link to a place in another post: the id there has our prefix, which the author need not know.
+///
+/// Whoever copied it from a browser wrote the prefix. In raw HTML `&#` begins no fragment.
+fn into_body(address: String) -> String {
+    match address.split_once('#') {
+        Some((page, id))
+            if !id.is_empty() && !id.starts_with(ID_PREFIX) && !page.ends_with('&') =>
+        {
+            format!("{page}#{ID_PREFIX}{id}")
+        }
+        _ => address,
     }
 }
 

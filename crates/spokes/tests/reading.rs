@@ -124,6 +124,8 @@ fn the_front_page_speaks_two_languages(demo: &Demo, label: &str) {
     assert!(english.contains(&desk), "{desk}");
     let narrowed = network(demo, label, "/?lang=ar");
     assert!(narrowed.contains("About مرحبا") && !narrowed.contains("About the-walk"));
+    let empty = network(demo, label, "/?lang=HI-IN");
+    assert!(empty.contains("nothing among the latest posts") && !empty.contains("About the-walk"));
     let status = network(demo, label, "/status");
     assert!(status.contains("Group A") && status.contains("in since"));
 }

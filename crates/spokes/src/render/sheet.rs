@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::render::ID_PREFIX;
+use crate::render::letters::Letters;
 use crate::render::raw::escape;
+use crate::render::{Direction, ID_PREFIX};
 
 /// An id that is made of a heading's words has at most so many letters.
 const ID_LETTERS_MAX: usize = 80;
@@ -17,6 +18,9 @@ pub(super) enum Patch {
     Id(String),
     /// To which id of this page a link leads.
     Fragment(String),
+    /// Which way a block runs, where it is not the way of what is around it: its letters, and the
+    /// number of the block around it.
+    Way(Letters, Option<usize>),
 }
 
 /// HTML, and where what is still to be filled in.
@@ -47,21 +51,35 @@ impl Sheet {
         }
     }
 
-    pub(super) fn append(&mut self, other: Self) {
-        let begin = self.html.len();
-        self.html.push_str(&other.html);
-        let moved = other.patches.into_iter();
-        self.patches
-            .extend(moved.map(|(at, patch)| (begin + at, patch)));
+    /// Gives a block the letters that it turned out to have.
+    pub(super) fn fill_in_letters(&mut self, number: usize, letters: Letters) {
+        if let Some((_, Patch::Way(written, _))) = self.patches.get_mut(number) {
+            *written = letters;
+        }
     }
 
-    fn finish(self, anchors: &Anchors) -> String {
+    pub(super) fn append(&mut self, other: Self) {
+        let (begin, before) = (self.html.len(), self.patches.len());
+        self.html.push_str(&other.html);
+        for (at, patch) in other.patches {
+            let patch = match patch {
+                Patch::Way(letters, around) => Patch::Way(letters, around.map(|n| before + n)),
+                patch => patch,
+            };
+            self.patches.push((begin + at, patch));
+        }
+    }
+
+    /// `way` is that of the whole text.
+    fn finish(self, anchors: &Anchors, way: Option<Direction>) -> String {
         if self.patches.is_empty() {
             return self.html;
         }
         let mut html = String::with_capacity(self.html.len() + 32 * self.patches.len());
         let mut from = 0;
-        for (at, patch) in &self.patches {
+        // The way of each block, by the number of its patch; a block stands behind the one around it.
+        let mut ways = vec![way; self.patches.len()];
+        for (number, (at, patch)) in self.patches.iter().enumerate() {
             html.push_str(&self.html[from..*at]);
             from = *at;
             match patch {
@@ -71,6 +89,14 @@ impl Sheet {
                     html.push_str(" id=\"");
                     escape(id, &mut html);
                     html.push('"');
+                }
+                Patch::Way(letters, around) => {
+                    let outer = around.map_or(way, |around| ways[around]);
+                    let own = letters.direction().or(outer);
+                    ways[number] = own;
+                    if let Some(own) = own.filter(|_| own != outer) {
+                        html.push_str(&format!(" dir=\"{}\"", own.as_str()));
+                    }
                 }
                 Patch::Fragment(id) => {
                     html.push_str(ID_PREFIX);
@@ -95,9 +121,9 @@ pub(super) enum Piece {
 }
 
 impl Piece {
-    pub(super) fn finish(self, anchors: &Anchors) -> Finished {
+    pub(super) fn finish(self, anchors: &Anchors, way: Option<Direction>) -> Finished {
         match self {
-            Self::Words(sheet) => Finished::Words(sheet.finish(anchors)),
+            Self::Words(sheet) => Finished::Words(sheet.finish(anchors, way)),
             Self::Code(html) => Finished::Code(html),
         }
     }
@@ -172,10 +198,15 @@ impl Anchors {
     }
 
     /// Programs make ids in different ways: `what's next` is `whats-next` or `what-s-next`. A link to
-    /// an id that nothing has means the heading with the same letters.
+    /// an id that nothing has means the heading with the same letters, or the one that a browser's
+    /// address names with our prefix.
     fn meant_by(&self, id: &str) -> Option<&str> {
         if self.taken.contains(id) || self.by_letters.is_empty() {
             return None;
+        }
+        let copied = id.strip_prefix(ID_PREFIX);
+        if let Some(meant) = copied.and_then(|bare| self.taken.get(bare)) {
+            return Some(meant);
         }
         let said = crate::http::unquote_path(id);
         self.by_letters.get(&letters_of(&said)).map(String::as_str)

@@ -143,7 +143,7 @@ fn footnotes_go_below_the_text_and_lead_back() {
         "A[^x] claim.\n\n[^x]: The proof.\n\nThe end.",
         "<p>A<sup id=\"body-mention-1\"><a href=\"#body-note-1\">1</a></sup> claim.</p>\n\
          <p>The end.</p>\n<section class=\"notes\"><ol>\n<li id=\"body-note-1\"><p>The proof. \
-         <a href=\"#body-mention-1\">↩\u{fe0e}1</a></p></li>\n</ol></section>",
+         <a href=\"#body-mention-1\">↩\u{fe0e}</a></p></li>\n</ol></section>",
     );
 }
 
@@ -174,7 +174,7 @@ fn only_links_that_leave_say_so() {
     check("[a](#b)", "<p><a href=\"#body-b\">a</a></p>");
     check(
         "[a](/b%c?d[]=%20#e#f)",
-        "<p><a href=\"/b%25c?d%5B%5D=%20#e%23f\">a</a></p>",
+        "<p><a href=\"/b%25c?d%5B%5D=%20#body-e%23f\">a</a></p>",
     );
     let six = format!("<p><a href=\"http://[::1]/\" {rel}>a</a></p>");
     check("[a](http://[::1]/)", &six);
@@ -182,6 +182,32 @@ fn only_links_that_leave_say_so() {
         "<m@example.org>",
         "<p><a href=\"mailto:m@example.org\">m@example.org</a></p>",
     );
+}
+
+#[test]
+fn a_link_to_a_heading_of_another_post_arrives() {
+    let leads = |written: &str, led: &str| {
+        let html = article(&format!("[a](<{written}>)"), &Links::here());
+        assert_eq!(
+            html,
+            format!("<p><a href=\"{led}\">a</a></p>\n"),
+            "from {written}"
+        );
+    };
+    leads("/starting#a-readme", "/starting#body-a-readme");
+    leads("../b?c=1#d", "../b?c=1#body-d");
+    leads("/b#body-d", "/b#body-d");
+    leads("/archive#y2026", "/archive#y2026");
+    leads("/#content", "/#content");
+    leads("/b#", "/b#");
+    check(
+        "<a href='/b?c&#61;1#d'>a</a>",
+        "<p><a href=\"/b?c=1#d\">a</a></p>",
+    );
+    let far = Links::seen_from("https://m.example.org/2026/x");
+    assert!(article("[a](y#z)", &far).contains("\"https://m.example.org/2026/y#body-z\""));
+    let other = article("[a](https://example.org/y#z)", &Links::here());
+    assert!(other.contains("\"https://example.org/y#z\""));
 }
 
 #[test]
@@ -282,11 +308,84 @@ fn films_and_sounds_wait_until_somebody_wants_them() {
 }
 
 #[test]
+fn a_block_of_the_other_direction_says_so() {
+    let arabic = "اجتمعنا في دار البلدية القديمة.";
+    let english = "We met in the old town hall, forty of us, in the cold.";
+    check(
+        &format!("{english}\n\n{arabic}"),
+        &format!("<p>{english}</p>\n<p dir=\"rtl\">{arabic}</p>"),
+    );
+    // A name at the beginning is not the language; neither are addresses and code.
+    let body = [arabic, arabic, arabic].join(" ");
+    for began in [
+        "Rust لغة برمجة.",
+        "انظر https://example.org/a-long-address",
+        "`cargo build --release` هنا",
+    ] {
+        let html = article(
+            &format!("{body}\n\n{began}\n\n    let code = 1;"),
+            &Links::here(),
+        );
+        assert!(
+            !html.contains("dir=\"rtl\"") && !html.contains("dir=\"ltr\""),
+            "{html}"
+        );
+    }
+    check(
+        &format!("{body}\n\n{english}"),
+        &format!("<p>{body}</p>\n<p dir=\"ltr\">{english}</p>"),
+    );
+    // What is within a block is compared with it, and not with the whole.
+    check(
+        &format!("{english}\n{english}\n{english}\n\n> {body}\n>\n> one\n>\n> 1 2"),
+        &format!(
+            "<p>{english}\n{english}\n{english}</p>\n<blockquote dir=\"rtl\">\n<p>{body}</p>\n\
+             <p dir=\"ltr\">one</p>\n<p>1 2</p>\n</blockquote>"
+        ),
+    );
+    check(
+        &format!(
+            "{english} {english} {english}\n\n# {arabic} {{#a}}\n\n- {arabic}\n\n| ا |\n|-|\n| a |\n\n[^1]: {arabic}"
+        ),
+        &format!(
+            "<p>{english} {english} {english}</p>\n<h2 id=\"body-a\" dir=\"rtl\">{arabic}</h2>\n\
+             <ul dir=\"rtl\">\n<li>{arabic}</li>\n</ul>\n\
+             <div class=\"wide\" tabindex=\"0\"><table>\n<thead><tr>\
+             <th scope=\"col\" dir=\"rtl\">ا</th></tr></thead>\n<tbody>\n<tr><td>a</td></tr>\n\
+             </tbody></table></div>\n<section class=\"notes\"><ol>\n\
+             <li id=\"body-note-1\"><p dir=\"rtl\">{arabic}</p></li>\n</ol></section>"
+        ),
+    );
+}
+
+#[test]
+fn a_page_within_the_page_leaves_its_address() {
+    let address = "https://example.org/a?b=1&amp;c";
+    let link = format!("<a href=\"{address}\" rel=\"{LEAVING}\">");
+    check(
+        &format!("<iframe data-src='{address}' src=about:blank></iframe>"),
+        &format!("{link}{address}</a>"),
+    );
+    check(
+        &format!("<iframe src='{address}' title='A &lt; film'></iframe>"),
+        &format!("{link}A &lt; film</a>"),
+    );
+    check(
+        &format!("[<iframe src='{address}'></iframe>](/b)"),
+        &format!("<p><a href=\"/b\">{address}</a></p>"),
+    );
+    for other in ["mailto:a@example.org", "javascript:alert(1)", "data:,a"] {
+        check(&format!("<iframe src='{other}'></iframe>"), "");
+    }
+}
+
+#[test]
 fn links_find_headings_whichever_program_made_them() {
     check(
-        "# What's next?\n[a](#whats-next) [b](#what-s-next) [c](#other)",
+        "# What's next?\n[a](#whats-next) [b](#what-s-next) [c](#other) [d](#body-whats-next)",
         "<h2 id=\"body-whats-next\">What's next?</h2>\n<p><a href=\"#body-whats-next\">a</a> \
-         <a href=\"#body-whats-next\">b</a> <a href=\"#body-other\">c</a></p>",
+         <a href=\"#body-whats-next\">b</a> <a href=\"#body-other\">c</a> \
+         <a href=\"#body-whats-next\">d</a></p>",
     );
     check(
         "[a](#x)\n# A {#x}\n# A {x}\n# `A`\n# A",
@@ -396,7 +495,8 @@ fn raw_html_keeps_what_is_listed() {
     );
     check(
         "<table><tr><th>a<td>b<tr><td>c</table>",
-        "<table><tbody><tr><th>a</th><td>b</td></tr><tr><td>c</td></tr></tbody></table>",
+        "<div class=\"wide\" tabindex=\"0\"><table><tbody><tr><th>a</th><td>b</td></tr>\
+         <tr><td>c</td></tr></tbody></table></div>",
     );
     check("<font color=red>a</font>", "<p>a</p>");
     check("a <!-- b --> c", "<p>a  c</p>");

@@ -12,6 +12,7 @@ use pulldown_cmark::{
 use spokes_log::name::Hash;
 
 use crate::render::code::{self, COLORED_WORDS_MAX};
+use crate::render::letters::Letters;
 use crate::render::raw::{INLINE_TAGS, WORD_TAGS, escape, escape_except_ampersand, escape_words};
 use crate::render::sheet::{Anchors, Finished, Patch, Piece, Sheet};
 use crate::render::{LEAVING, Links, Media};
@@ -22,6 +23,9 @@ const NESTING_MAX: usize = 48;
 /// A wide block scrolls by itself, and a keyboard must reach it to scroll it. Code within a text
 /// written from right to left still runs its own way.
 pub(super) const PRE: &str = "<pre dir=\"auto\" tabindex=\"0\">";
+
+/// Around each table, Markdown's and raw ones, so that it scrolls and the page does not.
+const WIDE: &str = "<div class=\"wide\" tabindex=\"0\">";
 
 /// Listings that stand alone need no last step, which costs more than all else. What lies between two
 /// of them takes one by itself, which many thousands of them would make dear.
@@ -34,6 +38,8 @@ enum Open {
         close: &'static str,
         only_words: bool,
         link: bool,
+        /// Of a block: the patch that says which way it runs, and the letters before it.
+        way: Option<(usize, Letters)>,
     },
     /// From raw HTML.
     Raw(&'static str),
@@ -105,6 +111,8 @@ pub(super) struct Writer<'a> {
     heading: Option<Heading>,
     raw_block: Option<String>,
     notes: Notes,
+    /// All letters so far, but those of code.
+    letters: Letters,
     /// How many words of code may still be colored.
     colors_left: usize,
     has_picture: bool,
@@ -130,6 +138,7 @@ impl<'a> Writer<'a> {
             heading: None,
             raw_block: None,
             notes: Notes::default(),
+            letters: Letters::default(),
             colors_left: COLORED_WORDS_MAX,
             has_picture: false,
             wants_source: false,
@@ -155,7 +164,10 @@ impl<'a> Writer<'a> {
             Event::End(_) if self.too_deep > 0 => self.too_deep -= 1,
             Event::Start(tag) => self.start(tag),
             Event::End(tag) => self.end(tag),
-            Event::Text(words) => escape_words(&words, &mut self.out.html),
+            Event::Text(words) => {
+                self.letters.count(&words);
+                escape_words(&words, &mut self.out.html);
+            }
             Event::Code(words) => {
                 self.out.html.push_str("<code>");
                 escape_words(&words, &mut self.out.html);
@@ -200,20 +212,20 @@ impl<'a> Writer<'a> {
             }
         }
         match tag {
-            Tag::Paragraph => self.push("<p>", "</p>\n", true),
+            Tag::Paragraph => self.block("<p", ">", "</p>\n", true),
             Tag::Heading { level, .. } => self.heading(level),
             Tag::BlockQuote(kind) => self.quote(kind),
             Tag::CodeBlock(kind) => self.listing(kind),
             Tag::List(Some(first)) if first != 1 => {
-                self.push(&format!("<ol start=\"{first}\">\n"), "</ol>\n", false);
+                self.block(&format!("<ol start=\"{first}\""), ">\n", "</ol>\n", false);
             }
-            Tag::List(Some(_)) => self.push("<ol>\n", "</ol>\n", false),
-            Tag::List(None) => self.push("<ul>\n", "</ul>\n", false),
-            Tag::Item => self.push("<li>", "</li>\n", false),
+            Tag::List(Some(_)) => self.block("<ol", ">\n", "</ol>\n", false),
+            Tag::List(None) => self.block("<ul", ">\n", "</ul>\n", false),
+            Tag::Item => self.block("<li", ">", "</li>\n", false),
             Tag::Table(columns) => {
                 self.columns = columns;
-                let open = "<div class=\"wide\" tabindex=\"0\"><table>\n";
-                self.push(open, "</tbody></table></div>\n", false);
+                let (box_opens, close) = (&WIDE[..WIDE.len() - 1], "</tbody></table></div>\n");
+                self.block(box_opens, "><table>\n", close, false);
             }
             Tag::TableHead => {
                 self.in_head = true;
@@ -242,9 +254,9 @@ impl<'a> Writer<'a> {
                 title,
                 ..
             } => self.link(link_type, &dest_url, &title),
-            Tag::DefinitionList => self.push("<dl>\n", "</dl>\n", false),
-            Tag::DefinitionListTitle => self.push("<dt>", "</dt>\n", true),
-            Tag::DefinitionListDefinition => self.push("<dd>", "</dd>\n", false),
+            Tag::DefinitionList => self.block("<dl", ">\n", "</dl>\n", false),
+            Tag::DefinitionListTitle => self.block("<dt", ">", "</dt>\n", true),
+            Tag::DefinitionListDefinition => self.block("<dd", ">", "</dd>\n", false),
             Tag::Image {
                 dest_url, title, ..
             } => self.image(&dest_url, &title),
@@ -285,7 +297,13 @@ impl<'a> Writer<'a> {
                     self.close_tag(name);
                     continue;
                 }
-                Open::Markdown { close, .. } => self.out.html.push_str(close),
+                Open::Markdown { close, way, .. } => {
+                    self.out.html.push_str(close);
+                    if let Some((patch, before)) = way {
+                        let letters = self.letters.since(before);
+                        self.out.fill_in_letters(patch, letters);
+                    }
+                }
                 Open::Elsewhere {
                     address,
                     words_at,
@@ -316,6 +334,28 @@ impl<'a> Writer<'a> {
             close,
             only_words,
             link: false,
+            way: None,
+        });
+    }
+
+    /// A block, whose tag says which way it runs where that is not the way of what is around it.
+    fn block(&mut self, tag: &str, rest: &str, close: &'static str, only_words: bool) {
+        self.out.html.push_str(tag);
+        let within_note = self.open.iter().rev();
+        let mut around = within_note
+            .take_while(|open| !matches!(open, Open::Note { .. }))
+            .filter_map(|open| match open {
+                Open::Markdown { way, .. } => *way,
+                _ => None,
+            });
+        let around = around.next().map(|(patch, _)| patch);
+        let patch = self.out.patch(Patch::Way(Letters::default(), around));
+        self.out.html.push_str(rest);
+        self.open.push(Open::Markdown {
+            close,
+            only_words,
+            link: false,
+            way: Some((patch, self.letters)),
         });
     }
 
@@ -324,7 +364,7 @@ impl<'a> Writer<'a> {
         self.out.html.push_str("<h");
         self.out.patch(Patch::Level(level as u8));
         let patch = self.out.patch(Patch::Id(String::new()));
-        self.push(">", ">\n", true);
+        self.block("", ">", ">\n", true);
         self.heading = Some(Heading {
             patch,
             from: self.out.html.len(),
@@ -352,15 +392,15 @@ impl<'a> Writer<'a> {
     /// A quotation, or a note as GitHub writes it: with the word that its author wrote.
     fn quote(&mut self, kind: Option<BlockQuoteKind>) {
         let word = match kind {
-            None => return self.push("<blockquote>\n", "</blockquote>\n", false),
+            None => return self.block("<blockquote", ">\n", "</blockquote>\n", false),
             Some(BlockQuoteKind::Note) => "Note",
             Some(BlockQuoteKind::Tip) => "Tip",
             Some(BlockQuoteKind::Important) => "Important",
             Some(BlockQuoteKind::Warning) => "Warning",
             Some(BlockQuoteKind::Caution) => "Caution",
         };
-        let open = format!("<blockquote>\n<p lang=\"en\"><strong>{word}</strong></p>\n");
-        self.push(&open, "</blockquote>\n", false);
+        let open = format!(">\n<p lang=\"en\"><strong>{word}</strong></p>\n");
+        self.block("<blockquote", &open, "</blockquote>\n", false);
     }
 
     fn listing(&mut self, kind: CodeBlockKind<'_>) {
@@ -401,9 +441,9 @@ impl<'a> Writer<'a> {
             Some(Alignment::None) | None => "",
         };
         if self.in_head {
-            self.push(&format!("<th scope=\"col\"{class}>"), "</th>", true);
+            self.block(&format!("<th scope=\"col\"{class}"), ">", "</th>", true);
         } else {
-            self.push(&format!("<td{class}>"), "</td>", true);
+            self.block(&format!("<td{class}"), ">", "</td>", true);
         }
     }
 
@@ -426,6 +466,7 @@ impl<'a> Writer<'a> {
             close,
             only_words: true,
             link,
+            way: None,
         });
     }
 
@@ -555,8 +596,10 @@ impl<'a> Writer<'a> {
         }
         self.write_notes();
         self.pieces.push(Piece::Words(self.out));
-        let pieces = self.pieces.into_iter();
-        pieces.map(|piece| piece.finish(&self.anchors)).collect()
+        let (pieces, way) = (self.pieces.into_iter(), self.letters.direction());
+        pieces
+            .map(|piece| piece.finish(&self.anchors, way))
+            .collect()
     }
 
     fn write_notes(&mut self) {
@@ -584,7 +627,7 @@ impl<'a> Writer<'a> {
             if number <= mentioned {
                 self.out.html.push(' ');
                 if self.anchor(&format!("#mention-{number}"), "") {
-                    self.out.html.push_str(&format!("↩\u{fe0e}{number}</a>"));
+                    self.out.html.push_str("↩\u{fe0e}</a>");
                 }
             }
             self.out.html.push_str(if in_paragraph {
@@ -598,6 +641,9 @@ impl<'a> Writer<'a> {
 
     fn close_tag(&mut self, name: &str) {
         self.out.html.push_str(&format!("</{name}>"));
+        if name == "table" {
+            self.out.html.push_str("</div>");
+        }
     }
 
     /// Closes raw tags that cannot hold a block: words, and the paragraph around them.

@@ -96,9 +96,9 @@ impl Spoke {
         let age_seconds = self.latest.age_seconds();
         let is_gathering = self.latest.is_gathering();
         let languages = languages(&known.all);
-        // Only a language that there is makes another page: strangers choose what they ask for.
-        let only = web::query(request).get("lang").cloned();
-        let only = only.filter(|only| languages.contains(only));
+        let only = web::query(request)
+            .get("lang")
+            .and_then(|tag| primary_subtag(tag));
         let records = *self.followed.borrow();
         let stamp = stamp_of(&(known.version, records, age_seconds, is_gathering));
         let key = format!("/ {only:?} {wish:?}");
@@ -125,19 +125,17 @@ impl Spoke {
             groups,
             age_seconds,
             is_gathering,
-            desk: self.desk(),
             start_command: format!("spokes blog create NAME --network {}", self.config.base_url),
             tongue: wish.tongue,
             says_tongue: wish.says_tongue,
         };
+        let is_listed = view.only.is_none() || !view.latest.is_empty();
         let made = Finished::new(stamp, HTML, Varies::ByLanguage, page::front(&view));
+        // Strangers choose what they ask for: a language that nobody writes in leaves nothing behind.
+        if !is_listed {
+            return send(request, &made);
+        }
         send(request, &self.rendered.finish(key, made))
-    }
-
-    /// The address of the writing desk: on this spoke's own name, for whoever writes stays with one
-    /// server.
-    pub(super) fn desk(&self) -> String {
-        format!("{}/_/desk", self.origin(&format!("{}.spoke", self.me)))
     }
 
     /// A headline for a page.
@@ -231,8 +229,37 @@ fn language(told: &Told) -> &str {
     tag.split('-').next().unwrap_or(tag)
 }
 
+/// The language that an address asks for, without its regions and scripts (RFC 5646 section 2.1);
+/// none where it names none.
+fn primary_subtag(asked: &str) -> Option<String> {
+    let primary = asked.split(['-', '_']).next().unwrap_or_default();
+    let is_one =
+        (2..=8).contains(&primary.len()) && primary.bytes().all(|b| b.is_ascii_alphabetic());
+    is_one.then(|| primary.to_ascii_lowercase())
+}
+
 /// The languages of these posts.
 fn languages(all: &[Arc<Told>]) -> Vec<String> {
     let all: BTreeSet<&str> = all.iter().map(|told| language(told)).collect();
     all.into_iter().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_asks_for_a_language_whatever_its_region() {
+        for (asked, language) in [
+            ("hi", Some("hi")),
+            ("HI-Deva-IN", Some("hi")),
+            ("zh_TW", Some("zh")),
+            ("", None),
+            ("h", None),
+            ("<script>", None),
+            ("abcdefghi", None),
+        ] {
+            assert_eq!(primary_subtag(asked).as_deref(), language, "{asked}");
+        }
+    }
 }

@@ -16,16 +16,15 @@ use super::{
 };
 use crate::{
     http as web,
-    web::page::{self, PostLine},
+    web::{
+        blog::ARCHIVE_POSTS,
+        page::{self, PostLine},
+    },
 };
 
 /// Posts of one page of a blog's index.
 const INDEX_POSTS: usize = 20;
-/// Posts of an archive on one page with all its years: with more, each year has a page of its own, so
-/// that none has more than 40 KB with its style.
-const ARCHIVE_POSTS: usize = 100;
-/// Posts of a year's page of an archive.
-const ARCHIVE_YEAR_POSTS: usize = 500;
+
 /// What of a list is asked for. What a page does not depend on makes no other page: strangers choose it.
 #[derive(Debug)]
 pub(super) struct Asked {
@@ -113,7 +112,7 @@ impl Spoke {
             Some(only) => shown.filter(|post| year_of(post) == *only).collect(),
             None => shown.collect(),
         };
-        let (part, number, pages) = part(&shown, asked.page, ARCHIVE_YEAR_POSTS);
+        let (part, number, pages) = part(&shown, asked.page, ARCHIVE_POSTS);
         let path = only.as_ref().map(|year| format!("/archive?year={year}"));
         let address = |number: usize| {
             let path = path.as_deref().unwrap_or("/archive");

@@ -18,6 +18,13 @@ use crate::{
     },
 };
 
+/// Pages in the menu above every post: two lines of a phone. The others wait until somebody asks.
+const MENU_PAGES_MAX: usize = 5;
+
+/// Posts of an archive on one page with all its years: with more, each year has a page of its own, or
+/// more of them, so that none has more than 40 KB with its style.
+pub(crate) const ARCHIVE_POSTS: usize = 60;
+
 /// A blog's posts, newest first.
 #[derive(Clone, Debug)]
 pub struct BlogView {
@@ -372,6 +379,7 @@ pub fn not_found(network: &Network, blog: Option<&Blog>, late: bool, tongue: Ton
 /// A blog's name and menu. Its title is the page's heading only where no post's is.
 pub(crate) fn blog_top(blog: &Blog, is_heading: bool) -> Markup {
     let voice = Voice::around(&blog.language);
+    let (first, others) = blog.pages.split_at(blog.pages.len().min(MENU_PAGES_MAX));
     html! {
         header.top.masthead[is_heading] lang=[language(&blog.language)] dir=[dir(&blog.language)] {
             @if is_heading {
@@ -381,14 +389,25 @@ pub(crate) fn blog_top(blog: &Blog, is_heading: bool) -> Markup {
                 p.name { a href="/" { (blog.title) } }
             }
             nav aria-label=(voice.words.menu) {
-                @for page in &blog.pages {
-                    a href=(path(&page.slug)) lang=[language(&page.language)] {
-                        bdi { (title_or_slug(&page.title, &page.slug)) }
+                @for page in first { (page_link(page)) }
+                a href="/archive" lang=[voice.lang] dir=[voice.dir] { (voice.words.archive) }
+                @if !others.is_empty() {
+                    details {
+                        summary lang=[voice.lang] dir=[voice.dir] { (voice.words.more_pages) }
+                        @for page in others { (page_link(page)) }
                     }
                 }
-                a href="/archive" lang=[voice.lang] dir=[voice.dir] { (voice.words.archive) }
             }
         }
+    }
+}
+
+fn page_link(page: &Neighbor) -> Markup {
+    html! {
+        a href=(path(&page.slug)) lang=[language(&page.language)] {
+            bdi { (title_or_slug(&page.title, &page.slug)) }
+        }
+        " "
     }
 }
 
@@ -430,6 +449,8 @@ pub(crate) fn blog_bottom(
             p { a href="/about" { (words.how_kept) } }
             p { (feed_links("/feed", voice)) }
             (served_by(network, voice))
+            // To the desk of the blog's primary (SPEC http 5).
+            p { a href="/_/desk" rel="nofollow" { (words.write) } }
         }
     }
 }

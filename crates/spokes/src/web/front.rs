@@ -19,7 +19,7 @@ pub struct FrontView {
     pub latest: Vec<Headline>,
     /// The languages that the list could be narrowed to: primary subtags.
     pub languages: Vec<String>,
-    /// The one that it is narrowed to.
+    /// The one that it is narrowed to, which need not be among them.
     pub only: Option<String>,
     /// How many blogs it has.
     pub blogs: u64,
@@ -31,8 +31,6 @@ pub struct FrontView {
     pub age_seconds: u64,
     /// Whether the server has not asked all others yet.
     pub is_gathering: bool,
-    /// The address of the writing desk.
-    pub desk: String,
     /// The command with which one starts a blog here.
     pub start_command: String,
     /// The language of its words.
@@ -147,6 +145,8 @@ pub fn front(view: &FrontView) -> String {
         }),
         data: Some(data::of_network(network)),
         class: Some("h-feed"),
+        // A language in which nobody has written lately is nobody's destination.
+        noindex: view.only.is_some() && view.latest.is_empty(),
         ..Head::default()
     };
     let main = html! {
@@ -183,7 +183,7 @@ fn hero(view: &FrontView, voice: Voice) -> Markup {
             p.quiet { (fill(kept_by, &kept)) }
             div.doors {
                 (search_form("", chosen(tongue, view.says_tongue), voice))
-                a.button href=(view.desk) { (words.start) }
+                a.button href=(view.network.desk()) { (words.start) }
             }
         }
     }
@@ -204,13 +204,17 @@ fn search_form(query: &str, ui: &str, voice: Voice) -> Markup {
 fn language_links(view: &FrontView, voice: Voice) -> Markup {
     let ui = chosen(view.tongue, view.says_tongue);
     let link = |language: &str| with_query("/", &[("lang", language), ("ui", ui)]);
+    let unlisted = view
+        .only
+        .iter()
+        .filter(|only| !view.languages.contains(only));
     html! {
         @if view.languages.len() > 1 || view.only.is_some() {
             nav.chips aria-label=(voice.words.languages) {
                 a href=(link("")) aria-current=[view.only.is_none().then_some("page")] {
                     (voice.words.all_languages)
                 }
-                @for language in &view.languages {
+                @for language in view.languages.iter().chain(unlisted) {
                     @let current = view.only.as_ref() == Some(language);
                     a href=(link(language)) aria-current=[current.then_some("page")]
                         lang=(language) dir=[dir(language)] { (autonym(language)) }
@@ -223,13 +227,16 @@ fn language_links(view: &FrontView, voice: Voice) -> Markup {
 fn latest(view: &FrontView, voice: Voice) -> Markup {
     let words = voice.words;
     let age = voice.count(|noun| noun.seconds, view.age_seconds);
+    let ui = chosen(view.tongue, view.says_tongue);
     html! {
         @if !view.latest.is_empty() {
+            @if view.only.is_some() { p.quiet { (words.latest_in_language) } }
             ol.posts { @for headline in &view.latest { (headline_item(headline, voice, true)) } }
         } @else if view.is_gathering {
             p { (words.gathering) }
         } @else if view.only.is_some() {
             p { (words.nobody_in_language) }
+            p { a href=(with_query("/", &[("ui", ui)])) { (words.back_to_all) } }
         } @else {
             p { (words.nobody_yet) }
         }
@@ -247,7 +254,7 @@ fn start(view: &FrontView, voice: Voice) -> Markup {
         section.start aria-labelledby="start" {
             h2 #start { (words.start) }
             p { (words.start_why) }
-            p { a.button href=(view.desk) { (words.start) } }
+            p { a.button href=(view.network.desk()) { (words.start) } }
             p { (fill_markup(words.start_command, &[("program", program)])) }
             pre tabindex="0" dir="ltr" { code { (view.start_command) } }
         }

@@ -51,6 +51,16 @@ pub struct Network {
     pub operator: String,
 }
 
+impl Network {
+    /// The address of the writing desk: on this spoke's own name, for whoever writes stays with one
+    /// server.
+    #[must_use]
+    pub fn desk(&self) -> String {
+        let (scheme, host) = self.origin.split_once("://").unwrap_or_default();
+        format!("{scheme}://{}.spoke.{host}/_/desk", self.spoke)
+    }
+}
+
 /// What a page says of itself before its body.
 ///
 /// Pages that are nobody's destination (errors, the desk) have no canonical address and no feeds.
@@ -187,6 +197,7 @@ pub(crate) fn network_top(network: &Network, tongue: Tongue) -> Markup {
             nav aria-label=(words.site_menu) {
                 a href=(address("/search")) { (words.search) }
                 a href=(address("/status")) { (words.status) }
+                a href=(format!("{}?ui={}", network.desk(), tongue.tag())) rel="nofollow" { (words.your_desk) }
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Raw HTML of an author: listed tags, always closed in order.
 
-use super::{NESTING_MAX, Open, PRE, Writer};
+use super::{NESTING_MAX, Open, PRE, WIDE, Writer};
 use crate::render::raw::{
     BLOCK_TAGS, INLINE_TAGS, KEPT_ATTRIBUTES, PLAYER_TAGS, RawTag, SILENT_TAGS, VOID_TAGS,
     WORD_TAGS, escape_except_ampersand, skip_comment, skip_to_end_of,
@@ -127,7 +127,8 @@ impl Writer<'_> {
         if name == "pre" {
             self.out.html.push_str(PRE);
         } else {
-            self.out.html.push_str(&format!("<{name}"));
+            let around = if name == "table" { WIDE } else { "" };
+            self.out.html.push_str(&format!("{around}<{name}"));
             self.kept_attributes(tag);
             self.out.html.push('>');
         }
@@ -190,8 +191,30 @@ impl Writer<'_> {
         }
     }
 
+    /// What stands in for a page within the page: a link, or its address where no link can be.
+    ///
+    /// A page that waits until it is scrolled to has its address in `data-src`.
+    fn raw_frame(&mut self, tag: &RawTag<'_>) {
+        let leads = |src: &&str| {
+            let known = self.links.resolve(src);
+            known.is_some_and(|(address, _)| !src.is_empty() && !address.starts_with("mailto:"))
+        };
+        let mut sources = ["src", "data-src"]
+            .into_iter()
+            .filter_map(|s| tag.attribute(s));
+        let Some(src) = sources.find(leads) else {
+            return self.raw_words(tag.attribute("title").unwrap_or_default());
+        };
+        let title = tag.attribute("title").filter(|title| !title.is_empty());
+        self.raw_elsewhere(src, title.unwrap_or(src));
+    }
+
     /// A film, a sound, or a page within the page; what stands in it is for browsers without.
     fn raw_player(&mut self, tag: &RawTag<'_>, inner: &str) {
+        let is_own = |src| self.links.own_medium(src).is_some();
+        if tag.is("iframe") && !tag.attribute("src").is_some_and(is_own) {
+            return self.raw_frame(tag);
+        }
         let sources = inner.match_indices("<source").take(SOURCES_MAX);
         let mut sources = sources.filter_map(|(at, _)| {
             RawTag::parse(&inner[at..]).and_then(|source| source.attribute("src"))

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::{
     render::{Links, article, summary},
-    web::{front::SpokeState, words::Tongue},
+    web::{blog::ARCHIVE_POSTS, front::SpokeState, words::Tongue},
 };
 
 const NASTY: &str = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
@@ -151,7 +151,6 @@ fn front_view() -> FrontView {
         groups: 31,
         age_seconds: 5,
         is_gathering: false,
-        desk: "https://oak.spoke.blogs.example.org/_/desk".to_owned(),
         start_command: "spokes blog create maria --network blogs.example.org".to_owned(),
         tongue: Tongue::English,
         says_tongue: false,
@@ -538,6 +537,55 @@ fn a_post_says_where_it_is_and_how_to_check_it() {
 }
 
 #[test]
+fn a_menu_of_many_pages_shows_five() {
+    let page = |number: usize| Neighbor {
+        slug: format!("page-{number}"),
+        title: format!("Page {number}"),
+        language: String::new(),
+    };
+    let shown = |pages: usize| {
+        let pages = (1..=pages).map(page).collect();
+        let blog = Blog { pages, ..blog() };
+        let view = post_view("en", "The meeting", ENGLISH);
+        let html = post(&PostView { blog, ..view });
+        let (_, menu) = html.split_once("<nav aria-label=\"Blog\"").expect("a menu");
+        let (menu, _) = menu.split_once("</nav>").expect("a menu ends");
+        let (first, others) = menu.split_once("<details>").unwrap_or((menu, ""));
+        let count = |html: &str| html.matches("href=\"/page-").count();
+        (count(first), count(others))
+    };
+    assert_eq!(shown(5), (5, 0));
+    assert_eq!(shown(19), (5, 14));
+}
+
+#[test]
+fn a_language_without_latest_posts_is_said_and_left_again() {
+    let hindi = front(&FrontView {
+        latest: Vec::new(),
+        languages: vec!["ar".to_owned(), "en".to_owned()],
+        only: Some("hi".to_owned()),
+        ..front_view()
+    });
+    for words in [
+        "aria-current=\"page\" lang=\"hi\" dir=\"ltr\">हिन्दी</a>",
+        "nothing among the latest posts in this language",
+        "<a href=\"/\">Show the latest posts in all languages</a>",
+        "content=\"noindex\"",
+    ] {
+        assert!(hindi.contains(words), "{words} in {hindi}");
+    }
+}
+
+#[test]
+fn authors_who_return_find_their_desk() {
+    let door =
+        "href=\"https://oak.spoke.blogs.example.org/_/desk?ui=en\" rel=\"nofollow\">Your desk</a>";
+    assert!(front(&front_view()).contains(door));
+    let post = post(&post_view("en", "The meeting", ENGLISH));
+    assert!(post.contains("<a href=\"/_/desk\" rel=\"nofollow\">Write</a>"));
+}
+
+#[test]
 fn words_bear_their_language_and_direction() {
     let page = post(&PostView {
         language: String::new(),
@@ -578,6 +626,29 @@ fn the_style_is_sent_without_what_only_we_read() {
         .map(|(comment, _)| rules(comment))
         .sum();
     assert_eq!(rules(&compact), rules(STYLE) - in_comments);
+}
+
+/// With its style, the longest page of an archive.
+#[test]
+fn archives_are_light() {
+    let post = line(
+        "2026/03/what-we-agreed-on-in-spring",
+        "What we agreed on in the old town hall in spring",
+        "en",
+        "2026-03-02T09:00:00Z",
+        "",
+    );
+    let page = archive(&ArchiveView {
+        network: network(),
+        blog: blog(),
+        posts: vec![post; ARCHIVE_POSTS],
+        years: (2007..=2026).map(|year| (year.to_string(), 100)).collect(),
+        only: Some("2026".to_owned()),
+        newer: Some("/archive?year=2026".to_owned()),
+        older: Some("/archive?year=2026&page=3".to_owned()),
+    });
+    let bytes = page.len() + compact_style().len();
+    assert!(bytes <= 40 * 1024, "{bytes}");
 }
 
 /// With its style, a page of twenty posts in the widest script.

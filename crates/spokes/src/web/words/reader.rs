@@ -9,11 +9,13 @@ words! {
         list_and: " and ", " و";
         list_comma: ", ", "، ";
         site_menu: "Site", "الموقع";
+        your_desk: "Your desk", "مكتبك";
         other_tongue: "Language of this site", "لغة هذا الموقع";
 
         // A blog.
         menu: "Blog", "المدونة";
         archive: "Archive", "الأرشيف";
+        more_pages: "More pages", "صفحات أخرى";
         feeds: "Feeds: {atom}, {rss}, {json}", "الخلاصات: {atom}، {rss}، {json}";
         tags: "Tags", "الوسوم";
         posts_tagged: "Posts tagged", "تدوينات بالوسم";
@@ -49,6 +51,7 @@ words! {
         source_text: "plain text", "نص بسيط";
         source_sealed: "with its signature", "مع توقيعه";
         signed_by: "It was signed by another key of the blog: {fingerprint}", "وقّعها مفتاح آخر للمدونة: {fingerprint}";
+        write: "Write", "اكتب هنا";
         check: "Check it yourself", "تحقق بنفسك";
         check_how: "Two commands fetch the author’s key and the signed post; the second answers “Good signature”:",
             "أمران يجلبان مفتاح الكاتب والتدوينة الموقّعة، ويجيب ثانيهما «Good signature» أي إن التوقيع سليم:";
@@ -106,8 +109,10 @@ words! {
             "بدأ هذا الخادم للتو وما زال يجمع أحدث التدوينات. عد بعد لحظات.";
         nobody_yet: "Nobody has written here yet. The first post could be yours.",
             "لم يكتب أحد هنا بعد. قد تكون التدوينة الأولى لك.";
-        nobody_in_language: "None of the posts that this server knows is in this language.",
-            "ليس بين التدوينات التي يعرفها هذا الخادم ما هو بهذه اللغة.";
+        nobody_in_language: "There is nothing among the latest posts in this language. Older ones are on the blogs themselves, where this choice does not reach.",
+            "ليس بين أحدث التدوينات ما هو بهذه اللغة. أما الأقدم ففي المدونات نفسها، ولا يشملها هذا الاختيار.";
+        latest_in_language: "This choice covers the latest posts only.", "يشمل هذا الاختيار أحدث التدوينات فقط.";
+        back_to_all: "Show the latest posts in all languages", "اعرض أحدث التدوينات بكل اللغات";
         start: "Start a blog", "ابدأ مدونة";
         start_why: "A blog here belongs to whoever holds its key: no server can write in it, and none can take it away.",
             "المدونة هنا ملك لمن بيده مفتاحها: لا يستطيع خادم أن يكتب فيها ولا أن ينتزعها.";
