@@ -12,6 +12,7 @@ use common::{
     author::{Author, article, draft, picture, put},
     browser::{Browser, Options},
     demo::Demo,
+    gpg::Gpg,
 };
 use serde_json::Value;
 use spokes_log::{
@@ -33,6 +34,24 @@ const RUN: &str = "const done = arguments[arguments.length - 1]; \
     axe.run(document, { resultTypes: ['violations'] }).then(found => done(found.violations.flatMap( \
         rule => rule.nodes.map(node => `${rule.id}: ${rule.help}: ${node.target} ${node.failureSummary}`))), \
         error => done(['axe failed: ' + error]));";
+
+/// How far things moved while the page was loading, and what stands out beyond the screen.
+const MOVED: &str = "const done = arguments[arguments.length - 1]; let moved = 0; \
+    new PerformanceObserver(list => { for (const entry of list.getEntries()) moved += entry.value; }) \
+        .observe({ type: 'layout-shift', buffered: true }); \
+    setTimeout(() => { const wide = document.documentElement.scrollWidth - innerWidth; \
+        done([moved > 0 && `moved by ${moved}`, wide > 0 && `${wide} px too wide`].filter(Boolean)); }, 100);";
+
+/// Signs somebody in at the desk, by hand.
+fn sign_in(browser: &Browser, desk: &str) {
+    let gpg = Gpg::new("Maria <maria@example.org>");
+    browser.go(desk);
+    let answer = gpg.clearsign(&browser.find("#text").value());
+    browser.find("#answer").fill(&answer);
+    browser.find("#key").fill(&gpg.public_key());
+    browser.follow("form button.main");
+    assert!(browser.has(".leave"), "{}", browser.text());
+}
 
 fn axe() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -115,18 +134,29 @@ fn readers_who_do_not_see_well_find_nothing_in_their_way() {
             width,
             ..Options::default()
         });
-        for page in &pages {
+        let mut look = |page: &str| {
             browser.go(page);
+            let moved = browser.run_until_called(MOVED);
             browser.run(&axe);
             let violations = browser.run_until_called(RUN);
-            let violations = violations
-                .as_array()
-                .unwrap()
-                .iter()
-                .filter_map(Value::as_str);
-            found.extend(
-                violations.map(|violation| format!("{languages} dark {dark} {page}: {violation}")),
-            );
+            let all = [moved, violations];
+            let all = all.iter().flat_map(|found| found.as_array().unwrap());
+            found.extend(all.filter_map(Value::as_str).map(|violation| {
+                format!("{languages} dark {dark} {width} px {page}: {violation}")
+            }));
+        };
+        pages.iter().for_each(|page| look(page));
+        let desk = format!("http://a.spoke.{}:{}/_/desk", demo.domain, demo.port);
+        look(&desk);
+        sign_in(&browser, &desk);
+        for path in [
+            "",
+            "/blog",
+            "/write",
+            "/write?draft=none",
+            "/find?name=maria",
+        ] {
+            look(&format!("{desk}{path}"));
         }
     }
     assert!(
