@@ -23,6 +23,7 @@ use crate::author::{
     session::{self, Session},
     signer::{Signer, SigningKey, UserId},
     stop::Stop,
+    tally::Tally,
 };
 
 /// Bytes of a Markdown file: twice the largest body, front matter and CRLF included.
@@ -253,7 +254,9 @@ async fn publish_one<'i>(
             way.places.learn(item, current.first, &session.shelf)?;
             let (sequence, id) = current.order();
             let brought = rows.iter().any(|row| row.is(id));
-            return Ok((!brought).then(|| Row::unchanged(item.name.clone(), sequence, id, &slug)));
+            let mut row = Row::unchanged(item.name.clone(), sequence, id, &slug);
+            row.weigh(tally(item));
+            return Ok((!brought).then_some(row));
         }
         if let Some(why) = left_alone(session, item, current, &gathered, way) {
             return row("refused", why);
@@ -273,11 +276,17 @@ async fn publish_one<'i>(
     row.note(&item.matter.notes);
     row.note(&gathered.notes);
     if let Some(made) = row.made() {
+        row.weigh(tally(item));
         let first = current.as_ref().map_or(made, |post| post.first);
         way.places.learn(item, first, &session.shelf)?;
         row.replaces(current.is_some());
     }
     Ok(Some(row))
+}
+
+/// What is counted of a text that is there now.
+fn tally(item: &Item) -> Tally {
+    item.matter.tally.clone()
 }
 
 /// Why an article that says something else stays as it is; none when the text replaces it.

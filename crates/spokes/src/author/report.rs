@@ -13,6 +13,7 @@ use crate::author::{
     deliver::{Count, Outcome},
     state::Waiting,
     stop::Stop,
+    tally::{Tally, Totals},
 };
 
 /// What became of one file or one entry.
@@ -45,6 +46,8 @@ pub(crate) struct Row {
     replaced: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
+    #[serde(skip)]
+    tally: Tally,
 }
 
 impl Row {
@@ -139,6 +142,10 @@ impl Row {
         self.replaced = replaces;
     }
 
+    pub(crate) fn weigh(&mut self, tally: Tally) {
+        self.tally = tally;
+    }
+
     pub(crate) fn is(&self, id: EntryId) -> bool {
         self.id.as_deref() == Some(&id.to_string())
     }
@@ -200,8 +207,11 @@ const COUNTED_MIN: usize = 5;
 
 /// Prints rows; the command is done when all of them are good.
 pub(crate) fn print(console: &Console, json: bool, rows: &[Row]) -> Result<(), Stop> {
+    let totals = Totals::of(rows.iter().map(|row| &row.tally));
     if json {
-        console.json(&serde_json::json!({ "entries": rows, "counts": counts(rows) }));
+        console.json(&serde_json::json!({
+            "entries": rows, "counts": counts(rows), "totals": totals,
+        }));
     } else {
         for row in rows {
             console.fact(&row.sentence());
@@ -225,6 +235,10 @@ pub(crate) fn print(console: &Console, json: bool, rows: &[Row]) -> Result<(), S
             rows.len(),
             counts.join(", ")
         ));
+    }
+    if !json {
+        let sentences = totals.sentences();
+        sentences.iter().for_each(|line| console.fact(line));
     }
     let bad = rows.iter().filter(|row| !row.is_good()).count();
     if bad == 0 {

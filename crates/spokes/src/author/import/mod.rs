@@ -41,6 +41,7 @@ use crate::author::{
     report::Row,
     signer::SigningKey,
     stop::Stop,
+    tally::Tally,
 };
 
 /// Bytes of an export that is read: a blog of ten thousand long posts has a tenth of it.
@@ -337,6 +338,12 @@ impl Post {
             is_page: self.kind == "page",
             old: vec![self.link],
             notes,
+            tally: Tally {
+                authors: Some(self.author.trim().to_owned())
+                    .into_iter()
+                    .filter(|name| !name.is_empty())
+                    .collect(),
+            },
             ..Stored::default()
         }
     }

@@ -16,6 +16,7 @@ use crate::author::{
     matter::{Matter, fault_of, slug_of_path},
     publish::Item,
     report::Row,
+    tally::Tally,
 };
 
 /// A post that could be published, as far as its file says.
@@ -40,6 +41,7 @@ pub(super) struct Stored {
     /// A picture that stood above it: address and what it shows.
     pub(super) picture: Option<(String, String)>,
     pub(super) notes: Vec<String>,
+    pub(super) tally: Tally,
 }
 
 impl Stored {
@@ -62,6 +64,7 @@ impl Stored {
             body: body::canonical(&written.markdown, 1).map_err(no)?,
             date: self.date,
             is_page: self.is_page,
+            tally: self.tally,
             ..Matter::default()
         };
         matter.title = Some(plain(&self.title)).filter(|title| !title.is_empty());

@@ -107,3 +107,16 @@ async fn what_shows_that_it_is_the_same_replaces() {
     check(maria.run(line, &[false]).await, 0, &["/day-3"]);
     assert_eq!(maria.words_at("day").as_deref(), Some("Mine."));
 }
+
+#[tokio::test]
+async fn names_that_are_left_out_are_counted() {
+    let maria = Maria::with_blog().await;
+    for (name, authors) in [("a", "[Joan, Ana]"), ("b", "[Joan]"), ("c", "[]")] {
+        let text = format!("---\nauthors: {authors}\ndate: 2020-01-01\n---\nWords of {name}.");
+        maria.write(&format!("site/{name}.md"), text);
+    }
+    let line = "import DIR/site --blog maria KEY";
+    let told = ["2 texts name their authors (Joan: 2, Ana: 1). A signed post shows who signed it"];
+    check(maria.run(line, &[]).await, 0, &told);
+    check(maria.run(line, &[]).await, 0, &told);
+}
