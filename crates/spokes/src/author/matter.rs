@@ -30,6 +30,8 @@ pub(crate) struct Matter {
     /// The address that its source gives it, where it cannot be one here.
     pub(crate) wanted: Option<String>,
     pub(crate) date: Option<Time>,
+    /// The date of a new article where nothing says one, instead of now.
+    pub(crate) otherwise: Option<Time>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) language: Option<Language>,
     pub(crate) aliases: Vec<Slug>,

@@ -255,7 +255,7 @@ async fn publish_one<'i>(
             let (sequence, id) = current.order();
             let brought = rows.iter().any(|row| row.is(id));
             let mut row = Row::unchanged(item.name.clone(), sequence, id, &slug);
-            row.weigh(tally(item));
+            row.weigh(tally(item, Some(current)));
             return Ok((!brought).then_some(row));
         }
         if let Some(why) = left_alone(session, item, current, &gathered, way) {
@@ -276,7 +276,7 @@ async fn publish_one<'i>(
     row.note(&item.matter.notes);
     row.note(&gathered.notes);
     if let Some(made) = row.made() {
-        row.weigh(tally(item));
+        row.weigh(tally(item, current.as_ref()));
         let first = current.as_ref().map_or(made, |post| post.first);
         way.places.learn(item, first, &session.shelf)?;
         row.replaces(current.is_some());
@@ -285,8 +285,12 @@ async fn publish_one<'i>(
 }
 
 /// What is counted of a text that is there now.
-fn tally(item: &Item) -> Tally {
-    item.matter.tally.clone()
+fn tally(item: &Item, current: Option<&Post>) -> Tally {
+    let matter = &item.matter;
+    Tally {
+        is_undated: matter.date.is_none() && current.is_none(),
+        ..matter.tally.clone()
+    }
 }
 
 /// Why an article that says something else stays as it is; none when the text replaces it.
@@ -340,7 +344,7 @@ fn make(
     let of_blog = session.copy.blog.language();
     let date = matter.date.or(current.map(|post| post.article.date));
     let article = Article {
-        date: date.unwrap_or_else(now),
+        date: date.or(matter.otherwise).unwrap_or_else(now),
         slug: slug.clone(),
         title: matter.title.clone(),
         language: matter

@@ -12,6 +12,8 @@ const NAMED_MAX: usize = 5;
 pub(crate) struct Tally {
     /// Whom its source names as its authors.
     pub(crate) authors: Vec<String>,
+    /// Whether it got a date because nothing said one.
+    pub(crate) is_undated: bool,
 }
 
 /// The same of all texts of one import.
@@ -20,12 +22,14 @@ pub(crate) struct Totals {
     /// Texts that name authors.
     signed_by_name: usize,
     authors: BTreeMap<String, usize>,
+    undated: usize,
 }
 
 impl Totals {
     pub(crate) fn of<'t>(tallies: impl Iterator<Item = &'t Tally>) -> Self {
         let mut totals = Self::default();
         for tally in tallies {
+            totals.undated += usize::from(tally.is_undated);
             totals.signed_by_name += usize::from(!tally.authors.is_empty());
             for author in &tally.authors {
                 *totals.authors.entry(author.clone()).or_insert(0) += 1;
@@ -36,7 +40,21 @@ impl Totals {
 
     /// What there is to say, a sentence for each.
     pub(crate) fn sentences(&self) -> Vec<String> {
-        self.of_authors().into_iter().collect()
+        self.of_dates()
+            .into_iter()
+            .chain(self.of_authors())
+            .collect()
+    }
+
+    fn of_dates(&self) -> Option<String> {
+        match self.undated {
+            0 => None,
+            1 => Some("1 text has no date; it got the moment of this import".to_owned()),
+            texts => Some(format!(
+                "{texts} texts have no date; they got the moment of this import, a second apart, in \
+                 the order of their names"
+            )),
+        }
     }
 
     fn of_authors(&self) -> Option<String> {

@@ -179,6 +179,7 @@ pub(super) fn read(file: impl Read, site: Option<&str>) -> Result<Brought, Strin
             tags: tags.remove(&post.id).unwrap_or_default(),
             tally: Tally {
                 authors: authors.remove(&post.id).unwrap_or_default(),
+                ..Tally::default()
             },
             ..post.stored(meta, &language, site)
         };

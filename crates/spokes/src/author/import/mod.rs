@@ -108,6 +108,7 @@ pub(crate) async fn import(args: &Import, desk: &Desk<'_>) -> Result<(), Stop> {
     }));
     let mut items = items;
     items.sort_by(|a, b| (a.matter.date, &a.name).cmp(&(b.matter.date, &b.name)));
+    give_dates(&mut items, later);
     desk.console.say(&brought.said);
     let manner = Manner {
         page: false,
@@ -125,6 +126,14 @@ pub(crate) async fn import(args: &Import, desk: &Desk<'_>) -> Result<(), Stop> {
         desk,
     )
     .await
+}
+
+/// Texts without a date get one each, a second apart, so that they stay in the order of their names.
+fn give_dates(items: &mut [Item], now: Time) {
+    let undated = items.iter_mut().filter(|item| item.matter.date.is_none());
+    for (before, item) in (0..).zip(undated.rev()) {
+        item.matter.otherwise = Some(now - before);
+    }
 }
 
 fn read(args: &Import) -> Result<Brought, Stop> {
@@ -343,6 +352,7 @@ impl Post {
                     .into_iter()
                     .filter(|name| !name.is_empty())
                     .collect(),
+                ..Tally::default()
             },
             ..Stored::default()
         }

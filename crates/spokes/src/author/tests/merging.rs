@@ -120,3 +120,30 @@ async fn names_that_are_left_out_are_counted() {
     check(maria.run(line, &[]).await, 0, &told);
     check(maria.run(line, &[]).await, 0, &told);
 }
+
+#[tokio::test]
+async fn texts_without_a_date_stay_in_the_order_of_their_names() {
+    let maria = Maria::with_blog().await;
+    for name in ["c", "a", "b"] {
+        maria.write(&format!("site/{name}.md"), format!("Words of {name}."));
+    }
+    maria.write("site/d.md", "---\ndate: 2020-01-02\n---\nWords of d.");
+    let line = "import DIR/site --blog maria KEY";
+    let told = ["3 texts have no date; they got the moment of this import"];
+    check(maria.run(line, &[]).await, 0, &told);
+    let dates = |maria: &Maria| {
+        let nodes = maria.fake.nodes();
+        let posts = nodes.blogs["maria"].copy.blog.posts().into_iter().rev();
+        let posts = posts.map(|post| (post.article.slug.to_string(), post.article.date));
+        posts.collect::<Vec<_>>()
+    };
+    let first = dates(&maria);
+    let slugs: Vec<&str> = first.iter().map(|(slug, _)| slug.as_str()).collect();
+    assert_eq!(slugs, ["d", "a", "b", "c"]);
+    assert_eq!(first[3].1.since(first[1].1), 2, "a second apart");
+    // A date that was given once stays, and is no news.
+    maria.write("site/a.md", "Better words of a.");
+    let (code, captured) = maria.run(line, &[]).await;
+    assert!(code == 0 && !captured.facts().contains("no date"));
+    assert_eq!(dates(&maria), first);
+}
