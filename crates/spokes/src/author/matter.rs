@@ -153,6 +153,7 @@ impl Matter {
     /// Notes that what led to the article before cannot do so here.
     pub(crate) fn lose_address(&mut self, what: &str, address: &str) {
         let why = fault_of(address).unwrap_or_default();
+        self.tally.addresses_lost += 1;
         self.notes
             .push(format!("the {what} \"{address}\" was left out: {why}"));
     }
@@ -161,6 +162,7 @@ impl Matter {
     pub(crate) fn note_renamed(&mut self) {
         if let (Some(wanted), Some(slug)) = (&self.wanted, &self.slug) {
             let why = fault_of(wanted).unwrap_or_default();
+            self.tally.addresses_lost += 1;
             self.notes.push(format!(
                 "its address cannot be \"{wanted}\": {why}; it became \"{slug}\""
             ));

@@ -164,6 +164,8 @@ pub(super) async fn send(
         .await
         .err();
     way.places.remember(&session.shelf)?;
+    rows.iter_mut()
+        .for_each(|row| row.tell_medium(|file| way.far.has_brought(file)));
     if stopped.is_none() {
         session.look_again(&mut rows).await?;
     }
@@ -255,7 +257,7 @@ async fn publish_one<'i>(
             let (sequence, id) = current.order();
             let brought = rows.iter().any(|row| row.is(id));
             let mut row = Row::unchanged(item.name.clone(), sequence, id, &slug);
-            row.weigh(tally(item, Some(current)));
+            row.weigh(tally(item, Some(current), &gathered, way));
             return Ok((!brought).then_some(row));
         }
         if let Some(why) = left_alone(session, item, current, &gathered, way) {
@@ -276,7 +278,7 @@ async fn publish_one<'i>(
     row.note(&item.matter.notes);
     row.note(&gathered.notes);
     if let Some(made) = row.made() {
-        row.weigh(tally(item, current.as_ref()));
+        row.weigh(tally(item, current.as_ref(), &gathered, way));
         let first = current.as_ref().map_or(made, |post| post.first);
         way.places.learn(item, first, &session.shelf)?;
         row.replaces(current.is_some());
@@ -285,9 +287,15 @@ async fn publish_one<'i>(
 }
 
 /// What is counted of a text that is there now.
-fn tally(item: &Item, current: Option<&Post>) -> Tally {
+fn tally(item: &Item, current: Option<&Post>, gathered: &Gathered, way: &Way) -> Tally {
     let matter = &item.matter;
+    // Who publishes one file has it before her eyes.
+    if !way.manner.lenient {
+        return Tally::default();
+    }
     Tally {
+        media: gathered.media.len(),
+        media_left: gathered.far_lost + gathered.missed,
         is_undated: matter.date.is_none() && current.is_none(),
         ..matter.tally.clone()
     }

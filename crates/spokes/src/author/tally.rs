@@ -14,21 +14,40 @@ pub(crate) struct Tally {
     pub(crate) authors: Vec<String>,
     /// Whether it got a date because nothing said one.
     pub(crate) is_undated: bool,
+    pub(crate) comments: usize,
+    /// Pictures and other files that are part of its article.
+    pub(crate) media: usize,
+    /// Pictures that it names and that could not be had.
+    pub(crate) media_left: usize,
+    /// Addresses that led to it and cannot do so here.
+    pub(crate) addresses_lost: usize,
+    /// Links to what was not imported.
+    pub(crate) dead_links: usize,
 }
 
 /// The same of all texts of one import.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Totals {
     /// Texts that name authors.
     signed_by_name: usize,
     authors: BTreeMap<String, usize>,
     undated: usize,
+    comments: usize,
+    media: usize,
+    media_left: usize,
+    addresses_lost: usize,
+    dead_links: usize,
 }
 
 impl Totals {
     pub(crate) fn of<'t>(tallies: impl Iterator<Item = &'t Tally>) -> Self {
         let mut totals = Self::default();
         for tally in tallies {
+            totals.comments += tally.comments;
+            totals.media += tally.media;
+            totals.media_left += tally.media_left;
+            totals.addresses_lost += tally.addresses_lost;
+            totals.dead_links += tally.dead_links;
             totals.undated += usize::from(tally.is_undated);
             totals.signed_by_name += usize::from(!tally.authors.is_empty());
             for author in &tally.authors {
@@ -40,10 +59,37 @@ impl Totals {
 
     /// What there is to say, a sentence for each.
     pub(crate) fn sentences(&self) -> Vec<String> {
-        self.of_dates()
-            .into_iter()
-            .chain(self.of_authors())
-            .collect()
+        let sentences = [
+            self.of_media(),
+            self.of_losses(),
+            self.of_dates(),
+            self.of_authors(),
+        ];
+        sentences.into_iter().flatten().collect()
+    }
+
+    fn of_media(&self) -> Option<String> {
+        let left = match self.media_left {
+            0 => String::new(),
+            left => format!("; {left} that texts name were left behind, the notes say why"),
+        };
+        let media = self.media;
+        (media + self.media_left > 0)
+            .then(|| format!("pictures and other files: {media} went along{left}"))
+    }
+
+    fn of_losses(&self) -> Option<String> {
+        let counted = [
+            (self.comments, "comments"),
+            (self.addresses_lost, "old addresses"),
+            (self.dead_links, "links to what was not imported"),
+        ];
+        let lost: Vec<String> = counted
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{what}: {count}"))
+            .collect();
+        (!lost.is_empty()).then(|| format!("did not come along: {}", lost.join(", ")))
     }
 
     fn of_dates(&self) -> Option<String> {

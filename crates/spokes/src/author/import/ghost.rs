@@ -257,12 +257,10 @@ impl Post {
 
     fn name(&self) -> String {
         let kind = if self.is_page() { "page" } else { "post" };
-        let named = if self.slug.0.is_empty() {
-            &self.id.0
-        } else {
-            &self.slug.0
-        };
-        format!("{kind} {named}")
+        match self.slug.0.as_str() {
+            "" => stored::titled(&format!("{kind} {}", self.id.0), &quoted(&self.title.0)),
+            slug => format!("{kind} {slug}"),
+        }
     }
 
     /// Why it must not be published silently, in one word and a sentence.

@@ -213,6 +213,13 @@ fn of_wordpress(site: Site) -> Brought {
         if let Some((outcome, why)) = held_back(&post, date, &shown) {
             let mut row = Row::of_file(name, outcome, Some(why));
             row.note(&post.remarks());
+            row.weigh(Tally {
+                comments: post.comments,
+                ..Tally::default()
+            });
+            if post.kind == "attachment" {
+                row.is_medium(post.file.trim());
+            }
             brought.rows.push(row);
             continue;
         }
@@ -258,9 +265,9 @@ fn held_back(post: &Post, date: Option<Time>, shown: &str) -> Option<(&'static s
                 .and_then(|name| name.rsplit_once('.'));
             let used = stem.is_some_and(|(stem, _)| !stem.is_empty() && shown.contains(stem));
             let how = if used {
-                "goes along where a post shows it"
+                "a text shows it, but it was left behind; --media or --fetch-media takes it along"
             } else {
-                "no text shows it by name"
+                "left behind, no text shows it by name"
             };
             return Some(("medium", format!("{file}: {how}")));
         }
@@ -310,7 +317,7 @@ impl Post {
     fn name(&self) -> String {
         let name = links::decoded(self.name.trim());
         match name.as_str() {
-            "" => format!("{} {}", self.kind, self.id),
+            "" => stored::titled(&format!("{} {}", self.kind, self.id), &self.title),
             name => format!("{} {} ({name})", self.kind, self.id),
         }
     }
@@ -352,6 +359,7 @@ impl Post {
                     .into_iter()
                     .filter(|name| !name.is_empty())
                     .collect(),
+                comments: self.comments,
                 ..Tally::default()
             },
             ..Stored::default()
