@@ -1,18 +1,21 @@
 //! What stands above a text: title, slug, date and the like, from front matter and file name.
 
-use std::{fmt, path::Path};
+mod values;
+
+use std::path::Path;
 
 use jiff::{Timestamp, civil};
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
+use serde::Deserialize;
 use spokes_log::{
     name::{Language, Slug, Tag},
     time::Time,
 };
 
-use crate::author::body;
+use crate::author::{
+    body,
+    matter::values::{Names, Text, Texts},
+    tally::Tally,
+};
 
 /// Tags of one article (SPEC entry 3.6).
 const TAGS_MAX: usize = 64;
@@ -27,6 +30,8 @@ pub(crate) struct Matter {
     /// The address that its source gives it, where it cannot be one here.
     pub(crate) wanted: Option<String>,
     pub(crate) date: Option<Time>,
+    /// The date of a new article where nothing says one, instead of now.
+    pub(crate) otherwise: Option<Time>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) language: Option<Language>,
     pub(crate) aliases: Vec<Slug>,
@@ -38,6 +43,8 @@ pub(crate) struct Matter {
     pub(crate) body: String,
     /// What could not be taken over as it stood.
     pub(crate) notes: Vec<String>,
+    /// What does not come along, to be counted.
+    pub(crate) tally: Tally,
 }
 
 /// The keys that are read; all others are somebody else's.
@@ -62,6 +69,8 @@ struct Front {
     redirect_from: Option<Texts>,
     categories: Option<Texts>,
     category: Option<Texts>,
+    author: Option<Names>,
+    authors: Option<Names>,
 }
 
 #[derive(Deserialize, Default)]
@@ -69,6 +78,7 @@ struct Front {
 struct Taxonomies {
     tags: Option<Texts>,
     categories: Option<Texts>,
+    authors: Option<Names>,
 }
 
 impl Front {
@@ -120,6 +130,14 @@ impl Matter {
         for tag in words.chain(nested).flat_map(|tags| &tags.0) {
             self.take_tag(tag);
         }
+        let nested = front.taxonomies.iter().flat_map(|t| &t.authors);
+        for name in front.author.iter().chain(&front.authors).chain(nested) {
+            for name in name.0.iter().map(|name| one_line(name)) {
+                if !name.is_empty() && !self.tally.authors.contains(&name) {
+                    self.tally.authors.push(name);
+                }
+            }
+        }
         let former = front.aliases.iter().chain(&front.redirect_from);
         for alias in former.flat_map(|aliases| &aliases.0) {
             let trimmed = alias.trim().trim_matches('/');
@@ -135,6 +153,7 @@ impl Matter {
     /// Notes that what led to the article before cannot do so here.
     pub(crate) fn lose_address(&mut self, what: &str, address: &str) {
         let why = fault_of(address).unwrap_or_default();
+        self.tally.addresses_lost += 1;
         self.notes
             .push(format!("the {what} \"{address}\" was left out: {why}"));
     }
@@ -143,6 +162,7 @@ impl Matter {
     pub(crate) fn note_renamed(&mut self) {
         if let (Some(wanted), Some(slug)) = (&self.wanted, &self.slug) {
             let why = fault_of(wanted).unwrap_or_default();
+            self.tally.addresses_lost += 1;
             self.notes.push(format!(
                 "its address cannot be \"{wanted}\": {why}; it became \"{slug}\""
             ));
@@ -247,113 +267,6 @@ fn parse(front: &str, format: &str) -> Result<Front, String> {
             let why = why.without_snippet().to_string();
             Err(why.lines().next().unwrap_or_default().to_owned())
         }
-    }
-}
-
-/// A scalar, kept as it was spelled where the format lets us see that.
-struct Text(String);
-
-/// A list of scalars, or one string with commas.
-struct Texts(Vec<String>);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(TextVisitor).map(Self)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("one value")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
-        Ok(text.to_owned())
-    }
-
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<String, E> {
-        Ok(value.to_string())
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<String, E> {
-        Ok(String::new())
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<String, E> {
-        Ok(String::new())
-    }
-
-    /// TOML hands its own dates over as a map of one.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<String, A::Error> {
-        let mut text = None;
-        while let Some(key) = map.next_key::<String>()? {
-            if key.starts_with("$__toml") {
-                text = Some(map.next_value::<String>()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        text.ok_or_else(|| de::Error::custom("a table stands where one value is due"))
-    }
-}
-
-impl<'de> Deserialize<'de> for Texts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextsVisitor).map(Self)
-    }
-}
-
-struct TextsVisitor;
-
-impl<'de> Visitor<'de> for TextsVisitor {
-    type Value = Vec<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list, or words separated by commas")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<String>, E> {
-        Ok(text.split(',').map(|part| part.trim().to_owned()).collect())
-    }
-
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Vec<String>, E> {
-        Ok(vec![value.to_string()])
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Vec<String>, E> {
-        Ok(vec![value.to_string()])
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Vec<String>, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<Vec<String>, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<String>, A::Error> {
-        let mut texts = Vec::new();
-        while let Some(Text(text)) = list.next_element()? {
-            texts.push(text);
-        }
-        Ok(texts)
     }
 }
 
@@ -632,6 +545,28 @@ mod tests {
         assert!(Matter::read(Path::new("x.md"), b"\xff").is_err());
         let noted = read("x.md", "---\ntags: [a/b]\naliases: ['a b']\n---\n");
         assert_eq!(noted.notes.len(), 2, "{:?}", noted.notes);
+    }
+
+    #[test]
+    fn authors_are_found_in_whatever_form() {
+        for (text, expected) in [
+            ("+++\nauthors = [\"lcnr\", \"Ana B\"]\n+++\n", "lcnr|Ana B"),
+            ("---\nauthor: Maria\n---\n", "Maria"),
+            ("---\nauthor: {name: Maria, url: x}\n---\n", "Maria"),
+            ("---\nauthors: [{name: A}, B, A]\n---\n", "A|B"),
+            (
+                "+++\n[[authors]]\nname = \"A\"\n[taxonomies]\nauthors = [\"B\"]\n+++\n",
+                "A|B",
+            ),
+            ("---\nauthor:\nauthors: false\n---\n", ""),
+            ("---\ntitle: x\n---\n", ""),
+        ] {
+            assert_eq!(
+                read("x.md", text).tally.authors.join("|"),
+                expected,
+                "{text}"
+            );
+        }
     }
 
     #[test]

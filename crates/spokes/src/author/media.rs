@@ -31,6 +31,8 @@ pub(crate) struct Gathered {
     pub(crate) notes: Vec<String>,
     /// How many pictures on other servers could not be had.
     pub(crate) far_lost: usize,
+    /// How many beside the text are not there.
+    pub(crate) missed: usize,
 }
 
 /// Where a body may take media from.
@@ -154,6 +156,7 @@ impl Gathered {
             return Err(format!("{why}; nothing of this file was sent"));
         }
         self.notes.push(why);
+        self.missed += 1;
         Ok(None)
     }
 }

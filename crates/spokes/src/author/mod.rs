@@ -29,6 +29,7 @@ mod state;
 mod status;
 mod stop;
 mod strip;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod verify;

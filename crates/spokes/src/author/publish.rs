@@ -23,6 +23,7 @@ use crate::author::{
     session::{self, Session},
     signer::{Signer, SigningKey, UserId},
     stop::Stop,
+    tally::Tally,
 };
 
 /// Bytes of a Markdown file: twice the largest body, front matter and CRLF included.
@@ -163,6 +164,8 @@ pub(super) async fn send(
         .await
         .err();
     way.places.remember(&session.shelf)?;
+    rows.iter_mut()
+        .for_each(|row| row.tell_medium(|file| way.far.has_brought(file)));
     if stopped.is_none() {
         session.look_again(&mut rows).await?;
     }
@@ -253,7 +256,9 @@ async fn publish_one<'i>(
             way.places.learn(item, current.first, &session.shelf)?;
             let (sequence, id) = current.order();
             let brought = rows.iter().any(|row| row.is(id));
-            return Ok((!brought).then(|| Row::unchanged(item.name.clone(), sequence, id, &slug)));
+            let mut row = Row::unchanged(item.name.clone(), sequence, id, &slug);
+            row.weigh(tally(item, Some(current), &gathered, way));
+            return Ok((!brought).then_some(row));
         }
         if let Some(why) = left_alone(session, item, current, &gathered, way) {
             return row("refused", why);
@@ -273,11 +278,27 @@ async fn publish_one<'i>(
     row.note(&item.matter.notes);
     row.note(&gathered.notes);
     if let Some(made) = row.made() {
+        row.weigh(tally(item, current.as_ref(), &gathered, way));
         let first = current.as_ref().map_or(made, |post| post.first);
         way.places.learn(item, first, &session.shelf)?;
         row.replaces(current.is_some());
     }
     Ok(Some(row))
+}
+
+/// What is counted of a text that is there now.
+fn tally(item: &Item, current: Option<&Post>, gathered: &Gathered, way: &Way) -> Tally {
+    let matter = &item.matter;
+    // Who publishes one file has it before her eyes.
+    if !way.manner.lenient {
+        return Tally::default();
+    }
+    Tally {
+        media: gathered.media.len(),
+        media_left: gathered.far_lost + gathered.missed,
+        is_undated: matter.date.is_none() && current.is_none(),
+        ..matter.tally.clone()
+    }
 }
 
 /// Why an article that says something else stays as it is; none when the text replaces it.
@@ -331,7 +352,7 @@ fn make(
     let of_blog = session.copy.blog.language();
     let date = matter.date.or(current.map(|post| post.article.date));
     let article = Article {
-        date: date.unwrap_or_else(now),
+        date: date.or(matter.otherwise).unwrap_or_else(now),
         slug: slug.clone(),
         title: matter.title.clone(),
         language: matter

@@ -13,6 +13,7 @@ use crate::author::{
     deliver::{Count, Outcome},
     state::Waiting,
     stop::Stop,
+    tally::{Tally, Totals},
 };
 
 /// What became of one file or one entry.
@@ -45,6 +46,11 @@ pub(crate) struct Row {
     replaced: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
+    #[serde(skip)]
+    tally: Tally,
+    /// The address of a medium that an export lists.
+    #[serde(skip)]
+    medium: Option<String>,
 }
 
 impl Row {
@@ -139,6 +145,21 @@ impl Row {
         self.replaced = replaces;
     }
 
+    pub(crate) fn weigh(&mut self, tally: Tally) {
+        self.tally = tally;
+    }
+
+    pub(crate) fn is_medium(&mut self, address: &str) {
+        self.medium = Some(address.to_owned());
+    }
+
+    /// Says of a medium that it went along, if it did.
+    pub(crate) fn tell_medium(&mut self, has_come: impl Fn(&str) -> bool) {
+        if let Some(address) = self.medium.as_deref().filter(|address| has_come(address)) {
+            self.reason = Some(format!("{address}: went along with a text that shows it"));
+        }
+    }
+
     pub(crate) fn is(&self, id: EntryId) -> bool {
         self.id.as_deref() == Some(&id.to_string())
     }
@@ -160,13 +181,17 @@ impl Row {
         self.outcome == "waiting"
     }
 
-    /// The row for people.
-    pub(crate) fn sentence(&self) -> String {
-        let what = match (&self.file, &self.kind, self.sequence) {
+    fn called(&self) -> String {
+        match (&self.file, &self.kind, self.sequence) {
             (Some(file), ..) => file.clone(),
             (None, Some(kind), Some(sequence)) => format!("entry {sequence} ({kind})"),
             _ => "entry".to_owned(),
-        };
+        }
+    }
+
+    /// The row for people.
+    pub(crate) fn sentence(&self) -> String {
+        let what = self.called();
         let reason = self.reason.as_deref().unwrap_or(self.outcome);
         let reason = match self.outcome {
             "safe" | "accepted" => reason.to_owned(),
@@ -198,16 +223,35 @@ pub(crate) fn counts(rows: &[Row]) -> BTreeMap<&'static str, usize> {
 /// Rows from which on their numbers are worth a line.
 const COUNTED_MIN: usize = 5;
 
+/// Why rows were skipped, where they are many.
+fn skipped(rows: &[Row]) -> Option<String> {
+    let mut whys: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in rows.iter().filter(|row| row.outcome == "skipped") {
+        *whys.entry(row.reason.as_deref()?).or_insert(0) += 1;
+    }
+    let count: usize = whys.values().sum();
+    let whys: Vec<String> = whys
+        .iter()
+        .map(|(why, count)| format!("{why}: {count}"))
+        .collect();
+    (count >= COUNTED_MIN).then(|| format!("skipped, by what it was: {}", whys.join("; ")))
+}
+
 /// Prints rows; the command is done when all of them are good.
 pub(crate) fn print(console: &Console, json: bool, rows: &[Row]) -> Result<(), Stop> {
+    let totals = Totals::of(rows.iter().map(|row| &row.tally));
     if json {
-        console.json(&serde_json::json!({ "entries": rows, "counts": counts(rows) }));
+        let mut facts = serde_json::json!({ "entries": rows, "counts": counts(rows) });
+        if totals != Totals::default() {
+            facts["totals"] = serde_json::json!(totals);
+        }
+        console.json(&facts);
     } else {
         for row in rows {
             console.fact(&row.sentence());
             row.notes
                 .iter()
-                .for_each(|note| console.say(&format!("  note: {note}")));
+                .for_each(|note| console.say(&format!("{}: note: {note}", row.called())));
         }
     }
     if !json && rows.len() >= COUNTED_MIN {
@@ -225,6 +269,10 @@ pub(crate) fn print(console: &Console, json: bool, rows: &[Row]) -> Result<(), S
             rows.len(),
             counts.join(", ")
         ));
+    }
+    if !json {
+        let sentences = skipped(rows).into_iter().chain(totals.sentences());
+        sentences.for_each(|line| console.fact(&line));
     }
     let bad = rows.iter().filter(|row| !row.is_good()).count();
     if bad == 0 {

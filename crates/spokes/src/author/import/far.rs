@@ -4,7 +4,7 @@
 //! articles again, whether the old site still answers or not.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::IpAddr,
     path::{Component, Path, PathBuf},
@@ -52,6 +52,8 @@ pub(in crate::author) struct Far {
     hosts: Vec<String>,
     became: BTreeMap<String, Hash>,
     tried: BTreeMap<String, String>,
+    /// The ends of addresses whose files are here now, as [`ends`] has them.
+    brought: BTreeSet<String>,
 }
 
 /// How media are fetched.
@@ -145,6 +147,7 @@ impl Far {
             }
             match self.one(&address, name, tree, known).await {
                 Ok(got) => {
+                    self.brought.extend(ends(&address));
                     self.became.insert(address, got.0.hash);
                     found.insert(name.clone(), Ok(got));
                 }
@@ -155,6 +158,11 @@ impl Far {
             }
         }
         found
+    }
+
+    /// Whether a file of the old site went along, whole or in another size.
+    pub(in crate::author) fn has_brought(&self, address: &str) -> bool {
+        ends(address).iter().any(|end| self.brought.contains(end))
     }
 
     /// The whole address of a name that is one; a path stays a path where nobody said whose.
@@ -288,6 +296,16 @@ fn within(folder: &Path, path: impl AsRef<Path>) -> Option<PathBuf> {
         .all(|part| matches!(part, Component::Normal(_)));
     let found = fs::canonicalize(folder.join(path)).ok().filter(|_| plain)?;
     (found.starts_with(folder) && found.is_file()).then_some(found)
+}
+
+/// The end of a file's address, by which it is known on whatever host: with its year and month, as it
+/// stands and without a size.
+fn ends(address: &str) -> Vec<String> {
+    let path = decoded(address.split(['?', '#']).next().unwrap_or_default());
+    let parts: Vec<&str> = path.split('/').collect();
+    let end = parts[parts.len().saturating_sub(3)..].join("/");
+    let whole = without_size(&end);
+    std::iter::once(end).chain(whole).collect()
 }
 
 /// `photo-300x200.jpg` is `photo.jpg`, made smaller by WordPress.

@@ -18,6 +18,7 @@ use crate::author::{
     matter::parse_date,
     now,
     report::Row,
+    tally::Tally,
 };
 
 /// What Ghost writes for the address of its own site.
@@ -43,6 +44,8 @@ struct Tables {
     tags: Vec<Tag>,
     posts_tags: Vec<PostTag>,
     posts_meta: Vec<Meta>,
+    users: Vec<Tag>,
+    posts_authors: Vec<PostAuthor>,
     settings: Vec<Setting>,
 }
 
@@ -81,6 +84,7 @@ struct Post {
     status: Word,
     visibility: Word,
     locale: Word,
+    author_id: Word,
     published_at: Word,
     updated_at: Word,
 }
@@ -97,6 +101,14 @@ struct Tag {
 struct PostTag {
     post_id: Word,
     tag_id: Word,
+    sort_order: i64,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct PostAuthor {
+    post_id: Word,
+    author_id: Word,
     sort_order: i64,
 }
 
@@ -150,6 +162,7 @@ pub(super) fn read(file: impl Read, site: Option<&str>) -> Result<Brought, Strin
     let mut tags = tags_of(&tables);
     let metas = tables.posts_meta.iter().map(|meta| (&meta.post_id, meta));
     let metas: HashMap<&Word, &Meta> = metas.collect();
+    let mut authors = authors_of(&tables);
     let site = site.unwrap_or_default().trim_end_matches('/');
     let mut brought = Brought {
         said: format!("an export of Ghost: {} posts and pages", tables.posts.len()),
@@ -164,6 +177,10 @@ pub(super) fn read(file: impl Read, site: Option<&str>) -> Result<Brought, Strin
         }
         let stored = Stored {
             tags: tags.remove(&post.id).unwrap_or_default(),
+            tally: Tally {
+                authors: authors.remove(&post.id).unwrap_or_default(),
+                ..Tally::default()
+            },
             ..post.stored(meta, &language, site)
         };
         match stored.into_item() {
@@ -179,6 +196,28 @@ pub(super) fn read(file: impl Read, site: Option<&str>) -> Result<Brought, Strin
         .iter_mut()
         .for_each(|item| addresses.rewrite(item));
     Ok(brought)
+}
+
+fn authors_of(tables: &Tables) -> BTreeMap<Word, Vec<String>> {
+    let users = tables.users.iter().map(|user| (&user.id, &user.name.0));
+    let users: HashMap<&Word, &String> = users.collect();
+    let mut order: Vec<&PostAuthor> = tables.posts_authors.iter().collect();
+    order.sort_by_key(|link| link.sort_order);
+    let mut authors: BTreeMap<Word, Vec<String>> = BTreeMap::new();
+    for link in order {
+        let name = users.get(&link.author_id).map(|name| (*name).clone());
+        authors
+            .entry(link.post_id.clone())
+            .or_default()
+            .extend(name);
+    }
+    // Older versions know one author for each post.
+    for post in &tables.posts {
+        if let (None, Some(name)) = (authors.get(&post.id), users.get(&post.author_id)) {
+            authors.insert(post.id.clone(), vec![(*name).clone()]);
+        }
+    }
+    authors
 }
 
 fn tags_of(tables: &Tables) -> BTreeMap<Word, Vec<String>> {
@@ -218,12 +257,10 @@ impl Post {
 
     fn name(&self) -> String {
         let kind = if self.is_page() { "page" } else { "post" };
-        let named = if self.slug.0.is_empty() {
-            &self.id.0
-        } else {
-            &self.slug.0
-        };
-        format!("{kind} {named}")
+        match self.slug.0.as_str() {
+            "" => stored::titled(&format!("{kind} {}", self.id.0), &quoted(&self.title.0)),
+            slug => format!("{kind} {slug}"),
+        }
     }
 
     /// Why it must not be published silently, in one word and a sentence.
@@ -334,7 +371,7 @@ mod tests {
         {"id":"1","title":"A < b","slug":"a","html":"<p>x <a href=\"__GHOST_URL__/b/\">b</a></p>",
          "feature_image":"__GHOST_URL__/content/images/p.png","type":"post","status":"published",
          "visibility":"public","published_at":"2020-01-02T03:04:05.000Z"},
-        {"id":2,"title":"B","slug":"b","html":null,"page":1,"status":"published","published_at":1577934245000,
+        {"id":2,"title":"B","slug":"b","html":null,"page":1,"author_id":"j","status":"published","published_at":1577934245000,
          "lexical":"{\"root\":{\"type\":\"root\",\"children\":[{\"type\":\"paragraph\",\"children\":[{\"type\":\"extended-text\",\"text\":\"y\",\"format\":1}]}]}}"},
         {"id":"3","slug":"c","status":"draft"},
         {"id":"4","slug":"d","status":"scheduled","published_at":"2999-01-01T00:00:00.000Z"},
@@ -344,6 +381,8 @@ mod tests {
         "tags":[{"id":"t","name":"Two"},{"id":"u","name":"One"},{"id":"v","name":"#hidden"}],
         "posts_tags":[{"post_id":"1","tag_id":"t","sort_order":1},{"post_id":"1","tag_id":"u","sort_order":0},
                       {"post_id":"1","tag_id":"v","sort_order":2}],
+        "users":[{"id":"m","name":"Maria"},{"id":"j","name":"Joan"}],
+        "posts_authors":[{"post_id":"1","author_id":"j","sort_order":1},{"post_id":"1","author_id":"m","sort_order":0}],
         "posts_meta":[{"post_id":"1","feature_image_alt":"P"}],
         "settings":[{"key":"locale","value":"pt"}]}"##;
 
@@ -379,6 +418,9 @@ mod tests {
              post f None   one\\\ntwo\n\n3"
         );
         assert_eq!(rows.len(), 4);
+        let authors = brought.items.iter().map(|item| &item.matter.tally.authors);
+        let authors: Vec<String> = authors.map(|names| names.join(",")).collect();
+        assert_eq!(authors, ["Maria,Joan", "Joan", ""]);
     }
 
     #[test]

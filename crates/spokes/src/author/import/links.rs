@@ -112,6 +112,7 @@ impl Addresses {
         }
         body.push_str(&text[end..]);
         item.matter.body = body;
+        item.matter.tally.dead_links = lost.len();
         for name in lost.iter().take(NAMED_MAX) {
             let note = format!("its link \"{name}\" leads to nothing that was imported; it stays");
             item.matter.notes.push(note);

@@ -41,6 +41,7 @@ use crate::author::{
     report::Row,
     signer::SigningKey,
     stop::Stop,
+    tally::Tally,
 };
 
 /// Bytes of an export that is read: a blog of ten thousand long posts has a tenth of it.
@@ -107,6 +108,7 @@ pub(crate) async fn import(args: &Import, desk: &Desk<'_>) -> Result<(), Stop> {
     }));
     let mut items = items;
     items.sort_by(|a, b| (a.matter.date, &a.name).cmp(&(b.matter.date, &b.name)));
+    give_dates(&mut items, later);
     desk.console.say(&brought.said);
     let manner = Manner {
         page: false,
@@ -124,6 +126,14 @@ pub(crate) async fn import(args: &Import, desk: &Desk<'_>) -> Result<(), Stop> {
         desk,
     )
     .await
+}
+
+/// Texts without a date get one each, a second apart, so that they stay in the order of their names.
+fn give_dates(items: &mut [Item], now: Time) {
+    let undated = items.iter_mut().filter(|item| item.matter.date.is_none());
+    for (before, item) in (0..).zip(undated.rev()) {
+        item.matter.otherwise = Some(now - before);
+    }
 }
 
 fn read(args: &Import) -> Result<Brought, Stop> {
@@ -203,6 +213,13 @@ fn of_wordpress(site: Site) -> Brought {
         if let Some((outcome, why)) = held_back(&post, date, &shown) {
             let mut row = Row::of_file(name, outcome, Some(why));
             row.note(&post.remarks());
+            row.weigh(Tally {
+                comments: post.comments,
+                ..Tally::default()
+            });
+            if post.kind == "attachment" {
+                row.is_medium(post.file.trim());
+            }
             brought.rows.push(row);
             continue;
         }
@@ -248,9 +265,9 @@ fn held_back(post: &Post, date: Option<Time>, shown: &str) -> Option<(&'static s
                 .and_then(|name| name.rsplit_once('.'));
             let used = stem.is_some_and(|(stem, _)| !stem.is_empty() && shown.contains(stem));
             let how = if used {
-                "goes along where a post shows it"
+                "a text shows it, but it was left behind; --media or --fetch-media takes it along"
             } else {
-                "no text shows it by name"
+                "left behind, no text shows it by name"
             };
             return Some(("medium", format!("{file}: {how}")));
         }
@@ -300,7 +317,7 @@ impl Post {
     fn name(&self) -> String {
         let name = links::decoded(self.name.trim());
         match name.as_str() {
-            "" => format!("{} {}", self.kind, self.id),
+            "" => stored::titled(&format!("{} {}", self.kind, self.id), &self.title),
             name => format!("{} {} ({name})", self.kind, self.id),
         }
     }
@@ -337,6 +354,14 @@ impl Post {
             is_page: self.kind == "page",
             old: vec![self.link],
             notes,
+            tally: Tally {
+                authors: Some(self.author.trim().to_owned())
+                    .into_iter()
+                    .filter(|name| !name.is_empty())
+                    .collect(),
+                comments: self.comments,
+                ..Tally::default()
+            },
             ..Stored::default()
         }
     }

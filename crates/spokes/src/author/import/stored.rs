@@ -16,7 +16,11 @@ use crate::author::{
     matter::{Matter, fault_of, slug_of_path},
     publish::Item,
     report::Row,
+    tally::Tally,
 };
+
+/// Letters of a title that a report shows: enough to know it, on one line.
+const TITLE_CHARS: usize = 60;
 
 /// A post that could be published, as far as its file says.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +44,7 @@ pub(super) struct Stored {
     /// A picture that stood above it: address and what it shows.
     pub(super) picture: Option<(String, String)>,
     pub(super) notes: Vec<String>,
+    pub(super) tally: Tally,
 }
 
 impl Stored {
@@ -62,6 +67,7 @@ impl Stored {
             body: body::canonical(&written.markdown, 1).map_err(no)?,
             date: self.date,
             is_page: self.is_page,
+            tally: self.tally,
             ..Matter::default()
         };
         matter.title = Some(plain(&self.title)).filter(|title| !title.is_empty());
@@ -93,6 +99,15 @@ impl Stored {
     }
 }
 
+/// What is called by a number alone, with its title.
+pub(super) fn titled(number: &str, title: &str) -> String {
+    let title: String = plain(title).chars().take(TITLE_CHARS).collect();
+    match title.trim() {
+        "" => number.to_owned(),
+        title => format!("{number} (\"{title}\")"),
+    }
+}
+
 fn take_alias(matter: &mut Matter, address: &str) {
     let path = match address.split_once("://") {
         Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
@@ -101,6 +116,7 @@ fn take_alias(matter: &mut Matter, address: &str) {
     if path.starts_with('?') {
         let note = format!("its old address \"{address}\" is a query, which cannot lead here");
         matter.notes.push(note);
+        matter.tally.addresses_lost += 1;
         return;
     }
     let path = decoded(path.split(['?', '#']).next().unwrap_or_default());

@@ -41,6 +41,8 @@ pub(super) struct Post {
     pub(super) file: String,
     pub(super) tags: Vec<String>,
     pub(super) comments: usize,
+    /// Who wrote it, by the name that they log in with.
+    pub(super) author: String,
     /// The id of the picture above the post.
     pub(super) picture: String,
     /// Of a picture: what it shows.
@@ -213,6 +215,7 @@ impl Reading {
             "link" => &mut post.link,
             "content:encoded" => &mut post.content,
             "excerpt:encoded" => &mut post.excerpt,
+            "dc:creator" => &mut post.author,
             "wp:post_id" => &mut post.id,
             "wp:post_date" => &mut post.date,
             "wp:post_date_gmt" => &mut post.date_gmt,
@@ -318,7 +321,7 @@ mod tests {
              <content:encoded><![CDATA[<p>x</p>]]> tail</content:encoded>\
              <category domain=\"post_tag\"><![CDATA[one]]></category>\
              <category domain=\"category\">Uncategorized</category>\
-             <category domain=\"post_format\">Image</category><wp:post_id>7</wp:post_id>\
+             <category domain=\"post_format\">Image</category><wp:post_id>7</wp:post_id><dc:creator><![CDATA[maria]]></dc:creator>\
              <wp:postmeta><wp:meta_key>_thumbnail_id</wp:meta_key><wp:meta_value>9</wp:meta_value></wp:postmeta>\
              <wp:comment><wp:comment_approved>1</wp:comment_approved></wp:comment>\
              <wp:comment><wp:comment_approved>spam</wp:comment_approved></wp:comment></item>",
@@ -342,6 +345,7 @@ mod tests {
             (post.tags.as_slice(), post.picture.as_str()),
             (&["one".to_owned()][..], "9")
         );
+        assert_eq!(post.author, "maria");
         assert_eq!(post.comments, 1, "spam is nobody's");
     }
 

@@ -107,3 +107,86 @@ async fn what_shows_that_it_is_the_same_replaces() {
     check(maria.run(line, &[false]).await, 0, &["/day-3"]);
     assert_eq!(maria.words_at("day").as_deref(), Some("Mine."));
 }
+
+#[tokio::test]
+async fn names_that_are_left_out_are_counted() {
+    let maria = Maria::with_blog().await;
+    for (name, authors) in [("a", "[Joan, Ana]"), ("b", "[Joan]"), ("c", "[]")] {
+        let text = format!("---\nauthors: {authors}\ndate: 2020-01-01\n---\nWords of {name}.");
+        maria.write(&format!("site/{name}.md"), text);
+    }
+    let line = "import DIR/site --blog maria KEY";
+    let told = ["2 texts name their authors (Joan: 2, Ana: 1). A signed post shows who signed it"];
+    check(maria.run(line, &[]).await, 0, &told);
+    check(maria.run(line, &[]).await, 0, &told);
+}
+
+#[tokio::test]
+async fn texts_without_a_date_stay_in_the_order_of_their_names() {
+    let maria = Maria::with_blog().await;
+    for name in ["c", "a", "b"] {
+        maria.write(&format!("site/{name}.md"), format!("Words of {name}."));
+    }
+    maria.write("site/d.md", "---\ndate: 2020-01-02\n---\nWords of d.");
+    let line = "import DIR/site --blog maria KEY";
+    let told = ["3 texts have no date; they got the moment of this import"];
+    check(maria.run(line, &[]).await, 0, &told);
+    let dates = |maria: &Maria| {
+        let nodes = maria.fake.nodes();
+        let posts = nodes.blogs["maria"].copy.blog.posts().into_iter().rev();
+        let posts = posts.map(|post| (post.article.slug.to_string(), post.article.date));
+        posts.collect::<Vec<_>>()
+    };
+    let first = dates(&maria);
+    let slugs: Vec<&str> = first.iter().map(|(slug, _)| slug.as_str()).collect();
+    assert_eq!(slugs, ["d", "a", "b", "c"]);
+    assert_eq!(first[3].1.since(first[1].1), 2, "a second apart");
+    // A date that was given once stays, and is no news.
+    maria.write("site/a.md", "Better words of a.");
+    let (code, captured) = maria.run(line, &[]).await;
+    assert!(code == 0 && !captured.facts().contains("no date"));
+    assert_eq!(dates(&maria), first);
+}
+
+#[tokio::test]
+async fn the_last_lines_count_what_did_not_come_along() {
+    let maria = Maria::with_blog().await;
+    let item = |id: usize, kind: &str, rest: &str| {
+        format!(
+            "<item><wp:post_id>{id}</wp:post_id><wp:post_type>{kind}</wp:post_type>{rest}</item>"
+        )
+    };
+    let file = |name: &str| {
+        let at = format!("https://old.example/wp-content/uploads/2015/05/{name}");
+        format!("<wp:attachment_url>{at}</wp:attachment_url><wp:status>inherit</wp:status>")
+    };
+    let words = "<p>See <a href=\"/nowhere/\">this</a></p><img src=\"https://old.example/wp-content/uploads/2015/05/sea-300x200.gif\"><img src=\"https://old.example/wp-content/uploads/2015/05/gone.gif\">";
+    let items = [
+        item(
+            3,
+            "post",
+            "<title>Not yet</title><wp:status>draft</wp:status>",
+        ),
+        item(4, "attachment", &file("sea.gif")),
+        item(5, "attachment", &file("gone.gif")),
+        item(6, "attachment", &file("unseen.gif")),
+    ];
+    let comment = "<wp:comment><wp:comment_approved>1</wp:comment_approved></wp:comment></item>";
+    let text = ABOUT.replace("<p>WORDS</p>", words);
+    let text = text.replacen("</item>", comment, 1);
+    let text = text.replace("</channel>", &format!("{}</channel>", items.concat()));
+    maria.write("old.xml", text);
+    maria.write("uploads/2015/05/sea.gif", "GIF89a a picture");
+    let line = "import DIR/old.xml --media DIR/uploads --blog maria KEY";
+    let told = [
+        "post 3 (\"Not yet\"): draft",
+        "sea.gif: went along with a text that shows it",
+        "gone.gif: a text shows it, but it was left behind",
+        "unseen.gif: left behind, no text shows it",
+        "page 2 (about): note: its address cannot be \"about\"",
+        "5 in all: 1 draft, 3 medium, 1 safe",
+        "pictures and other files: 1 went along; 1 that texts name were left behind",
+        "did not come along: comments: 1, old addresses: 1, links to what was not imported: 1",
+    ];
+    check(maria.run(line, &[]).await, 0, &told);
+}
