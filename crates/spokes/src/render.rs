@@ -7,6 +7,7 @@
 //! markup can cost the square of its length, and well-nested markup never wakes them.
 
 mod code;
+mod portions;
 mod raw;
 mod sheet;
 pub mod size;
@@ -29,7 +30,7 @@ use crate::render::writer::Writer;
 ///
 /// With [`Links::here`] the HTML depends on nothing but the body and this number, so that spokes
 /// can compare what they serve. Raise it with every change of output.
-pub const RENDERER: u32 = 2;
+pub const RENDERER: u32 = 3;
 
 /// Put before every `id` of a body, so that a stranger's `id` never meets one of the page's own.
 const ID_PREFIX: &str = "body-";
@@ -218,7 +219,9 @@ pub fn illustrated(markdown: &str, links: &Links, media: &Media<'_>) -> String {
         for piece in writer.finish() {
             match piece {
                 Finished::Words(words) if words.trim().is_empty() => {}
-                Finished::Words(words) => html.push_str(&gate.clean(&words).to_string()),
+                Finished::Words(words) => {
+                    html.push_str(&gate.clean(&portions::in_portions(&words)).to_string())
+                }
                 Finished::Code(code) => html.push_str(&code),
             }
         }

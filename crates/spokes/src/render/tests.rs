@@ -439,6 +439,35 @@ fn a_second_wash_takes_nothing_more() {
     }
 }
 
+#[test]
+fn long_words_come_out_in_one_piece() {
+    // Each is parted for the last step, and nobody may see where.
+    for (word, html) in [
+        ("&", "&amp;"),
+        ("©", "©"),
+        ("\u{a0}\"a\"", "&nbsp;\"a\""),
+        ("« <", "« &lt;"),
+    ] {
+        let times = 3 * portions::TEXT_BYTES_MAX;
+        let (words, html) = (word.repeat(times), html.repeat(times));
+        check(&format!("x{words}"), &format!("<p>x{html}</p>"));
+        let raw = format!("<pre>\n{}\n</pre>", words.replace('<', "&lt;"));
+        assert!(article(&raw, &Links::here()).contains(&html));
+        // Browsers show before a table what has no place in it.
+        let table = format!(
+            "<table>\nx{}<tr><td>1</td></tr></table>",
+            words.replace('<', "&lt;")
+        );
+        let shown = article(&table, &Links::here());
+        let before = shown.trim_start().split("<table>").next();
+        assert_eq!(before, Some(&*format!("x{html}")), "{word}");
+    }
+    check(
+        &format!("[a](/b \"{}\")", "&".repeat(portions::VALUE_BYTES_MAX)),
+        "<p><a href=\"/b\">a</a></p>",
+    );
+}
+
 /// A body has at most 1 MiB (SPEC entry, limits); these are an eighth of the worst ones known.
 #[test]
 fn hostile_bodies_stay_cheap() {
