@@ -211,7 +211,17 @@ pub fn article(markdown: &str, links: &Links) -> String {
 #[must_use]
 pub fn illustrated(markdown: &str, links: &Links, media: &Media<'_>) -> String {
     let mut writer = Writer::new(links, media);
-    for event in Parser::new_ext(markdown, options()) {
+    let room = writer::GROWTH_MAX * markdown.len() + writer::GROWTH_BYTES_MIN;
+    let mut read = 0;
+    for (event, range) in Parser::new_ext(markdown, options()).into_offset_iter() {
+        if writer.written() > room {
+            writer.write_rest(markdown.get(read..).unwrap_or_default());
+            break;
+        }
+        read = read.max(match event {
+            Event::Start(_) => range.start,
+            _ => range.end,
+        });
         writer.write(event);
     }
     with_gate(links, |gate| {
