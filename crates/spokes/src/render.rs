@@ -8,6 +8,7 @@
 
 mod code;
 mod letters;
+mod portions;
 mod raw;
 mod sheet;
 pub mod size;
@@ -30,7 +31,7 @@ use crate::render::writer::Writer;
 ///
 /// With [`Links::here`] the HTML depends on nothing but the body and this number, so that spokes
 /// can compare what they serve. Raise it with every change of output.
-pub const RENDERER: u32 = 2;
+pub const RENDERER: u32 = 3;
 
 /// Put before every `id` of a body, so that a stranger's `id` never meets one of the page's own.
 const ID_PREFIX: &str = "body-";
@@ -240,7 +241,17 @@ pub fn article(markdown: &str, links: &Links) -> String {
 #[must_use]
 pub fn illustrated(markdown: &str, links: &Links, media: &Media<'_>) -> String {
     let mut writer = Writer::new(links, media);
-    for event in Parser::new_ext(markdown, options()) {
+    let room = writer::GROWTH_MAX * markdown.len() + writer::GROWTH_BYTES_MIN;
+    let mut read = 0;
+    for (event, range) in Parser::new_ext(markdown, options()).into_offset_iter() {
+        if writer.written() > room {
+            writer.write_rest(markdown.get(read..).unwrap_or_default());
+            break;
+        }
+        read = read.max(match event {
+            Event::Start(_) => range.start,
+            _ => range.end,
+        });
         writer.write(event);
     }
     with_gate(links, |gate| {
@@ -248,7 +259,9 @@ pub fn illustrated(markdown: &str, links: &Links, media: &Media<'_>) -> String {
         for piece in writer.finish() {
             match piece {
                 Finished::Words(words) if words.trim().is_empty() => {}
-                Finished::Words(words) => html.push_str(&gate.clean(&words).to_string()),
+                Finished::Words(words) => {
+                    html.push_str(&gate.clean(&portions::in_portions(&words)).to_string())
+                }
                 Finished::Code(code) => html.push_str(&code),
             }
         }

@@ -72,6 +72,13 @@ fn heavy() -> Vec<(&'static str, String)> {
             format!("{}\n{}\n{}", long("|a"), long("|-"), filled("|b")),
         ),
         ("footnotes", filled("[^1]: [^1] [^2]: [^2]")),
+        ("ampersands", filled(&long("&"))),
+        ("signs of two bytes", filled(&long("©"))),
+        (
+            "a table without rows",
+            format!("<table>\n{}", filled(&long("<br>"))),
+        ),
+        ("one footnote often", filled(&long("[^1]")) + "\n\n[^1]: x"),
         ("headings", filled("# x")),
         ("indents", filled(&format!("{}x", long(" ")))),
     ]

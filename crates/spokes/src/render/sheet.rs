@@ -7,7 +7,7 @@ use crate::render::raw::escape;
 use crate::render::{Direction, ID_PREFIX};
 
 /// An id that is made of a heading's words has at most so many letters.
-const ID_LETTERS_MAX: usize = 80;
+pub(super) const ID_LETTERS_MAX: usize = 80;
 
 /// What is filled in at the end.
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! From Markdown's events to HTML in which every element closes in order.
 
 mod media;
-mod raw_tags;
+pub(super) mod raw_tags;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use spokes_log::name::Hash;
 use crate::render::code::{self, COLORED_WORDS_MAX};
 use crate::render::letters::Letters;
 use crate::render::raw::{INLINE_TAGS, WORD_TAGS, escape, escape_except_ampersand, escape_words};
-use crate::render::sheet::{Anchors, Finished, Patch, Piece, Sheet};
+use crate::render::sheet::{Anchors, Finished, ID_LETTERS_MAX, Patch, Piece, Sheet};
 use crate::render::{LEAVING, Links, Media};
 
 /// Deeper than any text that people read; flat enough that mending and drawing stay cheap.
@@ -30,6 +30,20 @@ const WIDE: &str = "<div class=\"wide\" tabindex=\"0\">";
 /// Listings that stand alone need no last step, which costs more than all else. What lies between two
 /// of them takes one by itself, which many thousands of them would make dear.
 pub(super) const PIECES_MAX: usize = 400;
+
+/// A page is made of so many bytes for each one that its author wrote, and of so many more. Nothing that
+/// people write comes near it: the text behind stands as it was written.
+pub(in crate::render) const GROWTH_MAX: usize = 8;
+pub(in crate::render) const GROWTH_BYTES_MIN: usize = 64 * 1024;
+
+/// Mentions of one note that lead to it. Each costs ten times what it took to write.
+pub(in crate::render) const LEADING_MENTIONS_MAX: usize = 100;
+
+/// What the place of a note that is mentioned takes beside its words.
+const NOTE_BYTES: usize = 128;
+
+/// Washed at one time, since a tree takes fifty times as much memory as what it is made of.
+pub(in crate::render) const WASHED_BYTES: usize = 64 * 1024;
 
 /// An element that is open while its content is written.
 enum Open {
@@ -71,6 +85,8 @@ struct Listing {
 struct Heading {
     patch: usize,
     from: usize,
+    /// How many elements are open in its words, at least.
+    depth: usize,
     words: String,
 }
 
@@ -79,18 +95,26 @@ struct Heading {
 struct Notes {
     numbers: HashMap<String, usize>,
     labels: Vec<String>,
+    /// How often each was mentioned.
+    mentions: Vec<usize>,
     bodies: HashMap<String, Sheet>,
 }
 
 impl Notes {
-    /// The number of a note and whether this is its first mention.
-    fn mention(&mut self, label: &str) -> (usize, bool) {
-        if let Some(&number) = self.numbers.get(label) {
-            return (number, false);
-        }
-        self.labels.push(label.to_owned());
-        self.numbers.insert(label.to_owned(), self.labels.len());
-        (self.labels.len(), true)
+    /// The number of a note, and how often it was mentioned before.
+    fn mention(&mut self, label: &str) -> (usize, usize) {
+        let number = match self.numbers.get(label) {
+            Some(&number) => number,
+            None => {
+                self.labels.push(label.to_owned());
+                self.mentions.push(0);
+                self.numbers.insert(label.to_owned(), self.labels.len());
+                self.labels.len()
+            }
+        };
+        let mentions = &mut self.mentions[number - 1];
+        *mentions += 1;
+        (number, *mentions - 1)
     }
 }
 
@@ -118,6 +142,10 @@ pub(super) struct Writer<'a> {
     has_picture: bool,
     /// A raw player without a source is open.
     wants_source: bool,
+    /// How much was written where raw tables have no place for it.
+    misplaced: usize,
+    /// Bytes of the page that do not stand in `out`.
+    aside: usize,
 }
 
 impl<'a> Writer<'a> {
@@ -142,6 +170,8 @@ impl<'a> Writer<'a> {
             colors_left: COLORED_WORDS_MAX,
             has_picture: false,
             wants_source: false,
+            misplaced: 0,
+            aside: 0,
         }
     }
 
@@ -156,6 +186,16 @@ impl<'a> Writer<'a> {
             (&mut self.heading, &event)
         {
             heading.words.push_str(words);
+        }
+        if !matches!(
+            event,
+            Event::End(_)
+                | Event::Html(_)
+                | Event::InlineHtml(_)
+                | Event::SoftBreak
+                | Event::Start(Tag::HtmlBlock | Tag::FootnoteDefinition(_))
+        ) {
+            self.place();
         }
         match event {
             Event::Start(_) if self.too_deep > 0 || self.open.len() >= NESTING_MAX => {
@@ -237,13 +277,7 @@ impl<'a> Writer<'a> {
                 self.push("<tr>", "</tr>\n", false);
             }
             Tag::TableCell => self.cell(),
-            Tag::FootnoteDefinition(label) => {
-                let page = std::mem::take(&mut self.out);
-                self.open.push(Open::Note {
-                    label: label.into_string(),
-                    page,
-                });
-            }
+            Tag::FootnoteDefinition(label) => self.note(label.into_string()),
             Tag::HtmlBlock => self.raw_block = Some(String::new()),
             Tag::Emphasis => self.push("<em>", "</em>", true),
             Tag::Strong => self.push("<strong>", "</strong>", true),
@@ -316,10 +350,15 @@ impl<'a> Writer<'a> {
                 }
                 Open::Note { label, page } => {
                     let body = std::mem::replace(&mut self.out, page);
+                    self.aside += body.html.len();
+                    self.aside -= self.out.html.len();
                     self.notes.bodies.entry(label).or_insert(body);
                 }
             }
             break;
+        }
+        if self.open.is_empty() && self.out.html.len() >= WASHED_BYTES {
+            self.end_piece();
         }
         match tag {
             TagEnd::TableHead => self.in_head = false,
@@ -359,6 +398,13 @@ impl<'a> Writer<'a> {
         });
     }
 
+    /// A note is written aside.
+    fn note(&mut self, label: String) {
+        let page = std::mem::take(&mut self.out);
+        self.aside += page.html.len();
+        self.open.push(Open::Note { label, page });
+    }
+
     /// A heading's level is known when all are: the highest becomes `<h2>`.
     fn heading(&mut self, level: HeadingLevel) {
         self.out.html.push_str("<h");
@@ -368,6 +414,7 @@ impl<'a> Writer<'a> {
         self.heading = Some(Heading {
             patch,
             from: self.out.html.len(),
+            depth: self.open.len(),
             words: String::new(),
         });
         self.anchors.saw_heading(level as u8);
@@ -380,10 +427,14 @@ impl<'a> Writer<'a> {
             self.open.pop();
             self.close_tag(name);
         }
-        let Some(Heading { patch, from, words }) = self.heading.take() else {
+        let Some(Heading {
+            patch, from, words, ..
+        }) = self.heading.take()
+        else {
             return;
         };
         let id = self.anchors.of_heading(&mut self.out.html, from, &words);
+        self.aside += id.len();
         let level = self.out.fill_in_id(patch, id);
         self.out.html.push_str("</h");
         self.out.patch(Patch::Level(level));
@@ -410,8 +461,7 @@ impl<'a> Writer<'a> {
         };
         // One that stands alone becomes a piece of its own: it is nothing but escaped words.
         if self.open.is_empty() && self.pieces.len() < PIECES_MAX {
-            let before = std::mem::take(&mut self.out);
-            self.pieces.push(Piece::Words(before));
+            self.end_piece();
         }
         self.push("", "", true);
         let code = String::new();
@@ -429,6 +479,7 @@ impl<'a> Writer<'a> {
         html.push_str("</code></pre>\n");
         if self.open.len() == 1 && self.pieces.len() < PIECES_MAX {
             let alone = std::mem::take(html);
+            self.aside += alone.len();
             self.pieces.push(Piece::Code(alone));
         }
     }
@@ -525,6 +576,7 @@ impl<'a> Writer<'a> {
             let mut written = String::new();
             escape(id, &mut written);
             self.out.patch(Patch::Fragment(written));
+            self.aside += ID_LETTERS_MAX;
         }
         self.out.html.push('"');
         if leaves {
@@ -567,13 +619,15 @@ impl<'a> Writer<'a> {
     }
 
     fn note_reference(&mut self, label: &CowStr<'_>) {
-        let (number, first) = self.notes.mention(label);
+        let (number, before) = self.notes.mention(label);
         self.out.html.push_str("<sup");
-        if first {
+        if before == 0 {
+            self.aside += NOTE_BYTES;
             self.own_id(&format!("mention-{number}"));
         }
         self.out.html.push('>');
-        let link = self.anchor(&format!("#note-{number}"), "");
+        let leads = before < LEADING_MENTIONS_MAX;
+        let link = leads && self.anchor(&format!("#note-{number}"), "");
         self.out.html.push_str(&number.to_string());
         self.out
             .html
@@ -589,11 +643,42 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Closes what is open and puts the footnotes below the text.
-    pub(super) fn finish(mut self) -> Vec<Finished> {
+    /// What was written until now goes to the last step by itself.
+    fn end_piece(&mut self) {
+        let before = std::mem::take(&mut self.out);
+        self.aside += before.html.len();
+        self.pieces.push(Piece::Words(before));
+    }
+
+    /// How long the page is until now.
+    pub(super) fn written(&self) -> usize {
+        self.aside + self.out.html.len()
+    }
+
+    /// Ends the page with the rest of the text as it was written.
+    pub(super) fn write_rest(&mut self, rest: &str) {
+        (self.picture, self.listing, self.raw_block) = (None, None, None);
+        self.close_all();
+        self.end_piece();
+        let mut html = format!("{PRE}<code>");
+        escape_words(rest, &mut html);
+        html.push_str("</code></pre>\n");
+        self.pieces.push(Piece::Code(html));
+    }
+
+    fn close_all(&mut self) {
         while !self.open.is_empty() {
+            let in_heading = self.heading.as_ref();
+            if in_heading.is_some_and(|heading| self.open.len() <= heading.depth) {
+                self.end_heading();
+            }
             self.end(TagEnd::Paragraph);
         }
+    }
+
+    /// Closes what is open and puts the footnotes below the text.
+    pub(super) fn finish(mut self) -> Vec<Finished> {
+        self.close_all();
         self.write_notes();
         self.pieces.push(Piece::Words(self.out));
         let (pieces, way) = (self.pieces.into_iter(), self.letters.direction());

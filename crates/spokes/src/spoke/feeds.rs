@@ -12,7 +12,7 @@ use spokes_rules::registry::BlogRecord;
 
 use super::{
     Spoke,
-    finished::{Finished, PLAIN, Varies, send},
+    finished::{Finished, PLAIN, Rendering, Varies, send},
     front::{Wish, stamp_of},
     headlines::Told,
     pages::{EXCERPT_CHARS, language_of, timestamp, title},
@@ -45,8 +45,7 @@ impl Spoke {
         let mut entries = Vec::new();
         for post in posts.iter().take(FEED_ENTRIES) {
             let address = format!("{}{}", view.origin, page::path(post.article.slug.as_str()));
-            let Some((html, summary)) = self.whole_text(blog, post.current(), &address).await
-            else {
+            let Some(whole) = self.whole_text(blog, post.current(), &address).await else {
                 continue;
             };
             let article = &post.article;
@@ -59,8 +58,8 @@ impl Spoke {
                 language: language_of(article, &view.language),
                 author: view.author.clone(),
                 tags: article.tags.0.iter().map(ToString::to_string).collect(),
-                summary,
-                html,
+                summary: whole.excerpt.clone(),
+                html: whole.html.clone(),
             });
         }
         let below = tag
@@ -98,14 +97,19 @@ impl Spoke {
         blog: BlogId,
         id: EntryId,
         address: &str,
-    ) -> Option<(String, String)> {
-        let sealed = self.sound_entry(blog, id).await?;
-        let draft = sealed.entry().draft()?;
-        let links = render::Links::seen_from(address);
-        Some(tokio::task::block_in_place(|| {
-            let (html, _whole) = self.article(blog, draft, &links);
-            (html, render::summary(&draft.body, EXCERPT_CHARS))
-        }))
+    ) -> Option<Arc<Rendering>> {
+        let make = async {
+            let sealed = self.sound_entry(blog, id).await?;
+            let draft = sealed.entry().draft()?;
+            let links = render::Links::seen_from(address);
+            let _turn = self.render_turn().await;
+            tokio::task::block_in_place(|| {
+                let (html, _whole) = self.article(blog, draft, &links);
+                let excerpt = render::summary(&draft.body, EXCERPT_CHARS);
+                Some(Arc::new(Rendering { html, excerpt }))
+            })
+        };
+        self.renders.once((id, address.to_owned()), make).await
     }
 
     /// The latest posts of the network as a feed, each in full.
@@ -164,7 +168,7 @@ impl Spoke {
                 .whole_text(headline.blog, headline.place.1, &address)
                 .await
             {
-                Some((html, _)) => html,
+                Some(whole) => whole.html.clone(),
                 None => feed::first_words(&headline.excerpt, &address),
             },
         };

@@ -198,6 +198,7 @@ impl Spoke {
                 false => self.source_entry(address, source, id).await?,
             });
         }
+        let _turn = self.render_turn().await;
         Some(tokio::task::block_in_place(|| {
             let all = facts.iter().chain([&entry]);
             let mut judged = all.map(|sealed| ring::check_author(&first, &keys, sealed));

@@ -18,6 +18,7 @@ mod media;
 mod mend;
 mod pages;
 mod pull;
+mod renders;
 mod restore;
 mod search;
 mod shelf;
@@ -126,6 +127,7 @@ pub struct Spoke {
     latest: latest::Latest,
     rendered: finished::Rendered,
     looks: looks::Looks,
+    renders: renders::Renders,
     searches: search::Turns,
     mended: AtomicU64,
 }
@@ -177,6 +179,7 @@ impl Spoke {
             latest: latest::Latest::default(),
             rendered: finished::Rendered::default(),
             looks: looks::Looks::default(),
+            renders: renders::Renders::default(),
             searches: search::Turns::default(),
             mended: AtomicU64::new(0),
             config,

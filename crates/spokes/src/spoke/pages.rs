@@ -334,17 +334,24 @@ impl Spoke {
         if let Some(kept) = self.rendered.rendering(id) {
             return Some(kept);
         }
-        let sealed = self.sound_entry(blog, id).await?;
-        let draft = sealed.entry().draft()?;
-        let (rendering, whole) = tokio::task::block_in_place(|| {
-            let (html, whole) = self.article(blog, draft, &render::Links::here());
-            let excerpt = render::summary(&draft.body, EXCERPT_CHARS);
-            (Arc::new(Rendering { html, excerpt }), whole)
-        });
-        if whole {
-            self.rendered.keep(id, &rendering);
-        }
-        Some(rendering)
+        let make = async {
+            if let Some(kept) = self.rendered.rendering(id) {
+                return Some(kept);
+            }
+            let sealed = self.sound_entry(blog, id).await?;
+            let draft = sealed.entry().draft()?;
+            let _turn = self.render_turn().await;
+            let (rendering, whole) = tokio::task::block_in_place(|| {
+                let (html, whole) = self.article(blog, draft, &render::Links::here());
+                let excerpt = render::summary(&draft.body, EXCERPT_CHARS);
+                (Arc::new(Rendering { html, excerpt }), whole)
+            });
+            if whole {
+                self.rendered.keep(id, &rendering);
+            }
+            Some(rendering)
+        };
+        self.renders.once((id, String::new()), make).await
     }
 
     async fn post(

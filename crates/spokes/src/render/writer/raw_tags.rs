@@ -6,6 +6,17 @@ use crate::render::raw::{
     WORD_TAGS, escape_except_ampersand, skip_comment, skip_to_end_of,
 };
 
+/// What a raw table has no place for stands before it, and a browser's rules look for that place among
+/// all that stands there. No page that people wrote needs more of it; behind so many the table ends.
+pub(in crate::render) const MISPLACED_MAX: usize = 200;
+
+/// Raw tags of which a table is made.
+const TABLE_TAGS: [&str; 8] = [
+    "caption", "table", "tbody", "td", "tfoot", "th", "thead", "tr",
+];
+/// Those of them in which nothing but others of them has a place.
+const GAP_TAGS: [&str; 5] = ["table", "tbody", "tfoot", "thead", "tr"];
+
 /// Forms in which a film is offered; of an endless list only so many are looked at.
 const SOURCES_MAX: usize = 8;
 
@@ -43,13 +54,38 @@ impl Writer<'_> {
 
     /// Words of raw HTML may hold entities, so `&` stays for the last step to read.
     fn raw_words(&mut self, words: &str) {
+        if !words.trim().is_empty() {
+            self.place();
+        }
         escape_except_ampersand(words, &mut self.out.html);
+    }
+
+    /// Before anything but a part of a table is written: a table that has no place for too much of it
+    /// ends, and is the last one.
+    pub(super) fn place(&mut self) {
+        let in_gap = |open: &[Open]| match open.last() {
+            Some(Open::Raw(name)) if GAP_TAGS.contains(name) => Some(*name),
+            _ => None,
+        };
+        if in_gap(&self.open).is_none() {
+            return;
+        }
+        self.misplaced += 1;
+        while self.misplaced > MISPLACED_MAX
+            && let Some(name) = in_gap(&self.open)
+        {
+            self.open.pop();
+            self.close_tag(name);
+        }
     }
 
     fn raw_tag(&mut self, tag: &RawTag<'_>) {
         let listed = |names: &[&'static str]| names.iter().copied().find(|name| tag.is(name));
         if self.too_deep > 0 {
             return;
+        }
+        if !tag.closes && !TABLE_TAGS.iter().any(|part| tag.is(part)) {
+            self.place();
         }
         if let Some(name) = listed(&VOID_TAGS) {
             self.raw_void(name, tag);
@@ -104,6 +140,9 @@ impl Writer<'_> {
     }
 
     fn raw_open(&mut self, name: &'static str, tag: &RawTag<'_>) {
+        if self.misplaced > MISPLACED_MAX && TABLE_TAGS.contains(&name) {
+            return;
+        }
         if BLOCK_TAGS.contains(&name) {
             self.close_words();
             self.close_sibling(name);
