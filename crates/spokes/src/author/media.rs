@@ -119,6 +119,15 @@ impl Gathered {
         let hash = medium.hash;
         if !self.media.contains(&medium) {
             let alt = alt.or(medium.alt.clone());
+            let left = bytes
+                .as_deref()
+                .and_then(|bytes| strip::left_in(medium.kind.as_str(), bytes));
+            self.notes.extend(left.map(|left| {
+                format!(
+                    "{} {left}: nothing takes that out yet; look through it yourself",
+                    mention.name
+                )
+            }));
             self.media.push(Medium { alt, ..medium });
             self.blobs.extend(bytes.map(|bytes| (hash, bytes)));
         }
@@ -243,16 +252,12 @@ pub(crate) fn prepared(bytes: Vec<u8>, name: &str) -> Result<(Medium, Vec<u8>), 
              MP3, MP4, Ogg, WebM, PDF"
         )
     })?;
-    let stripped = match kind.as_str() {
-        "image/jpeg" => strip::jpeg(&bytes),
-        "image/png" => strip::png(&bytes),
-        "image/webp" => strip::webp(&bytes),
-        _ => Some(bytes),
+    let way = match kind.as_str() {
+        "image/avif" => "save it as JPEG or PNG",
+        _ => "save it anew",
     };
-    let bytes = stripped.ok_or_else(|| {
-        format!(
-            "{name} is damaged, so that what the camera noted in it cannot be removed; save it anew"
-        )
+    let bytes = strip::stripped(kind.as_str(), bytes).ok_or_else(|| {
+        format!("{name} is damaged, so that what the camera noted in it cannot be removed; {way}")
     })?;
     let medium = Medium {
         hash: Hash::of(&bytes),
@@ -586,7 +591,7 @@ mod tests {
     use super::*;
     use crate::author::strip::tests::photo;
 
-    const GIF: &[u8] = b"GIF89a a small picture";
+    const GIF: &[u8] = b"GIF89a a smal;";
 
     fn tree() -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a folder");
@@ -594,11 +599,11 @@ mod tests {
         fs::create_dir(&posts).expect("a folder");
         for (path, bytes) in [
             ("posts/pic.gif", GIF),
-            ("posts/my pic.gif", b"GIF89a another"),
-            ("posts/a(1).gif", b"GIF89a third"),
+            ("posts/my pic.gif", b"GIF89a anothe;"),
+            ("posts/a(1).gif", b"GIF89a third.;"),
             ("posts/photo.jpg", &photo(6)),
             ("posts/notes.tiff", b"II*\0"),
-            ("up.gif", b"GIF89a above"),
+            ("up.gif", b"GIF89a above.;"),
         ] {
             fs::write(dir.path().join(path), bytes).expect("written");
         }

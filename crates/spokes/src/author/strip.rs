@@ -1,204 +1,58 @@
 //! What a picture says beside the picture: camera, place, previews. It goes before anything is
 //! hashed, because what was published once cannot be called back.
+//!
+//! Each format has a list of what stays. What programs will note tomorrow is on none.
 
-/// Bytes of the TIFF header and one directory of one field: an orientation and nothing else.
-const TIFF_HEAD: &[u8] = b"II*\0\x08\0\0\0\x01\0";
-/// TIFF 6.0: the tag `Orientation`, and the type of one 16-bit number.
-const ORIENTATION: u16 = 0x0112;
-const SHORT: u16 = 3;
-/// Nested far less often than this in any real file; a bound for hostile ones.
-const SEGMENTS_MAX: usize = 100_000;
+mod avif;
+mod boxes;
+mod gif;
+mod jpeg;
+mod mp3;
+mod png;
+mod svg;
+mod webp;
 
-/// The same picture without what it says about its making; none when it cannot be read, because
-/// then nothing could be removed.
-pub(crate) fn jpeg(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut kept = bytes.get(..2).filter(|soi| *soi == b"\xFF\xD8")?.to_vec();
-    let mut at = 2;
-    let mut orientation = None;
-    for _ in 0..SEGMENTS_MAX {
-        let Some((marker, start)) = marker(bytes, at) else {
-            // Cut off in the middle: browsers show what is there.
-            return (kept.len() > 2).then_some(kept);
-        };
-        match marker {
-            // What follows the end of the image is previews and films, with data of their own.
-            0xD9 => {
-                kept.extend_from_slice(b"\xFF\xD9");
-                return Some(kept);
-            }
-            0x01 | 0xD0..=0xD7 => {
-                kept.extend_from_slice(&[0xFF, marker]);
-                at = start;
-                continue;
-            }
-            _ => {}
-        }
-        let length = usize::from(u16::from_be_bytes([
-            *bytes.get(start)?,
-            *bytes.get(start + 1)?,
-        ]));
-        let segment = bytes.get(start + 2..start + length)?;
-        at = start + length;
-        if marker == 0xE1 {
-            let found = segment.strip_prefix(b"Exif\0\0").and_then(orientation_of);
-            if let (None, Some(turned)) = (orientation, found) {
-                orientation = Some(turned);
-                kept.extend_from_slice(&exif_of(turned));
-            }
-        }
-        if keeps(marker, segment) {
-            kept.extend_from_slice(&[0xFF, marker]);
-            kept.extend_from_slice(&bytes[start..at]);
-        }
-        if marker == 0xDA {
-            let end = scan_end(bytes, at);
-            kept.extend_from_slice(&bytes[at..end]);
-            at = end;
-        }
-    }
-    None
-}
-
-/// The marker at or behind `at`, and where its segment begins (ITU T.81 section B.1.1).
-fn marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
-    if *bytes.get(at)? != 0xFF {
-        return None;
-    }
-    while *bytes.get(at)? == 0xFF {
-        at += 1;
-    }
-    Some((bytes[at], at + 1))
-}
-
-/// Of the application segments, those that decide how the picture looks; of comments, none.
-fn keeps(marker: u8, segment: &[u8]) -> bool {
-    match marker {
-        0xE0 => segment.starts_with(b"JFIF\0"),
-        0xE2 => segment.starts_with(b"ICC_PROFILE\0"),
-        0xEE => segment.starts_with(b"Adobe"),
-        0xE1 | 0xE3..=0xEF | 0xFE => false,
-        _ => true,
+/// The same file without what it says about its making; none when it cannot be read, because then
+/// nothing could be removed.
+pub(crate) fn stripped(kind: &str, bytes: Vec<u8>) -> Option<Vec<u8>> {
+    match kind {
+        "image/jpeg" => jpeg::jpeg(&bytes),
+        "image/png" => png::png(&bytes),
+        "image/webp" => webp::webp(&bytes),
+        "image/gif" => gif::gif(&bytes),
+        "image/avif" => avif::avif(&bytes),
+        "image/svg+xml" => svg::svg(&bytes),
+        "video/mp4" | "audio/mp4" => boxes::film(&bytes),
+        "audio/mpeg" => mp3::mp3(&bytes),
+        _ => Some(bytes),
     }
 }
 
-/// Where the coded data that begin at `at` end: at the next marker that is not part of them.
-fn scan_end(bytes: &[u8], mut at: usize) -> usize {
-    while at + 1 < bytes.len() {
-        if bytes[at] == 0xFF && !matches!(bytes[at + 1], 0x00 | 0xD0..=0xD7) {
-            return at;
+/// What is left in a file because nothing removes it yet; none when nothing is known of.
+pub(crate) fn left_in(kind: &str, bytes: &[u8]) -> Option<&'static str> {
+    match kind {
+        "application/pdf" | "audio/ogg" | "video/ogg" | "video/webm" => {
+            Some("keeps what programs noted in it, such as names, places and hours")
         }
-        at += 1;
+        "image/svg+xml" if has(bytes, b"data:image/") => {
+            Some("keeps what a camera may have noted in the pictures inside it")
+        }
+        _ => None,
     }
-    bytes.len()
 }
 
-/// The orientation that a TIFF directory gives, if it turns the picture.
-fn orientation_of(tiff: &[u8]) -> Option<u16> {
-    let little = match tiff.get(..4)? {
-        b"II*\0" => true,
-        b"MM\0*" => false,
-        _ => return None,
-    };
-    let short = |at: usize| {
-        let bytes: [u8; 2] = tiff.get(at..at.checked_add(2)?)?.try_into().ok()?;
-        Some(if little {
-            u16::from_le_bytes(bytes)
-        } else {
-            u16::from_be_bytes(bytes)
-        })
-    };
-    let long = |at: usize| {
-        let bytes: [u8; 4] = tiff.get(at..at.checked_add(4)?)?.try_into().ok()?;
-        Some(if little {
-            u32::from_le_bytes(bytes)
-        } else {
-            u32::from_be_bytes(bytes)
-        })
-    };
-    let directory = usize::try_from(long(4)?).ok()?;
-    for field in 0..usize::from(short(directory)?) {
-        let at = directory.checked_add(2 + 12 * field)?;
-        if short(at)? == ORIENTATION && short(at + 2)? == SHORT {
-            return short(at + 8).filter(|turned| (2..=8).contains(turned));
-        }
-    }
-    None
-}
-
-/// A segment that says nothing but how the picture is turned.
-fn exif_of(turned: u16) -> Vec<u8> {
-    let mut payload = b"Exif\0\0".to_vec();
-    payload.extend_from_slice(TIFF_HEAD);
-    payload.extend_from_slice(&ORIENTATION.to_le_bytes());
-    payload.extend_from_slice(&SHORT.to_le_bytes());
-    payload.extend_from_slice(&1_u32.to_le_bytes());
-    payload.extend_from_slice(&u32::from(turned).to_le_bytes());
-    payload.extend_from_slice(&0_u32.to_le_bytes());
-    let length = u16::try_from(payload.len() + 2).unwrap_or(u16::MAX);
-    let mut segment = vec![0xFF, 0xE1];
-    segment.extend_from_slice(&length.to_be_bytes());
-    segment.extend(payload);
-    segment
-}
-
-/// The same picture without texts, times and EXIF (PNG section 11.3); none when it cannot be read.
-pub(crate) fn png(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut kept = bytes
-        .get(..8)
-        .filter(|head| *head == b"\x89PNG\r\n\x1a\n")?
-        .to_vec();
-    let mut at = 8;
-    while at < bytes.len() {
-        let length = u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?);
-        let kind = bytes.get(at + 4..at + 8)?;
-        let end = at
-            .checked_add(12)?
-            .checked_add(usize::try_from(length).ok()?)?;
-        let chunk = bytes.get(at..end)?;
-        if !matches!(kind, b"eXIf" | b"tEXt" | b"zTXt" | b"iTXt" | b"tIME") {
-            kept.extend_from_slice(chunk);
-        }
-        if kind == b"IEND" {
-            return Some(kept);
-        }
-        at = end;
-    }
-    None
-}
-
-/// The same picture without EXIF and XMP (RFC 9649 section 2.7); none when it cannot be read.
-pub(crate) fn webp(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    let mut at = 12;
-    while at + 8 <= bytes.len() {
-        let kind = bytes.get(at..at + 4)?;
-        let length = u32::from_le_bytes(bytes.get(at + 4..at + 8)?.try_into().ok()?);
-        let length = usize::try_from(length).ok()?;
-        let end = at.checked_add(8)?.checked_add(length)?;
-        let mut chunk = bytes.get(at..end)?.to_vec();
-        chunk.resize(8 + length + length % 2, 0);
-        if kind == b"VP8X" {
-            // The flags that announce what is left out now.
-            *chunk.get_mut(8)? &= !0b0000_1100;
-        }
-        if !matches!(kind, b"EXIF" | b"XMP ") {
-            body.extend(chunk);
-        }
-        at = end + length % 2;
-    }
-    let size = u32::try_from(body.len() + 4).ok()?;
-    let mut kept = b"RIFF".to_vec();
-    kept.extend_from_slice(&size.to_le_bytes());
-    kept.extend_from_slice(b"WEBP");
-    kept.extend(body);
-    Some(kept)
+fn has(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use super::{
+        jpeg::{jpeg, orientation_of},
+        *,
+    };
 
     fn segment(marker: u8, payload: &[u8]) -> Vec<u8> {
         let mut segment = vec![0xFF, marker];
@@ -218,7 +72,14 @@ pub(crate) mod tests {
         .concat();
         [
             b"\xFF\xD8".to_vec(),
-            segment(0xE0, b"JFIF\0\x01\x02\0\0\x01\0\x01\0\0"),
+            segment(0xE0, b"JFIF\0\x01\x02\0\0\x01\0\x01\x02\x01secret"),
+            segment(0xE0, b"JFXX\0\x10secret"),
+            segment(0xEE, b"Adobe\0d\0\0\0\0\x01secret"),
+            segment(0xF0, b"secret"),
+            segment(0xFD, b"secret"),
+            segment(0x02, b"secret"),
+            segment(0xC8, b"secret"),
+            segment(0xEB, b"JP\0\x01C2PA secret"),
             segment(0xE1, &exif),
             segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0secret"),
             segment(0xE2, b"ICC_PROFILE\0\x01\x01profile"),
@@ -236,8 +97,35 @@ pub(crate) mod tests {
         .concat()
     }
 
-    fn has(bytes: &[u8], part: &[u8]) -> bool {
-        bytes.windows(part.len()).any(|window| window == part)
+    pub(super) fn has(bytes: &[u8], part: &[u8]) -> bool {
+        super::has(bytes, part)
+    }
+
+    /// Beginnings that lead past the first look.
+    const BEGINNINGS: &[(&str, &[u8])] = &[
+        ("image/jpeg", b"\xFF\xD8"),
+        ("image/png", b"\x89PNG\r\n\x1a\n"),
+        ("image/webp", b"RIFF\x40\0\0\0WEBPVP8 "),
+        ("image/gif", b"GIF89a\x01\0\x01\0\0\0\0"),
+        ("image/avif", b"\0\0\0\x10ftypavif\0\0\0\0\0\0\0\x40meta"),
+        ("image/svg+xml", b"<svg"),
+        ("video/mp4", b"\0\0\0\x10ftypisom\0\0\0\0\0\0\0\x40moov"),
+        ("audio/mpeg", b"ID3\x03\0\0\0\0\0\x01x"),
+    ];
+
+    /// A good file of each kind whose parts name places in it.
+    fn good() -> Vec<(&'static str, Vec<u8>)> {
+        vec![
+            ("image/jpeg", photo(6)),
+            ("image/avif", avif::tests::made(b"Mary's secret", 6)),
+            (
+                "video/mp4",
+                boxes::tests::made(b"secret", &[24, 38], &[31, 45]),
+            ),
+            ("image/webp", webp::tests::made()),
+            ("image/gif", gif::tests::made()),
+            ("audio/mpeg", mp3::tests::made()),
+        ]
     }
 
     #[test]
@@ -247,7 +135,8 @@ pub(crate) mod tests {
             assert!(!has(&kept, gone), "{gone:?}");
         }
         for stays in [
-            b"JFIF".as_slice(),
+            b"\xFF\xE0\0\x10JFIF\0\x01\x02\0\0\x01\0\x01\0\0\xFF".as_slice(),
+            b"\xFF\xEE\0\x0eAdobe\0d\0\0\0\0\x01\xFF",
             b"ICC_PROFILE",
             b"coded\xFF\x00data",
             b"second scan",
@@ -270,54 +159,37 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn pngs_and_webps_lose_their_texts() {
-        let chunk = |kind: &[u8], data: &[u8]| {
-            let length = u32::try_from(data.len()).expect("short").to_be_bytes();
-            [&length[..], kind, data, &[0; 4]].concat()
-        };
-        let head = b"\x89PNG\r\n\x1a\n".to_vec();
-        let (ihdr, iend) = (chunk(b"IHDR", &[0; 13]), chunk(b"IEND", b""));
-        let noise = [chunk(b"tEXt", b"secret"), chunk(b"eXIf", b"secret")].concat();
-        let picture = [
-            head.clone(),
-            ihdr.clone(),
-            noise,
-            iend.clone(),
-            b"secret".to_vec(),
-        ];
-        assert_eq!(
-            png(&picture.concat()),
-            Some([head.clone(), ihdr.clone(), iend].concat())
-        );
-        assert_eq!(png(&[head, ihdr].concat()), None, "cut off");
-
-        let chunk = |kind: &[u8], data: &[u8]| {
-            let length = u32::try_from(data.len()).expect("short").to_le_bytes();
-            let pad = vec![0; data.len() % 2];
-            [kind, &length[..], data, &pad].concat()
-        };
-        let chunks = [
-            chunk(b"VP8X", &[0b0010_1100, 0, 0, 0, 1, 0, 0, 1, 0, 0]),
-            chunk(b"VP8 ", b"abc"),
-            chunk(b"EXIF", b"secret"),
-            chunk(b"XMP ", b"secret"),
-        ]
-        .concat();
-        let picture = [b"RIFF\0\0\0\0WEBP".to_vec(), chunks].concat();
-        let kept = webp(&picture).expect("read");
-        assert!(!has(&kept, b"secret") && has(&kept, b"abc"));
-        assert_eq!(kept[20], 0b0010_0000);
+    fn what_nothing_removes_is_said() {
+        assert!(left_in("video/webm", b"").is_some());
+        assert!(left_in("image/svg+xml", b"<image href='data:image/jpeg;").is_some());
+        assert_eq!(left_in("image/svg+xml", b"<svg/>"), None);
+        assert_eq!(left_in("image/jpeg", b""), None);
     }
 
     proptest! {
         #[test]
-        fn nothing_panics(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), kind in 0..3) {
-            let head: &[u8] = [b"\xFF\xD8".as_slice(), b"\x89PNG\r\n\x1a\n", b"RIFF0000WEBP"][kind as usize];
-            bytes.splice(0..0, head.iter().copied());
-            jpeg(&bytes);
-            png(&bytes);
-            webp(&bytes);
+        fn nothing_panics(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            kind in proptest::sample::select(BEGINNINGS),
+        ) {
+            let (kind, head) = kind;
+            if let Some(kept) = stripped(kind, [head, &bytes].concat()) {
+                prop_assert!(stripped(kind, kept).is_some());
+            }
             orientation_of(&bytes);
+        }
+
+        #[test]
+        fn no_byte_of_a_good_file_makes_a_panic(
+            file in 0_usize..6,
+            changes in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..8),
+        ) {
+            let (kind, mut bytes) = good().swap_remove(file);
+            for (at, byte) in changes {
+                let at = at % bytes.len();
+                bytes[at] = byte;
+            }
+            stripped(kind, bytes);
         }
     }
 }

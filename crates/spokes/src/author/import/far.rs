@@ -577,8 +577,8 @@ mod tests {
     async fn a_copy_of_the_files_does_as_well() {
         let dir = tempfile::tempdir().expect("a folder");
         fs::create_dir_all(dir.path().join("2014/01")).expect("made");
-        fs::write(dir.path().join("2014/01/a b.gif"), b"GIF89a one").expect("written");
-        fs::write(dir.path().join("secret"), b"GIF89a two").expect("written");
+        fs::write(dir.path().join("2014/01/a b.gif"), b"GIF89a of one;").expect("written");
+        fs::write(dir.path().join("secret"), b"GIF89a of two;").expect("written");
         let mut far = Far::new(Some(dir.path().join("2014")), None, None).expect("sound");
         far.of_site("https://old.example");
         for address in [
@@ -586,7 +586,7 @@ mod tests {
             "/2014/01/a%20b-300x200.gif",
         ] {
             let (medium, _) = first(&mut far, address).await.expect(address);
-            assert_eq!(medium.hash, Hash::of(b"GIF89a one"));
+            assert_eq!(medium.hash, Hash::of(b"GIF89a of one;"));
         }
         let why = first(&mut far, "https://old.example/x/../secret")
             .await
@@ -598,7 +598,7 @@ mod tests {
             ..Far::default()
         };
         let known = |hash| {
-            media::prepared(b"GIF89a one".to_vec(), "x")
+            media::prepared(b"GIF89a of one;".to_vec(), "x")
                 .ok()
                 .map(|m| m.0)
                 .filter(|m| m.hash == hash)
@@ -618,7 +618,7 @@ mod tests {
     async fn a_path_of_the_site_is_looked_for_in_the_tree() {
         let dir = tempfile::tempdir().expect("a folder");
         fs::create_dir_all(dir.path().join("static/img")).expect("made");
-        fs::write(dir.path().join("static/img/a.gif"), b"GIF89a one").expect("written");
+        fs::write(dir.path().join("static/img/a.gif"), b"GIF89a of one;").expect("written");
         let found = Far::default()
             .bring("![x](/img/a.gif) ![y](/img/b.gif)", dir.path(), &|_| None)
             .await;

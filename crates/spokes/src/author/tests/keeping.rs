@@ -10,7 +10,7 @@ use crate::author::now;
 #[tokio::test]
 async fn pictures_go_along_and_words_come_back() {
     let maria = Maria::with_blog().await;
-    maria.write("trip/pic.gif", "GIF89a a picture");
+    maria.write("trip/pic.gif", "GIF89a a pict;");
     maria.write(
         "trip/index.md",
         "+++\ntitle = \"A \\\"trip\\\"\"\ndate = 2020-01-02\ntags = [\"a b\"]\naliases = [\"old\"]\n+++\n\
