@@ -258,11 +258,13 @@ pub(crate) fn readme(name: &BlogName, title: &str, blog: BlogId) -> String {
          keys/      the keys that may sign\n\
          markdown/  the articles as they are read now\n\
          media/     pictures and the like, named by the SHA-256 of their bytes\n\n\
-         Check one entry with nothing but gpg:\n\n\
+         Check that nothing was changed and nothing is missing, without any network:\n\n\
+         \u{20}   spokes blog verify PATH/OF/THIS/FOLDER\n\n\
+         Check single entries with nothing but gpg:\n\n\
          \u{20}   gpg --import keys/*.asc\n\
          \u{20}   gpg --verify log/00000000-*.asc\n\n\
-         Check the whole chain, from a checkout of spokescouncil:\n\n\
-         \u{20}   cargo run -p spokes-log --example verify -- PATH/OF/THIS/FOLDER\n\n\
+         What the program does is written in the specification; from a checkout of spokescouncil the\n\
+         log's own small checker does the same: cargo run -p spokes-log --example verify -- FOLDER\n\n\
          Bring it to life on any network:\n\n\
          \u{20}   spokes blog restore PATH/OF/THIS/FOLDER --as {name} --network URL --key FINGERPRINT\n",
         id = blog,
