@@ -70,7 +70,9 @@ pub(crate) async fn export(args: &Export, desk: &Desk<'_>) -> Result<(), Stop> {
     folder.write_site(&session, &copy)?;
     let lost = folder.write_media(&session, &copy).await?;
     let readme = readme(&session.name, copy.blog.title(), copy.chain.blog());
-    let readme = format!("{readme}\nRead it without any server: open site/index.html\n");
+    let readme = format!(
+        "{readme}\nRead it without any server: open site/index.html; site/verify.html says how to check it\n"
+    );
     folder.write("README.txt", readme.as_bytes())?;
     put_in_place(new, &args.to, parent)?;
     let (entries, media) = (copy.chain.len(), copy.blog.media().len() - lost.len());
