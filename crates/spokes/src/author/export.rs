@@ -70,7 +70,9 @@ pub(crate) async fn export(args: &Export, desk: &Desk<'_>) -> Result<(), Stop> {
     folder.write_site(&session, &copy)?;
     let lost = folder.write_media(&session, &copy).await?;
     let readme = readme(&session.name, copy.blog.title(), copy.chain.blog());
-    let readme = format!("{readme}\nRead it without any server: open site/index.html\n");
+    let readme = format!(
+        "{readme}\nRead it without any server: open site/index.html; site/verify.html says how to check it\n"
+    );
     folder.write("README.txt", readme.as_bytes())?;
     put_in_place(new, &args.to, parent)?;
     let (entries, media) = (copy.chain.len(), copy.blog.media().len() - lost.len());
@@ -258,11 +260,13 @@ pub(crate) fn readme(name: &BlogName, title: &str, blog: BlogId) -> String {
          keys/      the keys that may sign\n\
          markdown/  the articles as they are read now\n\
          media/     pictures and the like, named by the SHA-256 of their bytes\n\n\
-         Check one entry with nothing but gpg:\n\n\
+         Check that nothing was changed and nothing is missing, without any network:\n\n\
+         \u{20}   spokes blog verify PATH/OF/THIS/FOLDER\n\n\
+         Check single entries with nothing but gpg:\n\n\
          \u{20}   gpg --import keys/*.asc\n\
          \u{20}   gpg --verify log/00000000-*.asc\n\n\
-         Check the whole chain, from a checkout of spokescouncil:\n\n\
-         \u{20}   cargo run -p spokes-log --example verify -- PATH/OF/THIS/FOLDER\n\n\
+         What the program does is written in the specification; from a checkout of spokescouncil the\n\
+         log's own small checker does the same: cargo run -p spokes-log --example verify -- FOLDER\n\n\
          Bring it to life on any network:\n\n\
          \u{20}   spokes blog restore PATH/OF/THIS/FOLDER --as {name} --network URL --key FINGERPRINT\n",
         id = blog,

@@ -119,7 +119,8 @@ enum Command {
     /// Check every signature of a blog, and that nothing is missing
     #[command(after_help = "Examples:\n  spokes blog verify maria\n  \
                             spokes blog verify http://maria.blogs.example.org/\n  \
-                            spokes blog verify http://192.0.2.7/maria   (as this one spoke has it)")]
+                            spokes blog verify http://192.0.2.7/maria   (as this one spoke has it)\n  \
+                            spokes blog verify ~/maria-backup   (an export, without any network)")]
     Verify(verify::Verify),
     /// Where a blog is, how many hold it, and what waits in the outbox
     #[command(after_help = "Example:\n  spokes blog status maria --json")]

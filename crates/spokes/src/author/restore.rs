@@ -66,7 +66,8 @@ pub(crate) async fn restore(args: &Restore, desk: &Desk<'_>) -> Result<(), Stop>
         console,
     } = *desk;
     let name = blog_name(&args.name)?;
-    let mut copy = read_log(&args.path)?;
+    let mut copy = read_log(&args.path)
+        .map_err(|Unsound(file, why)| Stop::disk(&file, format!("{why}; nothing was sent")))?;
     let blog = copy.chain.blog();
     console.say(&format!(
         "{} entries read, all good: blog {blog}",
@@ -114,8 +115,11 @@ pub(crate) async fn restore(args: &Restore, desk: &Desk<'_>) -> Result<(), Stop>
     }
 }
 
+/// What is wrong with an export: the file, and a sentence.
+pub(crate) struct Unsound(pub(crate) PathBuf, pub(crate) String);
+
 /// Reads and judges a whole log.
-fn read_log(path: &Path) -> Result<BlogCopy, Stop> {
+pub(crate) fn read_log(path: &Path) -> Result<BlogCopy, Unsound> {
     let log = path.join("log");
     let mut files = fs::read_dir(&log)
         .and_then(|files| {
@@ -123,11 +127,11 @@ fn read_log(path: &Path) -> Result<BlogCopy, Stop> {
                 .map(|file| file.map(|f| f.path()))
                 .collect::<Result<Vec<_>, _>>()
         })
-        .map_err(|why| Stop::disk(&log, why))?;
+        .map_err(|why| Unsound(log.clone(), why.to_string()))?;
     files.sort();
     let mut copy: Option<BlogCopy> = None;
     for file in files {
-        let no = |why: String| Stop::disk(&file, format!("{why}; nothing was sent"));
+        let no = |why: String| Unsound(file.clone(), why);
         let bytes = fs::read(&file).map_err(|why| no(why.to_string()))?;
         let sealed = if bytes.starts_with(b"-----") {
             let pasted = Pasted::parse(&bytes).map_err(|why| no(why.to_string()))?;
@@ -149,13 +153,13 @@ fn read_log(path: &Path) -> Result<BlogCopy, Stop> {
         let copy = copy.get_or_insert_with(|| BlogCopy::new(sealed.entry().blog()));
         copy.take(sealed).map_err(|why| no(why.to_string()))?;
     }
-    let copy = copy.ok_or_else(|| Stop::disk(&log, "holds no entries"))?;
+    let no = |why: String| Unsound(log.clone(), why);
+    let copy = copy.ok_or_else(|| no("holds no entries".to_owned()))?;
     match copy.chain.unvouched().first() {
         None => Ok(copy),
-        Some(id) => Err(Stop::disk(
-            &log,
-            format!("the words of {id} are missing, and no erase took them back; nothing was sent"),
-        )),
+        Some(id) => Err(no(format!(
+            "the words of {id} are missing, and no erase took them back"
+        ))),
     }
 }
 

@@ -303,9 +303,9 @@ impl<'a> Site<'a> {
                             pre tabindex="0" { code {
                                 "gpg --import keys/*.asc\ngpg --verify log/" (first.unwrap_or_default())
                             } }
-                            p { "The whole chain, from a checkout of spokescouncil:" }
+                            p { "All of them, and that none is missing in between, without any network:" }
                             pre tabindex="0" { code {
-                                "cargo run -p spokes-log --example verify -- PATH/OF/THE/FOLDER"
+                                "spokes blog verify PATH/OF/THE/FOLDER"
                             } }
                             p {
                                 "Compare the fingerprint with one that the author gave you in another way: "

@@ -1,5 +1,7 @@
 //! `verify`: the whole chain from one spoke or another, against what this machine knows.
 
+use std::{fs, path::Path};
+
 use reqwest::Url;
 use spokes_log::{
     draft::{MEDIUM_BYTES_MAX, Medium},
@@ -12,7 +14,9 @@ use crate::{
         Common, Desk,
         console::Console,
         copy::{BlogCopy, Unread},
+        media,
         network::{Network, To, Trouble},
+        restore::{Unsound, read_log},
         session::{blog_name, find},
         state::{CopyFile, Home},
         stop::Stop,
@@ -23,8 +27,8 @@ use crate::{
 /// `spokes blog verify`.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Verify {
-    /// A blog's name, its address, or `http://SPOKE/NAME` for what one spoke has
-    #[arg(value_name = "NAME|URL")]
+    /// A blog's name, its address, `http://SPOKE/NAME` for what one spoke has, or an export's folder
+    #[arg(value_name = "NAME|URL|FOLDER")]
     target: String,
 }
 
@@ -41,6 +45,16 @@ pub(crate) async fn verify(args: &Verify, desk: &Desk<'_>) -> Result<(), Stop> {
     let Desk {
         common, console, ..
     } = *desk;
+    let folder = Path::new(&args.target);
+    if folder.join("log").is_dir() {
+        return verify_folder(folder, desk);
+    }
+    if folder.is_dir() && args.target.contains('/') {
+        return Err(Stop::disk(
+            folder,
+            "is no export of a blog: there is no folder \"log\" in it",
+        ));
+    }
     let source = Source::open(&args.target, desk.common).await?;
     let judged = source.judge(desk).await;
     if common.json {
@@ -63,6 +77,61 @@ pub(crate) async fn verify(args: &Verify, desk: &Desk<'_>) -> Result<(), Stop> {
         console.say(&format!("blog {}", good.blog));
     }
     judged.map(|_| ())
+}
+
+/// Judges an export by what lies in it, without any network.
+fn verify_folder(folder: &Path, desk: &Desk<'_>) -> Result<(), Stop> {
+    let shown = folder.display();
+    let judged = judge_folder(folder);
+    if desk.common.json {
+        desk.console.json(&match &judged {
+            Ok((copy, media)) => serde_json::json!({
+                "good": true, "path": folder, "blog": copy.chain.blog().to_string(),
+                "entries": copy.chain.len(), "media": media,
+            }),
+            Err(stop) => serde_json::json!({
+                "good": false, "path": folder, "reason": stop.to_string(),
+            }),
+        });
+        return judged.map(|_| ());
+    }
+    let (copy, media) = judged?;
+    let media = match media {
+        Some(count) => format!("{count} media"),
+        None => "its media are not in the folder".to_owned(),
+    };
+    desk.console.fact(&format!(
+        "good: the export {shown}, {} entries, {media}, each signed and none missing in between",
+        copy.chain.len()
+    ));
+    desk.console.say(&format!(
+        "blog {}; whether it goes on behind its last entry only the network can say: \
+         spokes blog verify NAME",
+        copy.chain.blog()
+    ));
+    Ok(())
+}
+
+/// A folder's log, and how many media lie beside it, if any do.
+fn judge_folder(folder: &Path) -> Result<(BlogCopy, Option<usize>), Stop> {
+    let copy = read_log(folder)
+        .map_err(|Unsound(file, why)| not_good(&format!("{}: {why}", file.display())))?;
+    let media = folder.join("media");
+    if !media.is_dir() {
+        let has_none = copy.blog.media().is_empty();
+        return Ok((copy, has_none.then_some(0)));
+    }
+    let listed = copy.blog.media();
+    for hash in &listed {
+        let ending = copy.medium(*hash).map_or("bin", |m| media::ending(&m.kind));
+        let path = media.join(format!("{}.{ending}", hash.path()));
+        let no = |why: &str| not_good(&format!("the medium {} {why}", path.display()));
+        let bytes = fs::read(&path).map_err(|why| no(&format!("cannot be read: {why}")))?;
+        if Hash::of(&bytes) != *hash {
+            return Err(no("was changed"));
+        }
+    }
+    Ok((copy, Some(listed.len())))
 }
 
 /// What was found good.

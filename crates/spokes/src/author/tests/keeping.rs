@@ -81,6 +81,47 @@ async fn pictures_go_along_and_words_come_back() {
 }
 
 #[tokio::test]
+async fn an_export_is_checked_without_any_network() {
+    let maria = Maria::with_blog().await;
+    maria.write("pic.gif", "GIF89a a picture");
+    maria.write("one.md", "![By the sea](pic.gif)\n\nSome words.");
+    let line = "publish DIR/one.md --blog maria KEY";
+    check(maria.run(line, &[]).await, 0, &[]);
+    check(maria.run("export maria --to DIR/out", &[]).await, 0, &[]);
+    let readme = fs::read_to_string(maria.path("out/README.txt")).expect("there");
+    assert!(readme.contains("spokes blog verify"), "{readme}");
+    maria.fake.nodes().asked.clear();
+    let good = ["good: the export ", "2 entries, 1 media"];
+    check(maria.run("verify DIR/out", &[]).await, 0, &good);
+    assert!(maria.fake.nodes().asked.is_empty(), "nobody was asked");
+    check(maria.run("verify DIR", &[]).await, 1, &["no export"]);
+
+    let of = |folder: &str, ending: &str| {
+        let files = fs::read_dir(maria.path(folder)).expect("a folder");
+        let mut paths: Vec<_> = files.flatten().map(|file| file.path()).collect();
+        paths.sort();
+        paths.retain(|path| path.to_string_lossy().ends_with(ending));
+        paths.pop().expect("a file")
+    };
+    let picture = of("out/media", ".gif");
+    fs::write(&picture, "GIF89a another").expect("written");
+    check(
+        maria.run("verify DIR/out", &[]).await,
+        1,
+        &["not good", "was changed"],
+    );
+    fs::write(&picture, "GIF89a a picture").expect("written");
+    let entry = of("out/log", ".asc");
+    let text = fs::read_to_string(&entry).expect("there");
+    fs::write(&entry, text.replace("Some words", "Sore words")).expect("written");
+    check(
+        maria.run("verify DIR/out", &[]).await,
+        1,
+        &["not good", "00000001-"],
+    );
+}
+
+#[tokio::test]
 async fn erased_words_are_vouched_for() {
     let maria = Maria::with_blog().await;
     maria.write("one.md", "Some words.");
