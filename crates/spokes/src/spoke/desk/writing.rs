@@ -87,7 +87,10 @@ impl Spoke {
             "picture" => Some(words.kept_picture),
             _ => None,
         };
-        let preview = (visit.ask("preview") == "1").then(|| self.preview(author, &fields));
+        let preview = match visit.ask("preview") {
+            "1" => Some(self.preview(author, &fields).await),
+            _ => None,
+        };
         let view = WriteView {
             preview,
             ..self.write_view(author, id, &fields)
@@ -183,7 +186,9 @@ impl Spoke {
         }
     }
 
-    fn preview(self: &Arc<Self>, author: &Author<'_>, fields: &Fields) -> (String, String) {
+    async fn preview(self: &Arc<Self>, author: &Author<'_>, fields: &Fields) -> (String, String) {
+        // A hostile text takes much memory while it is rendered: one at a time.
+        let _turn = self.desk_keys.acquire().await;
         let html =
             tokio::task::block_in_place(|| render::article(&fields.body, &render::Links::here()));
         let of_blog = author
