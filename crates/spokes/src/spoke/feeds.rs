@@ -100,14 +100,15 @@ impl Spoke {
     ) -> Option<Arc<Rendering>> {
         let make = async {
             let sealed = self.sound_entry(blog, id).await?;
-            let draft = sealed.entry().draft()?;
             let links = render::Links::seen_from(address);
-            let _turn = self.render_turn().await;
-            tokio::task::block_in_place(|| {
-                let (html, _whole) = self.article(blog, draft, &links);
+            let spoke = Arc::clone(self);
+            let render = move || {
+                let draft = sealed.entry().draft()?;
+                let (html, _whole) = spoke.article(blog, draft, &links);
                 let excerpt = render::summary(&draft.body, EXCERPT_CHARS);
                 Some(Arc::new(Rendering { html, excerpt }))
-            })
+            };
+            self.renders.apart(render).await?
         };
         self.renders.once((id, address.to_owned()), make).await
     }

@@ -339,13 +339,14 @@ impl Spoke {
                 return Some(kept);
             }
             let sealed = self.sound_entry(blog, id).await?;
-            let draft = sealed.entry().draft()?;
-            let _turn = self.render_turn().await;
-            let (rendering, whole) = tokio::task::block_in_place(|| {
-                let (html, whole) = self.article(blog, draft, &render::Links::here());
+            let spoke = Arc::clone(self);
+            let render = move || {
+                let draft = sealed.entry().draft()?;
+                let (html, whole) = spoke.article(blog, draft, &render::Links::here());
                 let excerpt = render::summary(&draft.body, EXCERPT_CHARS);
-                (Arc::new(Rendering { html, excerpt }), whole)
-            });
+                Some((Arc::new(Rendering { html, excerpt }), whole))
+            };
+            let (rendering, whole) = self.renders.apart(render).await??;
             if whole {
                 self.rendered.keep(id, &rendering);
             }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use spokes_log::name::EntryId;
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, oneshot};
 
 use super::{Spoke, finished::Rendering};
 
@@ -22,6 +22,9 @@ type Flight = OnceCell<Option<Arc<Rendering>>>;
 #[derive(Debug)]
 pub(super) struct Renders {
     turns: Semaphore,
+    /// An allocator keeps for each thread what its longest page took, and a server has many threads; so
+    /// these few do it. None where the system gives no more threads.
+    threads: Option<rayon::ThreadPool>,
     flights: Mutex<BTreeMap<Wanted, Weak<Flight>>>,
 }
 
@@ -36,6 +39,13 @@ impl Renders {
     fn with_turns(turns: usize) -> Self {
         Self {
             turns: Semaphore::new(turns),
+            threads: rayon::ThreadPoolBuilder::new()
+                .num_threads(turns)
+                .thread_name(|number| format!("render-{number}"))
+                // The page of a text that brings it down fails, and no other.
+                .panic_handler(|_| tracing::error!("a text could not be rendered"))
+                .build()
+                .ok(),
             flights: Mutex::default(),
         }
     }
@@ -44,6 +54,22 @@ impl Renders {
     pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // None only from a closed semaphore, and this one is never closed.
         self.turns.acquire().await.ok()
+    }
+
+    /// What `render` makes, in its turn and on a thread for it; none where it panics.
+    pub(super) async fn apart<T: Send + 'static>(
+        &self,
+        render: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let _turn = self.turn().await;
+        let (done, made) = oneshot::channel();
+        // Nobody listens when the reader has hung up.
+        let job = move || drop(done.send(render()));
+        match &self.threads {
+            Some(threads) => threads.spawn(job),
+            None => tokio::task::block_in_place(job),
+        }
+        made.await.ok()
     }
 
     /// What `make` makes, or what somebody makes of the same just now.
@@ -70,7 +96,7 @@ impl Renders {
 }
 
 impl Spoke {
-    /// A turn to render something that is not an entry: hold it meanwhile.
+    /// A turn to render something short that is not an entry: hold it meanwhile.
     pub(super) async fn render_turn(&self) -> Option<SemaphorePermit<'_>> {
         self.renders.turn().await
     }
@@ -161,6 +187,18 @@ mod tests {
             assert!(one.await.unwrap().is_some());
         }
         assert_eq!(most.load(Ordering::Relaxed), 2);
+        let thread = || thread::current().name().map(str::to_owned);
+        for _ in 0..8 {
+            let name = renders.apart(thread).await.flatten();
+            assert!(name.is_some_and(|name| name.starts_with("render-")));
+        }
+        let panics = renders.apart(|| panic!("as a test wants it"));
+        assert_eq!(panics.await, None::<()>);
+        assert_eq!(
+            renders.apart(|| 1).await,
+            Some(1),
+            "the thread is still there"
+        );
         assert!(Renders::default().turns.available_permits() >= 1);
     }
 }
