@@ -187,10 +187,11 @@ impl Spoke {
     }
 
     async fn preview(self: &Arc<Self>, author: &Author<'_>, fields: &Fields) -> (String, String) {
-        // A hostile text takes much memory while it is rendered: one at a time.
-        let _turn = self.desk_keys.acquire().await;
-        let html =
-            tokio::task::block_in_place(|| render::article(&fields.body, &render::Links::here()));
+        let body = fields.body.clone();
+        let rendered = self
+            .renders
+            .apart(move || render::article(&body, &render::Links::here()));
+        let html = rendered.await.unwrap_or_default();
         let of_blog = author
             .blog(&fields.blog)
             .and_then(|(blog, _)| self.with(*blog, |r| r.fold().language().to_string()));
