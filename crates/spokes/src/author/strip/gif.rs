@@ -99,11 +99,11 @@ pub(super) mod tests {
             b"\x21\xFF\x0bNETSCAPE2.0\x03\x01\x05\0\x06secret\0",
             b"\x21\xFF\x0bSECRETS 1.0\x06secret\0",
             b"\x21\xFE\x06secret\0",
-            CONTROL,
-            b"\x21\x01\x0c\0\0\0\0\0\0\0\0\0\0\0\0\x06secret\0",
             b"\x21\x77\x06secret\0",
             CONTROL,
             IMAGE,
+            CONTROL,
+            b"\x21\x01\x0c\0\0\0\0\0\0\0\0\0\0\0\0\x06secret\0",
             IMAGE,
             b";secret<script>",
         ]

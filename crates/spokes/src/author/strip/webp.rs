@@ -110,7 +110,7 @@ pub(super) mod tests {
                 (b"C2PA", b"secret!"),
             ],
         );
-        noisy.extend_from_slice(b"TRLR\x06\0\0\0secret");
+        noisy.extend_from_slice(b"VP8 \x06\0\0\0secret");
         noisy
     }
 
