@@ -436,6 +436,13 @@ fn starts(witness: &Witness, image: &Image, promised: &[&What], story: &Story) {
         let known = &story[&id];
         for (hash, bytes) in known.media.iter().filter(|_| !erased.contains(&id)) {
             let reply = get(&format!("/media/{}", hash.path()));
+            // An erase that is durable works before anybody was promised it.
+            let entry = get(&format!("/api/v1/entries/{}", known.signed.id().path()));
+            let is_erased = entry.json()["signatures"].as_array().unwrap().is_empty();
+            let mut all = story.values().flat_map(|other| &other.erases);
+            if is_erased && all.any(|erased| *erased == known.signed.id()) {
+                continue;
+            }
             assert!(reply.body == *bytes, "{label} {hash}: {}", reply.status);
         }
     }

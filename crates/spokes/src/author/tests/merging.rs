@@ -176,7 +176,7 @@ async fn the_last_lines_count_what_did_not_come_along() {
     let text = text.replacen("</item>", comment, 1);
     let text = text.replace("</channel>", &format!("{}</channel>", items.concat()));
     maria.write("old.xml", text);
-    maria.write("uploads/2015/05/sea.gif", "GIF89a a picture");
+    maria.write("uploads/2015/05/sea.gif", "GIF89a a pict;");
     let line = "import DIR/old.xml --media DIR/uploads --blog maria KEY";
     let told = [
         "post 3 (\"Not yet\"): draft",
