@@ -69,6 +69,11 @@ fn what_another_took_in_place_of_a_silent_primary_is_safe_at_once() {
     let before = maria.post(&demo, "a", "before", "All are there.");
     let members = demo.members("maria");
     let stands_in = demo.address(&members[1]);
+    // Safe is what a majority has; she stands in who has it, too.
+    let path = format!("entries/{}", before.id().path());
+    wait_for("the second member has it", Duration::from_secs(10), || {
+        (demo.api(&members[1], &path).status == 200).then_some(())
+    });
     demo.kill(&members[0]);
     let signed = maria.sign_behind(
         &draft(Says::Post(article("meanwhile")), "The primary is silent."),
