@@ -13,7 +13,7 @@ use crate::web::{
 /// since a slug has at most 200 bytes, each three in an address.
 pub const SITEMAP_ADDRESSES_MAX: usize = 10_000;
 
-/// The media type of [`sitemap`] and [`sitemap_index`].
+/// The media type of `sitemap` and `sitemap_index`.
 pub const SITEMAP_TYPE: &str = "application/xml; charset=utf-8";
 
 /// A blog. Its posts speak for themselves on their own pages.

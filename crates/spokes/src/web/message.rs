@@ -1,6 +1,6 @@
 //! What we say to a person when something did not go as hoped.
 //!
-//! Every such text of the web lives in [`Sentences`], so that all of them keep one promise: they say
+//! Every such text of the web lives in `Sentences`, so that all of them keep one promise: they say
 //! what happened, what is safe, and what to do, calmly and in that order.
 
 use super::words::{Counted, Sentences, Tongue, counted, fill};
