@@ -11,6 +11,7 @@ mod writing;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -466,9 +467,14 @@ fn append_cookie(response: &mut Response, cookie: &str) {
     }
 }
 
-/// A file to be saved.
-fn attachment(name: &'static str, text: String) -> Response {
-    let mut response = web::answer(StatusCode::OK, PLAIN, text);
+/// A text to be saved.
+fn attachment(name: &str, text: String) -> Response {
+    file(name, PLAIN, text)
+}
+
+/// A file to be saved. Its name is ours, of letters that need no quoting.
+fn file(name: &str, kind: &'static str, body: impl Into<Bytes>) -> Response {
+    let mut response = web::answer(StatusCode::OK, kind, body);
     private(&mut response);
     if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
         response

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use spokes_log::{
     blog::Post,
     draft::Medium,
@@ -14,10 +14,10 @@ use spokes_log::{
 use spokes_rules::registry::BlogRecord;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-use super::{Author, Spoke, page, private};
+use super::{Author, Spoke, file, page};
 use crate::{
     author::{export, media},
-    http::{self as web, Response},
+    http::Response,
     outage::Outage,
     web::desk::{self, DownloadView},
 };
@@ -113,9 +113,9 @@ impl Spoke {
     }
 
     /// One of these files.
-    pub(super) async fn download(self: &Arc<Self>, author: &Author<'_>, file: &str) -> Response {
+    pub(super) async fn download(self: &Arc<Self>, author: &Author<'_>, asked: &str) -> Response {
         let visit = author.visit;
-        let stem = file.trim_end_matches(".zip");
+        let stem = asked.trim_end_matches(".zip");
         let (name, part) = match stem.rsplit_once("-media-") {
             Some((name, part)) if self.held(author, name).is_ok() => (name, part.parse().ok()),
             _ => (stem, None),
@@ -130,7 +130,11 @@ impl Spoke {
             None => self.packed_texts(*blog, record).await,
         };
         match packed {
-            Ok(bytes) => archive(&file_name(record.name.as_str(), part), bytes),
+            Ok(bytes) => file(
+                &file_name(record.name.as_str(), part),
+                "application/zip",
+                bytes,
+            ),
             Err(outage) if outage.to_string() == too_large().to_string() => {
                 self.notice(visit, visit.message(413, |s| &s.too_large, &[]), None)
             }
@@ -231,16 +235,4 @@ fn file_name(blog: &str, part: Option<usize>) -> String {
         Some(part) => format!("{blog}-media-{part}.zip"),
         None => format!("{blog}.zip"),
     }
-}
-
-fn archive(name: &str, bytes: Vec<u8>) -> Response {
-    let mut response = web::answer(StatusCode::OK, "application/zip", bytes);
-    private(&mut response);
-    // Of a blog's name and a number, so that it needs no quoting.
-    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
-        response
-            .headers_mut()
-            .insert(header::CONTENT_DISPOSITION, value);
-    }
-    response
 }
