@@ -229,6 +229,7 @@ impl Spoke {
         if !record.set.has(&self.me) {
             return self.page_elsewhere(name, &record, request).await;
         }
+        self.ready(blog).await;
         let Some(address) = address else {
             return self.message(
                 Some((blog, &record)),
