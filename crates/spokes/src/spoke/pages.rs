@@ -356,6 +356,23 @@ impl Spoke {
         self.renders.once((id, String::new()), make).await
     }
 
+    /// The first words of an article, from words that were checked just then; none where it cannot be
+    /// had. A list of posts needs no more, and keeps no more in memory.
+    pub(super) async fn excerpt(self: &Arc<Self>, blog: BlogId, id: EntryId) -> Option<Arc<str>> {
+        if let Some(kept) = self.rendered.excerpt(id) {
+            return Some(kept);
+        }
+        let sealed = self.sound_entry(blog, id).await?;
+        let cut = move || {
+            let draft = sealed.entry().draft()?;
+            let excerpt = render::summary(&draft.body, EXCERPT_CHARS);
+            Some(Arc::from(excerpt))
+        };
+        let excerpt = self.renders.apart(cut).await??;
+        self.rendered.keep_excerpt(id, &excerpt);
+        Some(excerpt)
+    }
+
     async fn post(
         self: &Arc<Self>,
         blog: BlogId,
