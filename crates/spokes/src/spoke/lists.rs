@@ -153,8 +153,8 @@ impl Spoke {
         let language = self.language(blog);
         let mut lines = Vec::new();
         for post in posts {
-            let rendering = self.rendering(blog, post.current()).await;
-            let excerpt = rendering.map(|r| r.excerpt.clone()).unwrap_or_default();
+            let excerpt = self.excerpt(blog, post.current()).await;
+            let excerpt = excerpt.as_deref().unwrap_or_default().to_owned();
             lines.push(line(post, &language, excerpt));
         }
         lines

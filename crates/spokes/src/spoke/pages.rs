@@ -229,6 +229,7 @@ impl Spoke {
         if !record.set.has(&self.me) {
             return self.page_elsewhere(name, &record, request).await;
         }
+        self.ready(blog).await;
         let Some(address) = address else {
             return self.message(
                 Some((blog, &record)),
@@ -353,6 +354,23 @@ impl Spoke {
             Some(rendering)
         };
         self.renders.once((id, String::new()), make).await
+    }
+
+    /// The first words of an article, from words that were checked just then; none where it cannot be
+    /// had. A list of posts needs no more, and keeps no more in memory.
+    pub(super) async fn excerpt(self: &Arc<Self>, blog: BlogId, id: EntryId) -> Option<Arc<str>> {
+        if let Some(kept) = self.rendered.excerpt(id) {
+            return Some(kept);
+        }
+        let sealed = self.sound_entry(blog, id).await?;
+        let cut = move || {
+            let draft = sealed.entry().draft()?;
+            let excerpt = render::summary(&draft.body, EXCERPT_CHARS);
+            Some(Arc::from(excerpt))
+        };
+        let excerpt = self.renders.apart(cut).await??;
+        self.rendered.keep_excerpt(id, &excerpt);
+        Some(excerpt)
     }
 
     async fn post(

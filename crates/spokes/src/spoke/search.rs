@@ -222,7 +222,7 @@ impl Spoke {
             (fold.title().to_owned(), fold.language().to_string())
         });
         let (blog_title, blog_language) = facts?;
-        let excerpt = self.rendering(blog, post.current()).await?.excerpt.clone();
+        let excerpt = self.excerpt(blog, post.current()).await?.to_string();
         let mut post_line = line(post, &blog_language, excerpt);
         post_line.language = language_of(&post.article, &blog_language);
         Some(page::Headline {
