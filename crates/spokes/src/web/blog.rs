@@ -18,8 +18,11 @@ use crate::{
     },
 };
 
-/// Pages in the menu above every post: two lines of a phone. The others wait until somebody asks.
+/// Pages in the menu above every post. The others wait until somebody asks.
 const MENU_PAGES_MAX: usize = 5;
+
+/// Letters of their titles: with the archive they take two lines of a phone.
+const MENU_CHARS_MAX: usize = 48;
 
 /// Posts of an archive on one page with all its years: with more, each year has a page of its own, or
 /// more of them, so that none has more than 40 KB with its style.
@@ -379,7 +382,7 @@ pub fn not_found(network: &Network, blog: Option<&Blog>, late: bool, tongue: Ton
 /// A blog's name and menu. Its title is the page's heading only where no post's is.
 pub(crate) fn blog_top(blog: &Blog, is_heading: bool) -> Markup {
     let voice = Voice::around(&blog.language);
-    let (first, others) = blog.pages.split_at(blog.pages.len().min(MENU_PAGES_MAX));
+    let (first, others) = blog.pages.split_at(menu_pages(&blog.pages));
     html! {
         header.top.masthead[is_heading] lang=[language(&blog.language)] dir=[dir(&blog.language)] {
             @if is_heading {
@@ -400,6 +403,16 @@ pub(crate) fn blog_top(blog: &Blog, is_heading: bool) -> Markup {
             }
         }
     }
+}
+
+/// How many pages have room in the menu.
+fn menu_pages(pages: &[Neighbor]) -> usize {
+    let mut chars = 0;
+    let fits = |page: &&Neighbor| {
+        chars += title_or_slug(&page.title, &page.slug).chars().count();
+        chars <= MENU_CHARS_MAX
+    };
+    pages.iter().take(MENU_PAGES_MAX).take_while(fits).count()
 }
 
 fn page_link(page: &Neighbor) -> Markup {
@@ -446,11 +459,13 @@ pub(crate) fn blog_bottom(
         footer.bottom lang=[voice.lang] dir=[voice.dir] {
             (proof)
             p { (fill_markup(held_by, &held)) " " (fill_markup(words.signed_with, &signed)) }
-            p { a href="/about" { (words.how_kept) } }
-            p { (feed_links("/feed", voice)) }
             (served_by(network, voice))
-            // To the desk of the blog's primary (SPEC http 5).
-            p { a href="/_/desk" rel="nofollow" { (words.write) } }
+            p.links {
+                a href="/about" { (words.how_kept) } " "
+                span { (feed_links("/feed", voice)) } " "
+                // To the desk of the blog's primary (SPEC http 5).
+                a href="/_/desk" rel="nofollow" { (words.write) }
+            }
         }
     }
 }

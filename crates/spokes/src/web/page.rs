@@ -149,7 +149,7 @@ pub fn error(view: &ErrorView) -> String {
     let main = html! {
         main.message #content tabindex="-1" {
             h1 { (message.title) }
-            p { (message.happened) }
+            p { (message.happened()) }
             p { (message.safe) }
             p { (message.todo) }
             nav.ways aria-label=(voice.words.ways_on) {
@@ -223,7 +223,8 @@ pub(crate) fn headline_item(headline: &Headline, voice: Voice, below_heading: bo
 
 /// The links to three feeds.
 pub(crate) fn feed_links(feeds: &str, voice: Voice) -> Markup {
-    let link = |kind: &str, name: &str| html! { a href=(format!("{feeds}.{kind}")) { (name) } };
+    let link =
+        |kind: &str, name: &str| html! { a href=(format!("{feeds}.{kind}")) { bdi { (name) } } };
     let links = [
         ("atom", link("atom", "Atom")),
         ("rss", link("rss", "RSS")),
