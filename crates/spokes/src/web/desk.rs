@@ -9,7 +9,7 @@ use crate::{
     desk::Fields,
     web::{
         message::Message,
-        shell::{Head, Network, dir, network_bottom, shell},
+        shell::{Head, Network, dir, network_bottom, network_name, shell},
         words::{DeskWords, Tongue, fill, fill_markup},
     },
 };
@@ -63,7 +63,7 @@ impl Frame {
         };
         let top = html! {
             header.top {
-                p.name { a href=(format!("{}/", self.network.origin)) { bdi { (self.network.domain) } } }
+                (network_name(&self.network, &format!("{}/", self.network.origin)))
                 nav aria-label=(words.desk) {
                     a href=(DESK) { (words.menu) }
                     @if let Some(path) = &self.path {
@@ -123,7 +123,7 @@ fn refusal(message: &Message) -> Markup {
     html! {
         section.refusal role="alert" aria-labelledby="refusal" {
             h2 #refusal { (message.title) }
-            p { (message.happened) }
+            p { (message.happened()) }
             p { (message.safe) }
             p { (message.todo) }
         }
@@ -242,17 +242,27 @@ pub(crate) fn notice(frame: &Frame, typed: Option<&Fields>) -> String {
     frame.page(words.desk, &body)
 }
 
+/// "oak, ash". Labels are Latin letters: among Arabic words each stands by itself (U+2068, U+2069), or
+/// they would run from left to right together.
+fn servers(tongue: Tongue, labels: &[String]) -> String {
+    match tongue {
+        Tongue::English => labels.join(", "),
+        Tongue::Arabic => {
+            let isolated = labels
+                .iter()
+                .map(|label| format!("\u{2068}{label}\u{2069}"));
+            isolated.collect::<Vec<_>>().join("، ")
+        }
+    }
+}
+
 /// "2 of 3: oak, ash".
 pub(crate) fn of_servers(tongue: Tongue, held_by: &[String], all: usize) -> String {
-    let comma = match tongue {
-        Tongue::English => ", ",
-        Tongue::Arabic => "، ",
-    };
     let number = |n: usize| tongue.number(n as u64);
     let places = [
         ("count", &*number(held_by.len())),
         ("all", &*number(all)),
-        ("servers", &*held_by.join(comma)),
+        ("servers", &*servers(tongue, held_by)),
     ];
     fill(DeskWords::of(tongue).of_servers, &places)
 }

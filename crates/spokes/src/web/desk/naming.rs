@@ -95,7 +95,7 @@ fn to_sign(frame: &Frame, view: &AskView, text: &str, path: &str) -> String {
                 button name="do" value="change" formnovalidate { (words.choose_other) }
             }
         }
-        (super::article::trust(words))
+        (super::article::trust(words, words.look_blog))
     };
     frame.page(&fill(words.sign_name, &[("name", &view.name)]), &body)
 }
