@@ -242,18 +242,23 @@ pub(crate) fn notice(frame: &Frame, typed: Option<&Fields>) -> String {
     frame.page(words.desk, &body)
 }
 
-/// "oak, ash". Labels are Latin letters: among Arabic words each stands by itself (U+2068, U+2069), or
-/// they would run from left to right together.
-fn servers(tongue: Tongue, labels: &[String]) -> String {
+/// A name within a sentence. It is of Latin letters: among Arabic words it stands by itself (U+2068,
+/// U+2069), or what parts its words would be taken for the sentence's.
+fn named(tongue: Tongue, name: &str) -> String {
     match tongue {
-        Tongue::English => labels.join(", "),
-        Tongue::Arabic => {
-            let isolated = labels
-                .iter()
-                .map(|label| format!("\u{2068}{label}\u{2069}"));
-            isolated.collect::<Vec<_>>().join("، ")
-        }
+        Tongue::English => name.to_owned(),
+        Tongue::Arabic => format!("\u{2068}{name}\u{2069}"),
     }
+}
+
+/// "oak, ash".
+fn servers(tongue: Tongue, labels: &[String]) -> String {
+    let comma = match tongue {
+        Tongue::English => ", ",
+        Tongue::Arabic => "، ",
+    };
+    let names = labels.iter().map(|label| named(tongue, label));
+    names.collect::<Vec<_>>().join(comma)
 }
 
 /// "2 of 3: oak, ash".

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 pub use crate::web::{
-    blog::{ArchiveView, BlogView, PostView, TagView, archive, blog_index, not_found, post, tag},
+    blog::{
+        ArchiveView, BlogView, PostView, TagView, archive, blog_index, listed_picture, not_found,
+        post, tag,
+    },
     front::{FrontView, SearchView, SpokeLine, StatusView, front, search, status},
     shell::{ICON, ICON_PATH, Image, Network, STYLE, STYLE_PATH, compact_style},
     trust::{AboutView, Member, about},
@@ -79,6 +82,8 @@ pub struct PostLine {
     pub date: Timestamp,
     /// Its first words ([`crate::render::summary`]); may be empty.
     pub excerpt: String,
+    /// The path of a picture beside it, if it has one that is light.
+    pub picture: Option<String>,
 }
 
 /// A post in the network's list of latest posts.

@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use super::{DESK, Frame, Line, Signing, carried, line, servers, shown, signing};
+use super::{DESK, Frame, Line, Signing, carried, line, named, servers, shown, signing};
 use crate::{
     desk::Fields,
     web::{
@@ -95,7 +95,8 @@ pub(crate) fn found(frame: &Frame, view: &FoundView) -> String {
         p { (words.found) }
         (desks(words, &view.desks))
     };
-    frame.page(&fill(words.found_title, &[("name", &view.name)]), &body)
+    let name = named(frame.tongue, &view.name);
+    frame.page(&fill(words.found_title, &[("name", &name)]), &body)
 }
 
 /// The primary's desk first: there new posts are taken. The others in case it does not answer.

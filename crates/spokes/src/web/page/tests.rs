@@ -49,6 +49,7 @@ fn line(slug: &str, title: &str, language: &str, date: &str, text: &str) -> Post
         language: language.to_owned(),
         date: time(date),
         excerpt: summary(text, 220),
+        picture: None,
     }
 }
 
@@ -671,8 +672,12 @@ fn lists_are_light() {
         "2026-03-02T09:00:00Z",
         &"会".repeat(300),
     );
+    let pictured = PostLine {
+        picture: Some(format!("/media/sha256-{}", "a".repeat(64))),
+        ..post.clone()
+    };
     let headline = Headline {
-        post: post.clone(),
+        post,
         blog_origin: "https://maria.blogs.example.org".to_owned(),
         blog_title: "港のノート".to_owned(),
         blog_language: "ja".to_owned(),
@@ -684,7 +689,7 @@ fn lists_are_light() {
     let index = BlogView {
         network: network(),
         blog: blog(),
-        posts: vec![post; 20],
+        posts: vec![pictured; 20],
         path: "/?page=2".to_owned(),
         newer: Some("/".to_owned()),
         older: Some("/?page=3".to_owned()),
