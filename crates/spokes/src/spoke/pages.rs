@@ -681,6 +681,7 @@ pub(super) fn line(post: &Post, blog_language: &str, excerpt: String) -> PostLin
         language: language_of(&post.article, blog_language),
         date: timestamp(post.article.date),
         excerpt,
+        picture: page::listed_picture(&post.article),
     }
 }
 
