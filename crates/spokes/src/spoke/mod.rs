@@ -11,6 +11,7 @@ mod finished;
 mod follow;
 mod front;
 mod headlines;
+mod keys;
 mod latest;
 mod lists;
 mod looks;
@@ -24,6 +25,7 @@ mod restore;
 mod search;
 mod shelf;
 mod submit;
+mod turns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,7 +38,7 @@ use std::{
 };
 
 use spokes_log::{
-    draft::Medium,
+    draft::{Kind, Medium},
     name::{BlogId, Hash},
     seal::SealedEntry,
     time::Time,
@@ -92,7 +94,7 @@ pub struct Spoke {
     /// Names that are asked for through the desk, and whether the council was silent.
     claiming: Mutex<BTreeMap<String, bool>>,
     /// Who is served at the desk, and whose key is read, at a time.
-    desk_turns: Semaphore,
+    desk_turns: Arc<turns::Turns>,
     desk_keys: Semaphore,
     /// None until the first record has come.
     registry: RwLock<Option<Registry>>,
@@ -114,6 +116,8 @@ pub struct Spoke {
     settled: Mutex<BTreeSet<BlogId>>,
     tickets: Mutex<BTreeMap<Ticket, Waiting>>,
     next_ticket: AtomicU64,
+    /// Blogs whose keys the registry may not know.
+    keys_news: Mutex<BTreeSet<BlogId>>,
     receipts_out: mpsc::Sender<(Label, Parcel)>,
     /// Places to fetch media for readers of blogs that are not here: each takes memory.
     media_relays: Semaphore,
@@ -121,7 +125,7 @@ pub struct Spoke {
     rendered: finished::Rendered,
     looks: looks::Looks,
     renders: renders::Renders,
-    searches: search::Turns,
+    searches: Arc<turns::Turns>,
     mended: AtomicU64,
 }
 
@@ -146,7 +150,7 @@ impl Spoke {
             blobs: Blobs::open(&dir.join("media"))?,
             desk: Desk::open(&dir.join("desk.db"))?,
             claiming: Mutex::default(),
-            desk_turns: Semaphore::new(desk::DESK_TURNS),
+            desk_turns: desk::turns(),
             desk_keys: Semaphore::new(1),
             registry: RwLock::new(None),
             followed: watch::channel(0).0,
@@ -160,13 +164,14 @@ impl Spoke {
             settled: Mutex::default(),
             tickets: Mutex::default(),
             next_ticket: AtomicU64::new(1),
+            keys_news: Mutex::default(),
             receipts_out,
             media_relays: Semaphore::new(MEDIA_RELAYS_MAX),
             latest: latest::Latest::default(),
             rendered: finished::Rendered::default(),
             looks: looks::Looks::default(),
             renders: renders::Renders::default(),
-            searches: search::Turns::default(),
+            searches: search::turns(),
             mended: AtomicU64::new(0),
             config,
         });
@@ -192,6 +197,7 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).watch_latest()),
             tokio::spawn(Arc::clone(&self).scrub()),
             tokio::spawn(Arc::clone(&self).change_sets()),
+            tokio::spawn(Arc::clone(&self).bring_all_keys()),
         ];
         let spoke = Arc::clone(&self);
         let handler = move |request| Arc::clone(&spoke).answer(request);
@@ -275,6 +281,8 @@ impl Spoke {
         }
         let ids: Vec<_> = entries.iter().map(|sealed| sealed.entry().id()).collect();
         let listed: Vec<(Hash, Medium)> = entries.iter().flat_map(media_in).collect();
+        let kinds = entries.iter().map(|sealed| &sealed.entry().skeleton().kind);
+        let has_keys = kinds.into_iter().any(|kind| *kind == Kind::Keys);
         let (write, media) = if erased.is_empty() {
             (Write::Entries(entries), Vec::new())
         } else {
@@ -301,6 +309,9 @@ impl Spoke {
                     }
                     spoke.with(blog, |r| r.handle(clock::now(), Event::Stored(ids)));
                     spoke.latest.touch(blog);
+                    if has_keys {
+                        spoke.keys_changed(blog);
+                    }
                 }
                 Ok(Err(outage)) => spoke.fall_back(blog, &outage),
                 Err(_) => spoke.fall_back(blog, &Outage::new("the store has stopped")),

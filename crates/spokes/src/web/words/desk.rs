@@ -189,6 +189,9 @@ words! {
         insecure:
             ["No sign-in over plain HTTP", "This network is reached without encryption, so anybody on the way could take over your session.", "Nothing was asked of you, nothing was sent.", "Publish with the spokes program: it needs no session. Or ask the organizers for HTTPS."],
             ["لا تسجيل دخول عبر HTTP المكشوف", "تصل إلى هذه الشبكة بلا تشفير، فيستطيع أي واحد في الطريق أن يأخذ جلستك.", "لم يُطلب منك شيء ولم يُرسل شيء.", "انشر ببرنامج spokes فهو لا يحتاج إلى جلسة، أو اطلب من المنظمين HTTPS."];
+        busy:
+            ["The desk is busy", "So many people are at this server’s desk that your turn has not come.", "Nothing was changed, and what you typed stands below.", "Wait {seconds} seconds, then send it again: your browser’s way back leads to the form with all that you typed."],
+            ["المكتب مشغول", "عند مكتب هذا الخادم من الناس ما منع أن يأتي دورك.", "لم يتغير شيء، وما كتبته مبيّن أدناه.", "انتظر {seconds} ثوانٍ ثم أرسل من جديد: زر الرجوع في متصفحك يعيدك إلى النموذج وفيه كل ما كتبته."];
         sign_in_first:
             ["Sign in to go on", "You are not signed in here any more, or not yet.", "What you typed is not lost: it stands below and becomes a draft when you sign in.", "Sign the lines below."],
             ["سجّل الدخول لتتابع", "لم تعد مسجّل الدخول هنا، أو لم تسجّله بعد.", "ما كتبته لم يضع: هو أدناه ويصير مسودة حين تدخل.", "وقّع الأسطر أدناه."];
