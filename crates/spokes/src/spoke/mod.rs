@@ -9,6 +9,7 @@ mod desk;
 mod feeds;
 mod finished;
 mod follow;
+mod former;
 mod front;
 mod headlines;
 mod keys;

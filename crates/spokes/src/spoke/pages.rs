@@ -22,6 +22,7 @@ use super::{
         Finished, HTML, PLAIN, Rendering, Varies, leads_to, medium, passing, redirect, secure, send,
     },
     follow::Unknown,
+    former::{self, Former},
     front::{Wish, stamp_of},
     lists::Asked,
 };
@@ -386,6 +387,12 @@ impl Spoke {
             late = !self.freshen(blog, record).await;
             found = self.find(blog, slug);
         }
+        if found.is_none()
+            && form == Form::Page
+            && let Some(former) = self.former(blog, record, slug)
+        {
+            return former;
+        }
         let Some((post, moved)) = found else {
             let message = if late {
                 Message::no_such_post_yet(self.tongue_of(blog))
@@ -412,6 +419,26 @@ impl Spoke {
             _ => sealed.armored_signatures(),
         };
         Made::Text(PLAIN, text)
+    }
+
+    /// What the house where the blog was before had at an address where no article is.
+    fn former(
+        self: &Arc<Self>,
+        blog: BlogId,
+        record: &BlogRecord,
+        slug: &Slug,
+    ) -> Option<Made> {
+        let found = self.with(blog, |replica| {
+            let (posts, pages) = (replica.fold().posts(), replica.fold().pages());
+            let articles = || posts.iter().chain(&pages).map(|post| &post.article);
+            let tags = articles().flat_map(|article| &article.tags.0).map(Tag::as_str);
+            let slugs = articles().map(|article| article.slug.as_str());
+            former::find(slug, tags, slugs)
+        });
+        Some(match found.flatten()? {
+            Former::LeadsTo(path) => Made::Response(redirect(&path)),
+            Former::Below => Made::Text(HTML, self.below(blog, record, slug)),
+        })
     }
 
     fn find(self: &Arc<Self>, blog: BlogId, slug: &Slug) -> Option<(Post, bool)> {

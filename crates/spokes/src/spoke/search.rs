@@ -50,7 +50,7 @@ const TURN_WAIT: Duration = Duration::from_secs(3);
 /// Searches of one guest that wait: as many as get their turn in that time where all are long.
 const OF_GUEST_MAX: usize = 3;
 /// When whoever found no turn may try again.
-const BUSY_SECONDS: u32 = 5;
+const BUSY_SECONDS: u16 = 5;
 
 /// The line before the searches.
 pub(super) fn turns() -> Arc<Turns> {

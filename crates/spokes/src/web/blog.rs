@@ -107,6 +107,8 @@ pub struct ArchiveView {
     pub years: Vec<(String, u64)>,
     /// The one year whose posts these are, where all would be too many for a page.
     pub only: Option<String>,
+    /// What all their addresses begin with, where it is not the archive of all.
+    pub below: Option<String>,
     /// The path of the page with newer posts of that year.
     pub newer: Option<String>,
     /// The path of the page with older posts of that year.
@@ -297,10 +299,15 @@ pub fn tag(view: &TagView) -> String {
 pub fn archive(view: &ArchiveView) -> String {
     let blog = &view.blog;
     let voice = Voice::around(&blog.language);
-    let below = (view.only.as_ref()).map_or(String::new(), |year| format!("?year={year}"));
+    let path = match (&view.below, &view.only) {
+        (Some(below), _) => path(below.trim_end_matches('/')),
+        (None, Some(year)) => format!("/archive?year={year}"),
+        (None, None) => "/archive".to_owned(),
+    };
+    let heading = view.below.as_deref().unwrap_or(voice.words.archive);
     let head = Head {
-        title: format!("{} – {}", voice.words.archive, blog.title),
-        canonical: Some(format!("{}/archive{below}", blog.origin)),
+        title: format!("{heading} – {}", blog.title),
+        canonical: Some(format!("{}{path}", blog.origin)),
         older: view.older.clone(),
         newer: view.newer.clone(),
         class: Some("h-feed"),
@@ -310,7 +317,10 @@ pub fn archive(view: &ArchiveView) -> String {
     let main = html! {
         main #content tabindex="-1" {
             (notices(blog, voice))
-            h1.p-name lang=[voice.lang] dir=[voice.dir] { (voice.words.archive) }
+            @match &view.below {
+                Some(below) => h1.p-name dir="ltr" { (below) },
+                None => h1.p-name lang=[voice.lang] dir=[voice.dir] { (voice.words.archive) },
+            }
             @if view.years.len() > 1 { (year_links(view, voice)) }
             @for posts in years { (archive_year(blog, posts, voice)) }
             (pager(view.newer.as_ref(), view.older.as_ref(), voice))

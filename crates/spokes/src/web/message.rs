@@ -23,16 +23,16 @@ pub struct Message {
     /// What to do.
     pub todo: String,
     /// The part of `happened` that is English in every tongue: a reason that a format gave.
-    pub reason: Option<String>,
+    pub reason: Option<Box<str>>,
     /// When to try again, for the `Retry-After` header (RFC 9110 section 10.2.3).
-    pub retry_after_seconds: Option<u32>,
+    pub retry_after_seconds: Option<u16>,
 }
 
 /// The places of sentences that a format's reason fills.
 const REASONS: [&str; 2] = ["why", "reason"];
 
 /// How long whoever meets a silent server should wait: longer than a restart takes.
-const SILENCE_SECONDS: u32 = 60;
+const SILENCE_SECONDS: u16 = 60;
 
 impl Message {
     /// A message of one of the tables; `texts` fill its places.
@@ -51,7 +51,7 @@ impl Message {
             happened,
             safe,
             todo,
-            reason: reason.map(|(_, reason)| (*reason).to_owned()),
+            reason: reason.map(|(_, reason)| (*reason).into()),
             retry_after_seconds: None,
         }
     }
@@ -72,7 +72,7 @@ impl Message {
     }
 
     /// The same, with the time after which to try again.
-    pub(crate) fn after(mut self, seconds: u32) -> Self {
+    pub(crate) fn after(mut self, seconds: u16) -> Self {
         self.retry_after_seconds = Some(seconds);
         self
     }
@@ -147,7 +147,7 @@ impl Message {
 
     /// More was asked of this node than it can do just now.
     #[must_use]
-    pub fn busy(tongue: Tongue, retry_after_seconds: u32) -> Self {
+    pub fn busy(tongue: Tongue, retry_after_seconds: u16) -> Self {
         let seconds = Counted::of(tongue).seconds;
         let seconds = counted(tongue, seconds, u64::from(retry_after_seconds));
         let texts = [("seconds", seconds.as_str())];

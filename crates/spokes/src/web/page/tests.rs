@@ -192,6 +192,7 @@ fn list_samples() -> Vec<(&'static str, String)> {
             .map(|(year, posts)| (year.to_owned(), posts))
             .to_vec(),
         only: None,
+        below: None,
         newer: None,
         older: None,
     };
@@ -498,6 +499,7 @@ fn strangers_words_stay_words_in_lists() {
         posts: nasty_list().posts,
         years: vec![(nasty(), 1), (nasty(), 2)],
         only: Some(nasty()),
+        below: None,
         newer: Some(nasty()),
         older: Some(nasty()),
     };
@@ -655,6 +657,7 @@ fn archives_are_light() {
         posts: vec![post; ARCHIVE_POSTS],
         years: (2007..=2026).map(|year| (year.to_string(), 100)).collect(),
         only: Some("2026".to_owned()),
+        below: None,
         newer: Some("/archive?year=2026".to_owned()),
         older: Some("/archive?year=2026&page=3".to_owned()),
     });
