@@ -31,7 +31,7 @@ use crate::render::writer::Writer;
 ///
 /// With [`Links::here`] the HTML depends on nothing but the body and this number, so that spokes
 /// can compare what they serve. Raise it with every change of output.
-pub const RENDERER: u32 = 3;
+pub const RENDERER: u32 = 4;
 
 /// Put before every `id` of a body, so that a stranger's `id` never meets one of the page's own.
 const ID_PREFIX: &str = "body-";

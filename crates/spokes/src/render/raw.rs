@@ -46,9 +46,10 @@ pub(super) const INLINE_TAGS: [&str; 28] = [
 pub(super) const VOID_TAGS: [&str; 4] = ["br", "hr", "img", "wbr"];
 
 /// Raw tags whose content is not prose: it goes with them.
-pub(super) const SILENT_TAGS: [&str; 11] = [
-    "audio", "iframe", "math", "noscript", "object", "script", "style", "svg", "template",
-    "textarea", "video",
+///
+/// Not `noscript`: here no script runs, so what stands in one is for all readers.
+pub(super) const SILENT_TAGS: [&str; 10] = [
+    "audio", "iframe", "math", "object", "script", "style", "svg", "template", "textarea", "video",
 ];
 
 /// Those of them in whose place something of the author's own may be shown, or a link.

@@ -513,6 +513,7 @@ fn raw_html_keeps_what_is_listed() {
          <tr><td>c</td></tr></tbody></table></div>",
     );
     check("<font color=red>a</font>", "<p>a</p>");
+    check("<noscript>a <b>b</b></noscript>", "<p>a <b>b</b></p>");
     check("a <!-- b --> c", "<p>a  c</p>");
     check("<bdo dir='rtl'>a</bdo>", "<p><bdo dir=\"rtl\">a</bdo></p>");
 }
