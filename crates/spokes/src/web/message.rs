@@ -22,10 +22,11 @@ pub struct Message {
     pub safe: String,
     /// What to do.
     pub todo: String,
-    /// The part of `happened` that is English in every tongue: a reason that a format gave.
-    pub reason: Option<String>,
     /// When to try again, for the `Retry-After` header (RFC 9110 section 10.2.3).
     pub retry_after_seconds: Option<u32>,
+    /// Where `happened` has a reason that a format gave, which is English in every tongue: its first byte
+    /// and how many there are.
+    english: (u32, u32),
 }
 
 /// The places of sentences that a format's reason fills.
@@ -44,6 +45,10 @@ impl Message {
     ) -> Self {
         let [title, happened, safe, todo] = sentences.map(|sentence| fill(sentence, texts));
         let reason = texts.iter().find(|(place, _)| REASONS.contains(place));
+        let english = reason.and_then(|(_, reason)| {
+            let at = happened.find(reason)?;
+            Some((u32::try_from(at).ok()?, u32::try_from(reason.len()).ok()?))
+        });
         Self {
             tongue,
             status,
@@ -51,24 +56,21 @@ impl Message {
             happened,
             safe,
             todo,
-            reason: reason.map(|(_, reason)| (*reason).to_owned()),
             retry_after_seconds: None,
+            english: english.unwrap_or_default(),
         }
     }
 
     /// What happened, for a page: within words of another tongue an English reason says what it is, so
     /// that it is set and read out as English.
     pub(crate) fn happened(&self) -> Markup {
-        let foreign = self
-            .reason
-            .as_deref()
-            .filter(|reason| self.tongue != Tongue::English && !reason.is_empty());
-        match foreign.and_then(|reason| Some((reason, self.happened.split_once(reason)?))) {
-            Some((reason, (before, after))) => html! {
-                (before) span lang="en" dir="ltr" { (reason) } (after)
-            },
-            None => html! { (self.happened) },
+        let (at, bytes) = (self.english.0 as usize, self.english.1 as usize);
+        if self.tongue == Tongue::English || bytes == 0 {
+            return html! { (self.happened) };
         }
+        let (before, reason) = self.happened.split_at(at);
+        let (reason, after) = reason.split_at(bytes);
+        html! { (before) span lang="en" dir="ltr" { (reason) } (after) }
     }
 
     /// The same, with the time after which to try again.
