@@ -5,7 +5,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -190,13 +190,37 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-fn counted(response: Response, guest: &Guest) -> http::Response<Sending> {
+fn counted(mut response: Response, guest: &Guest) -> http::Response<Sending> {
     let bytes = response.body().size_hint().lower();
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-    let share = (bytes > SMALL_ANSWER_BYTES).then(|| guest.take(What::Answer, bytes));
-    match share.transpose() {
+    let held = response.extensions_mut().remove::<Room>();
+    let share = match held.and_then(|room| room.take()) {
+        Some(mut share) => share
+            .grow(bytes.saturating_sub(share.amount()))
+            .map(|()| Some(share)),
+        None if bytes > SMALL_ANSWER_BYTES => guest.take(What::Answer, bytes).map(Some),
+        None => Ok(None),
+    };
+    match share {
         Ok(share) => response.map(|body| Sending { body, share }),
         Err(full) => full.answer().map(|body| Sending { body, share: None }),
+    }
+}
+
+/// Room for an answer, taken before it is read from disk: else many would be read at once, and only
+/// then be refused.
+#[derive(Clone, Debug)]
+pub struct Room(Arc<Mutex<Option<Share>>>);
+
+impl Room {
+    fn take(&self) -> Option<Share> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The answer for which the room is.
+    pub fn is_for(self, mut response: Response) -> Response {
+        response.extensions_mut().insert(self);
+        response
     }
 }
 
@@ -325,12 +349,13 @@ fn broken_off() -> Response {
     )
 }
 
-/// Whether an answer of this length would find room, to be asked before it is read from disk.
+/// Room for an answer of this length, to be taken before it is read from disk.
 ///
 /// # Errors
-/// When it would not.
-pub fn room_for_answer<B>(request: &Request<B>, bytes: usize) -> Result<(), NoRoom> {
-    Guest::of(request).take(What::Answer, bytes).map(drop)
+/// When there is none.
+pub fn room_for_answer<B>(request: &Request<B>, bytes: usize) -> Result<Room, NoRoom> {
+    let share = Guest::of(request).take(What::Answer, bytes)?;
+    Ok(Room(Arc::new(Mutex::new(Some(share)))))
 }
 
 /// A place among those who wait for news, for as long as it is held.

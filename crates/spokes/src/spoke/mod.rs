@@ -133,6 +133,7 @@ pub struct Spoke {
     looks: looks::Looks,
     renders: renders::Renders,
     searches: Arc<turns::Turns>,
+    feeds: Arc<turns::Turns>,
     mended: AtomicU64,
 }
 
@@ -186,6 +187,7 @@ impl Spoke {
             looks: looks::Looks::default(),
             renders: renders::Renders::default(),
             searches: search::turns(),
+            feeds: feeds::turns(),
             mended: AtomicU64::new(0),
             config,
         });

@@ -137,7 +137,7 @@ impl Spoke {
         let mut to = DESK.to_owned();
         if let Some(mut fields) = typed {
             let key = certificate.fingerprint();
-            let is_guest = self.ask(|r| r.blogs().all(|(_, record)| record.author != *key));
+            let is_guest = self.ask(|r| r.blogs_of(key).next().is_none());
             let keep = || {
                 // Nothing but words is the form's to say.
                 let is_hers = |picture: &Picture| {
@@ -312,8 +312,7 @@ impl Spoke {
 
     /// Whether some blog has ended this key: then whoever has it is not its author any more.
     pub(super) fn has_ended(&self, key: &Fingerprint) -> bool {
-        let ended = self.ask(|r| r.blogs().any(|(_, record)| record.ended.contains(key)));
-        ended == Some(true)
+        self.ask(|registry| registry.has_ended(key)) == Some(true)
     }
 
     /// The keys that may write in a blog; of one that is not here, those of its author.
