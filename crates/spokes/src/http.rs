@@ -467,6 +467,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn room_is_held_from_before_an_answer_is_read_until_it_is_sent() {
+        let house = Arc::new(House::default());
+        let guest = Guest::new(&house, [192, 0, 2, 1].into());
+        let mut request = Request::new(());
+        request.extensions_mut().insert(guest.clone());
+        // One alone gets half: while that is read there is nothing left for it.
+        let half = 128 * 1024 * 1024;
+        let room = room_for_answer(&request, half).expect("half is free");
+        assert!(room_for_answer(&request, SMALL_ANSWER_BYTES).is_err());
+        let body = vec![0; SMALL_ANSWER_BYTES + 1];
+        let response = room.is_for(answer(StatusCode::OK, "image/png", body));
+        let sent = counted(response, &guest);
+        assert_eq!(sent.status(), StatusCode::OK, "it is not counted twice");
+        assert!(room_for_answer(&request, SMALL_ANSWER_BYTES).is_err());
+        drop(sent);
+        assert!(room_for_answer(&request, half).is_ok(), "it was given back");
+        // What turned out longer than was thought needs room for the rest.
+        let room = room_for_answer(&request, 1).expect("free");
+        let _others = guest.take(What::Answer, half - 1).expect("the rest");
+        let body = vec![0; SMALL_ANSWER_BYTES + 1];
+        let refused = counted(room.is_for(answer(StatusCode::OK, "a/b", body)), &guest);
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    }
+
+    #[test]
     fn quotes_are_undone_and_nothing_panics() {
         assert_eq!(unquote("a%20b+c%2B"), "a b c+");
         assert_eq!(unquote_path("c++/%E0%A4%A8"), "c++/न");

@@ -354,6 +354,7 @@ impl Spoke {
     async fn asked_for(self: &Arc<Self>, visit: &Visit) -> Response {
         match visit.path.as_str() {
             "/find" => return self.lead_to_desk_of(visit, visit.ask("name")).await,
+            "/forget.svg" if visit.session.is_none() => return self.forget(),
             "/sign-in.txt" => return attachment("sign-in.txt", self.challenge(visit).to_string()),
             _ => {}
         }
