@@ -20,6 +20,8 @@ pub mod record;
 
 pub mod refusal;
 
+pub mod reserved;
+
 pub mod registry;
 
 pub mod primary;

@@ -27,6 +27,7 @@ use crate::{
 pub use crate::{
     record::{BlogRecord, Closing, Head, Record, Set, Spoke, Standing},
     refusal::Refusal,
+    reserved::is_reserved,
 };
 
 /// How far ahead a claim may reach, so that an old one cannot be replayed (SPEC entry 3.3).
@@ -35,81 +36,6 @@ const CLAIM_SECONDS_MAX: i64 = 24 * 60 * 60;
 const CLOCK_SECONDS: i64 = 5 * 60;
 /// Seconds of a day, by which quotas are counted.
 const DAY: i64 = 24 * 60 * 60;
-/// Names that no blog may have (SPEC dns 3).
-const RESERVED: &[&str] = &[
-    "abuse",
-    "about",
-    "account",
-    "admin",
-    "administrator",
-    "api",
-    "archive",
-    "auth",
-    "autoconfig",
-    "autodiscover",
-    "blog",
-    "blogs",
-    "broadcasthost",
-    "cdn",
-    "council",
-    "dashboard",
-    "desk",
-    "dns",
-    "edit",
-    "feed",
-    "feeds",
-    "ftp",
-    "gateway",
-    "healthz",
-    "help",
-    "hostmaster",
-    "imap",
-    "info",
-    "inner",
-    "isatap",
-    "localdomain",
-    "localhost",
-    "login",
-    "mail",
-    "media",
-    "metrics",
-    "mta-sts",
-    "network",
-    "news",
-    "noc",
-    "openpgpkey",
-    "pop",
-    "pop3",
-    "postmaster",
-    "root",
-    "search",
-    "security",
-    "smtp",
-    "spoke",
-    "spokes",
-    "ssl",
-    "static",
-    "status",
-    "support",
-    "tags",
-    "usenet",
-    "uucp",
-    "webmaster",
-    "webmail",
-    "well-known",
-    "wpad",
-    "www",
-];
-
-/// Whether a name is kept from blogs, `ns` and a number included.
-pub fn is_reserved(name: &BlogName) -> bool {
-    let name = name.as_str();
-    let nameserver = name
-        .strip_prefix("ns")
-        .is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
-    nameserver || RESERVED.contains(&name)
-}
-
 /// The state that the log adds up to.
 #[derive(Clone, Debug)]
 pub struct Registry {
@@ -121,6 +47,9 @@ pub struct Registry {
     spokes: BTreeMap<Label, Spoke>,
     names: BTreeMap<BlogName, BlogId>,
     blogs: BTreeMap<BlogId, BlogRecord>,
+    /// The blogs of each author, and the keys that some blog has ended: asked for with each page of a desk.
+    by_author: BTreeMap<Fingerprint, BTreeSet<BlogId>>,
+    ended: BTreeSet<Fingerprint>,
     answered: BTreeMap<Hash, u64>,
     /// New blogs by bringing spoke and day.
     brought: BTreeMap<(i64, Label), u64>,
@@ -204,6 +133,8 @@ impl Registry {
             spokes: BTreeMap::new(),
             names: BTreeMap::new(),
             blogs: BTreeMap::new(),
+            by_author: BTreeMap::new(),
+            ended: BTreeSet::new(),
             answered: BTreeMap::from([(record.request.id(), 0)]),
             brought: BTreeMap::new(),
         })
@@ -301,6 +232,17 @@ impl Registry {
     /// One blog.
     pub fn blog(&self, id: BlogId) -> Option<&BlogRecord> {
         self.blogs.get(&id)
+    }
+
+    /// The blogs whose claims this key signed.
+    pub fn blogs_of(&self, author: &Fingerprint) -> impl Iterator<Item = (BlogId, &BlogRecord)> {
+        let hers = self.by_author.get(author).into_iter().flatten();
+        hers.filter_map(|id| Some((*id, self.blogs.get(id)?)))
+    }
+
+    /// Whether some blog has ended this key.
+    pub fn has_ended(&self, key: &Fingerprint) -> bool {
+        self.ended.contains(key)
     }
 
     /// Who has a name.
@@ -699,6 +641,11 @@ impl Registry {
                 *self.brought.entry((today, brought)).or_default() += 1;
                 self.count(&blog.set.members, 1);
                 self.names.insert(blog.name.clone(), id);
+                self.by_author
+                    .entry(blog.author.clone())
+                    .or_default()
+                    .insert(id);
+                self.ended.extend(blog.ended.iter().cloned());
                 match self.blogs.insert(id, blog) {
                     None => Touched::NewBlog(id),
                     Some(_) => Touched::Blog(id),
@@ -707,6 +654,7 @@ impl Registry {
             Change::Keys(id, entry, ended) => {
                 if let Some(blog) = self.blogs.get_mut(&id) {
                     blog.keys_at = entry;
+                    self.ended.extend(ended.iter().cloned());
                     blog.ended.extend(ended);
                 }
                 Touched::Blog(id)

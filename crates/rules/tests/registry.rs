@@ -206,3 +206,35 @@ fn keys_of_another_branch_than_the_claims_are_not_taken() {
     let blog = town.registry.blog(first).expect("the claim was granted");
     assert_eq!(blog.keys_at, first);
 }
+
+#[test]
+fn blogs_are_found_by_their_author_and_ended_keys_by_themselves() {
+    let mut town = Town::with_spokes();
+    let told = town.tell(
+        "claim maria for maria at a | claim joan for joan at b | claim joan for maria at a | \
+         keys maria ends rosa at a",
+    );
+    expect![[r#"
+        claim maria for maria at a: record 10 NewBlog
+        claim joan for joan at b: record 11 NewBlog
+        claim joan for maria at a: this blog has the name "maria" already
+        keys maria ends rosa at a: record 12 Blog
+    "#]]
+    .assert_eq(&told);
+    let mut key = |author| town.author(author).key.certificate().fingerprint().clone();
+    let (maria, joan, rosa) = (key("maria"), key("joan"), key("rosa"));
+    let names = |author| {
+        let hers = town.registry.blogs_of(author);
+        hers.map(|(_, blog)| blog.name.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&maria), ["maria"]);
+    assert_eq!(names(&joan), ["joan"]);
+    assert_eq!(
+        names(&rosa),
+        [] as [&str; 0],
+        "she wrote in a blog that is not hers"
+    );
+    let ended = [&maria, &joan, &rosa].map(|key| town.registry.has_ended(key));
+    assert_eq!(ended, [false, false, true]);
+}

@@ -69,8 +69,8 @@ struct DemoArgs {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=9))]
     replicas: u64,
     /// The network's domain; browsers take names below localhost to this machine by themselves.
-    #[arg(long, default_value = "blogs.localhost")]
-    domain: String,
+    #[arg(long, default_value = "blogs.localhost", value_parser = Domain::parse)]
+    domain: Domain,
     /// The HTTP port of all nodes.
     #[arg(long, default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
@@ -103,7 +103,8 @@ enum CouncilCommand {
     /// Example: spokes council init blogs.example.org --dir /var/lib/council --api 192.0.2.1:80 --dns 192.0.2.1:53
     Init {
         /// The network's domain.
-        domain: String,
+        #[arg(value_parser = Domain::parse)]
+        domain: Domain,
         /// Where keys, registry and settings are kept.
         #[arg(long)]
         dir: PathBuf,
@@ -140,7 +141,8 @@ enum CouncilCommand {
     /// Example: spokes council admit garden --dir /var/lib/council
     Admit {
         /// Its label.
-        label: String,
+        #[arg(value_parser = Label::parse)]
+        label: Label,
         /// The council's directory.
         #[arg(long)]
         dir: PathBuf,
@@ -150,7 +152,8 @@ enum CouncilCommand {
     /// Example: spokes council evict garden --dir /var/lib/council
     Evict {
         /// Its label.
-        label: String,
+        #[arg(value_parser = Label::parse)]
+        label: Label,
         /// The council's directory.
         #[arg(long)]
         dir: PathBuf,
@@ -160,22 +163,30 @@ enum CouncilCommand {
 #[derive(Debug, Args)]
 struct JoinArgs {
     /// The line that the organizer gave you.
-    invite: String,
+    #[arg(value_parser = invitation)]
+    invite: Invite,
     /// Where the spoke keeps its data.
     #[arg(long)]
     dir: PathBuf,
     /// What the spoke is called.
-    #[arg(long)]
-    label: String,
-    /// The group that runs it.
-    #[arg(long)]
-    operator: Option<String>,
+    #[arg(long, value_parser = Label::parse)]
+    label: Label,
+    /// The group that runs it; the label if it is left out.
+    #[arg(long, value_parser = Operator::parse)]
+    operator: Option<Operator>,
     /// Where its HTTP listens.
     #[arg(long, default_value = "0.0.0.0:80")]
     listen: SocketAddr,
     /// Where others reach it, if that is another address.
     #[arg(long)]
     address: Option<SocketAddr>,
+}
+
+impl JoinArgs {
+    /// Where others are told to reach it.
+    fn reached_at(&self) -> SocketAddr {
+        self.address.unwrap_or(self.listen)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -188,7 +199,9 @@ struct ServeArgs {
     until_stdin_closes: bool,
 }
 
-/// Does what was asked; the exit code is 0 for done, 1 for refused with a reason, 2 for wrong usage.
+/// Does what was asked; the exit code is 0 for done, 1 for refused with a reason, 2 for wrong usage: for
+/// what the command line alone shows to be wrong. What the world says of it, such as a file that is not
+/// there, is a refusal.
 pub fn run(cli: Cli) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
@@ -215,13 +228,17 @@ pub fn run(cli: Cli) -> ExitCode {
 
 fn fail(outage: &Outage) -> ExitCode {
     tracing::debug!(%outage, "refused");
+    complain(&outage.to_string());
+    ExitCode::from(1)
+}
+
+fn complain(why: &str) {
     let mut error = std::io::stderr().lock();
     // Nobody listens: the exit code says it all the same.
     drop(std::io::Write::write_all(
         &mut error,
-        format!("{outage}\n").as_bytes(),
+        format!("{why}\n").as_bytes(),
     ));
-    ExitCode::from(1)
 }
 
 async fn command(command: Command) -> Result<ExitCode, Outage> {
@@ -231,6 +248,12 @@ async fn command(command: Command) -> Result<ExitCode, Outage> {
             return Ok(author::run(command, &Console::standard()).await);
         }
         Command::Council(command) => run_council(command).await?,
+        Command::Join(args) if args.reached_at().ip().is_unspecified() => {
+            complain(
+                "others must know where to reach this spoke: give its public address with --address",
+            );
+            return Ok(ExitCode::from(2));
+        }
         Command::Join(args) => run_join(args).await?,
         Command::Serve(args) => {
             let ended = until_told(args.until_stdin_closes);
@@ -249,8 +272,7 @@ async fn run_demo(args: DemoArgs) -> Result<(), Outage> {
         dir: args.dir,
         spokes: args.spokes,
         replicas: args.replicas,
-        domain: Domain::parse(&args.domain)
-            .map_err(|why| Outage::new(format!("\"{}\" {why}", args.domain)))?,
+        domain: args.domain,
         port: args.port,
         dns_port: args.dns_port,
         empty: args.empty,
@@ -268,8 +290,6 @@ async fn run_council(command: CouncilCommand) -> Result<(), Outage> {
             base_url,
             replicas,
         } => {
-            let domain =
-                Domain::parse(&domain).map_err(|why| Outage::new(format!("\"{domain}\" {why}")))?;
             let base_url = base_url.unwrap_or_else(|| format!("http://{domain}"));
             let policy = Policy {
                 replicas,
@@ -297,7 +317,6 @@ async fn run_council(command: CouncilCommand) -> Result<(), Outage> {
             Ok(())
         }
         CouncilCommand::Admit { label, dir } => {
-            let label = parse_label(&label)?;
             council::organize(
                 &dir,
                 Wish::Admit {
@@ -311,7 +330,6 @@ async fn run_council(command: CouncilCommand) -> Result<(), Outage> {
             Ok(())
         }
         CouncilCommand::Evict { label, dir } => {
-            let label = parse_label(&label)?;
             council::organize(
                 &dir,
                 Wish::Evict {
@@ -350,24 +368,20 @@ fn say_founded(
 }
 
 async fn run_join(args: JoinArgs) -> Result<(), Outage> {
-    let invite = Invite::parse(&args.invite)?;
-    let label = parse_label(&args.label)?;
-    let operator = args.operator.unwrap_or_else(|| args.label.clone());
-    let operator =
-        Operator::parse(&operator).map_err(|why| Outage::new(format!("--operator {why}")))?;
-    let address = args.address.unwrap_or(args.listen);
-    if address.ip().is_unspecified() {
-        return Err(Outage::new(
-            "others must know where to reach this spoke: give its public address with --address",
-        ));
-    }
+    let address = args.reached_at();
+    let label = args.label;
+    let operator = match args.operator {
+        Some(operator) => operator,
+        None => Operator::parse(label.as_str())
+            .map_err(|why| Outage::new(format!("--operator {why}")))?,
+    };
     let wanted = join::Wanted {
         label: label.clone(),
         operator,
         listen: args.listen,
         address,
     };
-    join::join(&args.dir, &invite, &wanted).await?;
+    join::join(&args.dir, &args.invite, &wanted).await?;
     demo::speak(&format!(
         "{label} asked to join and waits for an organizer: \"spokes council admit {label}\"."
     ));
@@ -378,8 +392,8 @@ async fn run_join(args: JoinArgs) -> Result<(), Outage> {
     Ok(())
 }
 
-fn parse_label(label: &str) -> Result<Label, Outage> {
-    Label::parse(label).map_err(|why| Outage::new(format!("\"{label}\" {why}")))
+fn invitation(line: &str) -> Result<Invite, String> {
+    Invite::parse(line).map_err(|outage| outage.to_string())
 }
 
 fn seconds(span: &str) -> Result<i64, String> {
@@ -425,4 +439,47 @@ fn until_told(until_stdin_closes: bool) -> watch::Receiver<bool> {
         end.send_replace(true);
     });
     ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a command line comes to before anything is asked or written, as an exit code.
+    #[track_caller]
+    fn check(line: &str, code: i32, words: &str) {
+        let read = Cli::try_parse_from(line.split(' '));
+        let (found, said) = match &read {
+            Ok(_) => (0, String::new()),
+            Err(error) => (error.exit_code(), error.to_string()),
+        };
+        assert_eq!(found, code, "{line}: {said}");
+        assert!(said.contains(words), "{line}: {said}");
+    }
+
+    #[test]
+    fn what_a_line_alone_shows_to_be_wrong_is_wrong_usage() {
+        let network = spokes_log::name::Hash::of(b"network");
+        let invite = format!("spokes-invite,192.0.2.1:80,{network},key,token,2026-12-01T00:00:00Z");
+        let join = |invite: &str, more: &str| format!("spokes join {invite} --dir d {more}");
+        check(&join(&invite, "--label oak"), 0, "");
+        check(
+            &join("spokes-invite,x", "--label oak"),
+            2,
+            "ask an organizer for it",
+        );
+        check(&join(&invite, "--label Oak!"), 2, "--label");
+        check("spokes council admit Oak! --dir d", 2, "Oak!");
+        check(
+            "spokes council init nowhere..example --dir d",
+            2,
+            "nowhere..example",
+        );
+        check("spokes demo --domain -x", 2, "-x");
+        check(
+            "spokes council invite --dir d --expires soon",
+            2,
+            "7d, 12h or 30m",
+        );
+    }
 }

@@ -1,6 +1,6 @@
 //! `verify`: the whole chain from one spoke or another, against what this machine knows.
 
-use std::{fs, path::Path};
+use std::{fs, io::ErrorKind, path::Path};
 
 use reqwest::Url;
 use spokes_log::{
@@ -126,7 +126,13 @@ fn judge_folder(folder: &Path) -> Result<(BlogCopy, Option<usize>), Stop> {
         let ending = copy.medium(*hash).map_or("bin", |m| media::ending(&m.kind));
         let path = media.join(format!("{}.{ending}", hash.path()));
         let no = |why: &str| not_good(&format!("the medium {} {why}", path.display()));
-        let bytes = fs::read(&path).map_err(|why| no(&format!("cannot be read: {why}")))?;
+        let bytes = fs::read(&path).map_err(|why| match why.kind() {
+            ErrorKind::NotFound => no(
+                "is not in the folder; a blog that was taken along in several files is whole once all of \
+                 them are unpacked into it",
+            ),
+            _ => no(&format!("cannot be read: {why}")),
+        })?;
         if Hash::of(&bytes) != *hash {
             return Err(no("was changed"));
         }

@@ -333,12 +333,16 @@ impl Spoke {
     /// Who is signed in, with her blogs.
     fn author<'a>(&self, visit: &'a Visit) -> Option<Author<'a>> {
         let session = visit.session.as_ref()?;
-        let hers = |record: &BlogRecord| {
-            record.author == session.fingerprint || record.name.as_str() == session.blog
-        };
         let blogs = self.ask(|registry| {
-            let hers = registry.blogs().filter(|(_, record)| hers(record));
-            hers.map(|(id, record)| (id, record.clone())).collect()
+            let hers = registry.blogs_of(&session.fingerprint);
+            let mut hers: Vec<_> = hers.map(|(id, record)| (id, record.clone())).collect();
+            // One in which she may write, though somebody else's key claimed it.
+            let named = BlogName::parse(&session.blog).ok();
+            let named = named.and_then(|name| registry.named(&name));
+            if let Some((id, record)) = named.filter(|(id, _)| hers.iter().all(|(h, _)| h != id)) {
+                hers.push((id, record.clone()));
+            }
+            hers
         });
         Some(Author {
             visit,
@@ -350,6 +354,7 @@ impl Spoke {
     async fn asked_for(self: &Arc<Self>, visit: &Visit) -> Response {
         match visit.path.as_str() {
             "/find" => return self.lead_to_desk_of(visit, visit.ask("name")).await,
+            "/forget.svg" if visit.session.is_none() => return self.forget(),
             "/sign-in.txt" => return attachment("sign-in.txt", self.challenge(visit).to_string()),
             _ => {}
         }

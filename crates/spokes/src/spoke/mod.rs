@@ -127,6 +127,7 @@ pub struct Spoke {
     looks: looks::Looks,
     renders: renders::Renders,
     searches: Arc<turns::Turns>,
+    feeds: Arc<turns::Turns>,
     mended: AtomicU64,
 }
 
@@ -173,6 +174,7 @@ impl Spoke {
             looks: looks::Looks::default(),
             renders: renders::Renders::default(),
             searches: search::turns(),
+            feeds: feeds::turns(),
             mended: AtomicU64::new(0),
             config,
         });

@@ -247,7 +247,13 @@ impl Spoke {
             Address::Archive => (HTML, self.archive(blog, &record, &asked)),
             Address::About => (HTML, self.about(blog, &record)),
             Address::Tag(tag) => (HTML, self.tag(blog, &record, &tag, asked.page).await),
-            Address::Feed(tag, kind) => self.feed_of(blog, &record, tag.as_ref(), kind).await,
+            Address::Feed(tag, kind) => {
+                let told = (blog, &record, tag.as_ref());
+                match self.feed_of(request, told, kind).await {
+                    Ok(made) => made,
+                    Err(busy) => return busy,
+                }
+            }
             Address::Sitemap => (SITEMAP_TYPE, self.sitemap_of(blog, &record, asked.file)),
             Address::Robots | Address::OfNetwork => return self.robots_of(&record),
             Address::Key => return self.key(blog, &record),
@@ -422,16 +428,13 @@ impl Spoke {
     }
 
     /// What the house where the blog was before had at an address where no article is.
-    fn former(
-        self: &Arc<Self>,
-        blog: BlogId,
-        record: &BlogRecord,
-        slug: &Slug,
-    ) -> Option<Made> {
+    fn former(self: &Arc<Self>, blog: BlogId, record: &BlogRecord, slug: &Slug) -> Option<Made> {
         let found = self.with(blog, |replica| {
             let (posts, pages) = (replica.fold().posts(), replica.fold().pages());
             let articles = || posts.iter().chain(&pages).map(|post| &post.article);
-            let tags = articles().flat_map(|article| &article.tags.0).map(Tag::as_str);
+            let tags = articles()
+                .flat_map(|article| &article.tags.0)
+                .map(Tag::as_str);
             let slugs = articles().map(|article| article.slug.as_str());
             former::find(slug, tags, slugs)
         });
@@ -575,11 +578,12 @@ impl Spoke {
 
     async fn medium(self: Arc<Self>, hash: Hash, request: &Request<Incoming>) -> Response {
         let bytes = self.blobs.size(hash).unwrap_or(0);
-        if let Err(full) = web::room_for_answer(request, bytes) {
-            return full.answer();
-        }
+        let room = match web::room_for_answer(request, bytes) {
+            Ok(room) => room,
+            Err(full) => return full.answer(),
+        };
         if let Some(bytes) = tokio::task::block_in_place(|| self.blobs.get(hash)) {
-            return medium(bytes);
+            return room.is_for(medium(bytes));
         }
         // Altered or lost here, or a medium of a blog that this spoke does not hold.
         if let Site::Blog(name) = self.site(&web::host(request))

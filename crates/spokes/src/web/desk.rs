@@ -29,6 +29,9 @@ pub(crate) use naming::{AskView, AskedView, State, ask, asked};
 
 /// Where the desk stands on every spoke's own name.
 pub(crate) const DESK: &str = "/_/desk";
+/// An empty picture with which a browser forgets pages that it keeps to go back to. When the answer that
+/// signs out comes, it does not keep the last page yet.
+pub(crate) const FORGET: &str = "/_/desk/forget.svg";
 
 /// What every page of the desk has.
 #[derive(Clone, Debug)]

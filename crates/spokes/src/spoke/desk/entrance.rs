@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, header};
 use spokes_log::{
     draft::BODY_BYTES_MAX,
     key::{Certificate, KeyFault},
@@ -22,6 +22,7 @@ use super::{
 use crate::{
     config::random_bytes,
     desk::{Fields, Picture, form::Form},
+    http as web,
     web::{
         desk::{self, BlogLine, DESK, DraftLine, FoundView, HomeView, SignInView},
         message::Message,
@@ -55,13 +56,22 @@ impl Spoke {
             return self.notice(visit, visit.message(403, |s| &s.insecure, &[]), None);
         }
         let mut frame = self.frame(visit);
-        if visit.ask("said") == "out" {
+        let mut view = self.sign_in_view(visit, &Form::default(), None);
+        view.has_left = visit.ask("said") == "out";
+        if view.has_left {
             frame.done = Some(frame.words().signed_out);
         }
-        page(
-            StatusCode::OK,
-            desk::sign_in(&frame, &self.sign_in_view(visit, &Form::default(), None)),
-        )
+        page(StatusCode::OK, desk::sign_in(&frame, &view))
+    }
+
+    /// What makes a browser forget the pages of whoever sat there before.
+    pub(super) fn forget(&self) -> super::Response {
+        let nothing = "<svg xmlns=\"http://www.w3.org/2000/svg\"/>";
+        let mut response = web::answer(StatusCode::OK, "image/svg+xml", nothing);
+        forgotten(&mut response);
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
     }
 
     fn sign_in_view<'a>(
@@ -73,6 +83,7 @@ impl Spoke {
         SignInView {
             challenge: self.challenge(visit).to_string(),
             address: self.spoke_origin(&self.me),
+            has_left: false,
             answer: form.text("answer"),
             blog: form.word("blog"),
             key: form.text("key"),
@@ -137,7 +148,7 @@ impl Spoke {
         let mut to = DESK.to_owned();
         if let Some(mut fields) = typed {
             let key = certificate.fingerprint();
-            let is_guest = self.ask(|r| r.blogs().all(|(_, record)| record.author != *key));
+            let is_guest = self.ask(|r| r.blogs_of(key).next().is_none());
             let keep = || {
                 // Nothing but words is the form's to say.
                 let is_hers = |picture: &Picture| {
@@ -312,8 +323,7 @@ impl Spoke {
 
     /// Whether some blog has ended this key: then whoever has it is not its author any more.
     pub(super) fn has_ended(&self, key: &Fingerprint) -> bool {
-        let ended = self.ask(|r| r.blogs().any(|(_, record)| record.ended.contains(key)));
-        ended == Some(true)
+        self.ask(|registry| registry.has_ended(key)) == Some(true)
     }
 
     /// The keys that may write in a blog; of one that is not here, those of its author.
@@ -362,9 +372,7 @@ impl Spoke {
             return self.notice(author.visit, message, None);
         }
         let mut response = see_other(&format!("{DESK}?said=out"));
-        // Whoever sits there next must not find her drafts by going back.
-        let cache = HeaderValue::from_static("\"cache\"");
-        response.headers_mut().insert("clear-site-data", cache);
+        forgotten(&mut response);
         append_cookie(&mut response, &self.session_cookie("", 0));
         response
     }
@@ -444,6 +452,12 @@ impl Spoke {
             },
         }
     }
+}
+
+/// Whoever sits there next must not find her drafts by going back.
+fn forgotten(response: &mut super::Response) {
+    let cache = HeaderValue::from_static("\"cache\"");
+    response.headers_mut().insert("clear-site-data", cache);
 }
 
 /// What was typed on a page whose session has ended.

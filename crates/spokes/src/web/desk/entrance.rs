@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use super::{DESK, Frame, Line, Signing, carried, line, named, servers, shown, signing};
+use super::{DESK, FORGET, Frame, Line, Signing, carried, line, named, servers, shown, signing};
 use crate::{
     desk::Fields,
     web::{
@@ -17,6 +17,8 @@ pub(crate) struct SignInView<'a> {
     pub(crate) challenge: String,
     /// What must stand in the browser's address line.
     pub(crate) address: String,
+    /// Whether somebody signed out just now: then the browser forgets the pages that it keeps.
+    pub(crate) has_left: bool,
     /// What was pasted before.
     pub(crate) answer: String,
     /// The blog's name as typed.
@@ -44,6 +46,7 @@ pub(crate) fn sign_in(frame: &Frame, view: &SignInView<'_>) -> String {
     };
     let export = html! { code { "gpg --armor --export-options export-minimal --export" } };
     let body = html! {
+        @if view.has_left { img src=(FORGET) alt="" width="0" height="0"; }
         (shown(words, view.kept.as_ref().map(|(_, fields)| *fields)))
         p { (words.no_password) }
         form method="post" action=(format!("{DESK}/sign-in")) {
