@@ -11,7 +11,7 @@ use std::{
 };
 
 use common::{
-    author::{Author, draft, random_key},
+    author::{Author, article, draft, random_key},
     demo::Demo,
     gpg::Gpg,
     http::{Reply, raw},
@@ -335,6 +335,8 @@ fn a_key_that_its_blog_has_ended_signs_nobody_in() {
     let reply = desk.try_to_sign_in(&answer, &maria.key.certificate().armored(), "");
     desk.is_signed_in(&reply);
     assert_eq!(desk.get("/write?blog=maria").status, 200);
+    maria.post(&demo, "a", "before", "By her first key.");
+    let behind = maria.parent.clone();
 
     // She adds another key, and ends the one that may be stolen.
     let next = random_key("Maria <maria@example.org>");
@@ -353,7 +355,7 @@ fn a_key_that_its_blog_has_ended_signs_nobody_in() {
     let mut thief = Author {
         key: std::mem::replace(&mut maria.key, next),
         name: "maria".to_owned(),
-        parent: None,
+        parent: behind,
     };
     maria.say(&demo, "a", &draft(keys(vec![], ends), ""));
 
@@ -374,6 +376,23 @@ fn a_key_that_its_blog_has_ended_signs_nobody_in() {
     let reply = desk.try_to_sign_in(&answer, "", "maria");
     desk.is_signed_in(&reply);
     assert_eq!(desk.get("/write?blog=maria").status, 200);
+
+    // Nor does it write on a branch of its own. What it wrote in its time stands.
+    let theft = thief.sign(&draft(Says::Post(article("theft")), "Not hers."));
+    let reply = thief.send(demo.address("a"), &theft).unwrap();
+    assert!(
+        reply.status >= 400 && reply.detail().contains("ended"),
+        "{}",
+        reply.text()
+    );
+    maria.post(&demo, "a", "after", "By her next key.");
+    for label in demo.members("maria") {
+        for (path, status) in [("/before", 200), ("/after", 200), ("/theft", 404)] {
+            wait_for("each member has it", Duration::from_secs(10), || {
+                (demo.http(&label, "maria", path).status == status).then_some(())
+            });
+        }
+    }
     demo.assert_no_panic();
 }
 

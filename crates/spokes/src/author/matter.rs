@@ -177,9 +177,13 @@ impl Matter {
         }
         match Tag::parse(&clean) {
             Ok(read) if self.tags.contains(&read) => {}
-            Ok(_) if self.tags.len() >= TAGS_MAX => self.notes.push(format!(
-                "the tag \"{clean}\" was left out: {TAGS_MAX} are enough"
-            )),
+            Ok(_) if self.tags.len() >= TAGS_MAX => {
+                // One line, however many there are.
+                let why = format!("further tags were left out: {TAGS_MAX} are enough");
+                if !self.notes.contains(&why) {
+                    self.notes.push(why);
+                }
+            }
             Ok(read) => {
                 if clean != tag.trim() {
                     self.notes
@@ -543,6 +547,13 @@ mod tests {
             );
         }
         assert!(Matter::read(Path::new("x.md"), b"\xff").is_err());
+        let many: Vec<String> = (0..TAGS_MAX + 9).map(|n| format!("t{n}")).collect();
+        let many = read("x.md", &format!("---\ntags: [{}]\n---\n", many.join(", ")));
+        assert_eq!(
+            (many.tags.len(), many.notes.len()),
+            (TAGS_MAX, 1),
+            "said once"
+        );
         let noted = read("x.md", "---\ntags: [a/b]\naliases: ['a b']\n---\n");
         assert_eq!(noted.notes.len(), 2, "{:?}", noted.notes);
     }
