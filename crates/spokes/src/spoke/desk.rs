@@ -52,7 +52,7 @@ const TURN_WAIT: Duration = Duration::from_secs(3);
 /// Requests of one guest that wait: a room full of people behind one address.
 const OF_GUEST_MAX: usize = 32;
 /// When whoever found no turn may try again.
-const BUSY_SECONDS: u32 = 5;
+const BUSY_SECONDS: u16 = 5;
 /// Characters of what a library says of a form.
 const WHY_CHARS_MAX: usize = 200;
 /// How long a browser remembers the language of the words.

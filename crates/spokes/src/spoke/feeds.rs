@@ -41,7 +41,7 @@ const TURN_WAIT: Duration = Duration::from_secs(10);
 /// Feeds of one guest that wait: a reader's program asks for a few at a time.
 const OF_GUEST_MAX: usize = 16;
 /// When whoever found no turn may try again.
-const BUSY_SECONDS: u32 = 30;
+const BUSY_SECONDS: u16 = 30;
 
 /// The line before the feeds.
 pub(super) fn turns() -> Arc<Turns> {

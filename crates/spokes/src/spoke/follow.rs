@@ -146,10 +146,9 @@ impl Spoke {
 
     /// After a silence the replicas hear at once that the council is there, and sign what waited.
     fn tell_heard(self: &Arc<Self>) {
-        let replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
-        let blogs: Vec<BlogId> = replicas.keys().copied().collect();
-        drop(replicas);
-        for blog in blogs {
+        // Who waits for one that is being read tells it.
+        let in_memory = |blog: &BlogId| self.replicas.has(*blog);
+        for blog in self.replicas.blogs().into_iter().filter(in_memory) {
             self.with(blog, |_| ());
         }
     }
@@ -230,7 +229,7 @@ impl Spoke {
     fn touched(self: &Arc<Self>, record: &Record, touched: &Touched) {
         let blog = match touched {
             Touched::Blog(blog) | Touched::NewBlog(blog) => blog,
-            Touched::Blogs(blogs) => return blogs.iter().for_each(|blog| self.tell(*blog)),
+            Touched::Blogs(blogs) => return self.tell_all(blogs),
             Touched::Spokes | Touched::Nothing => return,
         };
         self.tell(*blog);
@@ -261,12 +260,28 @@ impl Spoke {
         }
     }
 
+    /// Tells replicas their sets. Those that nobody has asked for find them in the registry when they
+    /// are read, which may take long for many: the log is followed meanwhile.
+    fn tell_all(self: &Arc<Self>, blogs: &[BlogId]) {
+        let known = |blog: &BlogId| self.replicas.knows(*blog);
+        let (known, unread): (Vec<BlogId>, Vec<BlogId>) = blogs.iter().partition(|b| known(b));
+        known.into_iter().for_each(|blog| self.tell(blog));
+        let spoke = Arc::clone(self);
+        tokio::spawn(async move {
+            for blog in unread {
+                spoke.ready(blog).await;
+                spoke.tell(blog);
+            }
+        });
+    }
+
     /// Tells a replica its set as the registry has it now.
     fn tell(self: &Arc<Self>, blog: BlogId) {
-        let Some(Some(record)) = self.ask(|registry| registry.blog(blog).cloned()) else {
-            return;
-        };
         self.with(blog, |replica| {
+            // Asked here, so that of two who tell it the later one says what is newer.
+            let Some(Some(record)) = self.ask(|registry| registry.blog(blog).cloned()) else {
+                return;
+            };
             let (set, closing) = (record.set, record.closing);
             let (ended, keys_at) = (record.ended, record.keys_at);
             replica.handle(

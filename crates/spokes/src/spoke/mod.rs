@@ -9,6 +9,7 @@ mod desk;
 mod feeds;
 mod finished;
 mod follow;
+mod former;
 mod front;
 mod headlines;
 mod keys;
@@ -20,6 +21,7 @@ mod mend;
 mod pages;
 mod pull;
 mod renders;
+mod replicas;
 mod restore;
 mod search;
 mod shelf;
@@ -36,13 +38,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use spokes_log::{
-    blog::Blog,
-    chain::Chain,
     draft::{Kind, Medium},
-    entry::Entry,
-    fault::Fault,
     name::{BlogId, Hash},
     seal::SealedEntry,
     time::Time,
@@ -64,7 +61,7 @@ use crate::{
     desk::Desk,
     http as web,
     outage::Outage,
-    store::{Row, Store, Strand, Write},
+    store::{Store, Strand, Write},
     wire::{ReceiptsWire, SignedWire},
 };
 
@@ -81,9 +78,6 @@ const MEDIA_RELAYS_MAX: usize = 4;
 const COUNCIL_PAUSE: Duration = Duration::from_secs(1);
 /// How often a statement is sent again: the council asks for it in its own time, too.
 const COUNCIL_TRIES: u32 = 60;
-
-/// Rows that are recalled while the next ones are read.
-const RECALLED_AT_ONCE: usize = 1_000;
 
 /// A running spoke.
 #[derive(Debug)]
@@ -116,7 +110,7 @@ pub struct Spoke {
     started: Time,
     /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
     instance: String,
-    replicas: Mutex<BTreeMap<BlogId, Held>>,
+    replicas: replicas::Replicas,
     /// Blogs for which this spoke took entries in place of their primary, and when last.
     stood_in: Mutex<BTreeMap<BlogId, Instant>>,
     /// Blogs of which the disk can have forgotten nothing: they got their names since the start.
@@ -139,13 +133,6 @@ pub struct Spoke {
 
 /// Who waits for an answer about an entry of a blog.
 type Waiting = (BlogId, oneshot::Sender<Result<Answer, Outage>>);
-
-/// A replica in memory, and its writes.
-#[derive(Clone, Debug)]
-struct Held {
-    replica: Arc<Mutex<Replica>>,
-    writes: Strand,
-}
 
 impl Spoke {
     /// Opens the spoke that `spokes join` made.
@@ -174,7 +161,7 @@ impl Spoke {
             records_at_start: OnceLock::new(),
             started: clock::now(),
             instance: config::random_hex::<8>()?,
-            replicas: Mutex::default(),
+            replicas: replicas::Replicas::default(),
             stood_in: Mutex::default(),
             settled: Mutex::default(),
             tickets: Mutex::default(),
@@ -243,151 +230,6 @@ impl Spoke {
                 .map(|s| s.address.0)
         })
         .flatten()
-    }
-
-    /// Does something with the replica of a blog that this spoke is to hold, then carries out what
-    /// follows from it. None when it is not to hold it, or its disk fails.
-    fn with<T>(self: &Arc<Self>, blog: BlogId, act: impl FnOnce(&mut Replica) -> T) -> Option<T> {
-        let held = match self.replica(blog) {
-            Ok(held) => held?,
-            Err(outage) => {
-                tracing::error!(%blog, %outage, "a replica cannot be read");
-                return None;
-            }
-        };
-        let mut replica = held.replica.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(heard) = self.heard() {
-            replica.handle(clock::now(), Event::CouncilHeard(heard));
-        }
-        let outcome = act(&mut replica);
-        self.perform(&held.writes, &mut replica);
-        Some(outcome)
-    }
-
-    /// The replica of a blog, read from disk when it is first asked for, and anew after a write failed.
-    fn replica(&self, blog: BlogId) -> Result<Option<Held>, Outage> {
-        let mut replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = replicas.get(&blog);
-        if let Some(held) = held.filter(|held| held.writes.failed().is_none()) {
-            return Ok(Some(held.clone()));
-        }
-        // What was compared before a write failed is compared: nothing durable was forgotten. Whoever
-        // works on the old one still keeps it; then tips are compared again.
-        let compared = held.is_some_and(|held| {
-            let replica = held.replica.try_lock();
-            replica.is_ok_and(|replica| replica.is_compared())
-        });
-        let known = self.ask(|registry| {
-            let record = registry.blog(blog)?;
-            let next = record
-                .closing
-                .as_ref()
-                .is_some_and(|c| c.next.has(&self.me));
-            (record.set.has(&self.me) || next).then(|| record.clone())
-        });
-        let Some(record) = known.flatten() else {
-            return Ok(None);
-        };
-        let altered = self.mended.load(Ordering::Relaxed);
-        let (chain, fold) = self.recall(blog)?;
-        // A copy that lost something is compared anew, whatever was known of it before.
-        let whole = self.mended.load(Ordering::Relaxed) == altered;
-        let sealed = self.store.sealed(blog)?;
-        let secret = Arc::clone(&self.secret);
-        let mut replica = Replica::new(self.network, self.me.clone(), secret, chain, fold, sealed);
-        let since = record.since;
-        if let Some(policy) = self.ask(|registry| registry.founding().policy) {
-            replica.handle(clock::now(), Event::Limits { policy, since });
-        }
-        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        if whole && (compared || settled.contains(&blog)) {
-            replica.handle(clock::now(), Event::NothingForgotten);
-        }
-        drop(settled);
-        let (set, closing, ended) = (record.set, record.closing, record.ended);
-        let keys_at = record.keys_at;
-        replica.handle(
-            clock::now(),
-            Event::Set {
-                set,
-                closing,
-                ended,
-                keys_at,
-            },
-        );
-        let held = Held {
-            replica: Arc::new(Mutex::new(replica)),
-            writes: Strand::default(),
-        };
-        replicas.insert(blog, held.clone());
-        Ok(Some(held))
-    }
-
-    /// Chain and fold from disk. A row that is not what it should be is left out, and what follows
-    /// it: the peers have it.
-    fn recall(&self, blog: BlogId) -> Result<(Chain, Blog), Outage> {
-        self.recall_without(blog, &BTreeSet::new())
-    }
-
-    fn recall_without(
-        &self,
-        blog: BlogId,
-        cut_off: &BTreeSet<Hash>,
-    ) -> Result<(Chain, Blog), Outage> {
-        let (mut chain, mut fold) = (Chain::new(blog), Blog::default());
-        let mut page = self.store.of_blog(blog, 0, RECALLED_AT_ONCE)?;
-        let mut waiting = Vec::new();
-        loop {
-            let (rows, read_to, more) = page;
-            let next = || more.then(|| self.store.of_blog(blog, read_to, RECALLED_AT_ONCE));
-            let recall = || {
-                let entries = self.sound_rows(blog, rows, cut_off);
-                waiting.append(&mut recall_all(&mut chain, &mut fold, entries));
-            };
-            // The next rows are read while these are looked at.
-            let (next, ()) = rayon::join(next, recall);
-            match next {
-                Some(next) => page = next?,
-                None => break,
-            }
-        }
-        // Rows that a mended one follows stand before it.
-        waiting.sort_by_key(|entry: &Entry| entry.skeleton().sequence);
-        let lost = recall_all(&mut chain, &mut fold, waiting).len();
-        if lost > 0 {
-            tracing::warn!(%blog, waiting = lost, "an entry before these was altered or lost");
-            self.mended.fetch_add(1, Ordering::Relaxed);
-        }
-        if chain.unvouched().is_empty() {
-            return Ok((chain, fold));
-        }
-        // Words are missing and no `erase` took them (SPEC entry 7.6): somebody cut them off here.
-        chain
-            .unvouched()
-            .iter()
-            .for_each(|id| self.altered(&id.to_string()));
-        self.recall_without(blog, chain.unvouched())
-    }
-
-    /// The entries in rows of a blog that are what their ids say.
-    fn sound_rows(&self, blog: BlogId, rows: Vec<Row>, cut_off: &BTreeSet<Hash>) -> Vec<Entry> {
-        let read = |row: Row| (row.entry(), row.id);
-        let read: Vec<_> = rows.into_par_iter().map(read).collect();
-        let sound = read.into_iter().filter_map(|(entry, id)| {
-            let entry = entry.filter(|entry| entry.blog() == blog);
-            if entry.is_none() {
-                self.altered(&id);
-            }
-            entry.filter(|entry| !cut_off.contains(&entry.id()))
-        });
-        sound.collect()
-    }
-
-    /// Counts an altered row. It stays where it is, and what follows it, too: the entry comes back into
-    /// its place from the peers, or from its author.
-    fn altered(&self, id: &str) {
-        tracing::warn!(id, "an entry was altered on disk; it is fetched again");
-        self.mended.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Carries out what the rules decided. Called with the replica locked, so that the order of
@@ -539,8 +381,8 @@ impl Spoke {
             self.recall(blog)
         });
         match read {
-            Ok((chain, fold)) => {
-                replica.begin_anew(chain, fold);
+            Ok(recalled) => {
+                replica.begin_anew(recalled.chain, recalled.fold);
                 // Pages that showed them must not be served again.
                 self.rendered.forget(&[]);
             }
@@ -672,24 +514,6 @@ fn media_in(sealed: &SealedEntry) -> Vec<(Hash, Medium)> {
     let article = sealed.entry().draft().and_then(|draft| draft.article());
     let media = article.into_iter().flat_map(|article| &article.media);
     media.map(|medium| (id, medium.clone())).collect()
-}
-
-/// Takes in entries from disk; those come back that wait for the ones before them.
-fn recall_all(chain: &mut Chain, fold: &mut Blog, entries: Vec<Entry>) -> Vec<Entry> {
-    let mut waiting = Vec::new();
-    for entry in entries {
-        match chain.recall(&entry) {
-            Ok(appended) => {
-                fold.add(chain, &entry);
-                fold.erase(chain, &appended.erased);
-            }
-            Err(Fault::MissingParent(_)) => waiting.push(entry),
-            Err(fault) => {
-                tracing::warn!(id = %entry.id(), %fault, "an entry on disk fits nowhere");
-            }
-        }
-    }
-    waiting
 }
 
 /// The receipts on their way out.

@@ -50,7 +50,7 @@ const TURN_WAIT: Duration = Duration::from_secs(3);
 /// Searches of one guest that wait: as many as get their turn in that time where all are long.
 const OF_GUEST_MAX: usize = 3;
 /// When whoever found no turn may try again.
-const BUSY_SECONDS: u32 = 5;
+const BUSY_SECONDS: u16 = 5;
 
 /// The line before the searches.
 pub(super) fn turns() -> Arc<Turns> {
@@ -221,7 +221,7 @@ impl Spoke {
             (fold.title().to_owned(), fold.language().to_string())
         });
         let (blog_title, blog_language) = facts?;
-        let excerpt = self.rendering(blog, post.current()).await?.excerpt.clone();
+        let excerpt = self.excerpt(blog, post.current()).await?.to_string();
         let mut post_line = line(post, &blog_language, excerpt);
         post_line.language = language_of(&post.article, &blog_language);
         Some(page::Headline {

@@ -105,6 +105,7 @@ impl Spoke {
                 .pass_on(&record, name, &body, hopped, refused_by.as_deref())
                 .await;
         }
+        self.ready(blog).await;
         self.submit(blog, &record, entry, &signatures, refused_by.is_some())
             .await
     }
