@@ -501,3 +501,13 @@ fn a_certificate_with_too_many_signatures_is_refused_before_they_are_tried() {
         "{fault:?}"
     );
 }
+
+#[test]
+fn a_key_that_never_agreed_is_no_signer() {
+    let count = |cert: &Cert| {
+        let read = certificate(&cert.clone().strip_secret_key_material()).expect("read");
+        (read.signers().count(), read.good_signers().count())
+    };
+    assert_eq!(count(&add_subkey(make(builder()), Some)), (2, 2));
+    assert_eq!(count(&add_subkey(make(builder()), |_| None)), (2, 1));
+}

@@ -732,7 +732,8 @@ fn remember(
         "INSERT OR REPLACE INTO author (fingerprint, seen, armor) VALUES (?1, ?2, ?3)",
         params![fingerprint, now.as_unix(), armor],
     )?;
-    for signer in certificate.signers() {
+    // Or whoever names somebody else's key would be asked for its signatures.
+    for signer in certificate.good_signers() {
         let sql = "INSERT OR REPLACE INTO signer (signer, fingerprint) VALUES (?1, ?2)";
         c.execute(sql, params![signer.to_string(), fingerprint])?;
     }
