@@ -10,6 +10,7 @@ mod feeds;
 mod finished;
 mod follow;
 mod front;
+mod glance;
 mod headlines;
 mod latest;
 mod lists;
@@ -23,6 +24,7 @@ mod replicas;
 mod restore;
 mod search;
 mod shelf;
+mod sketch;
 mod submit;
 
 use std::{
@@ -108,6 +110,8 @@ pub struct Spoke {
     /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
     instance: String,
     replicas: replicas::Replicas,
+    /// Of blogs that are being read.
+    sketches: Mutex<BTreeMap<BlogId, Arc<sketch::Sketch>>>,
     /// Blogs for which this spoke took entries in place of their primary, and when last.
     stood_in: Mutex<BTreeMap<BlogId, Instant>>,
     /// Blogs of which the disk can have forgotten nothing: they got their names since the start.
@@ -156,6 +160,7 @@ impl Spoke {
             started: clock::now(),
             instance: config::random_hex::<8>()?,
             replicas: replicas::Replicas::default(),
+            sketches: Mutex::default(),
             stood_in: Mutex::default(),
             settled: Mutex::default(),
             tickets: Mutex::default(),
@@ -191,6 +196,7 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).carry(courier)),
             tokio::spawn(Arc::clone(&self).watch_latest()),
             tokio::spawn(Arc::clone(&self).scrub()),
+            tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
         ];
         let spoke = Arc::clone(&self);
