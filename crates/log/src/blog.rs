@@ -97,6 +97,7 @@ struct State {
     /// The entries that the title and the language are from.
     titled_by: Option<EntryId>,
     spoken_by: Option<EntryId>,
+    described_by: Option<EntryId>,
     description: Option<String>,
     /// Articles by the id of their first version.
     posts: BTreeMap<EntryId, Post>,
@@ -274,6 +275,11 @@ impl Blog {
         self.state.titled_by.zip(self.state.spoken_by)
     }
 
+    /// The entry by which it has its description, if it has one.
+    pub fn described_by(&self) -> Option<EntryId> {
+        self.state.described_by
+    }
+
     /// What the author says the blog is about.
     pub fn description(&self) -> Option<&str> {
         self.state.description.as_deref()
@@ -389,6 +395,7 @@ impl State {
                 }
                 if titles.description.is_some() {
                     self.description.clone_from(&titles.description);
+                    self.described_by = Some(order.1);
                 }
             }
             Kept::Article { article, is_page } => self.version(order, fact, article, *is_page),

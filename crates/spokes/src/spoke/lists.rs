@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Posts of one page of a blog's index.
-const INDEX_POSTS: usize = 20;
+pub(super) const INDEX_POSTS: usize = 20;
 
 /// What of a list is asked for. What a page does not depend on makes no other page: strangers choose it.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ mod finished;
 mod follow;
 mod former;
 mod front;
+mod glance;
 mod headlines;
 mod keys;
 mod latest;
@@ -25,6 +26,7 @@ mod replicas;
 mod restore;
 mod search;
 mod shelf;
+mod sketch;
 mod submit;
 mod turns;
 
@@ -111,6 +113,8 @@ pub struct Spoke {
     /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
     instance: String,
     replicas: replicas::Replicas,
+    /// Of blogs that are being read.
+    sketches: Mutex<BTreeMap<BlogId, Arc<sketch::Sketch>>>,
     /// Blogs for which this spoke took entries in place of their primary, and when last.
     stood_in: Mutex<BTreeMap<BlogId, Instant>>,
     /// Blogs of which the disk can have forgotten nothing: they got their names since the start.
@@ -162,6 +166,7 @@ impl Spoke {
             started: clock::now(),
             instance: config::random_hex::<8>()?,
             replicas: replicas::Replicas::default(),
+            sketches: Mutex::default(),
             stood_in: Mutex::default(),
             settled: Mutex::default(),
             tickets: Mutex::default(),
@@ -199,6 +204,7 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).carry(courier)),
             tokio::spawn(Arc::clone(&self).watch_latest()),
             tokio::spawn(Arc::clone(&self).scrub()),
+            tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
         ];

@@ -11,6 +11,7 @@ use spokes_log::{
     blog::{Found, Post},
     draft::{Article, MEDIUM_BYTES_MAX},
     name::{BlogId, BlogName, EntryId, Hash, Slug, Tag},
+    seal::SealedEntry,
     time::Time,
 };
 use spokes_rules::{node::Label, registry::BlogRecord, replica::Standing};
@@ -71,7 +72,7 @@ pub(super) enum Form {
 }
 
 impl Address {
-    fn parse(path: &str) -> Option<Self> {
+    pub(super) fn parse(path: &str) -> Option<Self> {
         let path = path.strip_prefix('/').unwrap_or(path);
         let feed = |name: &str| {
             ["atom", "json", "rss"]
@@ -177,18 +178,28 @@ impl Spoke {
             )
         });
         let (title, description, language, pages) = facts.unwrap_or_default();
-        let author = self.user_id(blog, record);
         page::Blog {
-            name: record.name.to_string(),
-            origin: self.origin(record.name.as_str()),
             title,
             description,
             language,
-            author: author.map(|uid| shown_name(&uid)).unwrap_or_default(),
+            pages,
+            ..self.blog_as_named(record, self.user_id(blog, record))
+        }
+    }
+
+    /// What the registry and its author's key say of a blog.
+    pub(super) fn blog_as_named(&self, record: &BlogRecord, user_id: Option<String>) -> page::Blog {
+        page::Blog {
+            name: record.name.to_string(),
+            origin: self.origin(record.name.as_str()),
+            title: String::new(),
+            description: String::new(),
+            language: String::new(),
+            author: user_id.map(|uid| shown_name(&uid)).unwrap_or_default(),
             fingerprint: record.author.to_string(),
             primary: record.set.primary().to_string(),
             replicas: record.set.members.iter().map(Label::to_string).collect(),
-            pages,
+            pages: Vec::new(),
             late: false,
             may_lack_after: None,
         }
@@ -229,6 +240,9 @@ impl Spoke {
         }
         if !record.set.has(&self.me) {
             return self.page_elsewhere(name, &record, request).await;
+        }
+        if let Some(seen) = self.at_a_glance(blog, &record, path, request).await {
+            return send(request, &seen);
         }
         self.ready(blog).await;
         let Some(address) = address else {
@@ -339,6 +353,17 @@ impl Spoke {
         blog: BlogId,
         id: EntryId,
     ) -> Option<Arc<Rendering>> {
+        self.rendered_from(blog, id, self.sound_entry(blog, id))
+            .await
+    }
+
+    /// The same from an entry that is checked when it is wanted.
+    pub(super) async fn rendered_from(
+        self: &Arc<Self>,
+        blog: BlogId,
+        id: EntryId,
+        sound: impl Future<Output = Option<SealedEntry>>,
+    ) -> Option<Arc<Rendering>> {
         if let Some(kept) = self.rendered.rendering(id) {
             return Some(kept);
         }
@@ -346,7 +371,7 @@ impl Spoke {
             if let Some(kept) = self.rendered.rendering(id) {
                 return Some(kept);
             }
-            let sealed = self.sound_entry(blog, id).await?;
+            let sealed = sound.await?;
             let spoke = Arc::clone(self);
             let render = move || {
                 let draft = sealed.entry().draft()?;
@@ -370,6 +395,10 @@ impl Spoke {
             return Some(kept);
         }
         let sealed = self.sound_entry(blog, id).await?;
+        self.excerpt_of(id, sealed).await
+    }
+
+    pub(super) async fn excerpt_of(&self, id: EntryId, sealed: SealedEntry) -> Option<Arc<str>> {
         let cut = move || {
             let draft = sealed.entry().draft()?;
             let excerpt = render::summary(&draft.body, EXCERPT_CHARS);
@@ -482,7 +511,8 @@ impl Spoke {
                 &Message::damaged_copy(self.tongue_of(blog)),
             ));
         };
-        let language = self.language(blog);
+        let view = self.blog_view(blog, record);
+        let language = view.language.clone();
         let facts = self.with(blog, |replica| {
             let posts = replica.fold().posts();
             let at = posts.iter().position(|p| p.first == post.first);
@@ -495,16 +525,28 @@ impl Spoke {
             (newer, older, copies(&replica.standing(post.current())))
         });
         let (newer, older, copies) = facts.unwrap_or_default();
+        let html = self.post_html(record, post, view, &rendering, (newer, older), copies);
+        Made::Text(HTML, html)
+    }
+
+    /// The page of a post between its neighbors, the newer one first.
+    pub(super) fn post_html(
+        &self,
+        record: &BlogRecord,
+        post: &Post,
+        blog: page::Blog,
+        rendering: &Rendering,
+        (newer, older): (Option<Neighbor>, Option<Neighbor>),
+        copies: u32,
+    ) -> String {
         let article = &post.article;
+        let language = language_of(article, &blog.language);
         let view = page::PostView {
             network: self.network_view(),
-            blog: self.blog_view(blog, record),
+            blog,
             slug: article.slug.to_string(),
             title: title(article),
-            language: article
-                .language
-                .as_ref()
-                .map_or(language, ToString::to_string),
+            language,
             date: (!post.is_page).then(|| timestamp(article.date)),
             edited: (post.versions.len() > 1).then(|| timestamp(post.signed)),
             tags: article.tags.0.iter().map(ToString::to_string).collect(),
@@ -522,7 +564,7 @@ impl Spoke {
             newer,
             older,
         };
-        Made::Text(HTML, page::post(&view))
+        page::post(&view)
     }
 
     /// The certificates by which posts are checked: all that the blog ever had.
@@ -697,7 +739,7 @@ fn image(article: &Article, origin: &str) -> Option<page::Image> {
     })
 }
 
-fn neighbor(post: &Post, blog_language: &str) -> Neighbor {
+pub(super) fn neighbor(post: &Post, blog_language: &str) -> Neighbor {
     Neighbor {
         slug: post.article.slug.to_string(),
         title: title(&post.article),

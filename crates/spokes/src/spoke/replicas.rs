@@ -77,9 +77,23 @@ impl Replicas {
         self.slot(blog).is_some()
     }
 
+    /// This replica, if it is in memory.
+    pub(super) fn kept(&self, blog: BlogId) -> Option<Held> {
+        self.slot(blog)?.kept()
+    }
+
     /// Whether this replica is in memory.
     pub(super) fn has(&self, blog: BlogId) -> bool {
-        self.slot(blog).is_some_and(|slot| slot.kept().is_some())
+        self.kept(blog).is_some()
+    }
+
+    /// Whether this replica was in memory since the start: then something may have been written.
+    pub(super) fn was_read(&self, blog: BlogId) -> bool {
+        let was_read = |slot: Arc<Slot>| {
+            let held = slot.held.lock().unwrap_or_else(PoisonError::into_inner);
+            held.is_some()
+        };
+        self.slot(blog).is_some_and(was_read)
     }
 }
 
@@ -114,7 +128,7 @@ impl Slot {
 }
 
 /// Locks what may be locked for long; the other tasks of this thread go on elsewhere meanwhile.
-fn lock_for_long<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock_for_long<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     match mutex.try_lock() {
         Ok(guard) => guard,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
