@@ -112,8 +112,11 @@ fn after_a_start(
 
 /// Many posts at once, as an author brings back her own copy.
 fn fill(demo: &Demo, maria: &mut Author) -> Vec<EntryId> {
-    let first = demo.api("a", "blogs/maria/entries").json();
-    let first: EntryWire = serde_json::from_value(first["entries"][0].clone()).unwrap();
+    // Her name is granted a moment before its first entry is durable.
+    let first: EntryWire = wait_for("the first entry", SOON, || {
+        let page = demo.api("a", "blogs/maria/entries").json();
+        serde_json::from_value(page["entries"][0].clone()).ok()
+    });
     let first = first.sealed().unwrap();
     let mut chain = Chain::new(first.entry().id());
     chain.accept(first).unwrap();
