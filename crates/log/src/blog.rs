@@ -306,6 +306,31 @@ impl Blog {
         posts
     }
 
+    /// All articles, those outside the stream too, in no order that readers know.
+    pub fn all(&self) -> impl Iterator<Item = &Post> {
+        self.state.posts.values()
+    }
+
+    /// Whether an article has, or had, an address below this one.
+    pub fn has_below(&self, slug: &Slug) -> bool {
+        let below = alloc::format!("{slug}/");
+        // No segment begins with a smaller letter.
+        let Ok(first) = Slug::parse(&alloc::format!("{below}-")) else {
+            return false;
+        };
+        let live = self
+            .state
+            .slugs
+            .range(&first..)
+            .next()
+            .map(|(slug, _)| slug);
+        let led = self.state.redirects.range(&first..).next();
+        let next = [live, led.map(|(slug, _)| slug)];
+        next.into_iter()
+            .flatten()
+            .any(|slug| slug.as_str().starts_with(&below))
+    }
+
     /// The article that a slug leads to.
     pub fn find(&self, slug: &Slug) -> Option<Found<'_>> {
         if let Some(first) = self.state.holder(slug) {

@@ -34,6 +34,8 @@ pub use crate::{
 const CLAIM_SECONDS_MAX: i64 = 24 * 60 * 60;
 /// How far clocks may differ.
 const CLOCK_SECONDS: i64 = 5 * 60;
+/// News of one blog's keys in a day: its proof is kept for ever, and nobody changes keys so often.
+pub const KEYS_PER_DAY_MAX: u64 = 8;
 /// Seconds of a day, by which quotas are counted.
 const DAY: i64 = 24 * 60 * 60;
 /// The state that the log adds up to.
@@ -47,10 +49,12 @@ pub struct Registry {
     spokes: BTreeMap<Label, Spoke>,
     names: BTreeMap<BlogName, BlogId>,
     blogs: BTreeMap<BlogId, BlogRecord>,
-    /// The blogs of each author, and the keys that some blog has ended: asked for with each page of a desk.
+    /// The blogs of each author, and those who have ended their own keys: asked for with each page of a desk.
     by_author: BTreeMap<Fingerprint, BTreeSet<BlogId>>,
     ended: BTreeSet<Fingerprint>,
     answered: BTreeMap<Hash, u64>,
+    /// News of keys by day and blog.
+    keyed: BTreeMap<(i64, BlogId), u64>,
     /// New blogs by bringing spoke and day.
     brought: BTreeMap<(i64, Label), u64>,
 }
@@ -136,6 +140,7 @@ impl Registry {
             by_author: BTreeMap::new(),
             ended: BTreeSet::new(),
             answered: BTreeMap::from([(record.request.id(), 0)]),
+            keyed: BTreeMap::new(),
             brought: BTreeMap::new(),
         })
     }
@@ -240,7 +245,8 @@ impl Registry {
         hers.filter_map(|id| Some((*id, self.blogs.get(id)?)))
     }
 
-    /// Whether some blog has ended this key.
+    /// Whether a blog of this author has ended her key. What others say of it in their own blogs does not
+    /// count: anybody can name any key there.
     pub fn has_ended(&self, key: &Fingerprint) -> bool {
         self.ended.contains(key)
     }
@@ -315,7 +321,7 @@ impl Registry {
             Wish::Claim { blog, entry, spoke } => {
                 self.claim(now, request, blog, entry, spoke.as_ref())
             }
-            Wish::Keys { blog, entry } => self.keys(request, blog, entry),
+            Wish::Keys { blog, entry } => self.keys(now, request, blog, entry),
             Wish::Close {
                 blogs,
                 epoch,
@@ -492,9 +498,20 @@ impl Registry {
         Ok(())
     }
 
-    fn keys(&self, request: &Request, id: BlogId, entry: EntryId) -> Result<Change, Refusal> {
+    fn keys(
+        &self,
+        now: Time,
+        request: &Request,
+        id: BlogId,
+        entry: EntryId,
+    ) -> Result<Change, Refusal> {
         self.bringer(request.signed.key)?;
         let blog = self.blogs.get(&id).ok_or(Refusal::NoSuchBlog(id))?;
+        let today = (now.as_unix().div_euclid(DAY), id);
+        let taken = self.keyed.get(&today).copied().unwrap_or_default();
+        if taken >= KEYS_PER_DAY_MAX {
+            return Err(Refusal::QuotaOfKeys(KEYS_PER_DAY_MAX));
+        }
         let chain = prove(id, request)?;
         let is_keys = chain
             .link(entry)
@@ -645,18 +662,16 @@ impl Registry {
                     .entry(blog.author.clone())
                     .or_default()
                     .insert(id);
-                self.ended.extend(blog.ended.iter().cloned());
+                if blog.ended.contains(&blog.author) {
+                    self.ended.insert(blog.author.clone());
+                }
                 match self.blogs.insert(id, blog) {
                     None => Touched::NewBlog(id),
                     Some(_) => Touched::Blog(id),
                 }
             }
             Change::Keys(id, entry, ended) => {
-                if let Some(blog) = self.blogs.get_mut(&id) {
-                    blog.keys_at = entry;
-                    self.ended.extend(ended.iter().cloned());
-                    blog.ended.extend(ended);
-                }
+                self.note_keys(now, id, entry, ended);
                 Touched::Blog(id)
             }
             Change::Close(ids, next) => {
@@ -679,6 +694,19 @@ impl Registry {
                 self.count(&old.members, -1);
                 self.count(&new, 1);
                 Touched::Blog(id)
+            }
+        }
+    }
+
+    fn note_keys(&mut self, now: Time, id: BlogId, entry: EntryId, ended: BTreeSet<Fingerprint>) {
+        let today = now.as_unix().div_euclid(DAY);
+        self.keyed.retain(|(day, _), _| *day >= today);
+        *self.keyed.entry((today, id)).or_default() += 1;
+        if let Some(blog) = self.blogs.get_mut(&id) {
+            blog.keys_at = entry;
+            blog.ended.extend(ended);
+            if blog.ended.contains(&blog.author) {
+                self.ended.insert(blog.author.clone());
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -50,6 +51,16 @@ enum Command {
     ///
     /// Example: spokes serve --dir /var/lib/spokes
     Serve(ServeArgs),
+}
+
+impl Command {
+    /// Whether it runs for long.
+    fn serves(&self) -> bool {
+        matches!(
+            self,
+            Self::Serve(_) | Self::Council(CouncilCommand::Serve(_))
+        )
+    }
 }
 
 #[derive(Debug, Args)]
@@ -203,6 +214,9 @@ struct ServeArgs {
 /// what the command line alone shows to be wrong. What the world says of it, such as a file that is not
 /// there, is a refusal.
 pub fn run(cli: Cli) -> ExitCode {
+    if cli.command.serves() {
+        give_back_memory();
+    }
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()
@@ -223,6 +237,31 @@ pub fn run(cli: Cli) -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(outage) => fail(&outage),
+    }
+}
+
+/// What glibc is told: give back what is free from 128 KiB on, at once, instead of keeping ever more of it,
+/// and divide memory among no more threads than there are cores.
+fn tunables(cores: usize) -> String {
+    format!(
+        "glibc.malloc.mmap_threshold=131072:glibc.malloc.trim_threshold=131072:\
+         glibc.malloc.arena_max={cores}"
+    )
+}
+
+/// Starts this program once more in its place, with glibc told to give back memory (WHY.md): it listens at
+/// its start alone. Elsewhere the variable means nothing.
+fn give_back_memory() {
+    const VARIABLE: &str = "GLIBC_TUNABLES";
+    if !cfg!(target_env = "gnu") || std::env::var_os(VARIABLE).is_some() {
+        return;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if let Ok(program) = std::env::current_exe() {
+        let mut again = std::process::Command::new(program);
+        again.args(std::env::args_os().skip(1));
+        // It comes back only where that fails, and then goes on as it is.
+        let _failed = again.env(VARIABLE, tunables(cores)).exec();
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     Spoke,
     finished::{Finished, HTML, Varies},
     lists::{Asked, INDEX_POSTS},
-    pages::{Address, Form, line, neighbor},
+    pages::{Address, Form, MENU_MAX, line, neighbor},
     sketch::{Said, Seen, Sketch},
 };
 use crate::web::page;
@@ -119,7 +119,7 @@ impl Glance<'_> {
             None => String::new(),
         };
         let language = language.to_string();
-        let pages = self.sketch.pages();
+        let pages = self.sketch.pages().take(MENU_MAX);
         let pages: Option<_> = pages.map(|place| self.neighbor(place, &language)).collect();
         let ring = &self.sketch.first_ring;
         let certificate = ring.certificate(&self.record.author);

@@ -60,15 +60,19 @@ impl Spoke {
 
     /// Brings the last entry about a blog's keys; whether there is nothing more to bring.
     async fn bring_keys(self: &Arc<Self>, blog: BlogId) -> bool {
-        let Some(Some(known)) = self.ask(|registry| registry.blog(blog).map(|blog| blog.keys_at))
+        let Some(Some(ended)) = self.ask(|registry| Some(registry.blog(blog)?.ended.clone()))
         else {
             return true;
         };
         let way = self.with(blog, |replica| {
+            let chain = replica.chain();
             let head = replica.durable_tips().last()?.id;
-            way_to_keys(replica.chain(), head)
+            // The registry needs to know which keys have ended; others it can do without, and it keeps for
+            // ever what is brought.
+            let says_more = !chain.ring(head)?.ended().is_subset(&ended);
+            way_to_keys(chain, head).filter(|_| says_more)
         });
-        let Some(way) = way.flatten().filter(|way| way.last() != Some(&known)) else {
+        let Some(way) = way.flatten() else {
             return true;
         };
         let entry = way.last().copied().unwrap_or(blog);

@@ -142,7 +142,10 @@ impl Spoke {
         slug: &Slug,
     ) -> String {
         let below = format!("{}/", slug.as_str());
-        let posts = self.posts_where(blog, |a| a.slug.as_str().starts_with(&below));
+        let is_below = |slug: &Slug| slug.as_str().starts_with(&below);
+        let posts = self.posts_where(blog, |a| {
+            is_below(&a.slug) || a.aliases.iter().any(is_below)
+        });
         let language = self.language(blog);
         let (part, _, pages) = part(&posts, 1, ARCHIVE_POSTS);
         let lines = part.iter().map(|post| line(post, &language, String::new()));

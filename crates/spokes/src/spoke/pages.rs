@@ -42,6 +42,9 @@ use crate::{
 
 /// Characters of an excerpt: three lines on a phone.
 pub(super) const EXCERPT_CHARS: usize = 240;
+/// Pages of a blog that its menu names: the newest of them, as many as a menu can hold. The others are found
+/// by what links to them, by the search and in the sitemap.
+pub(super) const MENU_MAX: usize = 30;
 /// How long the primary may take to say whether it has something newer, before a 404.
 pub(super) const FRESH_WAIT: Duration = Duration::from_secs(1);
 /// How often a blog's primary is asked that.
@@ -169,6 +172,7 @@ impl Spoke {
             let pages = fold.pages();
             let pages = pages
                 .into_iter()
+                .take(MENU_MAX)
                 .map(|post| neighbor(post, &fold.language().to_string()));
             (
                 fold.title().to_owned(),
@@ -244,6 +248,7 @@ impl Spoke {
         if let Some(seen) = self.at_a_glance(blog, &record, path, request).await {
             return send(request, &seen);
         }
+        let _reader = self.replicas.reader(blog).await;
         self.ready(blog).await;
         let Some(address) = address else {
             return self.message(
@@ -459,13 +464,14 @@ impl Spoke {
     /// What the house where the blog was before had at an address where no article is.
     fn former(self: &Arc<Self>, blog: BlogId, record: &BlogRecord, slug: &Slug) -> Option<Made> {
         let found = self.with(blog, |replica| {
-            let (posts, pages) = (replica.fold().posts(), replica.fold().pages());
-            let articles = || posts.iter().chain(&pages).map(|post| &post.article);
-            let tags = articles()
-                .flat_map(|article| &article.tags.0)
-                .map(Tag::as_str);
-            let slugs = articles().map(|article| article.slug.as_str());
-            former::find(slug, tags, slugs)
+            let fold = replica.fold();
+            let tag = |name: &str| {
+                let tags = fold.all().flat_map(|post| &post.article.tags.0);
+                let mut tags = tags.map(Tag::as_str);
+                tags.find(|tag| former::is_called(tag, name))
+                    .map(str::to_owned)
+            };
+            former::find(slug, tag, |slug| fold.has_below(slug))
         });
         Some(match found.flatten()? {
             Former::LeadsTo(path) => Made::Response(redirect(&path)),
