@@ -1,6 +1,7 @@
 //! What stands above a text: title, slug, date and the like, from front matter and file name.
 
 mod values;
+mod withheld;
 
 use std::path::Path;
 
@@ -11,9 +12,11 @@ use spokes_log::{
     time::Time,
 };
 
+pub(crate) use withheld::Withheld;
+
 use crate::author::{
     body,
-    matter::values::{Names, Text, Texts},
+    matter::values::{Names, Text, Texts, Words},
     tally::Tally,
 };
 
@@ -35,8 +38,8 @@ pub(crate) struct Matter {
     pub(crate) tags: Vec<Tag>,
     pub(crate) language: Option<Language>,
     pub(crate) aliases: Vec<Slug>,
-    /// Not to be published yet.
-    pub(crate) is_draft: bool,
+    /// Why it is not for everybody, where it is not.
+    pub(crate) withheld: Option<Withheld>,
     /// Stands outside the stream.
     pub(crate) is_page: bool,
     /// In its one spelling.
@@ -59,8 +62,17 @@ struct Front {
     taxonomies: Option<Taxonomies>,
     language: Option<Text>,
     lang: Option<Text>,
+    // Hugo takes its keys in any case.
+    #[serde(alias = "Draft")]
     draft: Option<Text>,
+    #[serde(alias = "Published")]
     published: Option<Text>,
+    #[serde(alias = "Private")]
+    private: Option<Text>,
+    #[serde(alias = "Status")]
+    status: Option<Words>,
+    #[serde(alias = "Visibility")]
+    visibility: Option<Words>,
     page: Option<Text>,
     aliases: Option<Texts>,
     /// Jekyll's and Hugo's words for an article's address, and for those that it had.
@@ -111,8 +123,8 @@ impl Matter {
 
     fn take(&mut self, front: &Front) -> Result<(), String> {
         self.title = value(&front.title).map(one_line).filter(|t| !t.is_empty());
-        self.is_draft = is_true(&front.draft) || is_false(&front.published);
-        self.is_page = is_true(&front.page);
+        self.withheld = withheld::of(front);
+        self.is_page = withheld::is_true(&front.page);
         if let Some(language) = value(&front.language).or(value(&front.lang)) {
             let language = language.trim().replace('_', "-");
             let read = Language::parse(&language);
@@ -277,14 +289,6 @@ fn parse(front: &str, format: &str) -> Result<Front, String> {
 fn value(text: &Option<Text>) -> Option<&str> {
     let text = text.as_ref()?.0.as_str();
     (!text.trim().is_empty()).then_some(text)
-}
-
-fn is_true(text: &Option<Text>) -> bool {
-    value(text).is_some_and(|t| matches!(t.trim(), "true" | "yes" | "True" | "on"))
-}
-
-fn is_false(text: &Option<Text>) -> bool {
-    value(text).is_some_and(|t| matches!(t.trim(), "false" | "no" | "False" | "off"))
 }
 
 /// A text as one header value: runs of blanks and line ends become one space.
@@ -529,10 +533,14 @@ mod tests {
 
     #[test]
     fn drafts_pages_and_what_is_refused() {
-        assert!(read("x.md", "---\ndraft: true\n---\n").is_draft);
-        assert!(read("x.md", "---\npublished: false\n---\n").is_draft);
+        assert!(read("x.md", "---\ndraft: true\n---\n").withheld.is_some());
+        assert!(
+            read("x.md", "---\npublished: false\n---\n")
+                .withheld
+                .is_some()
+        );
         assert!(read("x.md", "+++\npage = true\n+++\n").is_page);
-        assert!(!read("x.md", "---\ndraft: false\n---\n").is_draft);
+        assert!(read("x.md", "---\ndraft: false\n---\n").withheld.is_none());
         for bad in [
             "---\ndate: soon\n---\n",
             "---\nlang: 12\n---\n",

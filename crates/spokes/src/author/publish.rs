@@ -221,8 +221,8 @@ async fn publish_one<'i>(
 ) -> Result<Option<Row>, Stop> {
     let row = |outcome, why: String| Ok(Some(Row::of_file(item.name.clone(), outcome, Some(why))));
     let manner = way.manner;
-    if item.matter.is_draft {
-        return row("draft", "marked as a draft, so it was left out".to_owned());
+    if let Some((outcome, why)) = item.matter.withheld.clone() {
+        return row(outcome, why);
     }
     let Some(slug) = item.matter.slug.clone() else {
         return row(
