@@ -11,6 +11,7 @@ use spokes_log::{
     name::{BlogName, Language},
     seal::SealedEntry,
 };
+use spokes_rules::reserved::is_reserved;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -69,6 +70,12 @@ pub(crate) async fn create(args: &Create, desk: &Desk<'_>) -> Result<(), Stop> {
     let name = blog_name(&args.name)?;
     let language = Language::parse(&args.language)
         .map_err(|why| Stop::Usage(format!("--language {} {why}", args.language)))?;
+    // The council would say so, too, but only once something was signed.
+    if is_reserved(&name) {
+        return Err(Stop::Refused(format!(
+            "\"{name}\" is reserved; choose another name, nothing was sent"
+        )));
+    }
     let network = Network::open(common.network()?).await?;
     let uid = UserId::Public(args.uid.as_deref());
     let mut signer = Signer::open(&args.signing, uid, surroundings, console).await?;
@@ -80,9 +87,10 @@ pub(crate) async fn create(args: &Create, desk: &Desk<'_>) -> Result<(), Stop> {
             check_free(&network, &name).await?;
             let certificate = signer.certificate(args.uid.as_deref()).await?;
             show(&network, &name, &certificate, console);
-            if !common.yes && !console.ask("Sign this and ask for the name?", true) {
+            if !common.yes && !console.consents("Sign this and ask for the name?") {
                 return Err(Stop::Refused(
-                    "nothing was signed, nothing was sent".to_owned(),
+                    "not asked for, because the answer was no; nothing was signed, nothing was sent"
+                        .to_owned(),
                 ));
             }
             let title = matter::one_line(args.title.as_deref().unwrap_or(&args.name));

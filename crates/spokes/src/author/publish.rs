@@ -426,6 +426,9 @@ fn may_replace(session: &Session<'_>, item: &Item, current: &Post, manner: Manne
     if manner.ask && session.console.is_attended() {
         return session.console.ask(&format!("{what}. Replace it?"), true);
     }
+    if manner.ask && session.console.is_told_no() {
+        return false;
+    }
     session.console.say(&format!("{what}; this replaces it"));
     true
 }

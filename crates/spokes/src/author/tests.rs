@@ -70,6 +70,17 @@ impl Maria {
 
     /// The same from another of her machines.
     async fn run_from(&self, state: &str, line: &str, answers: &[bool]) -> (u8, Captured) {
+        let (console, captured) = Console::captured(answers);
+        (self.run_at(&console, state, line).await, captured)
+    }
+
+    /// The same with a pipe in the place of somebody who types.
+    async fn run_piped(&self, line: &str, input: &'static str) -> (u8, Captured) {
+        let (console, captured) = Console::captured_with_pipe(input);
+        (self.run_at(&console, "state", line).await, captured)
+    }
+
+    async fn run_at(&self, console: &Console, state: &str, line: &str) -> u8 {
         let mut args = vec!["blog".to_owned()];
         for word in line.split(' ') {
             match word {
@@ -84,9 +95,7 @@ impl Maria {
             key_password: None,
             gnupg_home: self.gnupg_home.clone(),
         };
-        let (console, captured) = Console::captured(answers);
-        let code = run_in(&line.author, &surroundings, &console).await;
-        (code, captured)
+        run_in(&line.author, &surroundings, console).await
     }
 
     #[track_caller]
@@ -186,6 +195,46 @@ fn every_command_explains_itself() {
     }
     let expected = "create publish edit erase import export restore verify status settle keys";
     assert_eq!(names.join(" "), expected);
+}
+
+#[tokio::test]
+async fn a_no_out_of_a_pipe_stops_what_is_for_ever() {
+    let maria = Maria::new().await;
+    let create = "create maria --title Maria KEY";
+    check(
+        maria.run_piped(create, "n\n").await,
+        1,
+        &["nothing was signed, nothing was sent"],
+    );
+    assert!(maria.fake.nodes().blogs.is_empty(), "nothing was sent");
+    check(maria.run_piped(create, "").await, 0, &["maria is yours"]);
+    maria.write("one.md", "Some words.");
+    let publish = "publish DIR/one.md --blog maria KEY";
+    check(maria.run_piped(publish, "n\n").await, 0, &["safe on"]);
+    maria.write("one.md", "Other words.");
+    check(
+        maria.run_piped(publish, "n\n").await,
+        1,
+        &["was left as it is"],
+    );
+    check(maria.run_piped(publish, "").await, 0, &["this replaces it"]);
+}
+
+#[tokio::test]
+async fn a_reserved_name_is_told_before_anything_is_asked() {
+    let maria = Maria::new().await;
+    let (code, captured) = maria.run("create www KEY", &[]).await;
+    assert_eq!(
+        (code, captured.facts().as_str()),
+        (1, ""),
+        "nothing is pending"
+    );
+    check(
+        (code, captured),
+        1,
+        &["\"www\" is reserved", "nothing was sent"],
+    );
+    assert_eq!(maria.fake.nodes().asked, Vec::<String>::new());
 }
 
 #[tokio::test]
