@@ -22,6 +22,8 @@ use crate::author::{
 
 /// Tags of one article (SPEC entry 3.6).
 const TAGS_MAX: usize = 64;
+/// Lines above front matter: its `---` or `+++`.
+const FENCE_LINES: usize = 1;
 
 /// One Markdown file, read.
 #[derive(Clone, Debug, Default)]
@@ -275,14 +277,34 @@ fn parse(front: &str, format: &str) -> Result<Front, String> {
     }
     let front = front.replace("\r\n", "\n");
     if format == "TOML" {
-        return toml::from_str(&front).map_err(|why| why.message().to_owned());
+        return toml::from_str(&front).map_err(|why| match why.span() {
+            Some(span) => {
+                let before = front.get(..span.start).unwrap_or_default();
+                let line = before.matches('\n').count() + 1 + FENCE_LINES;
+                format!("{} at line {line}", why.message())
+            }
+            None => why.message().to_owned(),
+        });
     }
     match serde_saphyr::from_str::<Option<Front>>(&front) {
         Ok(read) => Ok(read.unwrap_or_default()),
         Err(why) => {
             let why = why.without_snippet().to_string();
-            Err(why.lines().next().unwrap_or_default().to_owned())
+            Err(behind_fence(why.lines().next().unwrap_or_default()))
         }
+    }
+}
+
+/// The same message, its line counted from the top of the file.
+fn behind_fence(why: &str) -> String {
+    let Some((before, rest)) = why.split_once("line ") else {
+        return why.to_owned();
+    };
+    let end = rest.find(|c: char| !c.is_ascii_digit());
+    let (number, after) = rest.split_at(end.unwrap_or(rest.len()));
+    match number.parse::<usize>() {
+        Ok(line) => format!("{before}line {}{after}", line + FENCE_LINES),
+        Err(_) => why.to_owned(),
     }
 }
 
@@ -654,5 +676,15 @@ mod tests {
     fn lines_are_counted_in_the_file() {
         let why = Matter::read(Path::new("x.md"), b"---\ntitle: T\n---\nfine\nbad\x07");
         assert!(why.is_err_and(|why| why.contains("line 5")));
+        for front in [
+            "---\ntitle: T\nlang: [a\n---\n",
+            "---\ntitle: T\ntags: 'a\n---\n",
+            "+++\ntitle = \"T\"\nslug = \n+++\n",
+            "+++\r\ntitle = \"T\"\r\nslug = \r\n+++\r\n",
+        ] {
+            let why = Matter::read(Path::new("x.md"), front.as_bytes()).expect_err("bad");
+            assert!(why.contains("line 3") || why.contains("line 4"), "{why}");
+            println!("{why}");
+        }
     }
 }

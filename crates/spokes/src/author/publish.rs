@@ -224,6 +224,10 @@ async fn publish_one<'i>(
     if let Some((outcome, why)) = item.matter.withheld.clone() {
         return row(outcome, why);
     }
+    if item.matter.title.is_none() && item.matter.body.trim().is_empty() {
+        let why = "it has neither a title nor words; nothing was sent of it";
+        return row("refused", why.to_owned());
+    }
     let Some(slug) = item.matter.slug.clone() else {
         return row(
             "refused",

@@ -27,7 +27,7 @@ use crate::{
         session::{blog_name, draft},
         signer::{Signer, SigningKey, UserId},
         state::{Home, Shelf, Waiting},
-        stop::Stop,
+        stop::{Stop, plain},
     },
     wire::{BlogWire, ClaimWire, EntriesWire, EntryWire, RestoredWire},
 };
@@ -67,8 +67,9 @@ pub(crate) async fn restore(args: &Restore, desk: &Desk<'_>) -> Result<(), Stop>
         console,
     } = *desk;
     let name = blog_name(&args.name)?;
-    let mut copy = read_log(&args.path)
-        .map_err(|Unsound(file, why)| Stop::disk(&file, format!("{why}; nothing was sent")))?;
+    let mut copy = read_log(&args.path).map_err(|Unsound(file, why)| {
+        Stop::disk(&file, format!("{}; nothing was sent", plain(&why)))
+    })?;
     let blog = copy.chain.blog();
     console.say(&format!(
         "{} entries read, all good: blog {blog}",
