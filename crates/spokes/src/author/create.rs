@@ -67,15 +67,9 @@ pub(crate) async fn create(args: &Create, desk: &Desk<'_>) -> Result<(), Stop> {
         surroundings,
         console,
     } = *desk;
-    let name = blog_name(&args.name)?;
+    let name = asked_name(&args.name)?;
     let language = Language::parse(&args.language)
         .map_err(|why| Stop::Usage(format!("--language {} {why}", args.language)))?;
-    // The council would say so, too, but only once something was signed.
-    if is_reserved(&name) {
-        return Err(Stop::Refused(format!(
-            "\"{name}\" is reserved; choose another name, nothing was sent"
-        )));
-    }
     let network = Network::open(common.network()?).await?;
     let uid = UserId::Public(args.uid.as_deref());
     let mut signer = Signer::open(&args.signing, uid, surroundings, console).await?;
@@ -132,6 +126,18 @@ pub(crate) async fn create(args: &Create, desk: &Desk<'_>) -> Result<(), Stop> {
     settle(&network, &name, &wire, &sealed, &shelf, console).await?;
     tell(&network, &name, &wire, common.json, console);
     Ok(())
+}
+
+/// A name that may be had, as far as can be told without asking anybody.
+fn asked_name(name: &str) -> Result<BlogName, Stop> {
+    let name = blog_name(name)?;
+    // The council would say so, too, but only once something was signed.
+    if is_reserved(&name) {
+        return Err(Stop::Refused(format!(
+            "\"{name}\" is reserved; choose another name, nothing was sent"
+        )));
+    }
+    Ok(name)
 }
 
 /// An entry 0 that was signed before and got no answer; one that came too late is dropped.

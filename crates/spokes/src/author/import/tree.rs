@@ -69,23 +69,7 @@ pub(super) fn read(path: &Path, leave_out: &[PathBuf]) -> Result<Brought, Stop> 
             Err(row) => brought.rows.push(*row),
         }
     }
-    for (draft, folder) in &found.drafts {
-        let why = format!(
-            "it lies in the folder \"{}\", so it was left out; to take it along, import that folder \
-             by itself: spokes blog import {}",
-            shown(folder),
-            folder.display()
-        );
-        brought
-            .rows
-            .push(Row::of_file(shown(draft), "draft", Some(why)));
-    }
-    for section in &found.sections {
-        let why = "the text of a section, no article; left out".to_owned();
-        brought
-            .rows
-            .push(Row::of_file(shown(section), "skipped", Some(why)));
-    }
+    brought.rows.extend(found.rows(shown));
     tell_apart(&mut brought.items);
     for item in &mut brought.items {
         item.matter.note_renamed();
@@ -190,6 +174,24 @@ impl Tree {
             }
         }
         Ok(())
+    }
+
+    /// Of what is there and does not come.
+    fn rows(&self, shown: impl Fn(&Path) -> String) -> Vec<Row> {
+        let drafts = self.drafts.iter().map(|(draft, folder)| {
+            let why = format!(
+                "it lies in the folder \"{}\", so it was left out; to take it along, import that \
+                 folder by itself: spokes blog import {}",
+                shown(folder),
+                folder.display()
+            );
+            Row::of_file(shown(draft), "draft", Some(why))
+        });
+        let sections = self.sections.iter().map(|section| {
+            let why = "the text of a section, no article; left out".to_owned();
+            Row::of_file(shown(section), "skipped", Some(why))
+        });
+        drafts.chain(sections).collect()
     }
 }
 
