@@ -195,7 +195,7 @@ fn a_recovery_is_refused_with_its_name() {
     told(
         maria.say(Says::Post(article("friend")), "words"),
         expect![
-            "KEY is not a key of this blog at this place of its log; sign with one that is, or let an own key bring this one first"
+            "KEY is not a key of this blog, or was none yet when this was signed; sign with one that is, or let an own key bring this one first"
         ],
     );
 }
@@ -446,13 +446,13 @@ fn a_skeleton_by_a_stranger_is_not_taken_in() {
     told(
         maria.chain.clone().accept(says(&eve, &first, at)),
         expect![
-            "KEY is not a key of this blog at this place of its log; sign with one that is, or let an own key bring this one first"
+            "KEY is not a key of this blog, or was none yet when this was signed; sign with one that is, or let an own key bring this one first"
         ],
     );
     told(
         maria.chain.clone().accept(says(&wanda, &first, at)),
         expect![
-            "KEY is not a key of this blog at this place of its log; sign with one that is, or let an own key bring this one first"
+            "KEY is not a key of this blog, or was none yet when this was signed; sign with one that is, or let an own key bring this one first"
         ],
     );
     let behind = maria.entries[1].entry().clone();
@@ -467,7 +467,7 @@ fn a_skeleton_by_a_stranger_is_not_taken_in() {
     told(
         maria.say_at(head, Says::Post(article("eve")), "words"),
         expect![
-            "KEY is not a key of this blog at this place of its log; sign with one that is, or let an own key bring this one first"
+            "KEY is not a key of this blog, or was none yet when this was signed; sign with one that is, or let an own key bring this one first"
         ],
     );
     swap(&mut maria, &mut wanda);

@@ -49,11 +49,15 @@ pub(crate) async fn verify(args: &Verify, desk: &Desk<'_>) -> Result<(), Stop> {
     if folder.join("log").is_dir() {
         return verify_folder(folder, desk);
     }
-    if folder.is_dir() && args.target.contains('/') {
-        return Err(Stop::disk(
-            folder,
-            "is no export of a blog: there is no folder \"log\" in it",
-        ));
+    let begins_as_path = args.target.starts_with(['.', '~', '/']);
+    let is_address = args.target.contains("://");
+    if begins_as_path || args.target.contains('/') && !is_address {
+        let why = match (folder.is_dir(), folder.exists()) {
+            (true, _) => "is no export of a blog: there is no folder \"log\" in it",
+            (false, true) => "is a file; give the folder that \"export\" wrote",
+            (false, false) => "there is no such folder; nothing was judged",
+        };
+        return Err(Stop::disk(folder, why));
     }
     let source = Source::open(&args.target, desk.common).await?;
     let judged = source.judge(desk).await;
