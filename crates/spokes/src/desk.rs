@@ -526,12 +526,31 @@ impl Desk {
     /// # Errors
     /// When the disk fails.
     pub fn forget(&self, author: &Fingerprint, id: &str) -> Result<(), Outage> {
+        self.forget_if(author, id, None)
+    }
+
+    /// The same of a draft of which this text was published, unless it was changed meanwhile: then its
+    /// words stand nowhere else.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn forget_published(
+        &self,
+        author: &Fingerprint,
+        id: &str,
+        text: &str,
+    ) -> Result<(), Outage> {
+        self.forget_if(author, id, Some(text))
+    }
+
+    fn forget_if(&self, author: &Fingerprint, id: &str, text: Option<&str>) -> Result<(), Outage> {
         let mut connection = self.lock();
         let change = connection.transaction()?;
         let whose = author.to_string();
         change.execute(
-            "DELETE FROM draft WHERE fingerprint = ?1 AND id = ?2",
-            [whose.as_str(), id],
+            "DELETE FROM draft WHERE fingerprint = ?1 AND id = ?2 \
+             AND (?3 IS NULL OR json_extract(fields, '$.text') = ?3)",
+            params![whose, id, text],
         )?;
         change.execute(
             "DELETE FROM picture WHERE fingerprint = ?1 AND NOT EXISTS \

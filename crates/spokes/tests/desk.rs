@@ -105,6 +105,34 @@ impl<'a> Visitor<'a> {
             .clone_into(&mut self.cookie);
     }
 
+    /// Signed in with the key of somebody who has a blog.
+    fn with_blog(demo: &'a Demo, author: &mut Author) -> Self {
+        let mut visitor = Self::new(demo);
+        let answer = author.clearsign(&visitor.get("/sign-in.txt").text());
+        let key = author.key.certificate().armored();
+        let reply = visitor.try_to_sign_in(&answer, &key, "");
+        visitor.is_signed_in(&reply);
+        visitor
+    }
+
+    /// Presses a button of the form in which one writes; gives the name of the draft.
+    fn write(&self, button: &str, fields: &[(&str, &str)]) -> (Reply, String) {
+        let key = self.form_key();
+        let mut form = vec![("form", key.as_str()), ("do", button)];
+        form.extend(fields);
+        let reply = self.post("/write", &form);
+        let to = reply.header("location").unwrap_or_default();
+        let id = to.split("draft=").nth(1).unwrap_or_default();
+        let id = id.split('&').next().unwrap_or_default().to_owned();
+        (reply, id)
+    }
+
+    fn publish(&self, draft: &str, answer: &str) -> Reply {
+        let key = self.form_key();
+        let form = [("form", key.as_str()), ("draft", draft), ("answer", answer)];
+        self.post("/sign", &form)
+    }
+
     /// What forms of this session bring.
     fn form_key(&self) -> String {
         let page = self.get("/write").text();
@@ -472,5 +500,126 @@ fn the_seventeenth_at_the_desk_comes_again_and_loses_nothing() {
         }
         assert_eq!(maria.post("/write", &form).status, 303, "it goes on");
     });
+    demo.assert_no_panic();
+}
+
+/// The sentences stand on the page.
+#[track_caller]
+fn assert_says(page: &Reply, status: u16, sentences: &[&str]) {
+    let text = page.text();
+    assert_eq!(page.status, status, "{text}");
+    for sentence in sentences {
+        assert!(text.contains(sentence), "\"{sentence}\" is not in {text}");
+    }
+}
+
+#[test]
+fn an_older_file_publishes_nothing_and_takes_no_draft_along() {
+    let demo = Demo::start_with(1, &["--empty", "--replicas", "1"]);
+    let mut maria = Author::with_blog(&demo, "maria", "a");
+    let desk = Visitor::with_blog(&demo, &mut maria);
+    let text = |draft: &str| desk.get(&format!("/text/{draft}.txt"));
+    let file = |reply: &Reply| {
+        let said = reply.header("content-disposition").unwrap().to_owned();
+        said.split('"').nth(1).unwrap().to_owned()
+    };
+    let typed = |title, body| [("blog", "maria"), ("title", title), ("body", body)];
+    let (_, first) = desk.write("sign", &typed("Our meeting/it's & $HOME", "We were nine."));
+    let first_text = text(&first);
+    let old = maria.clearsign(&first_text.text());
+    assert_eq!(desk.publish(&first, &old).status, 303);
+    let (_, second) = desk.write("sign", &typed("The dog", "It barked at us."));
+    let second_text = text(&second);
+    // Each text has a file of its own, in words that a shell leaves alone.
+    let names = [file(&first_text), file(&second_text)];
+    assert!(names[0].starts_with("maria-our-meeting"), "{names:?}");
+    for name in &names {
+        let plain = name.strip_suffix(".txt").unwrap();
+        assert!(
+            plain
+                .bytes()
+                .all(|b| b == b'-' || b.is_ascii_alphanumeric())
+        );
+        assert!(name.len() <= 60, "{name}");
+    }
+    let sign = desk.get(&format!("/sign?draft={second}")).text();
+    assert!(sign.contains(&format!(" {}</code>", names[1])), "{sign}");
+
+    // She signs the first file again: it is published, as every reader knows, and her words are not.
+    let refused = desk.publish(&second, &old);
+    let sentences = [
+        "You signed another text",
+        "Our meeting/it's &amp; $HOME",
+        "Nothing was published, and your draft is kept",
+        &names[1],
+        "(1)",
+    ];
+    assert_says(&refused, 409, &sentences);
+    let kept = desk.get(&format!("/write?draft={second}"));
+    assert_says(&kept, 200, &["It barked at us."]);
+
+    // Nor does the text of a draft that was changed since stand for what it says now.
+    let before = maria.clearsign(&second_text.text());
+    let mut changed = typed("The dog", "It sang to us.").to_vec();
+    changed.push(("draft", &second));
+    desk.write("save", &changed);
+    let sentences = [
+        "changed meanwhile",
+        "Nothing was published",
+        "It sang to us.",
+    ];
+    assert_says(&desk.publish(&second, &before), 409, &sentences);
+    desk.write("sign", &changed);
+    let other = text(&second);
+    assert_ne!(file(&other), names[1]);
+    assert_says(
+        &desk.publish(&second, &before),
+        409,
+        &["You signed another text"],
+    );
+    let signed = maria.clearsign(&other.text());
+    assert_eq!(desk.publish(&second, &signed).status, 303);
+    assert_eq!(desk.get(&format!("/write?draft={second}")).status, 404);
+    let post = wait_for("the post is there", Duration::from_secs(10), || {
+        let reply = demo.http("a", "maria", "/the-dog");
+        (reply.status == 200).then(|| reply.text())
+    });
+    assert!(post.contains("It sang to us."), "{post}");
+    demo.assert_no_panic();
+}
+
+#[test]
+fn an_older_file_asks_for_no_other_name() {
+    let demo = Demo::start_with(1, &["--empty", "--replicas", "1"]);
+    let mut maria = Visitor::new(&demo);
+    maria.sign_in();
+    let key = maria.form_key();
+    let ask = |name| {
+        let form = [("form", key.as_str()), ("name", name), ("language", "en")];
+        let page = maria.post("/blog", &form).text();
+        let (_, rest) = page.split_once("/asked/").unwrap();
+        let id = rest.split('.').next().unwrap().to_owned();
+        let text = maria.get(&format!("/asked/{id}.txt")).text();
+        (id, maria.gpg.clearsign(&text))
+    };
+    let (_, old) = ask("mistyped");
+    let (id, right) = ask("maria");
+    let send = |answer: &str| {
+        let form = [
+            ("form", key.as_str()),
+            ("name", "maria"),
+            ("language", "en"),
+            ("id", &id),
+            ("answer", answer),
+        ];
+        maria.post("/blog/sign", &form)
+    };
+    let sentences = [
+        "You signed another text",
+        "mistyped",
+        "Nothing was asked for",
+    ];
+    assert_says(&send(&old), 409, &sentences);
+    assert_eq!(send(&right).status, 303);
     demo.assert_no_panic();
 }

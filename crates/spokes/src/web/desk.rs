@@ -4,6 +4,7 @@
 //! view; what was typed comes back with every refusal.
 
 use maud::{Markup, html};
+use spokes_log::name::Hash;
 
 use crate::{
     desk::Fields,
@@ -145,6 +146,28 @@ pub(crate) struct Signing<'a> {
     pub(crate) fingerprint: Option<&'a str>,
     /// What was pasted before.
     pub(crate) answer: &'a str,
+}
+
+/// Letters of a title in the name of a file: people tell files apart by their beginnings.
+const FILE_LETTERS_MAX: usize = 40;
+
+/// What a text to sign is called as a file. Each has a name of its own: of two with the same name
+/// browsers save the second one as "… (1)", and people sign the first. It is one word of a shell's command,
+/// and nothing in it needs quoting.
+pub(crate) fn file_name(words: &[&str], text: &str) -> String {
+    let mut name = String::new();
+    for letter in words.join("-").chars() {
+        match letter.to_ascii_lowercase() {
+            letter if letter.is_ascii_alphanumeric() => name.push(letter),
+            _ if name.is_empty() || name.ends_with('-') => {}
+            _ => name.push('-'),
+        }
+        if name.len() >= FILE_LETTERS_MAX {
+            break;
+        }
+    }
+    let hash = Hash::of(text.as_bytes()).path();
+    format!("{}-{}.txt", name.trim_end_matches('-'), &hash[7..13])
 }
 
 /// The three steps; `check` is said before the second.

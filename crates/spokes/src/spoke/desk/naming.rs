@@ -224,7 +224,7 @@ impl Spoke {
         }
         let block = form.text("answer");
         let taken = self
-            .judge_claim(author, &block)
+            .judge_claim(author, &wanted, &form.word("id"), &block)
             .and_then(|(id, name, block)| {
                 let ask = || {
                     self.desk
@@ -256,10 +256,12 @@ impl Spoke {
         }
     }
 
-    /// What is asked for by a pasted block: its id and name.
+    /// What is asked for by a pasted block, which must be the text that was shown: its id and name.
     fn judge_claim(
         &self,
         author: &Author<'_>,
+        wanted: &Wanted,
+        shown: &str,
         block: &str,
     ) -> Result<(String, String, String), Message> {
         let visit = author.visit;
@@ -284,6 +286,10 @@ impl Spoke {
             .place(&entry)
             .and_then(|place| place.seal(entry, &pasted.signatures))
             .map_err(|fault| why(|s| &s.bad_signature_entry, &fault.to_string()))?;
+        if id != shown {
+            let texts = [("name", &*name), ("wanted", &*wanted.name)];
+            return Err(visit.message(409, |s| &s.other_claim, &texts));
+        }
         // In its one form, whatever else was pasted around it.
         let block = verified.sealed().cleartext().unwrap_or_default();
         Ok((id, name, block))
@@ -371,7 +377,8 @@ impl Spoke {
             Err(outage) => return self.notice(visit, visit.failed(&outage), None),
         };
         if as_file && asked.outcome == UNSIGNED {
-            return attachment("blog.txt", asked.block);
+            let file = desk::file_name(&[&asked.name, "blog"], &asked.block);
+            return attachment(&file, asked.block);
         }
         let granted = asked.outcome == GRANTED;
         let is_known = typed_name(&asked.name).is_some_and(|name| self.named(&name).is_some());

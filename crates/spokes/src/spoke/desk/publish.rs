@@ -13,7 +13,7 @@ use spokes_log::{
 };
 use spokes_rules::{registry::BlogRecord, replica::Standing};
 
-use super::{Author, Spoke, attachment, page, refreshed, said, see_other};
+use super::{Author, Spoke, attachment, page, refreshed, said, see_other, writing::file_of};
 use crate::{
     config::random_bytes,
     desk::{Fields, form::Form},
@@ -67,7 +67,7 @@ impl Spoke {
         answer: String,
     ) -> WriteView<'a> {
         WriteView {
-            is_to_sign: true,
+            to_sign: Some(file_of(fields)),
             answer,
             ..self.write_view(author, Some(id.to_owned()), fields)
         }
@@ -91,6 +91,10 @@ impl Spoke {
                 return self.notice(visit, message, Some(&typed));
             }
         };
+        if fields.text.is_empty() {
+            let message = visit.message(409, |s| &s.draft_changed, &[]);
+            return self.write_again(author, form, &fields, message);
+        }
         let read = self.judge_article(author, &fields, &answer);
         let (name, entry, block) = match read {
             Ok(read) => read,
@@ -99,7 +103,8 @@ impl Spoke {
         let entry_id = entry.id();
         let refusal = match self.bring(author, &name, &entry, block).await {
             Brought::Taken => {
-                let forget = || self.desk.forget(&author.session.fingerprint, &id);
+                let key = &author.session.fingerprint;
+                let forget = || self.desk.forget_published(key, &id, entry.text());
                 if let Err(outage) = tokio::task::block_in_place(forget) {
                     tracing::warn!(%outage, "a draft stays though it is published");
                 }
@@ -199,6 +204,14 @@ impl Spoke {
                     &[("why", &fault.to_string())],
                 )
             })?;
+        }
+        // Or an older file that is signed by mistake would pass for this draft, whose words then are lost.
+        if entry.text() != fields.text {
+            let article = entry.draft().and_then(|draft| draft.article());
+            let title = article.map(|a| a.title.as_deref().unwrap_or(a.slug.as_str()));
+            let file = file_of(fields);
+            let texts = [("title", title.unwrap_or_default()), ("file", &file)];
+            return Err(visit.message(409, |s| &s.other_article, &texts));
         }
         Ok((record.name.clone(), entry, Bytes::from(answer.to_owned())))
     }

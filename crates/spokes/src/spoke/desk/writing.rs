@@ -22,7 +22,7 @@ use crate::{
     },
     render,
     web::{
-        desk::{self, DESK, WriteView},
+        desk::{self, DESK, WriteView, file_name},
         message::Message,
     },
 };
@@ -181,7 +181,7 @@ impl Spoke {
             fields,
             blogs: blogs.collect(),
             preview: None,
-            is_to_sign: false,
+            to_sign: None,
             answer: String::new(),
         }
     }
@@ -541,11 +541,19 @@ impl Spoke {
     /// The text to sign as a file.
     pub(super) fn text_file(&self, author: &Author<'_>, name: &str) -> super::Response {
         match self.draft(author, name.trim_end_matches(".txt")) {
-            Ok(fields) if !fields.text.is_empty() => attachment("post.txt", fields.text),
+            Ok(fields) if !fields.text.is_empty() => attachment(&file_of(&fields), fields.text),
             Ok(_) => see_other(DESK),
             Err(message) => self.notice(author.visit, message, None),
         }
     }
+}
+
+/// What the text to sign of a draft is called as a file.
+pub(super) fn file_of(fields: &Fields) -> String {
+    let entry = Entry::parse(fields.text.as_bytes()).ok();
+    let draft = entry.as_ref().and_then(Entry::draft);
+    let slug = draft.and_then(|draft| Some(draft.article()?.slug.as_str()));
+    file_name(&[&fields.blog, slug.unwrap_or_default()], &fields.text)
 }
 
 /// What a picture shows, in one line that is no flood.

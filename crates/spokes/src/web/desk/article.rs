@@ -21,16 +21,16 @@ pub(crate) struct WriteView<'a> {
     pub(crate) blogs: Vec<(String, String)>,
     /// The rendered text and its language.
     pub(crate) preview: Option<(String, String)>,
-    /// Whether the text is shown that is to be signed.
-    pub(crate) is_to_sign: bool,
+    /// What the file with the text to sign is called, where that text is shown.
+    pub(crate) to_sign: Option<String>,
     /// What was pasted before.
     pub(crate) answer: String,
 }
 
 /// The form in which one writes.
 pub(crate) fn write(frame: &Frame, view: &WriteView<'_>) -> String {
-    if view.is_to_sign {
-        return to_sign(frame, view);
+    if let Some(file) = &view.to_sign {
+        return to_sign(frame, view, file);
     }
     let words = frame.words();
     let fields = view.fields;
@@ -165,13 +165,13 @@ fn settings(words: &DeskWords, view: &WriteView<'_>) -> Markup {
 }
 
 /// The text to sign.
-fn to_sign(frame: &Frame, view: &WriteView<'_>) -> String {
+fn to_sign(frame: &Frame, view: &WriteView<'_>, file: &str) -> String {
     let words = frame.words();
     let id = view.id.as_deref().unwrap_or_default();
     let ways = Signing {
         text: &view.fields.text,
         file_path: format!("{DESK}/text/{id}.txt"),
-        file: "post.txt",
+        file,
         fingerprint: frame.signed_in.as_ref().map(|(key, _)| key.as_str()),
         answer: &view.answer,
     };

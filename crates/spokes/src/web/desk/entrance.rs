@@ -2,7 +2,9 @@
 
 use maud::html;
 
-use super::{DESK, FORGET, Frame, Line, Signing, carried, line, named, servers, shown, signing};
+use super::{
+    DESK, FORGET, Frame, Line, Signing, carried, file_name, line, named, servers, shown, signing,
+};
 use crate::{
     desk::Fields,
     web::{
@@ -32,11 +34,12 @@ pub(crate) struct SignInView<'a> {
 /// The page on which one signs in.
 pub(crate) fn sign_in(frame: &Frame, view: &SignInView<'_>) -> String {
     let words = frame.words();
+    let file = file_name(&["sign-in"], &view.challenge);
     let ways = Signing {
         text: &view.challenge,
         // A file of its own, as good as what is shown: each is signed once.
-        file_path: format!("{DESK}/sign-in.txt"),
-        file: "sign-in.txt",
+        file_path: format!("{DESK}/{file}"),
+        file: &file,
         fingerprint: None,
         answer: &view.answer,
     };

@@ -150,6 +150,15 @@ words! {
         changed_text:
             ["The text was changed", "The signed text is not as this page gave it: {why}.", "Nothing was published. Your draft and what you pasted are kept.", "Save the text as it stands above, sign that file, and paste all of the result."],
             ["تغيّر النص", "النص الموقّع ليس كما أعطته هذه الصفحة: {why}.", "لم يُنشر شيء. مسودتك وما لصقته محفوظان.", "احفظ النص كما هو أعلاه، ووقّع ذلك الملف، والصق الناتج كله."];
+        other_article:
+            ["You signed another text", "What you signed is “{title}”, another text than the one below, or an older form of it.", "Nothing was published, and your draft is kept.", "Download the text below once more and sign the file “{file}”. Your browser may have an older file of that name, and have saved the new one with “(1)” in its name."],
+            ["وقّعت نصًا آخر", "ما وقّعته هو «{title}»، وهو غير النص الذي أدناه أو صورة أقدم منه.", "لم يُنشر شيء، ومسودتك محفوظة.", "نزّل النص الذي أدناه من جديد ووقّع الملف «{file}». فربما كان في متصفحك ملف أقدم بهذا الاسم فحفظ الجديد وفي اسمه «(1)»."];
+        other_claim:
+            ["You signed another text", "What you signed asks for “{name}”, in another text than the one below, which asks for “{wanted}”.", "Nothing was asked for, and what you pasted stands below.", "Download the text below once more and sign that file. Your browser may have saved it with “(1)” in its name."],
+            ["وقّعت نصًا آخر", "ما وقّعته يطلب «{name}»، وهو غير النص الذي أدناه ويطلب «{wanted}».", "لم يُطلب شيء، وما لصقته مبيّن أدناه.", "نزّل النص الذي أدناه من جديد ووقّع ذلك الملف. فربما حفظه متصفحك وفي اسمه «(1)»."];
+        draft_changed:
+            ["The draft was changed meanwhile", "After the text was made that you signed, this draft was changed, perhaps in another window.", "Nothing was published, and your draft is kept as it was changed.", "Read it below, then press “Sign and publish” and sign the new text."],
+            ["تغيّرت المسودة في هذه الأثناء", "تغيّرت هذه المسودة بعد أن صُنع النص الذي وقّعته، ربما في نافذة أخرى.", "لم يُنشر شيء، ومسودتك محفوظة كما تغيّرت.", "اقرأها أدناه ثم اضغط «وقّع وانشر» ووقّع النص الجديد."];
         other_text:
             ["You signed something else", "The signed text is not one with which one signs in: {why}.", "Nobody was signed in, and what you typed stands below.", "Sign the lines that this page shows now."],
             ["وقّعت شيئًا آخر", "النص الموقّع ليس نص تسجيل دخول: {why}.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "وقّع الأسطر التي تعرضها هذه الصفحة الآن."];
