@@ -170,12 +170,30 @@ pub struct Fields {
     pub body: String,
     /// Her pictures.
     pub pictures: Vec<Picture>,
+    /// What a picture shows that is still to be chosen.
+    pub alt: String,
     /// The version that she edits; empty for a new post.
     pub replaces: String,
     /// Texts that were signed before in place of this one and that servers refused.
     pub refused: Vec<String>,
     /// The text to sign, once it was made; empty after every change.
     pub text: String,
+}
+
+impl Fields {
+    /// Whether nobody has typed anything: the choice of a blog or a language is no text.
+    pub fn is_blank(&self) -> bool {
+        let typed = [
+            &self.title,
+            &self.slug,
+            &self.tags,
+            &self.date,
+            &self.body,
+            &self.alt,
+            &self.replaces,
+        ];
+        self.pictures.is_empty() && typed.iter().all(|text| text.trim().is_empty())
+    }
 }
 
 /// A picture of a draft.

@@ -29,6 +29,15 @@ const VECTORS: [&str; 6] = [
     "{{7*7}}<svg/onload=alert(1)>",
 ];
 
+const URLENCODED: &str = "application/x-www-form-urlencoded";
+/// One red pixel.
+const PNG: &[u8] = &[
+    0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0, 0, 0, 0x0D, 0x49, 0x48, 0x44, 0x52, 0, 0, 0,
+    1, 0, 0, 0, 1, 8, 2, 0, 0, 0, 0x90, 0x77, 0x53, 0xDE, 0, 0, 0, 0x0C, 0x49, 0x44, 0x41, 0x54,
+    0x78, 0x9C, 0x63, 0xF8, 0xCF, 0xC0, 0, 0, 3, 1, 1, 0, 0xC9, 0xFE, 0x92, 0xEF, 0, 0, 0, 0, 0x49,
+    0x45, 0x4E, 0x44, 0xAE, 0x42, 0x60, 0x82,
+];
+
 /// Somebody with a key at spoke a's desk.
 struct Visitor<'a> {
     demo: &'a Demo,
@@ -56,14 +65,19 @@ impl<'a> Visitor<'a> {
         let origin = origin
             .map(|origin| format!("Origin: {origin}\r\n"))
             .unwrap_or_default();
+        self.send(method, path, &origin, URLENCODED, body.as_bytes())
+    }
+
+    fn send(&self, method: &str, path: &str, origin: &str, kind: &str, body: &[u8]) -> Reply {
         let head = format!(
             "{method} /_/desk{path} HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n{origin}Connection: close\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+             Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
             self.host(),
             self.cookie,
             body.len()
         );
-        raw(self.demo.address("a"), head.as_bytes()).unwrap()
+        let request = [head.as_bytes(), body].concat();
+        raw(self.demo.address("a"), &request).unwrap()
     }
 
     fn get(&self, path: &str) -> Reply {
@@ -121,10 +135,30 @@ impl<'a> Visitor<'a> {
         let mut form = vec![("form", key.as_str()), ("do", button)];
         form.extend(fields);
         let reply = self.post("/write", &form);
-        let to = reply.header("location").unwrap_or_default();
-        let id = to.split("draft=").nth(1).unwrap_or_default();
-        let id = id.split('&').next().unwrap_or_default().to_owned();
+        let id = draft_of(&reply);
         (reply, id)
+    }
+
+    /// The same with a picture that was chosen.
+    fn write_with(&self, button: &str, fields: &[(&str, &str)], picture: &[u8]) -> Reply {
+        let key = self.form_key();
+        let mut form = vec![("form", key.as_str()), ("do", button)];
+        form.extend(fields);
+        let part = |name: &str| format!("--X\r\nContent-Disposition: form-data; name=\"{name}\"");
+        let mut body = Vec::new();
+        for (name, value) in form {
+            body.extend(format!("{}\r\n\r\n{value}\r\n", part(name)).bytes());
+        }
+        let head = format!("{}; filename=\"a.png\"\r\n\r\n", part("picture"));
+        body.extend(head.bytes());
+        body.extend([picture, b"\r\n--X--\r\n"].concat());
+        self.send(
+            "POST",
+            "/write",
+            "",
+            "multipart/form-data; boundary=X",
+            &body,
+        )
     }
 
     fn publish(&self, draft: &str, answer: &str) -> Reply {
@@ -503,6 +537,13 @@ fn the_seventeenth_at_the_desk_comes_again_and_loses_nothing() {
     demo.assert_no_panic();
 }
 
+/// The draft to which an answer leads.
+fn draft_of(reply: &Reply) -> String {
+    let to = reply.header("location").unwrap_or_default();
+    let id = to.split("draft=").nth(1).unwrap_or_default();
+    id.split('&').next().unwrap_or_default().to_owned()
+}
+
 /// The sentences stand on the page.
 #[track_caller]
 fn assert_says(page: &Reply, status: u16, sentences: &[&str]) {
@@ -621,5 +662,127 @@ fn an_older_file_asks_for_no_other_name() {
     ];
     assert_says(&send(&old), 409, &sentences);
     assert_eq!(send(&right).status, 303);
+    demo.assert_no_panic();
+}
+
+#[test]
+fn a_chosen_picture_comes_along_whichever_button_is_pressed() {
+    let demo = Demo::start_with(1, &["--empty", "--replicas", "1"]);
+    let mut maria = Author::with_blog(&demo, "maria", "a");
+    let desk = Visitor::with_blog(&demo, &mut maria);
+    for button in ["save", "preview", "sign", "picture", "leave"] {
+        let desk = match button {
+            "leave" => Visitor::with_blog(&demo, &mut maria),
+            _ => Visitor {
+                demo: &demo,
+                gpg: Gpg::new("Nobody <n@example.org>"),
+                cookie: desk.cookie.clone(),
+            },
+        };
+        let title = format!("By {button}");
+        let typed = [
+            ("blog", "maria"),
+            ("title", title.as_str()),
+            ("body", "A day."),
+            ("alt", "Nine people"),
+        ];
+        let reply = desk.write_with(button, &typed, PNG);
+        assert_eq!(reply.status, 303, "{button}: {}", reply.text());
+    }
+    let home = desk.get("");
+    let drafts: Vec<String> = home
+        .text()
+        .split("/write?draft=")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(drafts.len(), 5);
+    for draft in drafts {
+        let kept = desk.get(&format!("/write?draft={draft}"));
+        assert_says(&kept, 200, &["A day.", "![Nine people](/media/sha256-"]);
+    }
+
+    // A file that is no picture, or an address that is none: what it shows is kept, and the words.
+    let alt = "id=\"alt\" name=\"alt\" value=\"Nine people\"";
+    let typed = [
+        ("blog", "maria"),
+        ("title", "T"),
+        ("body", "Words"),
+        ("alt", "Nine people"),
+    ];
+    for button in ["picture", "save", "sign"] {
+        let reply = desk.write_with(button, &typed, b"no picture");
+        let sentences = ["PNG, JPEG, GIF or WebP", "Your draft is kept", "Words", alt];
+        assert_says(&reply, 422, &sentences);
+        assert!(
+            !reply.text().contains("AVIF"),
+            "one list of kinds on one page"
+        );
+        // What is kept can be read in the other tongue.
+        assert!(reply.text().contains("&amp;ui=ar"), "{}", reply.text());
+    }
+    let mut bad = typed.to_vec();
+    bad.push(("slug", "a b"));
+    assert_says(&desk.write("sign", &bad).0, 422, &["Words", alt]);
+    let reply = desk.write_with("sign", &bad, PNG);
+    assert_says(
+        &reply,
+        422,
+        &["![Nine people](/media/sha256-", "value=\"Nine people\""],
+    );
+    // Where nothing is kept, nothing says so.
+    let long = "x".repeat(spokes_log::draft::BODY_BYTES_MAX + 1);
+    let (reply, _) = desk.write("save", &[("blog", "maria"), ("body", &long)]);
+    assert_says(&reply, 413, &["not kept so"]);
+    assert!(!reply.text().contains("Your draft is kept"));
+    demo.assert_no_panic();
+}
+
+#[test]
+fn who_signs_out_while_she_writes_finds_her_words_again() {
+    let demo = Demo::start_with(1, &["--empty", "--replicas", "1"]);
+    let mut maria = Visitor::new(&demo);
+    maria.sign_in();
+    let page = maria.get("/write").text();
+    let button = "<button form=\"writing\" name=\"do\" value=\"leave\"";
+    assert!(
+        page.contains(button) && page.contains("id=\"writing\""),
+        "{page}"
+    );
+    assert!(!page.contains("/sign-out"), "no other way out of this page");
+    let (reply, _) = maria.write("leave", &[("title", "Half a"), ("body", "sentence")]);
+    assert_eq!(reply.header("location"), Some("/_/desk?said=out"));
+    assert_eq!(reply.header("clear-site-data"), Some("\"cache\""));
+    let out = maria.get("?said=out");
+    assert_says(&out, 200, &["Saved drafts wait here until you come back."]);
+    maria.sign_in();
+    let home = maria.get("").text();
+    let (_, rest) = home.split_once("/write?draft=").unwrap();
+    let draft = rest.split('"').next().unwrap();
+    assert_says(
+        &maria.get(&format!("/write?draft={draft}")),
+        200,
+        &["Half a", "sentence"],
+    );
+
+    // An empty form leaves nothing behind, whichever button is pressed.
+    for button in ["sign", "save", "preview"] {
+        let (reply, _) = maria.write(button, &[("title", " "), ("language", "en")]);
+        assert_says(&reply, 422, &["nothing to keep yet"]);
+        assert!(!reply.text().contains("draft is kept"), "{}", reply.text());
+    }
+    assert_eq!(maria.get("").text().matches("/write?draft=").count(), 1);
+    assert_eq!(maria.write("leave", &[("body", "\n")]).0.status, 303);
+    maria.sign_in();
+    assert_eq!(maria.get("").text().matches("/write?draft=").count(), 1);
+
+    // One click deletes nothing.
+    let page = maria.get(&format!("/write?draft={draft}")).text();
+    let (_, rest) = page
+        .split_once("<summary>Delete this draft</summary>")
+        .unwrap();
+    let folded = rest.split("</details>").next().unwrap();
+    assert!(folded.contains("Delete it for good"), "{folded}");
+    assert_eq!(page.matches("/_/desk/delete").count(), 1);
     demo.assert_no_panic();
 }

@@ -20,8 +20,8 @@ mod entrance;
 mod naming;
 
 pub(crate) use article::{
-    ArticleLine, ArticlesView, DownloadView, EraseView, PublishedView, WriteView, articles,
-    download, erase, published, write,
+    ArticleLine, ArticlesView, DownloadView, EraseView, PICTURE_KINDS, PublishedView, WriteView,
+    articles, download, erase, published, write,
 };
 pub(crate) use entrance::{
     BlogLine, DraftLine, FoundView, HomeView, SignInView, found, home, sign_in,
@@ -30,6 +30,8 @@ pub(crate) use naming::{AskView, AskedView, State, ask, asked};
 
 /// Where the desk stands on every spoke's own name.
 pub(crate) const DESK: &str = "/_/desk";
+/// The form in which one writes: signing out on its page keeps what was typed.
+const WRITING: &str = "writing";
 /// An empty picture with which a browser forgets pages that it keeps to go back to. When the answer that
 /// signs out comes, it does not keep the last page yet.
 pub(crate) const FORGET: &str = "/_/desk/forget.svg";
@@ -58,6 +60,28 @@ impl Frame {
 
     /// A whole page with this heading.
     fn page(&self, title: &str, body: &Markup) -> String {
+        let leave = |fingerprint: &str| self.signed_in_as(fingerprint);
+        self.page_left_by(title, body, &leave)
+    }
+
+    /// The page in which one writes: whoever signs out there loses no word.
+    fn page_of_writing(&self, title: &str, body: &Markup) -> String {
+        let words = self.words();
+        let leave = |fingerprint: &str| {
+            html! {
+                div.leave {
+                    (self.whose_key(fingerprint))
+                    button form=(WRITING) name="do" value="leave" aria-describedby="leave-hint" {
+                        (words.sign_out)
+                    }
+                    span.hint #leave-hint { (words.sign_out_keeps) }
+                }
+            }
+        };
+        self.page_left_by(title, body, &leave)
+    }
+
+    fn page_left_by(&self, title: &str, body: &Markup, leave: &dyn Fn(&str) -> Markup) -> String {
         let words = self.words();
         let head = Head {
             title: format!("{title} – {}", self.network.domain),
@@ -86,7 +110,7 @@ impl Frame {
                 @if let Some(message) = &self.refusal { (refusal(message)) }
                 @if let Some(done) = self.done { p.done role="status" { (done) } }
                 (body)
-                @if let Some((fingerprint, _)) = &self.signed_in { (self.signed_in_as(fingerprint)) }
+                @if let Some((fingerprint, _)) = &self.signed_in { (leave(fingerprint)) }
             }
         };
         shell(
@@ -98,15 +122,19 @@ impl Frame {
     }
 
     fn signed_in_as(&self, fingerprint: &str) -> Markup {
-        let words = self.words();
-        let shown = html! { code { (grouped(fingerprint)) } };
         html! {
             form.leave method="post" action=(format!("{DESK}/sign-out")) {
-                p.quiet { (fill_markup(words.signed_in_as, &[("fingerprint", shown)])) }
+                (self.whose_key(fingerprint))
                 (self.form_key())
-                button { (words.sign_out) }
+                button { (self.words().sign_out) }
             }
         }
+    }
+
+    fn whose_key(&self, fingerprint: &str) -> Markup {
+        let shown = html! { code { (grouped(fingerprint)) } };
+        let words = self.words();
+        html! { p.quiet { (fill_markup(words.signed_in_as, &[("fingerprint", shown)])) } }
     }
 
     /// What shows that a form was made for this session.

@@ -126,7 +126,8 @@ impl Spoke {
         answer: String,
         message: Message,
     ) -> super::Response {
-        let (frame, status) = self.refusing(author.visit, message);
+        let (mut frame, status) = self.refusing(author.visit, message);
+        frame.path = Some(format!("{DESK}/sign?draft={id}"));
         let view = self.sign_view(author, id, fields, answer);
         page(status, desk::write(&frame, &view))
     }
@@ -298,13 +299,11 @@ impl Spoke {
                 Standing::Accepted { receipts, .. } => (false, receipts),
                 Standing::Storing | Standing::Unknown => (false, Vec::new()),
             };
-            let slug = replica
-                .fold()
-                .article_of(id)
-                .map(|post| post.article.slug.to_string());
-            (receipts, slug)
+            let post = replica.fold().article_of(id);
+            let slug = post.map(|post| post.article.slug.to_string());
+            (receipts, slug, post.map(|post| post.first.path()))
         });
-        let ((is_safe, receipts), slug) = facts.unwrap_or_default();
+        let ((is_safe, receipts), slug, article) = facts.unwrap_or_default();
         let origin = self.origin(record.name.as_str());
         let view = PublishedView {
             address: format!(
@@ -319,6 +318,7 @@ impl Spoke {
                 .collect(),
             members: record.set.members.len(),
             is_safe,
+            article,
         };
         let response = page(StatusCode::OK, desk::published(&self.frame(visit), &view));
         if is_safe {

@@ -10,6 +10,7 @@ words! {
         home: "Your blogs and drafts", "مدوناتك ومسوداتك";
         sign_out: "Sign out", "تسجيل الخروج";
         signed_in_as: "Signed in with the key {fingerprint}.", "سجّلت الدخول بالمفتاح {fingerprint}.";
+        sign_out_keeps: "What you typed is kept as a draft.", "ما كتبته يُحفظ مسودةً.";
         go_on: "Go on", "تابع";
         back: "Back", "رجوع";
 
@@ -54,6 +55,8 @@ words! {
             "تُحفظ المسودات على هذا الخادم وحده حتى تنشرها، ولمدة ٩٠ يومًا؛ ومن يدير الخادم يستطيع قراءتها.";
         untitled: "Without a title", "بلا عنوان";
         delete: "Delete this draft", "احذف هذه المسودة";
+        delete_sure: "Its words are gone then, and nobody can bring them back.", "ستزول كلماتها، ولا أحد يستطيع أن يعيدها.";
+        delete_now: "Delete it for good", "احذفها نهائيًا";
         start_blog: "Start a blog", "ابدأ مدونة";
 
         ask: "Ask for a blog", "اطلب مدونة";
@@ -88,9 +91,10 @@ words! {
         address: "Address; empty: made from the title", "العنوان في الرابط؛ فارغ: يُصنع من عنوان النص";
         language: "Language; empty: the blog’s", "اللغة؛ فارغ: لغة المدونة";
         date: "Date; empty: today", "التاريخ؛ فارغ: اليوم";
+        date_hint: "As YYYY-MM-DD, such as 2026-11-25", "بالشكل YYYY-MM-DD، مثل 2026-11-25";
         more_settings: "Address, tags, language, date", "الرابط والوسوم واللغة والتاريخ";
         pictures: "Pictures", "الصور";
-        picture: "Picture file", "ملف الصورة";
+        picture: "Picture file: PNG, JPEG, GIF or WebP", "ملف الصورة: PNG أو JPEG أو GIF أو WebP";
         picture_alt: "What it shows, for those who cannot see it", "ما فيها، لمن لا يستطيع رؤيتها";
         add_picture: "Add the picture", "أضف الصورة";
         picture_hint: "It goes to the end of the text; move its line to where you want it. What the camera noted (place, time, device) is removed.",
@@ -103,7 +107,7 @@ words! {
         kept: "Your draft is kept.", "مسودتك محفوظة.";
         kept_picture: "The picture is kept; its line stands at the end of your text.", "الصورة محفوظة؛ وسطرها في آخر نصك.";
         deleted: "The draft is deleted.", "حُذفت المسودة.";
-        signed_out: "You are signed out. Drafts stay until you sign in again.", "سجّلت الخروج. تبقى المسودات حتى تعود.";
+        signed_out: "You are signed out. Saved drafts wait here until you come back.", "سجّلت الخروج. المسودات المحفوظة تنتظرك هنا حتى تعود.";
 
         sign: "Sign what you wrote", "وقّع ما كتبت";
         sign_why: "Nothing is published without your signature. This is exactly what you sign; read it before you do:",
@@ -237,6 +241,12 @@ words! {
         no_blog_chosen:
             ["Which blog is it for?", "No blog of yours is chosen for this text.", "Your draft is kept.", "Choose a blog, or ask for one first; the draft waits."],
             ["لأي مدونة هذا؟", "لم تُختر لهذا النص مدونة من مدوناتك.", "مسودتك محفوظة.", "اختر مدونة أو اطلب واحدة أولًا؛ والمسودة تنتظر."];
+        nothing_typed:
+            ["There is nothing to keep yet", "Neither a title nor a text was typed.", "Nothing was changed.", "Write something first."],
+            ["لا شيء ليُحفظ بعد", "لم يُكتب عنوان ولا نص.", "لم يتغيّر شيء.", "اكتب شيئًا أولًا."];
+        too_long:
+            ["That text is too long", "The text has {bytes} bytes, and one post has at most {max}.", "It is not kept so; what you typed stands below.", "Copy it to your own device, then make it shorter or two posts of it."],
+            ["النص أطول مما يجوز", "في النص {bytes} بايت، وأقصى ما في التدوينة {max}.", "لم يُحفظ هكذا، وما كتبته مبيّن أدناه.", "انسخه إلى جهازك، ثم اختصره أو اجعله تدوينتين."];
         no_title:
             ["A title is missing", "Without a title there is no address for it either.", "Your draft is kept.", "Give it a title, or an address."],
             ["العنوان ناقص", "بلا عنوان لا يكون له رابط أيضًا.", "مسودتك محفوظة.", "أعطه عنوانًا أو رابطًا."];
@@ -262,11 +272,11 @@ words! {
             ["A line cannot be signed as it is", "In the text, {why}.", "Your draft is kept.", "Change that line."],
             ["سطر لا يمكن توقيعه كما هو", "في النص: {why}.", "مسودتك محفوظة.", "غيّر ذلك السطر."];
         bad_picture:
-            ["That picture cannot be taken", "The file cannot be taken: {why}.", "Your text is kept.", "Choose another file: PNG, JPEG, GIF or WebP."],
-            ["لا يمكن أخذ هذه الصورة", "لا يمكن أخذ الملف: {why}.", "نصك محفوظ.", "اختر ملفًا آخر: PNG أو JPEG أو GIF أو WebP."];
+            ["That picture cannot be taken", "The file cannot be taken: {why}.", "Your draft is kept, with what you wrote about the picture.", "Choose another file: PNG, JPEG, GIF or WebP."],
+            ["لا يمكن أخذ هذه الصورة", "لا يمكن أخذ الملف: {why}.", "مسودتك محفوظة مع ما كتبته عن الصورة.", "اختر ملفًا آخر: PNG أو JPEG أو GIF أو WebP."];
         guest_picture:
-            ["Pictures come with a blog", "Pictures are kept for those who have a blog here.", "Your text is kept.", "Ask for a blog first; then add the picture."],
-            ["الصور بعد المدونة", "تُحفظ الصور لمن له مدونة هنا.", "نصك محفوظ.", "اطلب مدونة أولًا ثم أضف الصورة."];
+            ["Pictures come with a blog", "Pictures are kept for those who have a blog here.", "Your draft is kept, with what you wrote about the picture.", "Ask for a blog first; then add the picture."],
+            ["الصور بعد المدونة", "تُحفظ الصور لمن له مدونة هنا.", "مسودتك محفوظة مع ما كتبته عن الصورة.", "اطلب مدونة أولًا ثم أضف الصورة."];
         other_kind:
             ["That needs your own device", "The text that you signed is of the kind “{kind}”; pages take only posts, pages and new blogs.", "Nothing was changed, and what you pasted stands below.", "Use the spokes program, or send it with curl as the handbook says, after you have read what it says."],
             ["هذا يحتاج إلى جهازك", "النص الذي وقّعته من نوع «{kind}»، وهذه الصفحات لا تقبل إلا التدوينات والصفحات والمدونات الجديدة.", "لم يتغيّر شيء، وما لصقته مبيّن أدناه.", "استعمل برنامج spokes، أو أرسله بالبرنامج curl كما في الدليل بعد أن تقرأ ما فيه."];
@@ -283,17 +293,17 @@ words! {
             ["It could not be brought there", "The server that takes what you write did not answer: {why}", "Your draft and your signed text are kept; sending it twice does no harm.", "Press the button again in a minute."],
             ["تعذّر إيصاله", "لم يجب الخادم الذي يستقبل ما تكتب: {why}", "مسودتك ونصك الموقّع محفوظان، ولا ضرر في إرساله مرتين.", "اضغط الزر من جديد بعد دقيقة."];
         bad_name:
-            ["That name does not work", "A name has 3 to 32 of the letters a–z, the digits 0–9 and hyphens, with no hyphen at an end and no two together as its third and fourth.", "Your drafts are kept, and what you typed stands below.", "Choose another name."],
-            ["هذا الاسم لا يصلح", "الاسم من ٣ إلى ٣٢ من الحروف a–z والأرقام 0–9 والشرطة، بلا شرطة في طرفيه ولا شرطتين متتاليتين في موضعيه الثالث والرابع.", "مسوداتك محفوظة، وما كتبته مبيّن أدناه.", "اختر اسمًا آخر."];
+            ["That name does not work", "A name has 3 to 32 of the letters a–z, the digits 0–9 and hyphens, with no hyphen at an end and no two together as its third and fourth.", "Nothing was asked for, and what you typed stands below.", "Choose another name."],
+            ["هذا الاسم لا يصلح", "الاسم من ٣ إلى ٣٢ من الحروف a–z والأرقام 0–9 والشرطة، بلا شرطة في طرفيه ولا شرطتين متتاليتين في موضعيه الثالث والرابع.", "لم يُطلب شيء، وما كتبته مبيّن أدناه.", "اختر اسمًا آخر."];
         reserved:
-            ["That name is reserved", "The network keeps “{name}” for itself.", "Your drafts are kept, and what you typed stands below.", "Choose another name."],
-            ["هذا الاسم محجوز", "تحتفظ الشبكة بالاسم «{name}» لنفسها.", "مسوداتك محفوظة، وما كتبته مبيّن أدناه.", "اختر اسمًا آخر."];
+            ["That name is reserved", "The network keeps “{name}” for itself.", "Nothing was asked for, and what you typed stands below.", "Choose another name."],
+            ["هذا الاسم محجوز", "تحتفظ الشبكة بالاسم «{name}» لنفسها.", "لم يُطلب شيء، وما كتبته مبيّن أدناه.", "اختر اسمًا آخر."];
         taken:
-            ["This name is taken", "“{name}” is taken.", "Your drafts and your key are with you, unchanged.", "Choose another name; the rest stands below as you typed it."],
-            ["الاسم مأخوذ", "الاسم «{name}» مأخوذ.", "مسوداتك ومفتاحك معك كما هي.", "اختر اسمًا آخر؛ والباقي أدناه كما كتبته."];
+            ["This name is taken", "“{name}” is taken.", "Nothing of yours was changed.", "Choose another name; the rest stands below as you typed it."],
+            ["الاسم مأخوذ", "الاسم «{name}» مأخوذ.", "لم يتغيّر شيء مما لك.", "اختر اسمًا آخر؛ والباقي أدناه كما كتبته."];
         name_refused:
-            ["The name was not granted", "The council did not grant “{name}”: {why}", "Your drafts and your key are with you, unchanged.", "Do what it names, or choose another name."],
-            ["لم يُمنح الاسم", "لم يمنح المجلس الاسم «{name}»: {why}", "مسوداتك ومفتاحك معك كما هي.", "افعل ما ذُكر أو اختر اسمًا آخر."];
+            ["The name was not granted", "The council did not grant “{name}”: {why}", "Nothing of yours was changed.", "Do what it names, or choose another name."],
+            ["لم يُمنح الاسم", "لم يمنح المجلس الاسم «{name}»: {why}", "لم يتغيّر شيء مما لك.", "افعل ما ذُكر أو اختر اسمًا آخر."];
         not_here:
             ["That desk is on another server", "This is the server “{me}”; the address names another one.", "Nothing was changed.", "Open the address again in a moment, or start from the front page."],
             ["هذا المكتب على خادم آخر", "هذا الخادم «{me}» والعنوان يذكر غيره.", "لم يتغيّر شيء.", "افتح العنوان من جديد بعد لحظات، أو ابدأ من الصفحة الأولى."];
