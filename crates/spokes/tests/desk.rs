@@ -568,7 +568,10 @@ fn an_older_file_publishes_nothing_and_takes_no_draft_along() {
     let (_, first) = desk.write("sign", &typed("Our meeting/it's & $HOME", "We were nine."));
     let first_text = text(&first);
     let old = maria.clearsign(&first_text.text());
-    assert_eq!(desk.publish(&first, &old).status, 303);
+    let published = desk.publish(&first, &old);
+    let to = published.header("location").unwrap();
+    let page = desk.get(to.strip_prefix("/_/desk").unwrap());
+    assert_says(&page, 200, &["/_/desk/write?blog=maria&amp;edit=sha256-"]);
     let (_, second) = desk.write("sign", &typed("The dog", "It barked at us."));
     let second_text = text(&second);
     // Each text has a file of its own, in words that a shell leaves alone.
@@ -750,6 +753,7 @@ fn who_signs_out_while_she_writes_finds_her_words_again() {
         "{page}"
     );
     assert!(!page.contains("/sign-out"), "no other way out of this page");
+    assert!(page.contains("YYYY-MM-DD"), "{page}");
     let (reply, _) = maria.write("leave", &[("title", "Half a"), ("body", "sentence")]);
     assert_eq!(reply.header("location"), Some("/_/desk?said=out"));
     assert_eq!(reply.header("clear-site-data"), Some("\"cache\""));
@@ -784,5 +788,73 @@ fn who_signs_out_while_she_writes_finds_her_words_again() {
     let folded = rest.split("</details>").next().unwrap();
     assert!(folded.contains("Delete it for good"), "{folded}");
     assert_eq!(page.matches("/_/desk/delete").count(), 1);
+    demo.assert_no_panic();
+}
+
+#[test]
+fn who_comes_to_the_desk_for_the_first_time_is_told_what_to_do() {
+    let demo = Demo::start_with(1, &["--empty", "--replicas", "1"]);
+    let mut maria = Visitor::new(&demo);
+    let eve = Visitor::new(&demo);
+    let page = maria.get("").text();
+    let (_, rest) = page.split_once("/_/desk/sign-in-").unwrap();
+    let file = format!("sign-in-{}", rest.split('"').next().unwrap());
+    assert!(
+        page.contains(&format!("gpg --clearsign {file}</code>")),
+        "{page}"
+    );
+    let saved = maria.get(&format!("/{file}"));
+    assert!(saved.text().contains("Nonce: "), "{}", saved.text());
+    let named = saved.header("content-disposition").unwrap();
+    assert!(named.contains(&format!("\"{file}\"")), "{named}");
+    assert!(
+        !maria.get("").text().contains(&file),
+        "each page has its own"
+    );
+    // The command names one key.
+    assert!(page.contains("--export you@example.org"), "{page}");
+    let answer = maria.answer();
+    let refused = |key: &str, blog: &str| maria.try_to_sign_in(&answer, key, blog);
+
+    let ring = eve.gpg.import(&maria.gpg.public_key());
+    let sentences = ["several keys", "--export you@example.org", "?ui=ar"];
+    assert_refused(&refused(&ring, ""), 422, &answer, &sentences);
+
+    let secret = maria.gpg.secret_key();
+    let reply = refused(&secret, "");
+    let sentences = [
+        "your secret key",
+        "gone over the line",
+        "known to others",
+        "?ui=ar",
+    ];
+    assert_refused(&reply, 422, &answer, &sentences);
+    assert!(!reply.text().contains("PRIVATE KEY BLOCK"), "it comes back");
+    let reply = maria.try_to_sign_in(&secret, "", "");
+    assert_says(&reply, 422, &["your secret key"]);
+    assert!(!reply.text().contains("PRIVATE KEY BLOCK"), "it comes back");
+
+    let reply = refused(&maria.gpg.public_key(), "only-wanted");
+    let sentences = ["no blog of that name", "after signing in"];
+    assert_refused(&reply, 404, &answer, &sentences);
+    let reply = refused(&maria.gpg.public_key(), "");
+    maria.is_signed_in(&reply);
+    let again = maria.try_to_sign_in(&answer, "", "");
+    let sentences = ["Perhaps you pasted an older sign-in file", "(1)"];
+    assert_refused(&again, 403, &answer, &sentences);
+
+    let key = maria.form_key();
+    let ask = [
+        ("form", key.as_str()),
+        ("name", "a"),
+        ("title", "Our & house"),
+        ("language", "en"),
+    ];
+    let page = maria.post("/blog", &ask);
+    let other = "/_/desk/blog?name=a&amp;title=Our+%26+house&amp;language=en&amp;uid=&amp;ui=ar";
+    assert_says(&page, 422, &["That name does not work", other]);
+    assert!(!page.text().contains("drafts are kept"), "{}", page.text());
+    let page = maria.get("/blog?name=a&title=Our+%26+house&ui=ar");
+    assert_says(&page, 200, &["value=\"Our &amp; house\""]);
     demo.assert_no_panic();
 }

@@ -414,7 +414,7 @@ impl Spoke {
             }
         };
         let form = match read {
-            Ok(form) => form,
+            Ok(form) => form.without_secrets(),
             Err(mut why) => {
                 // A library's words may hold a stranger's.
                 why = why.chars().take(WHY_CHARS_MAX).collect();

@@ -95,7 +95,10 @@ impl Spoke {
             let message = visit.message(409, |s| &s.draft_changed, &[]);
             return self.write_again(author, form, &fields, message);
         }
-        let read = self.judge_article(author, &fields, &answer);
+        let read = match form.held_secret() {
+            true => Err(visit.message(422, |s| &s.secret_key, &[])),
+            false => self.judge_article(author, &fields, &answer),
+        };
         let (name, entry, block) = match read {
             Ok(read) => read,
             Err(message) => return self.sign_again(author, &id, &fields, answer, message),
@@ -423,7 +426,9 @@ impl Spoke {
 
     /// The text that erases a post, for those who sign and send it by hand.
     pub(super) fn erase_text(self: &Arc<Self>, author: &Author<'_>) -> super::Response {
-        let made = self.erasable(author).and_then(|(blog, _, post)| {
+        let made = self.erasable(author).and_then(|(blog, record, post)| {
+            let (name, slug) = (record.name.as_str(), post.article.slug.as_str());
+            let file = desk::file_name(&[name, "erase", slug], &post.first.path());
             let salt = random_bytes::<16>().map_err(|outage| author.visit.failed(&outage))?;
             let draft = Draft {
                 salt: Salt::from_bytes(salt),
@@ -434,10 +439,10 @@ impl Spoke {
                 extensions: Vec::new(),
                 body: String::new(),
             };
-            self.placed(author, blog, &draft)
+            Ok((file, self.placed(author, blog, &draft)?))
         });
         match made {
-            Ok(text) => attachment("erase.txt", text),
+            Ok((file, text)) => attachment(&file, text),
             Err(message) => self.notice(author.visit, message, None),
         }
     }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::{DESK, Frame, Line, Signing, WRITING, line, of_servers, signing};
+use super::{DESK, Frame, Line, Signing, WRITING, file_name, line, of_servers, signing};
 use crate::{
     desk::Fields,
     web::{
@@ -374,13 +374,14 @@ pub(crate) fn erase(frame: &Frame, view: &EraseView) -> String {
         view.origin,
         view.fingerprint
     );
+    let name = file_name(&[&view.blog, "erase", &view.slug], &view.id);
     let by_hand = format!(
-        "gpg --clearsign --local-user {} erase.txt\ncurl --data-binary @erase.txt.asc {}/api/v1/blogs/{}/entries",
+        "gpg --clearsign --local-user {} {name}\ncurl --data-binary @{name}.asc {}/api/v1/blogs/{}/entries",
         view.fingerprint, view.edit, view.blog
     );
     let file = html! {
-        a href=(format!("{DESK}/erase.txt?blog={}&article={}", view.blog, view.id)) download="erase.txt" {
-            bdi dir="ltr" { "erase.txt" }
+        a href=(format!("{DESK}/erase.txt?blog={}&article={}", view.blog, view.id)) download=(name) {
+            bdi dir="ltr" { (name) }
         }
     };
     let ids = html! { @for id in &view.ids { " " code.long { (id) } } };

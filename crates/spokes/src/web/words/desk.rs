@@ -26,10 +26,13 @@ words! {
             "قارن قبل أن توقّع: يجب أن يكون في السطر «Address» ما يظهر في شريط العنوان في متصفحك، وهو {address}. إن اختلفا فثمة من يريد الدخول باسمك.";
         soon: "The answer is good for ten minutes and only once.", "يصلح الجواب عشر دقائق ولمرة واحدة.";
         blog_if: "The name of your blog, if you have one here", "اسم مدونتك إن كانت لك مدونة هنا";
-        key_if: "Your public key, the first time: what this writes {command}", "مفتاحك العلني في المرة الأولى: ما يكتبه هذا الأمر {command}";
+        blog_if_hint: "Leave it empty if you only want that name: you ask for it after signing in.",
+            "اتركه فارغًا إن كنت تريد الاسم فحسب: تطلبه بعد الدخول.";
+        key_if: "Your public key, the first time: what this command writes, with your key’s own address in place of {you} {command}",
+            "مفتاحك العلني في المرة الأولى: ما يكتبه هذا الأمر، وعنوان مفتاحك مكان {you} {command}";
         key_if_short: "Your first time here? Show your public key", "أهي المرة الأولى؟ أظهر مفتاحك العلني";
         no_key: "You have no key yet?", "أليس لك مفتاح بعد؟";
-        no_key_how: "Install GnuPG and make one; it asks for your name and a passphrase:", "ثبّت GnuPG واصنع مفتاحًا، وسيسألك عن اسمك وعبارة سرية:";
+        no_key_how: "Install GnuPG, put your own name and address into this line, and run it. gpg then asks for a passphrase, twice:", "ثبّت GnuPG، وضع اسمك وعنوانك في هذا السطر ثم شغّله. سيسألك gpg عن عبارة سرية مرتين:";
         no_key_keep: "Keep a copy of it in a safe place: whoever has the key has the blog, and nobody can give you another.",
             "احتفظ بنسخة منه في مكان آمن: من يملك المفتاح يملك المدونة، ولا أحد يستطيع أن يعطيك غيره.";
         other_desk_go: "Already writing here? Go to your blog’s own desk", "أتكتب هنا من قبل؟ اذهب إلى مكتب مدونتك";
@@ -179,8 +182,8 @@ words! {
             ["That answer came too late", "The lines that you signed were good for ten minutes, and these are over.", "Nobody was signed in, and what you typed stands below.", "Sign the lines that this page shows now."],
             ["وصل هذا الجواب متأخرًا", "كانت الأسطر التي وقّعتها صالحة عشر دقائق وقد انقضت.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "وقّع الأسطر التي تعرضها هذه الصفحة الآن."];
         used:
-            ["That answer was used before", "Somebody signed in with this answer already; each is good once.", "Nobody was signed in now, and what you typed stands below.", "Sign the lines that this page shows now. If it was not you, tell the organizers."],
-            ["استُعمل هذا الجواب من قبل", "دخل أحد بهذا الجواب من قبل، وكل جواب يصلح مرة واحدة.", "لم يدخل أحد الآن، وما كتبته مبيّن أدناه.", "وقّع الأسطر التي تعرضها هذه الصفحة الآن. وإن لم تكن أنت من دخل فأخبر المنظمين."];
+            ["That answer was used before", "Perhaps you pasted an older sign-in file: each answer is good once, and somebody signed in with this one already.", "Nobody was signed in now, and what you typed stands below.", "Download the lines that this page shows now and sign that file; your browser may have saved it with “(1)” in its name. If you never signed in with this answer, tell the organizers."],
+            ["استُعمل هذا الجواب من قبل", "ربما لصقت ملف دخول أقدم: كل جواب يصلح مرة واحدة، وقد دخل أحد بهذا الجواب من قبل.", "لم يدخل أحد الآن، وما كتبته مبيّن أدناه.", "نزّل الأسطر التي تعرضها هذه الصفحة الآن ووقّع ذلك الملف؛ فربما حفظه متصفحك وفي اسمه «(1)». وإن لم تدخل بهذا الجواب قط فأخبر المنظمين."];
         unknown_key:
             ["This server does not know your key yet", "The signature is by a key that was not shown here before.", "Nobody was signed in, and what you typed stands below.", "Paste your public key below, or name your blog if you have one here, and send both again."],
             ["لا يعرف هذا الخادم مفتاحك بعد", "التوقيع بمفتاح لم يُعرض هنا من قبل.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "الصق مفتاحك العلني أدناه، أو اذكر اسم مدونتك إن كانت لك مدونة هنا، ثم أرسل من جديد."];
@@ -197,8 +200,17 @@ words! {
             ["The signature is not good", "The signature under this text does not hold: {why}.", "Nothing was published. Your draft and what you pasted are kept.", "Sign the text that this page shows, unchanged, with the key that you signed in with."],
             ["التوقيع غير سليم", "التوقيع على هذا النص لا يصح: {why}.", "لم يُنشر شيء. مسودتك وما لصقته محفوظان.", "وقّع النص الذي تعرضه هذه الصفحة كما هو بالمفتاح الذي دخلت به."];
         bad_key:
-            ["Your public key cannot be used", "What you pasted as your public key cannot be used: {why}.", "Nobody was signed in, and what you typed stands below. A secret key that was pasted is not kept.", "Paste the output of “gpg --armor --export”, or use another key."],
-            ["لا يمكن استعمال مفتاحك العلني", "ما لصقته مفتاحًا علنيًا لا يمكن استعماله: {why}.", "لم يدخل أحد، وما كتبته مبيّن أدناه. ولا يُحفظ مفتاح سري لُصق هنا.", "الصق ناتج «gpg --armor --export» أو استعمل مفتاحًا آخر."];
+            ["Your public key cannot be used", "What you pasted as your public key cannot be used: {why}.", "Nobody was signed in, and what you typed stands below.", "Paste the output of “gpg --armor --export you@example.org”, with your key’s own address, or use another key."],
+            ["لا يمكن استعمال مفتاحك العلني", "ما لصقته مفتاحًا علنيًا لا يمكن استعماله: {why}.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "الصق ناتج «gpg --armor --export you@example.org» وفيه عنوان مفتاحك، أو استعمل مفتاحًا آخر."];
+        several_keys:
+            ["Those are several keys", "What you pasted as your public key holds more than one key, perhaps all that you have.", "Nobody was signed in, and what you typed stands below.", "Add your address to the command, so that it writes one key: “gpg --armor --export you@example.org”. Paste that."],
+            ["هذه عدة مفاتيح", "ما لصقته مفتاحًا علنيًا فيه أكثر من مفتاح، وربما كل ما عندك.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "أضف عنوانك إلى الأمر ليكتب مفتاحًا واحدًا: «gpg --armor --export you@example.org»، والصق ناتجه."];
+        secret_key:
+            ["That was your secret key", "What you pasted holds a SECRET key, and it has gone over the line to this server.", "It was not kept, its field is empty again, and nothing else was changed.", "Consider that key known to others: make another one and use that. Paste only what “gpg --armor --export you@example.org” writes."],
+            ["كان ذلك مفتاحك السري", "فيما لصقته مفتاح سري، وقد وصل عبر الشبكة إلى هذا الخادم.", "لم يُحفظ، وحقله فارغ من جديد، ولم يتغيّر شيء آخر.", "اعتبر ذلك المفتاح معروفًا لغيرك: اصنع مفتاحًا آخر واستعمله. ولا تلصق إلا ناتج «gpg --armor --export you@example.org»."];
+        no_blog_yet:
+            ["There is no blog of that name", "You named the blog “{name}”, and this network has none of that name.", "Nobody was signed in, and what you typed stands below.", "If you want that name for yourself, leave it empty: you ask for the name after signing in. If it is your blog, look how it is written."],
+            ["لا مدونة بهذا الاسم", "ذكرت المدونة «{name}»، وليس على هذه الشبكة مدونة بهذا الاسم.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "إن أردت هذا الاسم لنفسك فاترك الحقل فارغًا: تطلب الاسم بعد الدخول. وإن كانت مدونتك فانظر كيف يُكتب اسمها."];
         insecure:
             ["No sign-in over plain HTTP", "This network is reached without encryption, so anybody on the way could take over your session.", "Nothing was asked of you, nothing was sent.", "Publish with the spokes program: it needs no session. Or ask the organizers for HTTPS."],
             ["لا تسجيل دخول عبر HTTP المكشوف", "تصل إلى هذه الشبكة بلا تشفير، فيستطيع أي واحد في الطريق أن يأخذ جلستك.", "لم يُطلب منك شيء ولم يُرسل شيء.", "انشر ببرنامج spokes فهو لا يحتاج إلى جلسة، أو اطلب من المنظمين HTTPS."];
