@@ -121,7 +121,9 @@ impl Spoke {
         message: Message,
     ) -> super::Response {
         let kept = typed.and_then(|f| serde_json::to_string(f).ok().map(|json| (json, f)));
-        let (frame, status) = self.refusing(visit, message);
+        let (mut frame, status) = self.refusing(visit, message);
+        // Words that only this page carries would be lost on the way to the other tongue.
+        frame.path = kept.is_none().then(|| DESK.to_owned());
         page(
             status,
             desk::sign_in(&frame, &self.sign_in_view(visit, form, kept)),
@@ -134,7 +136,10 @@ impl Spoke {
             let message = visit.message(403, |s| &s.insecure, &[]);
             return self.notice(visit, message, typed.as_ref());
         }
-        let judged = self.judge_answer(visit, form).await;
+        let judged = match form.held_secret() {
+            true => Err(visit.message(422, |s| &s.secret_key, &[])),
+            false => self.judge_answer(visit, form).await,
+        };
         let begun = judged.and_then(|(certificate, armor, blog)| {
             let begin = || self.desk.begin(visit.now, &certificate, &armor, &blog);
             let token =
@@ -263,7 +268,7 @@ impl Spoke {
                 None => None,
             };
             let Some((blog, record)) = known else {
-                return Err(Message::no_such_blog(visit.tongue, &name, &self.domain()));
+                return Err(visit.message(404, |s| &s.no_blog_yet, &[("name", &name)]));
             };
             for certificate in self.keys_of(blog, &record).await {
                 let armor = certificate.armored();
@@ -300,7 +305,11 @@ impl Spoke {
         let _turn = self.desk_keys.acquire().await;
         tokio::task::block_in_place(|| {
             let bad = |why: String| visit.message(422, |s| &s.bad_key, &[("why", &why)]);
-            let shown = read_key(&pasted).map_err(bad)?;
+            let shown = read_key(&pasted).map_err(|fault| match fault {
+                KeyFault::Several => visit.message(422, |s| &s.several_keys, &[]),
+                KeyFault::Secret => visit.message(422, |s| &s.secret_key, &[]),
+                fault => bad(fault.to_string()),
+            })?;
             let known = self.desk.certificate(shown.fingerprint());
             let known = known.map_err(|outage| visit.failed(&outage))?;
             let Some(known) = known.and_then(|armor| read_key(&armor).ok()) else {
@@ -468,19 +477,19 @@ pub(super) fn carried(json: &str) -> Option<Fields> {
 
 /// Reads a public key as people export it, a revoked one as well: it takes its older forms along. Which
 /// of its names becomes public is asked later.
-fn read_key(armor: &str) -> Result<Certificate, String> {
+fn read_key(armor: &str) -> Result<Certificate, KeyFault> {
     if armor.len() > KEY_BYTES_MAX {
-        return Err(format!(
-            "it has more than {KEY_BYTES_MAX} bytes; export it with \
-             \"gpg --armor --export-options export-minimal --export\""
-        ));
+        return Err(KeyFault::TooLarge {
+            bytes: armor.len(),
+            max: KEY_BYTES_MAX,
+        });
     }
     match Certificate::news(armor.as_bytes(), None) {
         Err(KeyFault::ChooseUserId(names)) => {
             let first = names.first().map(String::as_str);
-            Certificate::news(armor.as_bytes(), first).map_err(|fault| fault.to_string())
+            Certificate::news(armor.as_bytes(), first)
         }
-        read => read.map_err(|fault| fault.to_string()),
+        read => read,
     }
 }
 
