@@ -580,6 +580,27 @@ fn a_live_slug_beats_a_former_one_which_beats_an_alias() {
 }
 
 #[test]
+fn what_lies_below_an_address_is_found() {
+    let mut maria = Author::with(same_key("maria"));
+    let walk = maria.post("2015/05/walk");
+    maria.post("2015-late");
+    maria.post("inside.out");
+    let mut moved = article("2015/06/-");
+    moved.replaces = Some(walk);
+    moved.aliases = vec![Slug::parse("old/house/walk").expect("a slug")];
+    maria.say(Says::Post(moved), "words").expect("valid");
+    let blog = fold(&maria);
+    let has = |path: &str| blog.has_below(&Slug::parse(path).expect("a slug"));
+    // A former address and an alias count, too.
+    for path in ["2015", "2015/05", "2015/06", "old", "old/house"] {
+        assert!(has(path), "{path}");
+    }
+    for path in ["2015/05/walk", "20", "2015-late", "inside", "zzz"] {
+        assert!(!has(path), "{path}");
+    }
+}
+
+#[test]
 fn of_three_that_want_a_slug_the_latest_left_has_it() {
     let mut maria = Author::with(same_key("maria"));
     let (a, b, c) = (

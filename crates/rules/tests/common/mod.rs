@@ -169,7 +169,12 @@ impl Town {
             }
             ["keys", author, "at", spoke] => self.keys(author, None, spoke),
             ["keys", author, "behind", "entry-0", "at", spoke] => self.keys(author, Some(0), spoke),
-            ["keys", author, "ends", other, "at", spoke] => self.end_key(author, other, spoke),
+            ["keys", author, "ends", other, "at", spoke] => {
+                self.end_key(author, other, other, spoke)
+            }
+            ["keys", author, "hands", "to", other, "at", spoke] => {
+                self.end_key(author, other, author, spoke)
+            }
             ["close", author, epoch, "for", members] => {
                 self.close("council", author, epoch, members)
             }
@@ -291,12 +296,13 @@ impl Town {
         }
     }
 
-    /// A `keys` entry takes another author's key in, and the next one ends it.
-    fn end_key(&mut self, author: &str, other: &str, spoke: &str) -> Request {
+    /// A `keys` entry takes another author's key in, and the next one ends that one, or her own.
+    fn end_key(&mut self, author: &str, other: &str, ended: &str, spoke: &str) -> Request {
         let other = self.author(other).key.certificate().clone();
+        let ended = self.author(ended).key.certificate().fingerprint().clone();
         let grant = Grant {
             fingerprint: other.fingerprint().clone(),
-            role: Role::Write,
+            role: Role::Own,
         };
         let says = |certificates, ends| Says::Keys {
             certificates,
@@ -306,7 +312,7 @@ impl Town {
         let author = self.author(author);
         let takes = author.say(says(vec![grant], vec![]), &other.armored());
         takes.expect("an own key brings keys");
-        let ends = author.say(says(vec![], vec![other.fingerprint().clone()]), "");
+        let ends = author.say(says(vec![], vec![ended]), "");
         let entry = ends.expect("an own key ends keys");
         let (blog, proof) = (author.first.entry().id(), author.entries.clone());
         Request {
