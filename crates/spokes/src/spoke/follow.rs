@@ -16,7 +16,7 @@ use spokes_rules::{
     replica::{COUNCIL_SILENCE_SECONDS_MAX, Event},
 };
 
-use super::Spoke;
+use super::{Spoke, replicas::set_of};
 use crate::{
     client::{Ask, Reply},
     clock,
@@ -288,17 +288,7 @@ impl Spoke {
             let Some(Some(record)) = self.ask(|registry| registry.blog(blog).cloned()) else {
                 return;
             };
-            let (set, closing) = (record.set, record.closing);
-            let (ended, keys_at) = (record.ended, record.keys_at);
-            replica.handle(
-                clock::now(),
-                Event::Set {
-                    set,
-                    closing,
-                    ended,
-                    keys_at,
-                },
-            );
+            replica.handle(clock::now(), set_of(record));
         });
     }
 }

@@ -187,6 +187,16 @@ pub(super) fn lock_for_long<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     }
 }
 
+/// What the registry says of a blog's set.
+pub(super) fn set_of(record: BlogRecord) -> Event {
+    Event::Set {
+        set: record.set,
+        closing: record.closing,
+        ended: record.ended,
+        keys_at: record.keys_at,
+    }
+}
+
 impl Spoke {
     /// Does something with the replica of a blog that this spoke is to hold, then carries out what
     /// follows from it. None when it is not to hold it, or its disk fails.
@@ -279,17 +289,7 @@ impl Spoke {
             replica.handle(clock::now(), Event::NothingForgotten);
         }
         drop(settled);
-        let (set, closing, ended) = (record.set, record.closing, record.ended);
-        let keys_at = record.keys_at;
-        replica.handle(
-            clock::now(),
-            Event::Set {
-                set,
-                closing,
-                ended,
-                keys_at,
-            },
-        );
+        replica.handle(clock::now(), set_of(record));
         Ok(Some(Held {
             replica: Arc::new(Mutex::new(replica)),
             writes: Strand::default(),

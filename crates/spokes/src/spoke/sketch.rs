@@ -363,6 +363,10 @@ impl Spoke {
         let read = move || Sketch::read(blog, spoke.store.sketch(blog).ok()??).map(Arc::new);
         let sketch = tokio::task::spawn_blocking(read).await.ok()??;
         known().insert(blog, Arc::clone(&sketch));
+        // Whoever needed it last may have taken it away just before.
+        if self.replicas.was_read(blog) {
+            known().remove(&blog);
+        }
         Some(sketch)
     }
 
