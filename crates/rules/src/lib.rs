@@ -20,6 +20,10 @@ pub mod record;
 
 pub mod refusal;
 
+pub mod seat;
+
+pub mod reserved;
+
 pub mod registry;
 
 pub mod primary;

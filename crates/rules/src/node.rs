@@ -53,6 +53,16 @@ impl Value for Label {
 pub struct NodeKey([u8; 32]);
 
 impl NodeKey {
+    /// The key of these bytes (RFC 8032 section 5.1.5).
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     /// Whether `signature` is this key's over exactly this text (RFC 8032, strict).
     pub fn has_signed(&self, text: &str, signature: &NodeSignature) -> bool {
         let Ok(key) = VerifyingKey::from_bytes(&self.0) else {

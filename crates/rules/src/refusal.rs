@@ -32,6 +32,9 @@ pub enum Refusal {
     KeyTaken(Label),
     NoSuchSpoke(Label),
     NotWaiting(Label),
+    NoSuchSeat(Label),
+    CouncilFull(usize),
+    LastSeat,
     NameReserved(BlogName),
     NameTaken(BlogName),
     HasName(BlogName),
@@ -96,6 +99,18 @@ impl fmt::Display for Refusal {
             Self::KeyTaken(label) => write!(f, "\"{label}\" has this key already"),
             Self::NoSuchSpoke(label) => write!(f, "there is no spoke \"{label}\""),
             Self::NotWaiting(label) => write!(f, "\"{label}\" is not waiting to be let in"),
+            Self::NoSuchSeat(label) => write!(
+                f,
+                "\"{label}\" has no such seat on the council; \"spokes council status\" lists them"
+            ),
+            Self::CouncilFull(most) => write!(
+                f,
+                "{most} nodes sit on the council, the most there can be; take a seat away first"
+            ),
+            Self::LastSeat => write!(
+                f,
+                "this is the council's last node; give another one a seat first"
+            ),
             _ => self.about_names(f),
         }
     }

@@ -23,8 +23,10 @@ use crate::{
         Address, Ask, CouncilNode, Founding, Operator, PROOF_ENTRIES_MAX, Reach, Request, Wish,
         reach,
     },
+    seat::{Seats, Sits},
 };
 pub use crate::{
+    reserved::is_reserved,
     record::{BlogRecord, Closing, Head, Record, Set, Spoke, Standing},
     refusal::Refusal,
 };
@@ -35,81 +37,6 @@ const CLAIM_SECONDS_MAX: i64 = 24 * 60 * 60;
 const CLOCK_SECONDS: i64 = 5 * 60;
 /// Seconds of a day, by which quotas are counted.
 const DAY: i64 = 24 * 60 * 60;
-/// Names that no blog may have (SPEC dns 3).
-const RESERVED: &[&str] = &[
-    "abuse",
-    "about",
-    "account",
-    "admin",
-    "administrator",
-    "api",
-    "archive",
-    "auth",
-    "autoconfig",
-    "autodiscover",
-    "blog",
-    "blogs",
-    "broadcasthost",
-    "cdn",
-    "council",
-    "dashboard",
-    "desk",
-    "dns",
-    "edit",
-    "feed",
-    "feeds",
-    "ftp",
-    "gateway",
-    "healthz",
-    "help",
-    "hostmaster",
-    "imap",
-    "info",
-    "inner",
-    "isatap",
-    "localdomain",
-    "localhost",
-    "login",
-    "mail",
-    "media",
-    "metrics",
-    "mta-sts",
-    "network",
-    "news",
-    "noc",
-    "openpgpkey",
-    "pop",
-    "pop3",
-    "postmaster",
-    "root",
-    "search",
-    "security",
-    "smtp",
-    "spoke",
-    "spokes",
-    "ssl",
-    "static",
-    "status",
-    "support",
-    "tags",
-    "usenet",
-    "uucp",
-    "webmaster",
-    "webmail",
-    "well-known",
-    "wpad",
-    "www",
-];
-
-/// Whether a name is kept from blogs, `ns` and a number included.
-pub fn is_reserved(name: &BlogName) -> bool {
-    let name = name.as_str();
-    let nameserver = name
-        .strip_prefix("ns")
-        .is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
-    nameserver || RESERVED.contains(&name)
-}
-
 /// The state that the log adds up to.
 #[derive(Clone, Debug)]
 pub struct Registry {
@@ -119,6 +46,7 @@ pub struct Registry {
     head: Head,
     invites: BTreeMap<Hash, Invite>,
     spokes: BTreeMap<Label, Spoke>,
+    seats: Seats,
     names: BTreeMap<BlogName, BlogId>,
     blogs: BTreeMap<BlogId, BlogRecord>,
     answered: BTreeMap<Hash, u64>,
@@ -150,6 +78,8 @@ pub enum Touched {
     NewBlog(BlogId),
     /// This blog.
     Blog(BlogId),
+    /// The council's own nodes.
+    Council,
     /// These blogs: the change of their set has begun.
     Blogs(Vec<BlogId>),
     /// Nothing that others see.
@@ -161,6 +91,9 @@ enum Change {
     Invite(Hash, Invite),
     Join(Hash, Label, Spoke),
     Standing(Label, Standing),
+    Stand(Hash, CouncilNode),
+    Sits(Label, Sits),
+    Recover(Vec<CouncilNode>),
     Blog {
         id: BlogId,
         blog: BlogRecord,
@@ -193,6 +126,7 @@ impl Registry {
         let hash = record.hash();
         Ok(Self {
             network: hash,
+            seats: Seats::found(&founding.council),
             founding,
             founded: record.time,
             head: Head {
@@ -309,9 +243,9 @@ impl Registry {
         Some((id, self.blogs.get(&id)?))
     }
 
-    /// The council node with this key.
-    pub fn council_node(&self, key: NodeKey) -> Option<&CouncilNode> {
-        self.founding.council.iter().find(|node| node.key == key)
+    /// The council's seats.
+    pub fn seats(&self) -> &Seats {
+        &self.seats
     }
 
     /// Whether a signed receipt counts: its key is the named spoke's, and it is for this network.
@@ -370,6 +304,14 @@ impl Registry {
                     .ok_or_else(|| Refusal::NoSuchSpoke(label.clone()))?;
                 Ok(Change::Standing(label, Standing::Evicted { since: now }))
             }
+            Wish::Stand { node, token } => self.stand(now, key, node, &token),
+            Wish::Seat { label } => self.sit(key, label, Sits::Yes { filled: self.head.records }),
+            Wish::Refill { label } => self.refill(key, label),
+            Wish::Unseat { label } => self.sit(key, label, Sits::NoMore { since: now }),
+            Wish::Recover { council } => {
+                self.organizer(key)?;
+                Ok(Change::Recover(council))
+            }
             Wish::Claim { blog, entry, spoke } => {
                 self.claim(now, request, blog, entry, spoke.as_ref())
             }
@@ -406,25 +348,11 @@ impl Registry {
         address: Address,
         token: &str,
     ) -> Result<Change, Refusal> {
-        let token = Hash::of(token.as_bytes());
-        let invite = self
-            .invites
-            .get(&token)
-            .filter(|i| !i.used)
-            .ok_or(Refusal::NoInvitation)?;
-        if invite.expires < now {
-            return Err(Refusal::InvitationExpired(invite.expires));
-        }
+        let token = self.invited(now, token)?;
         if !self.may_serve(address) {
             return Err(Refusal::AddressInside(address));
         }
-        let council = self.founding.council.iter().any(|node| node.label == label);
-        if council || self.spokes.contains_key(&label) {
-            return Err(Refusal::LabelTaken(label));
-        }
-        if let Some((other, _)) = self.spokes.iter().find(|(_, spoke)| spoke.key == key) {
-            return Err(Refusal::KeyTaken(other.clone()));
-        }
+        self.is_new(&label, key)?;
         let standing = Standing::Applied { since: now };
         Ok(Change::Join(
             token,
@@ -439,11 +367,73 @@ impl Registry {
         ))
     }
 
+    /// The hash of a token whose invitation is good.
+    fn invited(&self, now: Time, token: &str) -> Result<Hash, Refusal> {
+        let token = Hash::of(token.as_bytes());
+        let invite = self
+            .invites
+            .get(&token)
+            .filter(|i| !i.used)
+            .ok_or(Refusal::NoInvitation)?;
+        if invite.expires < now {
+            return Err(Refusal::InvitationExpired(invite.expires));
+        }
+        Ok(token)
+    }
+
+    /// Whether no node of any kind has this label or key.
+    fn is_new(&self, label: &Label, key: NodeKey) -> Result<(), Refusal> {
+        if self.seats.labelled(label).is_some() || self.spokes.contains_key(label) {
+            return Err(Refusal::LabelTaken(label.clone()));
+        }
+        let spoke = self.spokes.iter().find(|(_, spoke)| spoke.key == key);
+        match spoke.map(|(label, _)| label).or(self.seats.with_key(key)) {
+            Some(other) => Err(Refusal::KeyTaken(other.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn stand(
+        &self,
+        now: Time,
+        key: NodeKey,
+        node: CouncilNode,
+        token: &str,
+    ) -> Result<Change, Refusal> {
+        if node.key != key {
+            return Err(Refusal::BadSignature);
+        }
+        let token = self.invited(now, token)?;
+        for address in [node.api, node.dns, node.peer] {
+            if !self.may_serve(address) {
+                return Err(Refusal::AddressInside(address));
+            }
+        }
+        self.is_new(&node.label, key)?;
+        Ok(Change::Stand(token, node))
+    }
+
+    fn sit(&self, key: NodeKey, label: Label, to: Sits) -> Result<Change, Refusal> {
+        self.organizer(key)?;
+        self.seats.judge(&label, to)?;
+        Ok(Change::Sits(label, to))
+    }
+
+    /// Only who sits can be filled again: a seat is given by another word.
+    fn refill(&self, key: NodeKey, label: Label) -> Result<Change, Refusal> {
+        let seat = self.seats.labelled(&label);
+        if !seat.is_some_and(|seat| matches!(seat.sits, Sits::Yes { .. })) {
+            return Err(Refusal::NoSuchSeat(label));
+        }
+        let filled = self.head.records;
+        self.sit(key, label, Sits::Yes { filled })
+    }
+
     /// Whether readers and other spokes may be sent to an address: else a spoke could have them ask
     /// machines behind their own walls.
     fn may_serve(&self, address: Address) -> bool {
-        let nodes = self.founding.council.iter();
-        let walls = nodes.map(|node| reach(node.api.0.ip())).min();
+        let nodes = self.seats.sitting();
+        let walls = nodes.map(|(node, ..)| reach(node.api.0.ip())).min();
         let reach = reach(address.0.ip());
         reach != Reach::Nowhere && address.0.port() != 0 && walls.is_none_or(|walls| reach >= walls)
     }
@@ -574,7 +564,7 @@ impl Registry {
         epoch: u64,
         members: Vec<Label>,
     ) -> Result<Change, Refusal> {
-        if self.council_node(key).is_none() {
+        if self.seats.node(key).is_none() {
             self.organizer(key)?;
         }
         for id in &ids {
@@ -692,6 +682,22 @@ impl Registry {
                     spoke.standing = standing;
                 }
                 Touched::Spokes
+            }
+            Change::Stand(token, node) => {
+                if let Some(invite) = self.invites.get_mut(&token) {
+                    invite.used = true;
+                }
+                self.seats.add(node, Sits::Asks { since: now });
+                Touched::Nothing
+            }
+            Change::Sits(label, to) => {
+                self.seats.set(&label, to);
+                Touched::Council
+            }
+            Change::Recover(council) => {
+                let filled = self.head.records - 1;
+                self.seats.recover(council, filled, now);
+                Touched::Council
             }
             Change::Blog { id, blog, brought } => {
                 let today = now.as_unix().div_euclid(DAY);

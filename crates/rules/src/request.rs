@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Council nodes of one network: more make no registry safer, only slower.
-const COUNCIL_MAX: usize = 7;
+pub const COUNCIL_MAX: usize = 7;
 /// Organizers of one network.
 const ORGANIZERS_MAX: usize = 25;
 /// Members of one replica set: the most that an author may ask for.
@@ -97,6 +97,33 @@ pub enum Wish {
         /// Which.
         label: Label,
     },
+    /// A node asks for a seat on the council (SPEC registry 3.12).
+    Stand {
+        /// What it will be.
+        node: CouncilNode,
+        /// The token of its invitation.
+        token: String,
+    },
+    /// An organizer gives a node that stands its seat (SPEC registry 3.13).
+    Seat {
+        /// Which.
+        label: Label,
+    },
+    /// An organizer takes a seat away (SPEC registry 3.14).
+    Unseat {
+        /// Which.
+        label: Label,
+    },
+    /// A node lost what it had; an organizer has it filled again (SPEC registry 3.15).
+    Refill {
+        /// Which.
+        label: Label,
+    },
+    /// The council is founded anew on what one node holds (SPEC registry 3.16).
+    Recover {
+        /// Its nodes from now on.
+        council: Vec<CouncilNode>,
+    },
     /// An author claims a name; brought by the spoke that she asked (SPEC registry 3.6).
     Claim {
         /// The blog.
@@ -155,6 +182,8 @@ pub struct CouncilNode {
     pub api: Address,
     /// Where its DNS answers.
     pub dns: Address,
+    /// Where the other nodes of the council reach it.
+    pub peer: Address,
 }
 
 /// The limits of a network; each refusal names its limit (SPEC registry 4).
@@ -187,6 +216,15 @@ impl Default for Policy {
 /// An address and a port, spelled `192.0.2.1:80` or `[2001:db8::1]:80`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Address(pub core::net::SocketAddr);
+
+impl Address {
+    /// The same host, one port further.
+    #[must_use]
+    pub fn next_port(self) -> Self {
+        let port = self.0.port().wrapping_add(1);
+        Self(core::net::SocketAddr::new(self.0.ip(), port))
+    }
+}
 
 impl Value for Address {
     fn parse(text: &str) -> Result<Self, &'static str> {
@@ -285,23 +323,39 @@ impl fmt::Display for Domain {
 
 impl Value for CouncilNode {
     fn parse(text: &str) -> Result<Self, &'static str> {
-        const SHAPE: &str = "is not a label, a key, an HTTP and a DNS address";
+        const SHAPE: &str = "is not a label, a key, an HTTP, a DNS and perhaps a peer address";
         let words: Vec<&str> = text.split(' ').collect();
-        let [label, key, api, dns] = words[..] else {
-            return Err(SHAPE);
+        let (label, key, api, dns, peer) = match words[..] {
+            [label, key, api, dns] => (label, key, api, dns, None),
+            [label, key, api, dns, peer] => (label, key, api, dns, Some(peer)),
+            _ => return Err(SHAPE),
         };
+        let api = Address::parse(api)?;
+        let peer = match peer {
+            Some(peer) => Address::parse(peer)?,
+            None => api.next_port(),
+        };
+        // What may be left out is left out: a signed text has one spelling.
+        if words.len() == 5 && peer == api.next_port() {
+            return Err(SHAPE);
+        }
         Ok(Self {
             label: Label::parse(label)?,
             key: NodeKey::parse(key)?,
-            api: Address::parse(api)?,
+            api,
             dns: Address::parse(dns)?,
+            peer,
         })
     }
 }
 
 impl fmt::Display for CouncilNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {} {}", self.label, self.key, self.api, self.dns)
+        write!(f, "{} {} {} {}", self.label, self.key, self.api, self.dns)?;
+        if self.peer != self.api.next_port() {
+            write!(f, " {}", self.peer)?;
+        }
+        Ok(())
     }
 }
 
@@ -313,6 +367,11 @@ impl Wish {
             Self::Join { .. } => "join",
             Self::Admit { .. } => "admit",
             Self::Evict { .. } => "evict",
+            Self::Stand { .. } => "stand",
+            Self::Seat { .. } => "seat",
+            Self::Unseat { .. } => "unseat",
+            Self::Refill { .. } => "refill",
+            Self::Recover { .. } => "recover",
             Self::Claim { .. } => "claim",
             Self::Keys { .. } => "keys",
             Self::Close { .. } => "close",
@@ -338,6 +397,22 @@ impl Wish {
             },
             "evict" => Self::Evict {
                 label: h.required("Label")?,
+            },
+            "stand" => Self::Stand {
+                node: h.required("Council")?,
+                token: h.required("Token")?,
+            },
+            "seat" => Self::Seat {
+                label: h.required("Label")?,
+            },
+            "unseat" => Self::Unseat {
+                label: h.required("Label")?,
+            },
+            "refill" => Self::Refill {
+                label: h.required("Label")?,
+            },
+            "recover" => Self::Recover {
+                council: filled("Council", h, COUNCIL_MAX)?,
             },
             "claim" => Self::Claim {
                 blog: h.required("Blog")?,
@@ -456,7 +531,15 @@ impl fmt::Display for Ask {
                 f,
                 "\nLabel: {label}\nOperator: {operator}\nAddress: {address}\nToken: {token}"
             ),
-            Wish::Admit { label } | Wish::Evict { label } => write!(f, "\nLabel: {label}"),
+            Wish::Admit { label }
+            | Wish::Evict { label }
+            | Wish::Seat { label }
+            | Wish::Unseat { label }
+            | Wish::Refill { label } => write!(f, "\nLabel: {label}"),
+            Wish::Stand { node, token } => write!(f, "\nCouncil: {node}\nToken: {token}"),
+            Wish::Recover { council } => council
+                .iter()
+                .try_for_each(|node| write!(f, "\nCouncil: {node}")),
             Wish::Claim { blog, entry, spoke } => {
                 write!(f, "\nBlog: {blog}\nEntry: {entry}")?;
                 spoke

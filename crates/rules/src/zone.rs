@@ -15,6 +15,7 @@ use spokes_log::name::{BlogId, Hash};
 use crate::{
     node::Label,
     registry::{BlogRecord, Registry, Spoke},
+    seat::Sits,
 };
 
 /// Seconds for which what moves may be remembered: a reader of a dead spoke waits no longer.
@@ -114,8 +115,10 @@ pub fn minute(now: spokes_log::time::Time) -> i64 {
 /// The apex: SOA, NS and a slate of spokes.
 pub fn apex(registry: &Registry, minute: i64) -> (String, Node) {
     let domain = registry.founding().domain.as_str();
-    let names: Vec<String> = (1..=registry.founding().council.len())
-        .map(|n| format!("ns{n}.{domain}"))
+    let names: Vec<String> = registry
+        .seats()
+        .sitting()
+        .map(|(_, number, _)| format!("ns{number}.{domain}"))
         .collect();
     let soa = Soa {
         primary: names[0].clone(),
@@ -147,13 +150,13 @@ pub fn apex(registry: &Registry, minute: i64) -> (String, Node) {
 /// The addresses of the name servers themselves.
 pub fn servers(registry: &Registry) -> Owned {
     let domain = registry.founding().domain.as_str();
-    let council = registry.founding().council.iter().enumerate();
-    council
-        .map(|(n, node)| {
-            (
-                format!("ns{}.{domain}", n + 1),
-                addresses([node.dns.0.ip()].into_iter()),
-            )
+    let seats = registry.seats().all().iter();
+    seats
+        .map(|seat| {
+            let sits = matches!(seat.sits, Sits::Yes { .. });
+            let shown = sits.then(|| seat.node.dns.0.ip());
+            let owner = format!("ns{}.{domain}", seat.number);
+            (owner, addresses(shown.into_iter()))
         })
         .collect()
 }

@@ -10,7 +10,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use spokes_log::{name::Hash, text::Value as _};
-use spokes_rules::node::{Label, NodeKey, NodeSecret};
+use spokes_rules::{
+    node::{Label, NodeKey, NodeSecret},
+    request::Address,
+};
 
 use crate::outage::Outage;
 
@@ -49,6 +52,12 @@ pub struct CouncilConfig {
     pub api: SocketAddr,
     /// Where its DNS listens, over UDP and TCP.
     pub dns: SocketAddr,
+    /// Where the other nodes of the council reach it; one port behind `api` where nothing is said.
+    #[serde(default)]
+    pub peer: Option<SocketAddr>,
+    /// Keys of the council's nodes, pinned when this one asked for its seat.
+    #[serde(default)]
+    pub council_keys: Vec<String>,
     /// Where people reach the network's front page.
     pub base_url: String,
 }
@@ -69,6 +78,8 @@ const COUNCIL_HEAD: &str = "\
 #   label      what the node is called in the registry
 #   api        where its registry answers over HTTP
 #   dns        where its DNS answers, over UDP and TCP
+#   peer       where the other nodes of the council reach it
+#   council_keys  the council's keys, pinned when it asked for its seat
 #   base_url   where people reach the network's front page
 ";
 
@@ -110,10 +121,14 @@ impl SpokeConfig {
     /// # Errors
     /// When one is none.
     pub fn council_keys(&self) -> Result<Vec<NodeKey>, Outage> {
-        let keys = self.council_keys.iter().map(|key| NodeKey::parse(key));
-        keys.collect::<Result<_, _>>()
-            .map_err(|why| bad("council_keys", why))
+        parse_keys(&self.council_keys)
     }
+}
+
+fn parse_keys(keys: &[String]) -> Result<Vec<NodeKey>, Outage> {
+    let keys = keys.iter().map(|key| NodeKey::parse(key));
+    keys.collect::<Result<_, _>>()
+        .map_err(|why| bad("council_keys", why))
 }
 
 impl CouncilConfig {
@@ -131,6 +146,20 @@ impl CouncilConfig {
     /// When the disk fails.
     pub fn save(&self, dir: &Path) -> Result<(), Outage> {
         save(dir, COUNCIL_HEAD, self)
+    }
+
+    /// Where the other nodes of the council reach this one.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+            .unwrap_or_else(|| Address(self.api).next_port().0)
+    }
+
+    /// The council's keys, parsed.
+    ///
+    /// # Errors
+    /// When one is none.
+    pub fn council_keys(&self) -> Result<Vec<NodeKey>, Outage> {
+        parse_keys(&self.council_keys)
     }
 }
 

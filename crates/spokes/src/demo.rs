@@ -20,7 +20,7 @@ use spokes_log::{
 };
 use spokes_rules::{
     node::Label,
-    request::{Domain, Operator, Policy, Wish},
+    request::{Address, Domain, Operator, Policy, Wish},
 };
 use tokio::{net::TcpListener, sync::watch};
 
@@ -28,7 +28,7 @@ use crate::{
     client::{Ask, Client, Reply},
     clock,
     config::{self, CouncilConfig, SpokeConfig},
-    council::{self, Beginning, bind},
+    council::{self, Beginning, Stand, bind},
     gateway::{Gateway, Settings},
     join::{self, Wanted},
     outage::Outage,
@@ -53,6 +53,8 @@ pub const SPOKES_MAX: u8 = 200;
 pub struct Plan {
     /// Where everything is kept.
     pub dir: PathBuf,
+    /// How many council nodes.
+    pub council: u8,
     /// How many spokes.
     pub spokes: u8,
     /// How many replicas of each blog.
@@ -231,14 +233,14 @@ impl Demo {
         say: &mut dyn FnMut(&str),
     ) -> Result<(), Outage> {
         let began = Instant::now();
-        let council = self.start_council().await?;
+        self.start_council().await?;
         for number in 1..=self.plan.spokes {
-            self.start_spoke(number, council).await?;
+            self.start_spoke(number).await?;
         }
         self.wait_admitted().await?;
         let settings = Settings {
             domain: self.plan.domain.to_string(),
-            dns: vec![self.dns()],
+            dns: (1..=self.plan.council).map(|n| self.dns(n)).collect(),
             upstream_port: self.plan.port,
         };
         let gateway = Gateway::new(settings);
@@ -253,63 +255,98 @@ impl Demo {
         Ok(())
     }
 
-    fn dns(&self) -> SocketAddr {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1)), self.plan.dns_port)
+    fn dns(&self, number: u8) -> SocketAddr {
+        let address = Ipv4Addr::new(127, 0, 1, number);
+        SocketAddr::new(IpAddr::V4(address), self.plan.dns_port)
     }
 
-    async fn start_council(&mut self) -> Result<SocketAddr, Outage> {
-        let dir = self.dir.join("council1");
-        let api = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1)), self.plan.port);
-        if !dir.join("config.toml").exists() {
-            let policy = Policy {
-                replicas: self.plan.replicas,
-                blogs_per_spoke_day: 1_000_000,
-                names_per_blog: 3,
-                blog_bytes: 1 << 36,
-                entries_per_day: 1_000_000,
-            };
-            let base_url = format!("http://{}:{}", self.plan.domain, self.plan.port);
-            let domain = self.plan.domain.clone();
-            council::init(
-                &dir,
-                Beginning {
-                    domain,
-                    api,
-                    dns: self.dns(),
-                    base_url,
-                    policy,
-                },
-            )?;
-        }
-        let config = CouncilConfig::load(&dir)?;
-        if config.api != api || config.dns != self.dns() {
-            return Err(Outage::new(format!(
-                "the network in {} was made for other ports ({}, DNS {}); start it with these, or \
-                 choose another --dir",
-                self.dir.display(),
-                config.api.port(),
-                config.dns.port()
-            )));
-        }
-        let node = Node {
-            label: "council1".to_owned(),
-            dir,
-            command: &["council", "serve"],
-            address: api,
-            child: None,
+    fn api(&self, number: u8) -> SocketAddr {
+        let address = Ipv4Addr::new(127, 0, 1, number);
+        SocketAddr::new(IpAddr::V4(address), self.plan.port)
+    }
+
+    fn peer(&self, number: u8) -> SocketAddr {
+        Address(self.api(number)).next_port().0
+    }
+
+    fn found(&self, dir: &Path) -> Result<(), Outage> {
+        let policy = Policy {
+            replicas: self.plan.replicas,
+            blogs_per_spoke_day: 1_000_000,
+            names_per_blog: 3,
+            blog_bytes: 1 << 36,
+            entries_per_day: 1_000_000,
         };
-        self.nodes.push(node);
-        self.launch(0).await?;
-        let network: NetworkWire = self
-            .client
-            .get(Ask::new(api, "/api/v1/network"))
-            .await?
-            .good()?;
-        self.network = network.network;
-        Ok(api)
+        let base_url = format!("http://{}:{}", self.plan.domain, self.plan.port);
+        let beginning = Beginning {
+            domain: self.plan.domain.clone(),
+            api: self.api(1),
+            dns: self.dns(1),
+            peer: self.peer(1),
+            base_url,
+            policy,
+        };
+        council::init(dir, beginning).map(drop)
     }
 
-    async fn start_spoke(&mut self, number: u8, council: SocketAddr) -> Result<(), Outage> {
+    /// Starts the council: the first node founds it, the others come in through the ordinary door.
+    async fn start_council(&mut self) -> Result<(), Outage> {
+        for number in 1..=self.plan.council {
+            let label = format!("council{number}");
+            let dir = self.dir.join(&label);
+            let (api, dns) = (self.api(number), self.dns(number));
+            let is_new = !dir.join("config.toml").exists();
+            if is_new && number == 1 {
+                self.found(&dir)?;
+            } else if is_new {
+                let expires = clock::now() + 3_600;
+                let invite = council::invite(&self.dir.join("council1"), expires).await?;
+                let stand = Stand {
+                    label: Label::parse(&label).map_err(Outage::new)?,
+                    api,
+                    dns,
+                    peer: self.peer(number),
+                };
+                council::stand(&dir, &invite, &stand).await?;
+            }
+            let config = CouncilConfig::load(&dir)?;
+            if config.api != api || config.dns != dns {
+                return Err(Outage::new(format!(
+                    "the network in {} was made for other ports ({}, DNS {}); start it with these, or \
+                     choose another --dir",
+                    self.dir.display(),
+                    config.api.port(),
+                    config.dns.port()
+                )));
+            }
+            self.nodes.push(Node {
+                label: label.clone(),
+                dir,
+                command: &["council", "serve"],
+                address: api,
+                child: None,
+            });
+            self.launch(self.nodes.len() - 1).await?;
+            if is_new && number > 1 {
+                let label = Label::parse(&label).map_err(Outage::new)?;
+                council::organize(&self.dir.join("council1"), Wish::Seat { label }).await?;
+            }
+        }
+        let ask = Ask::new(self.api(1), "/api/v1/network");
+        let network: NetworkWire = self.client.get(ask).await?.good()?;
+        self.network = network.network;
+        Ok(())
+    }
+
+    fn council(&self) -> &[Node] {
+        &self.nodes[..usize::from(self.plan.council)]
+    }
+
+    fn spokes(&self) -> &[Node] {
+        &self.nodes[usize::from(self.plan.council)..]
+    }
+
+    async fn start_spoke(&mut self, number: u8) -> Result<(), Outage> {
         let label = letter(number);
         let dir = self.dir.join(format!("spoke-{label}"));
         let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 2, number)), self.plan.port);
@@ -319,7 +356,6 @@ impl Demo {
         if !joined {
             let expires = clock::now() + 3_600;
             let invite = council::invite(&council_dir, expires).await?;
-            assert!(invite.council == council, "the demo has one council node");
             let wanted = Wanted {
                 label: Label::parse(&label).map_err(Outage::new)?,
                 operator: Operator::parse(&operator).map_err(Outage::new)?,
@@ -391,7 +427,7 @@ impl Demo {
     /// Waits until every spoke has heard that all of them are admitted.
     async fn wait_admitted(&self) -> Result<(), Outage> {
         let until = Instant::now() + START_WAIT;
-        for node in &self.nodes[1..] {
+        for node in self.spokes() {
             loop {
                 let status = self
                     .client
@@ -422,14 +458,14 @@ impl Demo {
 
     fn write_file(&self) -> Result<(), Outage> {
         let pid = |node: &Node| node.child.as_ref().map_or(0, Child::id);
-        let council = self.nodes.first().map(|node| CouncilFile {
+        let council = (1..).zip(self.council()).map(|(number, node)| CouncilFile {
             label: node.label.clone(),
             pid: pid(node),
-            dns: self.dns().to_string(),
+            dns: self.dns(number).to_string(),
             api: format!("http://{}", node.address),
             data: node.dir.clone(),
         });
-        let spokes = self.nodes.iter().skip(1).map(|node| SpokeFile {
+        let spokes = self.spokes().iter().map(|node| SpokeFile {
             label: node.label.clone(),
             pid: pid(node),
             http: format!("http://{}", node.address),
@@ -440,7 +476,7 @@ impl Demo {
             domain: self.plan.domain.to_string(),
             network: self.network.clone(),
             gateway: format!("http://127.0.0.1:{}", self.plan.port),
-            council: council.into_iter().collect(),
+            council: council.collect(),
             spokes: spokes.collect(),
         };
         let json = serde_json::to_vec_pretty(&file).map_err(|e| Outage::new(e.to_string()))?;
@@ -455,7 +491,7 @@ impl Demo {
             ..
         } = &self.plan;
         let dir = self.dir.display();
-        let dns = self.dns();
+        let dns = self.dns(1);
         say(&format!(
             "A network of {spokes} spokes answers after {:.1} s.",
             took.as_secs_f32()
@@ -564,7 +600,7 @@ impl Demo {
             }
         };
         for (number, sample) in SAMPLES.iter().enumerate() {
-            let spoke = &self.nodes[1 + number % (self.nodes.len() - 1)];
+            let spoke = &self.spokes()[number % self.spokes().len()];
             let path = format!("/api/v1/blogs/{}", sample.name);
             let there: Reply<serde_json::Value> =
                 self.client.get(Ask::new(spoke.address, &path)).await?;

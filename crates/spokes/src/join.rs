@@ -140,7 +140,7 @@ pub async fn join(dir: &Path, invite: &Invite, wanted: &Wanted) -> Result<(), Ou
 }
 
 /// Reads entry 0: the network's id is its hash, so nobody can pretend to be this network.
-async fn check_network(client: &Client, invite: &Invite) -> Result<(), Outage> {
+pub(crate) async fn check_network(client: &Client, invite: &Invite) -> Result<(), Outage> {
     let path = "/api/v1/registry/log?after=0";
     let log: LogWire = client
         .get(client::Ask::new(invite.council, path))
@@ -161,7 +161,7 @@ async fn check_network(client: &Client, invite: &Invite) -> Result<(), Outage> {
     let registry = Registry::found(&first).map_err(|_| other())?;
     let key = spokes_rules::node::NodeKey::parse(&invite.key).map_err(|_| other())?;
     let same = registry.network().to_string() == invite.network;
-    if same && registry.council_node(key).is_some() {
+    if same && registry.seats().node(key).is_some() {
         Ok(())
     } else {
         Err(other())

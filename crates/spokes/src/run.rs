@@ -1,22 +1,18 @@
 //! The command line: what is asked, and who does it.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+mod council;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use spokes_rules::{
     node::Label,
-    request::{Domain, Operator, Policy, Wish},
+    request::{Domain, Operator},
 };
 use tokio::{io::AsyncReadExt as _, sync::watch};
 
 use crate::{
     author::{self, Author, Console},
-    clock,
-    council::{self, Beginning, Council},
     demo::{self, Plan},
     join::{self, Invite},
     outage::Outage,
@@ -41,7 +37,7 @@ enum Command {
     Blog(Author),
     /// Founds, serves and looks after a network: for organizers.
     #[command(subcommand)]
-    Council(CouncilCommand),
+    Council(council::CouncilCommand),
     /// Asks to become a spoke of the network that sent the invitation.
     ///
     /// Example: spokes join "$INVITE" --dir /var/lib/spokes --label garden --operator "Group B"
@@ -59,8 +55,8 @@ struct DemoArgs {
     /// Where the network is kept.
     #[arg(long, default_value = "spokes-demo", global = true)]
     dir: PathBuf,
-    /// How many council nodes (one for now).
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1))]
+    /// How many council nodes.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=7))]
     council: u8,
     /// How many spokes.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=200))]
@@ -93,67 +89,6 @@ enum DemoOrder {
     Restart {
         /// Which.
         label: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum CouncilCommand {
-    /// Founds a network in a new directory.
-    ///
-    /// Example: spokes council init blogs.example.org --dir /var/lib/council --api 192.0.2.1:80 --dns 192.0.2.1:53
-    Init {
-        /// The network's domain.
-        domain: String,
-        /// Where keys, registry and settings are kept.
-        #[arg(long)]
-        dir: PathBuf,
-        /// Where the registry answers over HTTP.
-        #[arg(long, default_value = "127.0.1.1:8080")]
-        api: SocketAddr,
-        /// Where DNS answers.
-        #[arg(long, default_value = "127.0.1.1:5300")]
-        dns: SocketAddr,
-        /// Where people reach the front page; http:// and the domain if it is left out.
-        #[arg(long)]
-        base_url: Option<String>,
-        /// How many servers hold each blog.
-        #[arg(long, default_value_t = 3)]
-        replicas: u64,
-    },
-    /// Serves one council node: the registry and authoritative DNS.
-    ///
-    /// Example: spokes council serve --dir /var/lib/council
-    Serve(ServeArgs),
-    /// Prints the one line that lets a donor's server ask to join.
-    ///
-    /// Example: spokes council invite --dir /var/lib/council --expires 7d
-    Invite {
-        /// The council's directory.
-        #[arg(long)]
-        dir: PathBuf,
-        /// For how long: 7d, 12h, 30m.
-        #[arg(long, default_value = "7d", value_parser = seconds)]
-        expires: i64,
-    },
-    /// Lets a spoke in that asked.
-    ///
-    /// Example: spokes council admit garden --dir /var/lib/council
-    Admit {
-        /// Its label.
-        label: String,
-        /// The council's directory.
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// Bars a spoke.
-    ///
-    /// Example: spokes council evict garden --dir /var/lib/council
-    Evict {
-        /// Its label.
-        label: String,
-        /// The council's directory.
-        #[arg(long)]
-        dir: PathBuf,
     },
 }
 
@@ -230,7 +165,7 @@ async fn command(command: Command) -> Result<ExitCode, Outage> {
         Command::Blog(command) => {
             return Ok(author::run(command, &Console::standard()).await);
         }
-        Command::Council(command) => run_council(command).await?,
+        Command::Council(command) => council::run(command).await?,
         Command::Join(args) => run_join(args).await?,
         Command::Serve(args) => {
             let ended = until_told(args.until_stdin_closes);
@@ -247,6 +182,7 @@ async fn run_demo(args: DemoArgs) -> Result<(), Outage> {
     }
     let plan = Plan {
         dir: args.dir,
+        council: args.council,
         spokes: args.spokes,
         replicas: args.replicas,
         domain: Domain::parse(&args.domain)
@@ -256,97 +192,6 @@ async fn run_demo(args: DemoArgs) -> Result<(), Outage> {
         empty: args.empty,
     };
     demo::run(plan, &mut |line| demo::speak(line)).await
-}
-
-async fn run_council(command: CouncilCommand) -> Result<(), Outage> {
-    match command {
-        CouncilCommand::Init {
-            domain,
-            dir,
-            api,
-            dns,
-            base_url,
-            replicas,
-        } => {
-            let domain =
-                Domain::parse(&domain).map_err(|why| Outage::new(format!("\"{domain}\" {why}")))?;
-            let base_url = base_url.unwrap_or_else(|| format!("http://{domain}"));
-            let policy = Policy {
-                replicas,
-                ..Policy::default()
-            };
-            let beginning = Beginning {
-                domain: domain.clone(),
-                api,
-                dns,
-                base_url,
-                policy,
-            };
-            let registry = council::init(&dir, beginning)?;
-            say_founded(&domain, dns, &registry, &dir);
-            Ok(())
-        }
-        CouncilCommand::Serve(args) => {
-            let ended = until_told(args.until_stdin_closes);
-            Council::open(&args.dir)?.serve(ended).await
-        }
-        CouncilCommand::Invite { dir, expires } => {
-            let expires = clock::now() + expires;
-            let invite = council::invite(&dir, expires).await?;
-            demo::speak(&invite.to_string());
-            Ok(())
-        }
-        CouncilCommand::Admit { label, dir } => {
-            let label = parse_label(&label)?;
-            council::organize(
-                &dir,
-                Wish::Admit {
-                    label: label.clone(),
-                },
-            )
-            .await?;
-            demo::speak(&format!(
-                "{label} is admitted: DNS names it now, and it is given new blogs."
-            ));
-            Ok(())
-        }
-        CouncilCommand::Evict { label, dir } => {
-            let label = parse_label(&label)?;
-            council::organize(
-                &dir,
-                Wish::Evict {
-                    label: label.clone(),
-                },
-            )
-            .await?;
-            demo::speak(&format!("{label} is barred and out of DNS."));
-            Ok(())
-        }
-    }
-}
-
-fn say_founded(
-    domain: &Domain,
-    dns: SocketAddr,
-    registry: &spokes_rules::registry::Registry,
-    dir: &Path,
-) {
-    for line in [
-        format!("The network {domain} is founded: {}", registry.network()),
-        String::new(),
-        "At the registrar of the domain above it, delegate:".to_owned(),
-        format!("  {domain}.      NS  ns1.{domain}."),
-        format!("  ns1.{domain}.  A   {}", dns.ip()),
-        String::new(),
-        format!(
-            "Keep {}/organizer.key offline once spokes are admitted; it admits and",
-            dir.display()
-        ),
-        "evicts. Over 1,000 blogs the domain belongs on the Public Suffix List.".to_owned(),
-        format!("Next: spokes council serve --dir {}", dir.display()),
-    ] {
-        demo::speak(&line);
-    }
 }
 
 async fn run_join(args: JoinArgs) -> Result<(), Outage> {

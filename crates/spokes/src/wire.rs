@@ -454,7 +454,7 @@ pub struct ReceiptsWire {
 }
 
 /// Seals and receipts of sets that are changing (SPEC http 3.5).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StatementsWire {
     /// The statements.

@@ -74,6 +74,7 @@ impl Town {
                 key: secret("council").key(),
                 api: address("api"),
                 dns: address("dns"),
+                peer: address("api").next_port(),
             }],
             organizers: vec![secret("organizer").key()],
             policy: Policy {

@@ -214,7 +214,7 @@ impl Spoke {
                     && self
                         .council_keys
                         .iter()
-                        .all(|key| founded.council_node(*key).is_some());
+                        .any(|key| founded.seats().node(*key).is_some());
                 if !ours {
                     return Err("this is another network's registry".to_owned());
                 }
@@ -231,7 +231,7 @@ impl Spoke {
         let blog = match touched {
             Touched::Blog(blog) | Touched::NewBlog(blog) => blog,
             Touched::Blogs(blogs) => return blogs.iter().for_each(|blog| self.tell(*blog)),
-            Touched::Spokes | Touched::Nothing => return,
+            Touched::Spokes | Touched::Council | Touched::Nothing => return,
         };
         self.tell(*blog);
         let is_new = |sealed: &&SealedEntry| {

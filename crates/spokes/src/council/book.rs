@@ -1,0 +1,420 @@
+//! The registry as this node knows it: folded from what Raft has agreed on, with an index in SQLite.
+//!
+//! The journal is the truth. The index holds each record as its followers read it, and how far it has
+//! come; when it is lost, or a loss of power took its end, it is made again from the journal.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
+};
+
+use openraft::{Entry, LogId, entry::EntryPayload};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use spokes_log::{name::Hash, time::Time};
+use spokes_rules::{
+    refusal::Refusal,
+    registry::{Record, Registry, Touched, Verdict},
+    request::Request,
+    zone,
+};
+use tokio::sync::watch;
+
+use super::{
+    problem_of,
+    raft::{Answers, Batch, Ledger, Member, NodeId, Types, members},
+};
+use crate::{
+    clock, config,
+    dns::zone::{SharedZone, Zone},
+    outage::Outage,
+    wire::{LogWire, Problem, RecordWire, TakenWire},
+};
+
+/// Records of one answer: a page that verifies in well under a second.
+const PAGE_RECORDS: u64 = 500;
+/// Bytes of records in one answer: far below what a follower reads (the largest record fits, alone).
+const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The schema that this program writes.
+const SCHEMA: i64 = 2;
+/// The schema of networks whose council was one node, without a journal.
+const SCHEMA_ALONE: i64 = 1;
+
+const CREATE: &str = "
+CREATE TABLE IF NOT EXISTS record (
+    place   INTEGER PRIMARY KEY,
+    request TEXT NOT NULL,                  -- canonical, verbatim
+    json    TEXT NOT NULL                   -- SPEC http 3.5
+) STRICT;
+CREATE TABLE applied (
+    one     INTEGER PRIMARY KEY CHECK (one = 1),
+    place   TEXT NOT NULL,                  -- in the journal
+    members TEXT NOT NULL
+) STRICT;
+";
+
+/// The registry on this node.
+#[derive(Debug)]
+pub(super) struct Book {
+    /// None until its first record is here.
+    registry: RwLock<Option<Registry>>,
+    index: Mutex<Connection>,
+    zone: SharedZone,
+    grown: watch::Sender<u64>,
+}
+
+impl Book {
+    /// Opens the index, or makes an empty one.
+    ///
+    /// # Errors
+    /// When it is damaged, of a newer program, or the disk fails.
+    pub(super) fn open(path: &Path) -> Result<Self, Outage> {
+        let index = open_index(path)?;
+        let registry = replay(&index)?;
+        let records = registry.as_ref().map_or(0, |r| r.head().records);
+        let book = Self {
+            registry: RwLock::new(None),
+            index: Mutex::new(index),
+            zone: Arc::new(RwLock::new(Zone::new("invalid").map_err(outage)?)),
+            grown: watch::channel(records).0,
+        };
+        if let Some(registry) = registry {
+            book.found(registry).map_err(|e| Outage::new(e.to_string()))?;
+        }
+        Ok(book)
+    }
+
+    /// Begins with a registry: only now the zone's name is known.
+    fn found(&self, registry: Registry) -> std::io::Result<()> {
+        let domain = registry.founding().domain.as_str();
+        let mut zone = Zone::new(domain).map_err(std::io::Error::other)?;
+        for (owner, node) in zone::project(&registry, zone::minute(clock::now())) {
+            zone.set(&owner, node).map_err(std::io::Error::other)?;
+        }
+        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
+        *self
+            .registry
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(registry);
+        Ok(())
+    }
+
+    /// Reads from the registry; none as long as nothing of it is here.
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&Registry) -> T) -> Option<T> {
+        let registry = self.registry.read();
+        let registry = registry.unwrap_or_else(PoisonError::into_inner);
+        registry.as_ref().map(question)
+    }
+
+    /// The zone that this node answers with.
+    pub(super) fn zone(&self) -> SharedZone {
+        Arc::clone(&self.zone)
+    }
+
+    /// Tells how many records there are.
+    pub(super) fn grown(&self) -> watch::Receiver<u64> {
+        self.grown.subscribe()
+    }
+
+    fn index(&self) -> MutexGuard<'_, Connection> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The log behind a place.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub(super) fn page(&self, after: u64) -> Result<LogWire, Outage> {
+        let records_in_all = *self.grown.borrow();
+        let index = self.index();
+        let sql = "SELECT json FROM record WHERE place >= ?1 ORDER BY place LIMIT ?2";
+        let mut statement = index.prepare_cached(sql)?;
+        let rows = statement.query_map([after, PAGE_RECORDS], |row| row.get::<_, String>(0))?;
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        for json in rows {
+            let json = json?;
+            bytes += json.len();
+            if bytes > PAGE_BYTES_MAX && !records.is_empty() {
+                break;
+            }
+            records.push(serde_json::from_str(&json).map_err(|e| damaged(&e.to_string()))?);
+        }
+        Ok(LogWire {
+            records,
+            records_in_all,
+        })
+    }
+
+    /// Brings the zone up to date before anybody is answered.
+    pub(super) fn publish(&self, touched: &[Touched]) {
+        let minute = zone::minute(clock::now());
+        let owned = self.ask(|registry| {
+            let names = |id| {
+                let blog = registry.blog(id);
+                blog.map(|blog| zone::of_blog(registry, id, blog))
+                    .unwrap_or_default()
+            };
+            let mut owned = Vec::new();
+            for touched in touched {
+                match touched {
+                    Touched::Nothing => {}
+                    Touched::Blog(id) | Touched::NewBlog(id) => owned.extend(names(*id)),
+                    Touched::Blogs(ids) => owned.extend(ids.iter().flat_map(|id| names(*id))),
+                    Touched::Council => owned.extend(zone::servers(registry)),
+                    Touched::Spokes => owned = zone::project(registry, minute),
+                }
+            }
+            owned.push(zone::apex(registry, minute));
+            owned
+        });
+        let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);
+        for (owner, node) in owned.unwrap_or_default() {
+            if let Err(error) = zone.set(&owner, node) {
+                tracing::error!(%owner, %error, "a name cannot be published");
+            }
+        }
+    }
+
+    /// Takes the requests of one batch, in their order.
+    fn take(
+        &self,
+        index: &Connection,
+        batch: &Batch,
+        touched: &mut Vec<Touched>,
+    ) -> std::io::Result<Answers> {
+        let time = Time::parse(&batch.time).map_err(std::io::Error::other)?;
+        let mut answers = Vec::new();
+        for wire in &batch.requests {
+            answers.push(match wire.request() {
+                Ok(request) => self.take_one(index, time, request, touched)?,
+                // Nobody proposes such a request; what lies in the log all the same changes nothing.
+                Err(why) => Err(problem_of(422, "invalid", why)),
+            });
+        }
+        Ok(Answers(answers))
+    }
+
+    fn take_one(
+        &self,
+        index: &Connection,
+        time: Time,
+        request: Request,
+        touched: &mut Vec<Touched>,
+    ) -> std::io::Result<Result<TakenWire, Problem>> {
+        let judged = self.ask(|registry| {
+            Ok::<_, Refusal>(match registry.judge(time, &request)? {
+                Verdict::Repeat(place) => Err(place),
+                Verdict::New => Ok(registry.next_record(time, request.clone())),
+            })
+        });
+        let record = match judged {
+            Some(Err(refusal)) => return Ok(Err(refused(&refusal))),
+            Some(Ok(Err(place))) => return first_answer(index, place).map(Ok),
+            Some(Ok(Ok(record))) => record,
+            None => first(time, request),
+        };
+        let taken = {
+            let registry = self.registry.write();
+            let mut registry = registry.unwrap_or_else(PoisonError::into_inner);
+            registry.as_mut().map(|registry| registry.take(&record))
+        };
+        match taken {
+            Some(Ok(what)) => touched.push(what),
+            Some(Err(refusal)) => return Ok(Err(refused(&refusal))),
+            None => match Registry::found(&record) {
+                Ok(registry) => self.found(registry)?,
+                Err(refusal) => return Ok(Err(refused(&refusal))),
+            },
+        }
+        keep(index, &record)?;
+        Ok(Ok(TakenWire {
+            index: record.index,
+            time: record.time.to_string(),
+        }))
+    }
+}
+
+impl Ledger for Book {
+    fn applied(&self) -> std::io::Result<(Option<LogId<NodeId>>, Member)> {
+        let sql = "SELECT place, members FROM applied";
+        let row = self
+            .index()
+            .query_row(sql, [], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+            })
+            .optional()
+            .map_err(std::io::Error::other)?;
+        let Some((place, members)) = row else {
+            return Ok((None, Member::default()));
+        };
+        Ok((
+            Some(serde_json::from_str(&place)?),
+            serde_json::from_str(&members)?,
+        ))
+    }
+
+    fn apply(&self, entries: Vec<Entry<Types>>) -> std::io::Result<Vec<Answers>> {
+        let (mut answers, mut touched) = (Vec::new(), Vec::new());
+        let mut index = self.index();
+        let transaction = index.transaction().map_err(std::io::Error::other)?;
+        for entry in &entries {
+            let said = match &entry.payload {
+                EntryPayload::Normal(batch) => self.take(&transaction, batch, &mut touched)?,
+                EntryPayload::Blank | EntryPayload::Membership(_) => Answers(Vec::new()),
+            };
+            answers.push(said);
+        }
+        if let Some(last) = entries.last() {
+            let members = entries.iter().rev().find_map(members);
+            note(&transaction, last.log_id, members.as_ref())?;
+        }
+        transaction.commit().map_err(std::io::Error::other)?;
+        drop(index);
+        if !touched.is_empty() {
+            self.publish(&touched);
+        }
+        let records = self.ask(|registry| registry.head().records);
+        self.grown.send_if_modified(|grown| {
+            let before = std::mem::replace(grown, records.unwrap_or_default());
+            before != *grown
+        });
+        Ok(answers)
+    }
+}
+
+/// Record 0, if it founds a network.
+fn first(time: Time, request: Request) -> Record {
+    Record {
+        index: 0,
+        previous: Hash::of(b""),
+        time,
+        request,
+    }
+}
+
+fn refused(refusal: &Refusal) -> Problem {
+    let (status, kind) = super::kind_of(refusal);
+    problem_of(status.as_u16(), kind, refusal.to_string())
+}
+
+/// Notes how far the index has come; members only where they changed.
+fn note(
+    index: &Connection,
+    place: LogId<NodeId>,
+    members: Option<&Member>,
+) -> std::io::Result<()> {
+    let place = serde_json::to_string(&place)?;
+    let members = match members {
+        Some(members) => Some(serde_json::to_string(members)?),
+        None => None,
+    };
+    let none = serde_json::to_string(&Member::default())?;
+    let sql = "INSERT INTO applied (one, place, members) VALUES (1, ?1, coalesce(?2, ?3)) \
+               ON CONFLICT (one) DO UPDATE SET place = ?1, members = coalesce(?2, members)";
+    index
+        .execute(sql, params![place, members, none])
+        .map_err(std::io::Error::other)?;
+    Ok(())
+}
+
+fn keep(index: &Connection, record: &Record) -> std::io::Result<()> {
+    let json = serde_json::to_string(&RecordWire::from(record))?;
+    let text = &record.request.signed.text;
+    let sql = "INSERT INTO record (place, request, json) VALUES (?1, ?2, ?3)";
+    index
+        .prepare_cached(sql)
+        .and_then(|mut insert| insert.execute(params![record.index, text, json]))
+        .map_err(std::io::Error::other)?;
+    Ok(())
+}
+
+fn first_answer(index: &Connection, place: u64) -> std::io::Result<TakenWire> {
+    let sql = "SELECT json FROM record WHERE place = ?1";
+    let json: String = index
+        .query_row(sql, [place], |row| row.get(0))
+        .map_err(std::io::Error::other)?;
+    let record: RecordWire = serde_json::from_str(&json)?;
+    Ok(TakenWire {
+        index: place,
+        time: record.time,
+    })
+}
+
+fn open_index(path: &Path) -> Result<Connection, Outage> {
+    config::sync_database(path)?;
+    let index = Connection::open(path)?;
+    index.busy_timeout(Duration::from_secs(5))?;
+    index.pragma_update(None, "journal_mode", "WAL")?;
+    // What a loss of power takes comes back from the journal.
+    index.pragma_update(None, "synchronous", "NORMAL")?;
+    let found: i64 = index.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > SCHEMA {
+        return Err(Outage::new(format!(
+            "{} was written by a newer program (schema {found}, this one reads {SCHEMA}); nothing \
+             was touched, start the newer program",
+            path.display()
+        )));
+    }
+    if found < SCHEMA {
+        index.execute_batch(&format!(
+            "BEGIN; {CREATE} PRAGMA user_version = {SCHEMA}; COMMIT;"
+        ))?;
+    }
+    Ok(index)
+}
+
+/// The records of a network whose council was one node without a journal; none where it has one.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn records_alone(path: &Path) -> Result<Option<Vec<RecordWire>>, Outage> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let index = Connection::open(path)?;
+    let found: i64 = index.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found != SCHEMA_ALONE {
+        return Ok(None);
+    }
+    let mut statement = index.prepare("SELECT json FROM record ORDER BY place")?;
+    let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let read = |json: String| {
+        serde_json::from_str::<RecordWire>(&json).map_err(|e| damaged(&e.to_string()))
+    };
+    let records: Result<Vec<_>, Outage> = rows.map(|json| read(json?)).collect();
+    Ok(Some(records?))
+}
+
+/// Folds the index; each record is judged again.
+fn replay(index: &Connection) -> Result<Option<Registry>, Outage> {
+    let mut statement = index.prepare("SELECT json FROM record ORDER BY place")?;
+    let mut rows = statement.query([])?;
+    let mut registry: Option<Registry> = None;
+    while let Some(row) = rows.next()? {
+        let json: String = row.get(0)?;
+        let record = serde_json::from_str::<RecordWire>(&json)
+            .map_err(|e| e.to_string())
+            .and_then(|wire| wire.record())
+            .map_err(|why| damaged(&why))?;
+        match &mut registry {
+            None => {
+                registry = Some(Registry::found(&record).map_err(|e| damaged(&e.to_string()))?);
+            }
+            Some(registry) => {
+                registry.take(&record).map_err(|e| damaged(&e.to_string()))?;
+            }
+        }
+    }
+    Ok(registry)
+}
+
+fn outage(error: impl std::fmt::Display) -> Outage {
+    Outage::new(error.to_string())
+}
+
+fn damaged(why: &str) -> Outage {
+    Outage::new(format!(
+        "the registry's index does not add up ({why}); nothing was served. Remove registry.db: it is made \
+         again from registry.journal"
+    ))
+}

@@ -1,0 +1,391 @@
+//! How a council begins, grows and is founded anew: directories, keys, and an organizer's words.
+
+use std::{fs::File, net::SocketAddr, path::Path};
+
+use openraft::{CommittedLeaderId, Entry, LogId, Membership, Vote, entry::EntryPayload};
+use spokes_log::{name::Hash, time::Time};
+use spokes_rules::{
+    node::{Label, NodeSecret, Signed},
+    registry::{Record, Registry},
+    request::{Address, Ask, CouncilNode, Domain, Founding, Policy, Request as Wanted, Wish},
+};
+
+use super::{
+    book,
+    journal::{Frame, Journal},
+    raft::{Batch, Filled, NodeId, Types, pack, unpack},
+};
+use crate::{
+    client::{self, Client},
+    clock,
+    config::{self, CouncilConfig},
+    join::{self, Invite},
+    outage::Outage,
+    wire::{NetworkWire, RequestWire, TakenWire},
+};
+
+/// The term in which a council begins.
+const FIRST_TERM: u64 = 1;
+/// How far a council that is founded anew leaves the terms behind that anybody may have voted in: an
+/// election takes a second, and these are eleven days of them.
+const TERMS_APART: u64 = 1_000_000;
+
+/// What a council begins with.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// The network's domain.
+    pub domain: Domain,
+    /// Where the registry answers.
+    pub api: SocketAddr,
+    /// Where DNS answers.
+    pub dns: SocketAddr,
+    /// Where the other nodes of the council will reach this one.
+    pub peer: SocketAddr,
+    /// Where people reach the front page.
+    pub base_url: String,
+    /// The network's limits.
+    pub policy: Policy,
+}
+
+/// Founds a network: keys, registry and config file in an empty directory.
+///
+/// # Errors
+/// When there is a network already, or the disk fails.
+pub fn init(dir: &Path, beginning: Beginning) -> Result<Registry, Outage> {
+    let dir = config::make_dir(dir)?;
+    if dir.join("config.toml").exists() {
+        return Err(Outage::new(format!(
+            "{} holds a network already; nothing was changed. Serve it with \"spokes council serve \
+             --dir\", or choose another directory",
+            dir.display()
+        )));
+    }
+    let secret = config::secret_key(&dir.join("node.key"))?;
+    let organizer = config::secret_key(&dir.join("organizer.key"))?;
+    let label = Label::parse("council1").map_err(Outage::new)?;
+    let node = CouncilNode {
+        label: label.clone(),
+        key: secret.key(),
+        api: Address(beginning.api),
+        dns: Address(beginning.dns),
+        peer: Address(beginning.peer),
+    };
+    let founding = Founding {
+        domain: beginning.domain,
+        council: vec![node],
+        organizers: vec![organizer.key()],
+        policy: beginning.policy,
+    };
+    let now = clock::now();
+    let ask = Ask {
+        network: None,
+        time: now,
+        what: Wish::Found(founding),
+    };
+    let request = Wanted::plain(Signed::new(&organizer, &ask));
+    let wire = RequestWire::from(&request);
+    let record = Record {
+        index: 0,
+        previous: Hash::of(b""),
+        time: now,
+        request,
+    };
+    let registry = Registry::found(&record).map_err(|why| Outage::new(why.to_string()))?;
+    let mut journal = Journal::open(&dir.join("registry.journal"))?;
+    begin(&mut journal, &secret, vec![(now.to_string(), wire)])?;
+    let config = CouncilConfig {
+        layout: config::LAYOUT,
+        label: label.to_string(),
+        api: beginning.api,
+        dns: beginning.dns,
+        peer: Some(beginning.peer),
+        council_keys: vec![secret.key().to_string()],
+        base_url: beginning.base_url,
+    };
+    config.save(&dir)?;
+    Ok(registry)
+}
+
+/// Writes the first entries of a council of one.
+fn begin(
+    journal: &mut Journal<File>,
+    secret: &NodeSecret,
+    requests: Vec<(String, RequestWire)>,
+) -> Result<(), Outage> {
+    let me = NodeId::of(secret.key());
+    let vote = Vote::new_committed(FIRST_TERM, me);
+    let mut frames = vec![Frame::Vote(
+        serde_json::to_vec(&vote).map_err(|e| Outage::new(e.to_string()))?,
+    )];
+    let alone = EntryPayload::Membership(alone(me, Filled(0)));
+    let batches = requests.into_iter().map(|(time, request)| {
+        let requests = vec![request.into()];
+        EntryPayload::Normal(Batch { time, requests })
+    });
+    for (index, payload) in std::iter::once(alone).chain(batches).enumerate() {
+        let entry = Entry::<Types> {
+            log_id: LogId::new(CommittedLeaderId::new(FIRST_TERM, me), index as u64),
+            payload,
+        };
+        frames.push(Frame::Entry(pack(&entry).map_err(|e| Outage::new(e.to_string()))?));
+    }
+    journal.write(&frames).map_err(|e| Outage::new(e.to_string()))
+}
+
+fn alone(me: NodeId, filled: Filled) -> Membership<NodeId, Filled> {
+    let nodes = std::collections::BTreeMap::from([(me, filled)]);
+    Membership::new(vec![std::collections::BTreeSet::from([me])], nodes)
+}
+
+/// Opens a node's journal. That of a council which was one node and had none is made from its registry.
+///
+/// # Errors
+/// When it is damaged, or the disk fails.
+pub(super) fn open_journal(dir: &Path, secret: &NodeSecret) -> Result<Journal<File>, Outage> {
+    let mut journal = Journal::open(&dir.join("registry.journal"))?;
+    if journal.len() > 0 {
+        return Ok(journal);
+    }
+    if let Some(records) = book::records_alone(&dir.join("registry.db"))? {
+        let requests = records.into_iter().map(|record| (record.time, record.request));
+        begin(&mut journal, secret, requests.collect())?;
+        tracing::info!("the registry of one node got its journal");
+    }
+    Ok(journal)
+}
+
+/// Founds the council anew on what this one node holds, with an organizer's key: it is a council of one
+/// then, until others have been given seats or are filled again. Everything that it holds counts, also
+/// what no majority had confirmed; what only others held is lost unless it is filled in from them.
+///
+/// The node must not be running. Gives the number of entries that it begins with.
+///
+/// # Errors
+/// When the node holds nothing, the key is no organizer's, or the disk fails.
+pub fn recover(dir: &Path, organizer: &Path) -> Result<u64, Outage> {
+    let config = CouncilConfig::load(dir)?;
+    let secret = config::secret_key(&dir.join("node.key"))?;
+    if !organizer.exists() {
+        return Err(Outage::new(format!(
+            "{} is not there; say with --organizer where an organizer's key is",
+            organizer.display()
+        )));
+    }
+    let organizer = config::secret_key(organizer)?;
+    let mut journal = open_journal(dir, &secret)?;
+    let registry = fold(&journal)?;
+    let Some(registry) = registry else {
+        return Err(Outage::new(
+            "this node holds nothing of a registry; recover on one that does, or copy the registry.journal \
+             of a backup into its directory first",
+        ));
+    };
+    let last = last_id(&journal)?;
+    let label = Label::parse(&config.label).map_err(Outage::new)?;
+    let node = CouncilNode {
+        label,
+        key: secret.key(),
+        api: Address(config.api),
+        dns: Address(config.dns),
+        peer: Address(config.peer()),
+    };
+    // Those that sat keep their seats, and are filled again from here.
+    let mut council = vec![node.clone()];
+    let sat = registry.seats().sitting().map(|(other, ..)| other.clone());
+    council.extend(sat.filter(|other| other.label != node.label));
+    let now = clock::now();
+    let ask = Ask {
+        network: Some(registry.network()),
+        time: now,
+        what: Wish::Recover { council },
+    };
+    let request = Wanted::plain(Signed::new(&organizer, &ask));
+    registry
+        .judge(now, &request)
+        .map_err(|why| Outage::new(format!("nothing was changed: {why}")))?;
+    let me = NodeId::of(secret.key());
+    let term = last.map_or(0, |id| id.leader_id.term) + TERMS_APART;
+    let vote = Vote::new_committed(term, me);
+    let filled = Filled(registry.head().records);
+    let payloads = [
+        EntryPayload::Membership(alone(me, filled)),
+        EntryPayload::Normal(Batch {
+            time: now.max(registry.head().time).to_string(),
+            requests: vec![RequestWire::from(&request).into()],
+        }),
+    ];
+    let mut frames = vec![
+        Frame::Vote(serde_json::to_vec(&vote).map_err(|e| Outage::new(e.to_string()))?),
+        Frame::Filling(0),
+    ];
+    for (index, payload) in (journal.len()..).zip(payloads) {
+        let log_id = LogId::new(CommittedLeaderId::new(term, me), index);
+        let entry = Entry::<Types> { log_id, payload };
+        frames.push(Frame::Entry(pack(&entry).map_err(|e| Outage::new(e.to_string()))?));
+    }
+    journal.write(&frames).map_err(|e| Outage::new(e.to_string()))?;
+    Ok(filled.0)
+}
+
+fn last_id(journal: &Journal<File>) -> Result<Option<LogId<NodeId>>, Outage> {
+    let end = journal.len();
+    let failed = |e: std::io::Error| Outage::new(e.to_string());
+    let last = journal.read(end.saturating_sub(1)..end, u64::MAX);
+    let last = last.map_err(failed)?.pop();
+    let last = last.map(|bytes| unpack(&bytes)).transpose();
+    Ok(last.map_err(failed)?.map(|entry| entry.log_id))
+}
+
+/// The registry that all entries of a journal add up to, whether a majority had confirmed them or not.
+fn fold(journal: &Journal<File>) -> Result<Option<Registry>, Outage> {
+    let failed = |e: std::io::Error| Outage::new(e.to_string());
+    let mut registry: Option<Registry> = None;
+    for at in 0..journal.len() {
+        let bytes = journal.read(at..at + 1, u64::MAX).map_err(failed)?;
+        let entry = bytes.first().map(|bytes| unpack(bytes)).transpose();
+        let Some(Entry {
+            payload: EntryPayload::Normal(batch),
+            ..
+        }) = entry.map_err(failed)?
+        else {
+            continue;
+        };
+        let time = Time::parse(&batch.time).map_err(Outage::new)?;
+        for wire in &batch.requests {
+            let Ok(request) = wire.request() else { continue };
+            match &mut registry {
+                None => {
+                    let record = Record {
+                        index: 0,
+                        previous: Hash::of(b""),
+                        time,
+                        request,
+                    };
+                    registry = Registry::found(&record).ok();
+                }
+                Some(registry) => {
+                    let record = registry.next_record(time, request);
+                    // What was refused, or repeated, is refused again.
+                    let _as_before = registry.take(&record);
+                }
+            }
+        }
+    }
+    Ok(registry)
+}
+
+/// What a node that asks for a seat will be.
+#[derive(Clone, Debug)]
+pub struct Stand {
+    /// Its label.
+    pub label: Label,
+    /// Where its registry answers.
+    pub api: SocketAddr,
+    /// Where its DNS answers.
+    pub dns: SocketAddr,
+    /// Where the other nodes reach it.
+    pub peer: SocketAddr,
+}
+
+/// Makes a node's key, writes its config and asks for a seat on the council.
+///
+/// # Errors
+/// When the council is silent, another one, or refuses.
+pub async fn stand(dir: &Path, invite: &Invite, wanted: &Stand) -> Result<(), Outage> {
+    let dir = config::make_dir(dir)?;
+    let client = Client::new()?;
+    let network: NetworkWire = client
+        .get(client::Ask::new(invite.council, "/api/v1/network"))
+        .await?
+        .good()?;
+    join::check_network(&client, invite).await?;
+    let secret = config::secret_key(&dir.join("node.key"))?;
+    let ask = Ask {
+        network: Some(Hash::parse(&invite.network).map_err(Outage::new)?),
+        time: clock::now(),
+        what: Wish::Stand {
+            node: CouncilNode {
+                label: wanted.label.clone(),
+                key: secret.key(),
+                api: Address(wanted.api),
+                dns: Address(wanted.dns),
+                peer: Address(wanted.peer),
+            },
+            token: invite.token.clone(),
+        },
+    };
+    let request = Wanted::plain(Signed::new(&secret, &ask));
+    let path = client::Ask::new(invite.council, "/api/v1/registry/requests");
+    let _taken: TakenWire = client
+        .post(path, &RequestWire::from(&request))
+        .await?
+        .good()?;
+    let keys = network.council.iter().map(|node| node.key.clone());
+    CouncilConfig {
+        layout: config::LAYOUT,
+        label: wanted.label.to_string(),
+        api: wanted.api,
+        dns: wanted.dns,
+        peer: Some(wanted.peer),
+        council_keys: keys.collect(),
+        base_url: network.base_url,
+    }
+    .save(&dir)
+}
+
+/// An organizer's request, signed with the key in the council's directory and sent to its node.
+///
+/// # Errors
+/// When the node is silent or refuses.
+pub async fn organize(dir: &Path, what: Wish) -> Result<TakenWire, Outage> {
+    let config = CouncilConfig::load(dir)?;
+    let organizer = config::secret_key(&dir.join("organizer.key"))?;
+    let client = Client::new()?;
+    let network: NetworkWire = client
+        .get(client::Ask::new(config.api, "/api/v1/network"))
+        .await?
+        .good()?;
+    let network = Hash::parse(&network.network).map_err(Outage::new)?;
+    let ask = Ask {
+        network: Some(network),
+        time: clock::now(),
+        what,
+    };
+    let request = Wanted::plain(Signed::new(&organizer, &ask));
+    let to = client::Ask::new(config.api, "/api/v1/registry/requests");
+    client.post(to, &RequestWire::from(&request)).await?.good()
+}
+
+/// A line that lets one donor's server ask to join.
+///
+/// # Errors
+/// When the council node is silent.
+pub async fn invite(dir: &Path, expires: Time) -> Result<Invite, Outage> {
+    let config = CouncilConfig::load(dir)?;
+    let token = config::random_hex::<16>()?;
+    let hash = Hash::of(token.as_bytes());
+    organize(
+        dir,
+        Wish::Invite {
+            token: hash,
+            expires,
+        },
+    )
+    .await?;
+    let client = Client::new()?;
+    let network: NetworkWire = client
+        .get(client::Ask::new(config.api, "/api/v1/network"))
+        .await?
+        .good()?;
+    Ok(Invite {
+        council: config.api,
+        network: network.network,
+        key: network
+            .council
+            .first()
+            .map(|node| node.key.clone())
+            .unwrap_or_default(),
+        token,
+        expires,
+    })
+}

@@ -1,0 +1,620 @@
+//! The order of requests: one queue on the leader, batches through Raft, and everything that other nodes
+//! of the council send.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use openraft::{
+    ChangeMembers, RaftMetrics,
+    error::{
+        ClientWriteError, InstallSnapshotError, NetworkError, RPCError, RaftError,
+        Unreachable,
+    },
+    network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory},
+    raft::{
+        AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest,
+        InstallSnapshotResponse, VoteRequest, VoteResponse,
+    },
+};
+use serde::{Deserialize, Serialize};
+use spokes_rules::node::{NodeKey, NodeSecret};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::{
+    Unsequenced,
+    book::Book,
+    journal::Frame,
+    peers::{self, Line},
+    raft::{Batch, Filled, LogStore, Machine, NodeId, Raft, Types},
+};
+use crate::{
+    clock, http as web,
+    outage::Outage,
+    wire::{Problem, RequestWire, StatementsWire, TakenWire},
+};
+
+/// Requests of one batch: enough to share a journey around the world, few enough that none waits long.
+const BATCH_MAX: usize = 256;
+/// Bytes of a batch, one long request apart: several fit a message between nodes.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+/// Requests that wait for a batch; behind it whoever asks is told to come again.
+const QUEUE_MAX: usize = 4_096;
+/// How long a request waits for its order, an election included: then its fate is unknown, and the same
+/// request may be sent again.
+const ORDER_WAIT: Duration = Duration::from_secs(8);
+/// How long a node waits for a leader to whom it can pass a request: an election takes about two seconds.
+const LEADER_WAIT: Duration = Duration::from_secs(5);
+/// How often the leader looks whether the council is as the registry says.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Entries that a node may lack and still be given a vote: it gets them within the next messages.
+const LAG_MAX: u64 = 1_000;
+/// How long a message with entries may take: the longest of them on a slow line.
+const APPEND_WAIT: Duration = Duration::from_secs(60);
+/// How long one waits before a silent node is tried again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// Heartbeats, and how long one waits for them. Three of them are lost before anybody stands for election,
+/// and a journey around the world (0.3 s there and back) fits between two.
+const HEARTBEAT_MILLIS: u64 = 300;
+const ELECTION_MILLIS: std::ops::Range<u64> = 1_000..2_000;
+
+/// A request on its way into a batch.
+struct Asked {
+    request: Arc<RequestWire>,
+    bytes: usize,
+    answer: oneshot::Sender<Result<TakenWire, Unsequenced>>,
+}
+
+/// Entries, and up to how many of them the other is being filled, if it has no vote yet.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+struct AppendWire {
+    filling: Option<u64>,
+    entries: AppendEntriesRequest<Types>,
+}
+
+type Metrics = RaftMetrics<NodeId, Filled>;
+
+/// What every part of the order shares.
+#[derive(Debug)]
+struct Shared {
+    secret: NodeSecret,
+    book: Arc<Book>,
+    store: LogStore<File>,
+    lines: Mutex<BTreeMap<NodeId, Line>>,
+    metrics: OnceLock<watch::Receiver<Metrics>>,
+}
+
+/// The council's order, as this node takes part in it.
+#[derive(Clone)]
+pub(super) struct Order {
+    shared: Arc<Shared>,
+    raft: Raft,
+    queue: mpsc::Sender<Asked>,
+}
+
+impl std::fmt::Debug for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Order").field("me", &self.me()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// Where another node of the council is reached.
+    fn peer(&self, node: NodeId) -> Option<std::net::SocketAddr> {
+        let found = |r: &spokes_rules::registry::Registry| {
+            let seat = r.seats().all().iter().find(|s| s.node.key == node.key());
+            seat.map(|seat| seat.node.peer.0)
+        };
+        self.book.ask(found).flatten()
+    }
+
+    fn line(&self, node: NodeId) -> Result<Line, Outage> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get(&node) {
+            return Ok(line.clone());
+        }
+        let line = Line::new(&self.secret, node.key())?;
+        lines.insert(node, line.clone());
+        Ok(line)
+    }
+
+    async fn post<B: Serialize + Sync, T: serde::de::DeserializeOwned>(
+        &self,
+        to: NodeId,
+        path: &str,
+        message: &B,
+        wait: Duration,
+    ) -> Result<Result<T, Problem>, Outage> {
+        let address = self.peer(to);
+        let address = address.ok_or_else(|| Outage::new(format!("{to} has no address")))?;
+        self.line(to)?.post(address, path, message, wait).await
+    }
+
+    /// Up to how many entries a node without a vote is to be filled.
+    fn filling(&self, node: NodeId) -> Option<u64> {
+        let metrics = self.metrics.get()?.borrow();
+        let members = metrics.membership_config.membership();
+        if members.voter_ids().any(|voter| voter == node) {
+            return None;
+        }
+        metrics.last_log_index.map(|last| last + 1)
+    }
+}
+
+/// The way to one node, as Raft knows it.
+pub(super) struct Way {
+    shared: Arc<Shared>,
+    to: NodeId,
+}
+
+pub(super) struct Ways(Arc<Shared>);
+
+impl RaftNetworkFactory<Types> for Ways {
+    type Network = Way;
+
+    async fn new_client(&mut self, target: NodeId, _node: &Filled) -> Way {
+        Way {
+            shared: Arc::clone(&self.0),
+            to: target,
+        }
+    }
+}
+
+fn unreachable<E: std::error::Error>(outage: &Outage) -> RPCError<NodeId, Filled, E> {
+    RPCError::Unreachable(Unreachable::new(outage))
+}
+
+fn refused<E: std::error::Error>(problem: &Problem) -> RPCError<NodeId, Filled, E> {
+    RPCError::Network(NetworkError::new(&Outage::new(problem.detail.clone())))
+}
+
+impl RaftNetwork<Types> for Way {
+    async fn append_entries(
+        &mut self,
+        entries: AppendEntriesRequest<Types>,
+        option: RPCOption,
+    ) -> Result<AppendEntriesResponse<NodeId>, RPCError<NodeId, Filled, RaftError<NodeId>>> {
+        let wait = if entries.entries.is_empty() {
+            option.hard_ttl()
+        } else {
+            APPEND_WAIT
+        };
+        let filling = self.shared.filling(self.to);
+        let message = AppendWire { filling, entries };
+        let answer = self.shared.post(self.to, "/append", &message, wait).await;
+        answer
+            .map_err(|e| unreachable(&e))?
+            .map_err(|e| refused(&e))
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        _request: InstallSnapshotRequest<Types>,
+        _option: RPCOption,
+    ) -> Result<
+        InstallSnapshotResponse<NodeId>,
+        RPCError<NodeId, Filled, RaftError<NodeId, InstallSnapshotError>>,
+    > {
+        Err(unreachable(&Outage::new("this council makes no snapshots")))
+    }
+
+    async fn vote(
+        &mut self,
+        vote: VoteRequest<NodeId>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<NodeId>, RPCError<NodeId, Filled, RaftError<NodeId>>> {
+        let answer = self.shared.post(self.to, "/vote", &vote, option.hard_ttl());
+        answer
+            .await
+            .map_err(|e| unreachable(&e))?
+            .map_err(|e| refused(&e))
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(std::iter::repeat(AGAIN))
+    }
+}
+
+impl Order {
+    /// Takes part in the council's order.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(super) async fn begin(
+        secret: NodeSecret,
+        book: Arc<Book>,
+        store: LogStore<File>,
+    ) -> Result<Self, Outage> {
+        let config = openraft::Config {
+            cluster_name: "council".into(),
+            heartbeat_interval: HEARTBEAT_MILLIS,
+            election_timeout_min: ELECTION_MILLIS.start,
+            election_timeout_max: ELECTION_MILLIS.end,
+            max_payload_entries: BATCH_MAX as u64,
+            snapshot_policy: openraft::SnapshotPolicy::Never,
+            // Nobody is ever so far behind that he gets a snapshot.
+            replication_lag_threshold: u64::MAX,
+            max_in_snapshot_log_to_keep: u64::MAX,
+            ..openraft::Config::default()
+        };
+        let config = config.validate().map_err(|e| Outage::new(e.to_string()))?;
+        let me = NodeId::of(secret.key());
+        let shared = Arc::new(Shared {
+            secret,
+            book: Arc::clone(&book),
+            store: store.clone(),
+            lines: Mutex::default(),
+            metrics: OnceLock::new(),
+        });
+        let votes = !store.is_empty() && store.filling().is_none();
+        let ways = Ways(Arc::clone(&shared));
+        let raft = Raft::new(me, Arc::new(config), ways, store, Machine(book));
+        let raft = raft.await.map_err(|e| Outage::new(e.to_string()))?;
+        raft.runtime_config().elect(votes);
+        // Set once, here.
+        let _ours = shared.metrics.set(raft.metrics());
+        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let order = Self {
+            shared,
+            raft,
+            queue,
+        };
+        tokio::spawn(gather(order.raft.clone(), waiting));
+        tokio::spawn(order.clone().look_after_members());
+        Ok(order)
+    }
+
+    /// Ends this node's part.
+    pub(super) async fn end(&self) {
+        drop(self.raft.shutdown().await);
+    }
+
+    /// What Raft says of itself.
+    pub(super) fn metrics(&self) -> Metrics {
+        self.raft.metrics().borrow().clone()
+    }
+
+    fn me(&self) -> NodeId {
+        NodeId::of(self.shared.secret.key())
+    }
+
+    /// Whether this node has nothing, or not yet all, and so has no vote.
+    pub(super) fn has_no_vote(&self) -> bool {
+        self.shared.store.is_empty() || self.shared.store.filling().is_some()
+    }
+
+    /// The leader; waits for an election.
+    async fn leader(&self) -> Option<NodeId> {
+        let mut metrics = self.raft.metrics();
+        let found = metrics.wait_for(|metrics| metrics.current_leader.is_some());
+        let found = tokio::time::timeout(LEADER_WAIT, found).await.ok()?.ok()?;
+        found.current_leader
+    }
+
+    /// Orders a request, here or at the leader.
+    pub(super) async fn sequence(&self, request: RequestWire) -> Result<TakenWire, Unsequenced> {
+        let request = Arc::new(request);
+        let sequenced = async {
+            loop {
+                let leader = self.leader().await.ok_or_else(nobody_leads)?;
+                let answer = if leader == self.me() {
+                    self.enqueue(Arc::clone(&request)).await
+                } else {
+                    self.pass_on(leader, &request).await
+                };
+                match answer {
+                    // Whoever led does so no more: nothing was proposed.
+                    Err(Unsequenced::NotLeader) => tokio::time::sleep(AGAIN).await,
+                    answer => return answer,
+                }
+            }
+        };
+        tokio::time::timeout(ORDER_WAIT, sequenced)
+            .await
+            .unwrap_or_else(|_| Err(unknown_fate()))
+    }
+
+    async fn pass_on(
+        &self,
+        leader: NodeId,
+        request: &RequestWire,
+    ) -> Result<TakenWire, Unsequenced> {
+        let answer = self.shared.post(leader, "/request", request, ORDER_WAIT);
+        match answer.await {
+            Ok(Ok(taken)) => Ok(taken),
+            Ok(Err(problem)) if problem.kind == NOT_LEADER => Err(Unsequenced::NotLeader),
+            Ok(Err(problem)) => Err(Unsequenced::Problem(problem)),
+            // It may have been taken; to ask again is harmless, the first answer is given again.
+            Err(_) => Err(Unsequenced::NotLeader),
+        }
+    }
+
+    async fn enqueue(&self, request: Arc<RequestWire>) -> Result<TakenWire, Unsequenced> {
+        self.prejudge(&request)?;
+        let (answer, answered) = oneshot::channel();
+        let bytes = size(&request);
+        let asked = Asked {
+            request,
+            bytes,
+            answer,
+        };
+        if self.queue.try_send(asked).is_err() {
+            let full = "Very many ask the council at once. Nothing was changed; try again in a moment.";
+            let problem = super::problem_of(503, "busy", full);
+            return Err(Unsequenced::Problem(problem));
+        }
+        answered.await.unwrap_or_else(|_| Err(unknown_fate()))
+    }
+
+    /// Refuses what the registry as it is now would refuse, so that it does not go into the log.
+    fn prejudge(&self, request: &RequestWire) -> Result<(), Unsequenced> {
+        let read = request.request().map_err(Unsequenced::Malformed)?;
+        let judged = self
+            .shared
+            .book
+            .ask(|registry| registry.judge(clock::now(), &read));
+        match judged {
+            Some(Err(refusal)) => Err(Unsequenced::Refused(refusal)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Passes statements to the leader; true when this node is the leader and is to keep them.
+    pub(super) async fn leads_or_tells(
+        &self,
+        statements: &StatementsWire,
+    ) -> Result<bool, Unsequenced> {
+        let leader = self.leader().await.ok_or_else(nobody_leads)?;
+        if leader == self.me() {
+            return Ok(true);
+        }
+        let told = self.shared.post(leader, "/statements", statements, ORDER_WAIT);
+        let told: Result<serde_json::Value, Problem> = told.await.map_err(Unsequenced::Outage)?;
+        told.map(|_| false).map_err(Unsequenced::Problem)
+    }
+
+    /// Whether a majority of the council stands behind what this node has, now.
+    pub(super) async fn is_confirmed(&self) -> bool {
+        let Some(leader) = self.leader().await else {
+            return false;
+        };
+        if leader == self.me() {
+            return self.raft.ensure_linearizable().await.is_ok();
+        }
+        let asked = self.shared.post(leader, "/confirm", &(), LEADER_WAIT);
+        let asked: Result<Result<u64, Problem>, Outage> = asked.await;
+        let records = self.shared.book.ask(|registry| registry.head().records);
+        matches!((asked, records), (Ok(Ok(needed)), Some(here)) if here >= needed)
+    }
+
+    /// Answers another node of the council.
+    pub(super) async fn answer(
+        &self,
+        path: &str,
+        request: Request<Incoming>,
+    ) -> Option<web::Response> {
+        let answered = match path {
+            "/append" => self.append(request).await,
+            "/vote" => self.vote(request).await,
+            "/request" => self.requested(request).await,
+            "/confirm" => self.confirm().await,
+            _ => return None,
+        };
+        Some(answered.unwrap_or_else(|refusal| refusal))
+    }
+
+    async fn append(&self, request: Request<Incoming>) -> Result<web::Response, web::Response> {
+        let AppendWire { filling, entries } = peers::read(request).await?;
+        let store = &self.shared.store;
+        if store.is_empty() {
+            let Some(until) = filling else {
+                return Err(empty());
+            };
+            let written = store.with(move |journal| journal.write(&[Frame::Filling(until)]));
+            written.await.map_err(|e| broken(&e))?;
+        }
+        let appended = self.raft.append_entries(entries).await;
+        let appended = appended.map_err(|e| broken(&e))?;
+        if !self.has_no_vote() {
+            self.raft.runtime_config().elect(true);
+        }
+        Ok(web::json(StatusCode::OK, &appended))
+    }
+
+    async fn vote(&self, request: Request<Incoming>) -> Result<web::Response, web::Response> {
+        let vote: VoteRequest<NodeId> = peers::read(request).await?;
+        if self.has_no_vote() {
+            return Err(empty());
+        }
+        let voted = self.raft.vote(vote).await.map_err(|e| broken(&e))?;
+        Ok(web::json(StatusCode::OK, &voted))
+    }
+
+    async fn requested(&self, request: Request<Incoming>) -> Result<web::Response, web::Response> {
+        let request: RequestWire = peers::read(request).await?;
+        if self.metrics().current_leader != Some(self.me()) {
+            return Err(not_leader());
+        }
+        let taken = self.enqueue(Arc::new(request)).await;
+        Ok(taken.map_or_else(Unsequenced::answer, |taken| {
+            web::json(StatusCode::OK, &taken)
+        }))
+    }
+
+    /// How many records there are at least, as a majority confirms.
+    async fn confirm(&self) -> Result<web::Response, web::Response> {
+        let confirmed = self.raft.ensure_linearizable().await;
+        confirmed.map_err(|_| not_leader())?;
+        let records = self.shared.book.ask(|registry| registry.head().records);
+        Ok(web::json(StatusCode::OK, &records.unwrap_or_default()))
+    }
+
+    /// Whether a node with this key may speak with this one.
+    pub(super) fn knows(&self, key: NodeKey, pinned: &[NodeKey]) -> bool {
+        let known = self.shared.book.ask(|registry| {
+            let mut seats = registry.seats().all().iter();
+            seats.any(|seat| seat.node.key == key)
+        });
+        known.unwrap_or_else(|| pinned.contains(&key))
+    }
+
+    /// Makes the council what the registry says it is, one step at a time, as long as this node leads.
+    async fn look_after_members(self) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let metrics = self.metrics();
+            if metrics.current_leader != Some(self.me()) || !metrics.running_state.is_ok() {
+                continue;
+            }
+            let wanted = self.shared.book.ask(|registry| {
+                let sitting = registry.seats().sitting();
+                sitting
+                    .map(|(node, _, filled)| (NodeId::of(node.key), Filled(filled)))
+                    .collect::<BTreeMap<_, _>>()
+            });
+            let Some(wanted) = wanted else { continue };
+            if let Some(step) = next_step(&wanted, &metrics) {
+                tracing::info!(?step, "the council changes");
+                if let Err(error) = self.raft.change_membership(step, false).await {
+                    tracing::warn!(%error, "the council could not change; it is tried again");
+                }
+            }
+        }
+    }
+}
+
+/// What to do next so that the members are those that are wanted.
+fn next_step(
+    wanted: &BTreeMap<NodeId, Filled>,
+    metrics: &Metrics,
+) -> Option<ChangeMembers<NodeId, Filled>> {
+    let members = metrics.membership_config.membership();
+    let voters: BTreeSet<NodeId> = members.voter_ids().collect();
+    // Who has no seat any more, or lost what it had, goes first: others may be waiting for it.
+    let gone = members.nodes().find_map(|(id, filled)| {
+        let stays = wanted.get(id).is_some_and(|wanted| wanted.0 <= filled.0);
+        (!stays).then_some(*id)
+    });
+    if let Some(gone) = gone {
+        let gone = BTreeSet::from([gone]);
+        return Some(if voters.is_superset(&gone) {
+            ChangeMembers::RemoveVoters(gone)
+        } else {
+            ChangeMembers::RemoveNodes(gone)
+        });
+    }
+    let new = wanted.iter().find(|(id, _)| members.get_node(id).is_none());
+    if let Some((id, filled)) = new {
+        return Some(ChangeMembers::AddNodes(BTreeMap::from([(*id, *filled)])));
+    }
+    // A learner that has nearly all becomes a voter.
+    let last = metrics.last_log_index?;
+    let progress = metrics.replication.as_ref()?;
+    let ready = wanted.keys().find(|id| {
+        let held = progress.get(id).copied().flatten();
+        !voters.contains(id) && held.is_some_and(|held| held.index + LAG_MAX >= last)
+    });
+    ready.map(|id| ChangeMembers::AddVoterIds(BTreeSet::from([*id])))
+}
+
+fn size(request: &RequestWire) -> usize {
+    let entries = request.proof.iter().map(|entry| entry.text.len());
+    let statements = request.statements.iter().map(|signed| signed.text.len());
+    request.signed.text.len() + entries.chain(statements).sum::<usize>()
+}
+
+/// Puts requests into batches: what comes while one is on its way goes with the next.
+async fn gather(raft: Raft, mut waiting: mpsc::Receiver<Asked>) {
+    let mut left = None;
+    loop {
+        let first = match left.take() {
+            Some(first) => first,
+            None => match waiting.recv().await {
+                Some(first) => first,
+                None => return,
+            },
+        };
+        let (mut bytes, mut batch) = (first.bytes, vec![first]);
+        while batch.len() < BATCH_MAX {
+            let Ok(next) = waiting.try_recv() else { break };
+            bytes += next.bytes;
+            if bytes > BATCH_BYTES {
+                left = Some(next);
+                break;
+            }
+            batch.push(next);
+        }
+        let (requests, answers): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .map(|asked| (asked.request, asked.answer))
+            .unzip();
+        let proposal = Batch {
+            time: clock::now().to_string(),
+            requests,
+        };
+        let said = raft.client_write(proposal).await;
+        // Whoever asked may have gone.
+        match said {
+            Ok(said) => {
+                for (answer, said) in answers.into_iter().zip(said.data.0) {
+                    drop(answer.send(said.map_err(Unsequenced::Problem)));
+                }
+            }
+            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => {
+                for answer in answers {
+                    drop(answer.send(Err(Unsequenced::NotLeader)));
+                }
+            }
+            Err(error) => {
+                let outage = Outage::new(format!("this council node has stopped ({error})"));
+                for answer in answers {
+                    drop(answer.send(Err(Unsequenced::Outage(outage.clone()))));
+                }
+            }
+        }
+    }
+}
+
+/// The word by which a node says that another leads.
+const NOT_LEADER: &str = "not-leader";
+
+fn not_leader() -> web::Response {
+    web::refuse(
+        StatusCode::CONFLICT,
+        NOT_LEADER,
+        "Another council node leads. Nothing was changed.",
+    )
+}
+
+fn empty() -> web::Response {
+    web::refuse(
+        StatusCode::CONFLICT,
+        "empty",
+        "This council node holds nothing yet, or not all, and votes for nobody.",
+    )
+}
+
+fn broken(error: &dyn std::error::Error) -> web::Response {
+    let why = format!("This council node cannot go on: {error}");
+    web::refuse(StatusCode::SERVICE_UNAVAILABLE, "broken", why)
+}
+
+fn nobody_leads() -> Unsequenced {
+    let why = "Fewer than a majority of the council's nodes can be reached, so nothing can be registered or \
+               changed now. What was registered is safe, and blogs go on. Try again later.";
+    Unsequenced::Problem(super::problem_of(503, "no-majority", why))
+}
+
+fn unknown_fate() -> Unsequenced {
+    let why = "The council took too long, and it is not known whether the request was taken. What was \
+               registered before is safe. Send the same request again: it gets the answer of the first.";
+    Unsequenced::Problem(super::problem_of(503, "busy", why))
+}
+

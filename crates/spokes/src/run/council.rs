@@ -1,0 +1,293 @@
+//! `spokes council …`: what organizers say.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand};
+use spokes_rules::{
+    node::Label,
+    request::{Address, Domain, Policy, Wish},
+};
+
+use super::{ServeArgs, parse_label, seconds, until_told};
+use crate::{
+    clock,
+    council::{self, Beginning, Council, Stand},
+    demo,
+    join::Invite,
+    outage::Outage,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CouncilCommand {
+    /// Founds a network in a new directory.
+    ///
+    /// Example: spokes council init blogs.example.org --dir /var/lib/council --api 192.0.2.1:80 --dns 192.0.2.1:53
+    Init {
+        /// The network's domain.
+        domain: String,
+        /// Where keys, registry and settings are kept.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Where the registry answers over HTTP.
+        #[arg(long, default_value = "127.0.1.1:8080")]
+        api: SocketAddr,
+        /// Where DNS answers.
+        #[arg(long, default_value = "127.0.1.1:5300")]
+        dns: SocketAddr,
+        /// Where the council's other nodes will reach this one; one port behind --api if it is left out.
+        #[arg(long)]
+        peer: Option<SocketAddr>,
+        /// Where people reach the front page; http:// and the domain if it is left out.
+        #[arg(long)]
+        base_url: Option<String>,
+        /// How many servers hold each blog.
+        #[arg(long, default_value_t = 3)]
+        replicas: u64,
+    },
+    /// Serves one council node: the registry and authoritative DNS.
+    ///
+    /// Example: spokes council serve --dir /var/lib/council
+    Serve(ServeArgs),
+    /// Prints the one line that lets a donor's server, or a node of the council, ask to join.
+    ///
+    /// Example: spokes council invite --dir /var/lib/council --expires 7d
+    Invite {
+        /// The council's directory.
+        #[arg(long)]
+        dir: PathBuf,
+        /// For how long: 7d, 12h, 30m.
+        #[arg(long, default_value = "7d", value_parser = seconds)]
+        expires: i64,
+    },
+    /// Lets a spoke in that asked.
+    ///
+    /// Example: spokes council admit garden --dir /var/lib/council
+    Admit {
+        /// Its label.
+        label: String,
+        /// The council's directory.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Bars a spoke.
+    ///
+    /// Example: spokes council evict garden --dir /var/lib/council
+    Evict {
+        /// Its label.
+        label: String,
+        /// The council's directory.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Asks for a seat on the council of the network that sent the invitation.
+    ///
+    /// Example: spokes council join "$INVITE" --dir /var/lib/council --label council2 --api 192.0.2.2:80 --dns 192.0.2.2:53
+    Join {
+        /// The line that an organizer gave you.
+        invite: String,
+        /// Where the node keeps its data.
+        #[arg(long)]
+        dir: PathBuf,
+        /// What the node is called.
+        #[arg(long)]
+        label: String,
+        /// Where its registry answers over HTTP.
+        #[arg(long)]
+        api: SocketAddr,
+        /// Where its DNS answers.
+        #[arg(long)]
+        dns: SocketAddr,
+        /// Where the council's other nodes reach it; one port behind --api if it is left out.
+        #[arg(long)]
+        peer: Option<SocketAddr>,
+    },
+    /// Gives a node that asked its seat on the council.
+    ///
+    /// Example: spokes council seat council2 --dir /var/lib/council
+    Seat(Organized),
+    /// Takes a node's seat away.
+    ///
+    /// Example: spokes council unseat council2 --dir /var/lib/council
+    Unseat(Organized),
+    /// Has a node filled again that lost what it had.
+    ///
+    /// Example: spokes council refill council2 --dir /var/lib/council
+    Refill(Organized),
+    /// Founds the council anew on what this one node holds, when most of the others are gone for good.
+    ///
+    /// Example: spokes council recover --dir /var/lib/council --organizer /media/stick/organizer.key
+    Recover {
+        /// The directory of the node, which must not be running.
+        #[arg(long)]
+        dir: PathBuf,
+        /// Where an organizer's key is; DIR/organizer.key if it is left out.
+        #[arg(long)]
+        organizer: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Organized {
+    /// The node's label.
+    label: String,
+    /// The directory of a council node with an organizer's key.
+    #[arg(long)]
+    dir: PathBuf,
+}
+
+pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
+    match command {
+        CouncilCommand::Init {
+            domain,
+            dir,
+            api,
+            dns,
+            peer,
+            base_url,
+            replicas,
+        } => {
+            let domain =
+                Domain::parse(&domain).map_err(|why| Outage::new(format!("\"{domain}\" {why}")))?;
+            let base_url = base_url.unwrap_or_else(|| format!("http://{domain}"));
+            let policy = Policy {
+                replicas,
+                ..Policy::default()
+            };
+            let beginning = Beginning {
+                domain: domain.clone(),
+                api,
+                dns,
+                peer: peer.unwrap_or(Address(api).next_port().0),
+                base_url,
+                policy,
+            };
+            let registry = council::init(&dir, beginning)?;
+            say_founded(&domain, dns, &registry, &dir);
+            Ok(())
+        }
+        CouncilCommand::Serve(args) => {
+            let ended = until_told(args.until_stdin_closes);
+            Council::open(&args.dir).await?.serve(ended).await
+        }
+        CouncilCommand::Invite { dir, expires } => {
+            let expires = clock::now() + expires;
+            let invite = council::invite(&dir, expires).await?;
+            demo::speak(&invite.to_string());
+            Ok(())
+        }
+        CouncilCommand::Admit { label, dir } => {
+            let label = parse_label(&label)?;
+            council::organize(
+                &dir,
+                Wish::Admit {
+                    label: label.clone(),
+                },
+            )
+            .await?;
+            demo::speak(&format!(
+                "{label} is admitted: DNS names it now, and it is given new blogs."
+            ));
+            Ok(())
+        }
+        CouncilCommand::Evict { label, dir } => {
+            let label = parse_label(&label)?;
+            council::organize(
+                &dir,
+                Wish::Evict {
+                    label: label.clone(),
+                },
+            )
+            .await?;
+            demo::speak(&format!("{label} is barred and out of DNS."));
+            Ok(())
+        }
+        CouncilCommand::Join {
+            invite,
+            dir,
+            label,
+            api,
+            dns,
+            peer,
+        } => {
+            let wanted = Stand {
+                label: parse_label(&label)?,
+                api,
+                dns,
+                peer: peer.unwrap_or(Address(api).next_port().0),
+            };
+            council::stand(&dir, &Invite::parse(&invite)?, &wanted).await?;
+            demo::speak(&format!(
+                "{label} asks for a seat on the council. Start it with \"spokes council serve --dir {}\"; \
+                 an organizer says \"spokes council seat {label}\" then.",
+                dir.display()
+            ));
+            Ok(())
+        }
+        CouncilCommand::Seat(told) => {
+            organize(told, |label| Wish::Seat { label }, |label| {
+                format!("{label} has its seat: it is filled now, then it votes and DNS names it.")
+            })
+            .await
+        }
+        CouncilCommand::Unseat(told) => {
+            organize(told, |label| Wish::Unseat { label }, |label| {
+                format!("{label} has no seat any more. Stop it, once the others have gone on without it.")
+            })
+            .await
+        }
+        CouncilCommand::Refill(told) => {
+            organize(told, |label| Wish::Refill { label }, |label| {
+                format!("{label} is filled again from the others, and then votes again.")
+            })
+            .await
+        }
+        CouncilCommand::Recover { dir, organizer } => {
+            let organizer = organizer.unwrap_or_else(|| dir.join("organizer.key"));
+            let records = council::recover(&dir, &organizer)?;
+            demo::speak(&format!(
+                "The council is founded anew on {records} records of this node. Start it; the others are \
+                 filled from it, with everything that they held before put aside. Start them when they are \
+                 empty, and only then."
+            ));
+            Ok(())
+        }
+    }
+}
+
+async fn organize(
+    told: Organized,
+    wish: impl FnOnce(Label) -> Wish,
+    said: impl FnOnce(&Label) -> String,
+) -> Result<(), Outage> {
+    let label = parse_label(&told.label)?;
+    council::organize(&told.dir, wish(label.clone())).await?;
+    demo::speak(&said(&label));
+    Ok(())
+}
+
+fn say_founded(
+    domain: &Domain,
+    dns: SocketAddr,
+    registry: &spokes_rules::registry::Registry,
+    dir: &Path,
+) {
+    for line in [
+        format!("The network {domain} is founded: {}", registry.network()),
+        String::new(),
+        "At the registrar of the domain above it, delegate:".to_owned(),
+        format!("  {domain}.      NS  ns1.{domain}."),
+        format!("  ns1.{domain}.  A   {}", dns.ip()),
+        String::new(),
+        format!(
+            "Keep {}/organizer.key offline once spokes are admitted; it admits and",
+            dir.display()
+        ),
+        "evicts. Over 1,000 blogs the domain belongs on the Public Suffix List.".to_owned(),
+        format!("Next: spokes council serve --dir {}", dir.display()),
+    ] {
+        demo::speak(&line);
+    }
+}
