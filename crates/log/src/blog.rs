@@ -1,8 +1,11 @@
 //! The blog: what the entries of all branches add up to (SPEC entry 7.3 to 7.5).
 
 use alloc::{
-    collections::{BTreeMap, BTreeSet},
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet, btree_map},
     string::{String, ToString},
+    sync::Arc,
+    vec,
     vec::Vec,
 };
 
@@ -31,11 +34,60 @@ pub struct Blog {
 /// What one entry with content says, without its body.
 #[derive(Clone, Debug)]
 struct Fact {
-    says: Says,
+    says: Kept,
     signed: Time,
-    authors: Vec<Fingerprint>,
+    authors: Arc<[Fingerprint]>,
     owned: bool,
     instead_of: Vec<EntryId>,
+}
+
+/// What is kept of what an entry says. A node holds the headers of all its blogs' articles, so each is
+/// there once, for its fact and for its post.
+#[derive(Clone, Debug)]
+enum Kept {
+    Titles(Box<Titles>),
+    Article {
+        article: Arc<Article>,
+        is_page: bool,
+    },
+    Nothing,
+}
+
+#[derive(Clone, Debug)]
+struct Titles {
+    title: Option<String>,
+    language: Option<Language>,
+    description: Option<String>,
+}
+
+impl Kept {
+    fn of(says: &Says) -> Self {
+        let article = |article: &Article, is_page| Self::Article {
+            article: Arc::new(article.clone()),
+            is_page,
+        };
+        match says {
+            Says::Blog {
+                title, language, ..
+            } => Self::Titles(Box::new(Titles {
+                title: Some(title.clone()),
+                language: Some(language.clone()),
+                description: None,
+            })),
+            Says::Settings {
+                title,
+                language,
+                description,
+            } => Self::Titles(Box::new(Titles {
+                title: title.clone(),
+                language: language.clone(),
+                description: description.clone(),
+            })),
+            Says::Post(post) => article(post, false),
+            Says::Page(page) => article(page, true),
+            _ => Self::Nothing,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -48,7 +100,7 @@ struct State {
     description: Option<String>,
     /// Articles by the id of their first version.
     posts: BTreeMap<EntryId, Post>,
-    /// The article of each version.
+    /// The article of each version but the first.
     article_of: BTreeMap<EntryId, EntryId>,
     /// The live articles that want a slug, by their last versions; the last of them has it.
     slugs: BTreeMap<Slug, Vec<EntryId>>,
@@ -72,13 +124,13 @@ pub struct Post {
     /// All versions, the current one last, with their sequences.
     pub versions: Vec<(u64, EntryId)>,
     /// The header of the current version.
-    pub article: Article,
+    pub article: Arc<Article>,
     /// Whether it stands outside the stream.
     pub is_page: bool,
     /// When the current version was signed.
     pub signed: Time,
     /// Who signed it.
-    pub authors: Vec<Fingerprint>,
+    pub authors: Arc<[Fingerprint]>,
 }
 
 impl Post {
@@ -123,11 +175,13 @@ impl Blog {
         let Some(draft) = entry.draft().filter(|_| chain.eraser(id).is_none()) else {
             return;
         };
+        let link = chain.link(id);
+        let authors = link.map(|link| Arc::clone(&link.authors));
         let fact = Fact {
-            says: draft.says.clone(),
+            says: Kept::of(&draft.says),
             signed: entry.skeleton().signed,
-            authors: entry.skeleton().authors.clone(),
-            owned: chain.link(id).is_some_and(|link| link.owned),
+            authors: authors.unwrap_or_else(|| entry.skeleton().authors.as_slice().into()),
+            owned: link.is_some_and(|link| link.owned),
             instead_of: draft.instead_of.clone(),
         };
         let order = (sequence, id);
@@ -257,7 +311,7 @@ impl Blog {
 
     /// The article that an entry is a version of.
     pub fn article_of(&self, version: EntryId) -> Option<&Post> {
-        self.state.posts.get(self.state.article_of.get(&version)?)
+        self.state.posts.get(&self.state.first_of(version)?)
     }
 
     /// Whether this article is the one that its slug leads to.
@@ -311,8 +365,8 @@ impl Blog {
 impl Fact {
     fn media(&self) -> &[Medium] {
         match &self.says {
-            Says::Post(article) | Says::Page(article) => &article.media,
-            _ => &[],
+            Kept::Article { article, .. } => &article.media,
+            Kept::Titles(_) | Kept::Nothing => &[],
         }
     }
 }
@@ -324,56 +378,51 @@ impl State {
             return;
         }
         match &fact.says {
-            Says::Blog {
-                title, language, ..
-            } => {
-                self.title.clone_from(title);
-                self.language = Some(language.clone());
-                (self.titled_by, self.spoken_by) = (Some(order.1), Some(order.1));
-            }
-            Says::Settings {
-                title,
-                language,
-                description,
-            } => {
-                if let Some(title) = title {
+            Kept::Titles(titles) => {
+                if let Some(title) = &titles.title {
                     self.title.clone_from(title);
                     self.titled_by = Some(order.1);
                 }
-                if language.is_some() {
-                    self.language.clone_from(language);
+                if titles.language.is_some() {
+                    self.language.clone_from(&titles.language);
                     self.spoken_by = Some(order.1);
                 }
-                if description.is_some() {
-                    self.description.clone_from(description);
+                if titles.description.is_some() {
+                    self.description.clone_from(&titles.description);
                 }
             }
-            Says::Post(article) => self.version(order, fact, article, false),
-            Says::Page(article) => self.version(order, fact, article, true),
-            _ => {}
+            Kept::Article { article, is_page } => self.version(order, fact, article, *is_page),
+            Kept::Nothing => {}
         }
     }
 
-    fn version(&mut self, order: Order, fact: &Fact, article: &Article, is_page: bool) {
+    /// The article that an entry is a version of, by its first.
+    fn first_of(&self, version: EntryId) -> Option<EntryId> {
+        let later = self.article_of.get(&version).copied();
+        later.or_else(|| self.posts.contains_key(&version).then_some(version))
+    }
+
+    fn version(&mut self, order: Order, fact: &Fact, article: &Arc<Article>, is_page: bool) {
         let id = order.1;
-        let first = article
-            .replaces
-            .and_then(|r| self.article_of.get(&r).copied())
-            .unwrap_or(id);
-        self.article_of.insert(id, first);
-        let former = self.posts.remove(&first);
-        let mut versions = former
-            .as_ref()
-            .map(|post| post.versions.clone())
-            .unwrap_or_default();
-        versions.push(order);
-        if let Some(former) = former {
-            self.leave(former.article.slug, first, &article.slug);
+        let before = article.replaces.and_then(|before| self.first_of(before));
+        let first = before.unwrap_or(id);
+        let versions = match self.posts.remove(&first) {
+            Some(former) => {
+                self.article_of.insert(id, first);
+                self.leave(&former.article.slug, first, &article.slug);
+                let mut versions = former.versions;
+                versions.push(order);
+                versions
+            }
+            // One alone, as most are: a list that has room for more takes four times as much.
+            None => vec![order],
+        };
+        match self.slugs.entry(article.slug.clone()) {
+            btree_map::Entry::Occupied(mut wanted_by) => wanted_by.get_mut().push(first),
+            btree_map::Entry::Vacant(free) => {
+                free.insert(vec![first]);
+            }
         }
-        self.slugs
-            .entry(article.slug.clone())
-            .or_default()
-            .push(first);
         for alias in &article.aliases {
             let weaker = self
                 .redirects
@@ -387,10 +436,10 @@ impl State {
         let post = Post {
             first,
             versions,
-            article: article.clone(),
+            article: Arc::clone(article),
             is_page,
             signed: fact.signed,
-            authors: fact.authors.clone(),
+            authors: Arc::clone(&fact.authors),
         };
         self.posts.insert(first, post);
     }
@@ -404,13 +453,14 @@ impl State {
 
     /// An article gets a newer version: the slug that it had and keeps no more redirects, or goes
     /// back to the latest of those it had beaten.
-    fn leave(&mut self, slug: Slug, first: EntryId, next: &Slug) {
-        let had = self.holder(&slug) == Some(first);
-        if let Some(wanted_by) = self.slugs.get_mut(&slug) {
+    fn leave(&mut self, slug: &Slug, first: EntryId, next: &Slug) {
+        let had = self.holder(slug) == Some(first);
+        if let Some(wanted_by) = self.slugs.get_mut(slug) {
             wanted_by.retain(|article| *article != first);
         }
-        if had && slug != *next {
-            self.redirects.insert(slug, (Redirect::Former, first));
+        if had && slug != next {
+            let former = (Redirect::Former, first);
+            self.redirects.insert(slug.clone(), former);
         }
     }
 }

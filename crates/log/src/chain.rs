@@ -45,8 +45,8 @@ pub struct Link {
     pub signed: Time,
     /// Its kind.
     pub kind: Kind,
-    /// Who signed.
-    pub authors: Vec<Fingerprint>,
+    /// Who signed; shared with the parent where the same did.
+    pub authors: Arc<[Fingerprint]>,
     /// Whether one of them is an `own` key at this place.
     pub owned: bool,
     /// How many entries follow it directly.
@@ -217,15 +217,20 @@ impl Chain {
     /// Appends an entry whose place was found.
     fn link_up(&mut self, entry: &Entry, ring: Arc<Ring>, owned: bool) -> Appended {
         let (id, skeleton) = (entry.id(), entry.skeleton());
+        let mut authors = None;
         if let Some(previous) = skeleton.previous {
             self.heads.remove(&previous);
             if let Some(parent) = self.links.get_mut(&previous) {
                 parent.children += 1;
+                let same = *parent.authors == *skeleton.authors;
+                authors = same.then(|| Arc::clone(&parent.authors));
             }
         }
+        let authors = authors.unwrap_or_else(|| skeleton.authors.as_slice().into());
         self.heads.insert(id);
         self.content_bytes = self.content_bytes.saturating_add(skeleton.content_bytes);
-        self.links.insert(id, Link::new(skeleton, ring, owned));
+        self.links
+            .insert(id, Link::new(skeleton, authors, ring, owned));
         let mut erased = Vec::new();
         for eraser in self.awaited.remove(&id).unwrap_or_default() {
             erased.extend(self.erase(eraser, id));
@@ -347,13 +352,13 @@ impl Chain {
 }
 
 impl Link {
-    fn new(skeleton: &Skeleton, ring: Arc<Ring>, owned: bool) -> Self {
+    fn new(skeleton: &Skeleton, authors: Arc<[Fingerprint]>, ring: Arc<Ring>, owned: bool) -> Self {
         Self {
             previous: skeleton.previous,
             sequence: skeleton.sequence,
             signed: skeleton.signed,
             kind: skeleton.kind.clone(),
-            authors: skeleton.authors.clone(),
+            authors,
             owned,
             children: 0,
             content_bytes: skeleton.content_bytes,
@@ -423,7 +428,7 @@ impl Overlay<'_> {
         {
             return Err(Fault::InsteadOfAncestor(*id));
         }
-        let by = &entry.skeleton().authors;
+        let by = entry.skeleton().authors.as_slice();
         let owned = ring.is_owned(by);
         for id in erases {
             let Some((kind, authors)) = ancestors.get(id) else {
@@ -442,7 +447,7 @@ impl Overlay<'_> {
         &self,
         from: EntryId,
         named: impl Iterator<Item = &'n EntryId>,
-    ) -> BTreeMap<EntryId, (&Kind, &Vec<Fingerprint>)> {
+    ) -> BTreeMap<EntryId, (&Kind, &[Fingerprint])> {
         let mut left: BTreeSet<EntryId> = named.copied().collect();
         let depths = left.iter().filter_map(|id| self.sequence(*id));
         let mut found = BTreeMap::new();
@@ -452,8 +457,11 @@ impl Overlay<'_> {
         let mut at = Some(from);
         while let Some(id) = at.filter(|id| self.sequence(*id).is_some_and(|s| s >= lowest)) {
             let (kind, authors, previous) = match (self.run.get(&id), self.chain.link(id)) {
-                (Some((skeleton, _)), _) => (&skeleton.kind, &skeleton.authors, skeleton.previous),
-                (None, Some(link)) => (&link.kind, &link.authors, link.previous),
+                (Some((skeleton, _)), _) => {
+                    let authors = skeleton.authors.as_slice();
+                    (&skeleton.kind, authors, skeleton.previous)
+                }
+                (None, Some(link)) => (&link.kind, &*link.authors, link.previous),
                 (None, None) => break,
             };
             if left.remove(&id) {

@@ -203,6 +203,16 @@ impl Certificate {
     /// # Errors
     /// As [`Self::parse`]; and when there are several user ids and none was chosen.
     pub fn minimal(export: &[u8], user_id: Option<&str>) -> Result<Self, KeyFault> {
+        let minimal = Self::news(export, user_id)?;
+        minimal.ever_signs()?;
+        Ok(minimal)
+    }
+
+    /// As [`Self::minimal`], also of a certificate that is revoked for all times: that is news of it.
+    ///
+    /// # Errors
+    /// As [`Self::minimal`], but for keys that cannot sign.
+    pub fn news(export: &[u8], user_id: Option<&str>) -> Result<Self, KeyFault> {
         check_trials(export)?;
         let cert = read(export, FULL_BYTES_MAX)?;
         let uids: Vec<String> = cert
@@ -227,9 +237,7 @@ impl Certificate {
         };
         let cert = Cert::from_packets(minimal_packets(&cert, chosen.as_deref()).into_iter())
             .map_err(|e| KeyFault::NotACertificate(e.to_string()))?;
-        let minimal = Self::from_cert(cert)?;
-        minimal.ever_signs()?;
-        Ok(minimal)
+        Self::from_cert(cert)
     }
 
     pub(crate) fn from_cert(cert: Cert) -> Result<Self, KeyFault> {

@@ -29,7 +29,7 @@ use crate::{
     http::{self as web, Response},
     outage::Outage,
     wire::{
-        self, CouncilWire, NetworkWire, Problem, RequestWire, SignedWire, StatementsWire,
+        self, CouncilWire, LogWire, NetworkWire, Problem, RequestWire, SignedWire, StatementsWire,
     },
 };
 
@@ -241,8 +241,10 @@ impl Council {
             // Either way the log is answered as it is then.
             drop(tokio::time::timeout(wait, grown.wait_for(|records| *records > after)).await);
         }
+        // Before the page is read: what is confirmed later is not in it, perhaps.
+        let confirmed = number("confirm") == 1 && self.order.is_confirmed().await;
         match self.book.page(after) {
-            Ok(page) => web::json(StatusCode::OK, &page),
+            Ok(page) => web::json(StatusCode::OK, &LogWire { confirmed, ..page }),
             Err(outage) => unavailable(&outage),
         }
     }

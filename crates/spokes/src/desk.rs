@@ -368,7 +368,8 @@ impl Desk {
         Ok(token)
     }
 
-    /// Keeps a certificate that was shown, whether it signed anybody in or not: news of a key count.
+    /// Keeps a certificate that was shown, whether it signed anybody in or not: news of a key count. One
+    /// that cannot sign any more ends the sessions of whoever signed in with it.
     ///
     /// # Errors
     /// When the disk fails.
@@ -378,7 +379,13 @@ impl Desk {
         certificate: &Certificate,
         armor: &str,
     ) -> Result<(), Outage> {
-        Ok(remember(&self.lock(), now, certificate, armor)?)
+        let connection = self.lock();
+        remember(&connection, now, certificate, armor)?;
+        if !certificate.can_sign(now) {
+            let sql = "DELETE FROM session WHERE fingerprint = ?1";
+            connection.execute(sql, [certificate.fingerprint().to_string()])?;
+        }
+        Ok(())
     }
 
     /// Whose session a token is; using it makes it last on.

@@ -31,7 +31,7 @@ use crate::render::writer::Writer;
 ///
 /// With [`Links::here`] the HTML depends on nothing but the body and this number, so that spokes
 /// can compare what they serve. Raise it with every change of output.
-pub const RENDERER: u32 = 3;
+pub const RENDERER: u32 = 4;
 
 /// Put before every `id` of a body, so that a stranger's `id` never meets one of the page's own.
 const ID_PREFIX: &str = "body-";
@@ -74,19 +74,20 @@ impl Links {
     /// The address to write and whether it leads to another host; none where a page must not lead.
     ///
     /// A place on the page itself is found by its id, which `sheet` knows: what stands before it.
-    fn resolve(&self, href: &str) -> Option<(String, bool)> {
+    fn resolve<'h>(&'h self, href: &'h str) -> Option<(Cow<'h, str>, bool)> {
         if href.len() > 1 && href.starts_with('#') {
-            let here = if self.absolute {
-                self.base.as_str()
-            } else {
-                ""
-            };
-            let here = here.split('#').next().unwrap_or_default();
-            return Some((format!("{here}#"), false));
+            if !self.absolute {
+                return Some((Cow::Borrowed("#"), false));
+            }
+            let here = self.base.as_str().split('#').next().unwrap_or_default();
+            return Some((Cow::Owned(format!("{here}#")), false));
+        }
+        if is_plain(href) {
+            return Some((Cow::Borrowed(href), true));
         }
         match Url::parse(href) {
             Ok(url) if matches!(url.scheme(), "http" | "https" | "mailto") => {
-                Some((href.to_owned(), url.scheme() != "mailto"))
+                Some((Cow::Borrowed(href), url.scheme() != "mailto"))
             }
             Ok(_) => None,
             Err(ammonia::url::ParseError::RelativeUrlWithoutBase) => {
@@ -97,9 +98,9 @@ impl Links {
                 let leaves = path.contains('&') || joined.host() != self.base.host();
                 let has_body = !leaves && shows_a_body(joined.path());
                 let address = if self.absolute {
-                    joined.into()
+                    Cow::Owned(joined.into())
                 } else {
-                    href.to_owned()
+                    Cow::Borrowed(href)
                 };
                 let address = if has_body {
                     into_body(address)
@@ -127,6 +128,22 @@ impl Links {
     }
 }
 
+/// Whether an address is so plain that every parser reads it the same: `https://`, a name, a path. Most
+/// are, and reading one as a whole costs more than writing its link.
+fn is_plain(href: &str) -> bool {
+    let scheme = ["https://", "http://"];
+    let Some(rest) = scheme.iter().find_map(|scheme| href.strip_prefix(scheme)) else {
+        return false;
+    };
+    let host = rest.split('/').next().unwrap_or_default();
+    let of_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    // Numbers may stand for an address, `xn--` for other letters: both can be wrong.
+    let last = host.rsplit('.').next().unwrap_or_default();
+    host.bytes().all(of_name)
+        && last.starts_with(|first: char| first.is_ascii_lowercase())
+        && !host.contains("--")
+}
+
 /// Whether a path of a blog may be a post's: the other pages have ids of their own.
 fn shows_a_body(path: &str) -> bool {
     const OTHERS: [&str; 8] = [
@@ -139,12 +156,12 @@ fn shows_a_body(path: &str) -> bool {
 /// A link to a place in another post: the id there has our prefix, which the author need not know.
 ///
 /// Whoever copied it from a browser wrote the prefix. In raw HTML `&#` begins no fragment.
-fn into_body(address: String) -> String {
+fn into_body(address: Cow<'_, str>) -> Cow<'_, str> {
     match address.split_once('#') {
         Some((page, id))
             if !id.is_empty() && !id.starts_with(ID_PREFIX) && !page.ends_with('&') =>
         {
-            format!("{page}#{ID_PREFIX}{id}")
+            Cow::Owned(format!("{page}#{ID_PREFIX}{id}"))
         }
         _ => address,
     }
@@ -254,19 +271,21 @@ pub fn illustrated(markdown: &str, links: &Links, media: &Media<'_>) -> String {
         });
         writer.write(event);
     }
-    with_gate(links, |gate| {
-        let mut html = String::with_capacity(markdown.len() + markdown.len() / 2);
+    let html = with_gate(links, |gate| {
+        let mut html = Vec::with_capacity(markdown.len() + markdown.len() / 2);
         for piece in writer.finish() {
             match piece {
                 Finished::Words(words) if words.trim().is_empty() => {}
                 Finished::Words(words) => {
-                    html.push_str(&gate.clean(&portions::in_portions(&words)).to_string())
+                    let clean = gate.clean(&portions::in_portions(&words));
+                    clean.write_to(&mut html).expect("memory takes all bytes");
                 }
-                Finished::Code(code) => html.push_str(&code),
+                Finished::Code(code) => html.extend_from_slice(code.as_bytes()),
             }
         }
         html
-    })
+    });
+    String::from_utf8(html).expect("words in, words out")
 }
 
 /// The first words of a post as plain text, at most `max_chars` characters and an ellipsis.
@@ -383,7 +402,7 @@ fn gate(links: &Links) -> ammonia::Builder<'static> {
     gate.tags(tags.chain(["audio", "section", "video"]).collect())
         .generic_attributes(HashSet::from(["dir", "id", "lang", "title"]))
         .tag_attributes(HashMap::from([
-            ("a", HashSet::from(["href"])),
+            ("a", HashSet::from(["href", "rel"])),
             ("audio", HashSet::from(["aria-label", "src"])),
             ("img", HashSet::from(["src", "alt", "width", "height"])),
             ("ol", HashSet::from(["start", "reversed"])),
@@ -395,7 +414,6 @@ fn gate(links: &Links) -> ammonia::Builder<'static> {
         // Not `set_tag_attribute_values`: it sets them in the order of a hash map, another one in
         // each process, and the HTML must be the same on every spoke.
         .tag_attribute_values(HashMap::from([
-            ("a", HashMap::from([("rel", HashSet::from([LEAVING]))])),
             ("audio", player.clone()),
             (
                 "img",
@@ -426,6 +444,8 @@ fn gate(links: &Links) -> ammonia::Builder<'static> {
                 let own = value.strip_prefix(&*media_prefix).is_some_and(is_own_media);
                 own.then_some(Cow::Borrowed(value))
             }
+            // Here and not among the values below: to compare those costs as much as all else of a link.
+            ("a", "rel") => (value == LEAVING).then_some(Cow::Borrowed(value)),
             ("img", "width" | "height") => {
                 let number = value.bytes().all(|digit| digit.is_ascii_digit());
                 number.then_some(Cow::Borrowed(value))

@@ -29,6 +29,9 @@ const QUEUE_MAX: usize = 4_096;
 const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Connections kept for readers: more than cores serve nobody faster.
 const READERS_KEPT: usize = 8;
+/// KiB of pages that a reader's connection keeps: the inner ones of the indexes. The system keeps the rest,
+/// once for all of them.
+const READER_CACHE_KIB: i64 = 256;
 /// How long a statement waits for another connection: longer than any of ours works.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// After how long without a write a log with erased words is emptied, again and again until no reader is
@@ -121,7 +124,8 @@ impl Strand {
 
 struct Job {
     strand: Strand,
-    write: Write,
+    /// Apart, since the queue has room for all its jobs from the start.
+    write: Box<Write>,
     done: oneshot::Sender<Result<(), Outage>>,
 }
 
@@ -210,7 +214,7 @@ impl Store {
         // Where the writer has stopped, the answer's sender is dropped, which its receiver sees.
         drop(self.jobs.send(Job {
             strand,
-            write,
+            write: Box::new(write),
             done,
         }));
         answer
@@ -402,10 +406,13 @@ impl Store {
         let kept = self.readers.lock().unwrap_or_else(|e| e.into_inner()).pop();
         let connection = match kept {
             Some(connection) => connection,
-            None => Connection::open_with_flags(
-                &self.path,
-                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-            )?,
+            None => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                let connection = Connection::open_with_flags(&self.path, flags)?;
+                // Negative: in KiB, not in pages.
+                connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+                connection
+            }
         };
         let answer = ask(&connection)?;
         let mut readers = self.readers.lock().unwrap_or_else(|e| e.into_inner());
@@ -534,7 +541,7 @@ fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &w
             continue;
         }
         let outcome = commit(&mut connection, &batch);
-        let erases = |job: &Job| matches!(job.write, Write::Erasing(..) | Write::Remove(_));
+        let erases = |job: &Job| matches!(*job.write, Write::Erasing(..) | Write::Remove(_));
         erased |= batch.iter().any(erases);
         match outcome {
             Ok(position) => {
@@ -755,7 +762,7 @@ mod tests {
             let strand = strand.clone();
             let job = Job {
                 strand,
-                write,
+                write: Box::new(write),
                 done,
             };
             jobs.send(job).unwrap();

@@ -469,6 +469,9 @@ pub struct LogWire {
     pub records: Vec<RecordWire>,
     /// How many there are in all.
     pub records_in_all: u64,
+    /// Whether a majority of the council stood behind that when it was asked.
+    #[serde(default)]
+    pub confirmed: bool,
 }
 
 /// What became of a request (SPEC http 3.5).

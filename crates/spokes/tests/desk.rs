@@ -5,11 +5,19 @@
 
 mod common;
 
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
 use common::{
+    author::{Author, draft, random_key},
     demo::Demo,
     gpg::Gpg,
     http::{Reply, raw},
+    wait_for,
 };
+use spokes_log::draft::{Grant, Role, Says};
 
 /// What hostile authors write into every field of a form.
 const VECTORS: [&str; 6] = [
@@ -71,10 +79,18 @@ impl<'a> Visitor<'a> {
     }
 
     fn sign_in(&mut self) {
-        let reply = self.post(
+        let reply = self.try_to_sign_in(&self.answer(), &self.gpg.public_key(), "");
+        self.is_signed_in(&reply);
+    }
+
+    fn try_to_sign_in(&self, answer: &str, key: &str, blog: &str) -> Reply {
+        self.post(
             "/sign-in",
-            &[("answer", &self.answer()), ("key", &self.gpg.public_key())],
-        );
+            &[("answer", answer), ("key", key), ("blog", blog)],
+        )
+    }
+
+    fn is_signed_in(&mut self, reply: &Reply) {
         assert_eq!(reply.status, 303, "{}", reply.text());
         let cookie = reply.header("set-cookie").unwrap();
         assert!(
@@ -286,7 +302,7 @@ fn the_desk_is_found_from_everywhere() {
     }
     assert_eq!(desk(&format!("b.spoke.{domain}:{port}")).status, 200);
     assert_eq!(desk(&format!("a.spoke.{domain}")).status, 421);
-    common::author::Author::with_blog(&demo, "maria", "c");
+    Author::with_blog(&demo, "maria", "c");
     let to = desk(&format!("maria.{domain}"))
         .header("location")
         .map(str::to_owned);
@@ -294,4 +310,148 @@ fn the_desk_is_found_from_everywhere() {
         to.as_deref().is_some_and(|to| to.contains("://c.spoke.")),
         "{to:?}"
     );
+}
+
+/// Nobody was signed in, and a sentence says why and what to do; what was pasted stays.
+#[track_caller]
+fn assert_refused(reply: &Reply, status: u16, answer: &str, sentences: &[&str]) {
+    let page = reply.text();
+    assert_eq!(reply.status, status, "{page}");
+    assert!(reply.header("set-cookie").is_none());
+    for sentence in sentences {
+        assert!(page.contains(sentence), "\"{sentence}\" is not in {page}");
+    }
+    let nonce = answer.lines().find(|line| line.starts_with("Nonce: "));
+    assert!(page.contains(nonce.unwrap()), "what was pasted is lost");
+}
+
+#[test]
+fn a_key_that_its_blog_has_ended_signs_nobody_in() {
+    let demo = Demo::start();
+    let mut maria = Author::with_blog(&demo, "maria", "a");
+    let mut desk = Visitor::new(&demo);
+    let challenge = |desk: &Visitor<'_>| desk.get("/sign-in.txt").text();
+    let answer = maria.clearsign(&challenge(&desk));
+    let reply = desk.try_to_sign_in(&answer, &maria.key.certificate().armored(), "");
+    desk.is_signed_in(&reply);
+    assert_eq!(desk.get("/write?blog=maria").status, 200);
+
+    // She adds another key, and ends the one that may be stolen.
+    let next = random_key("Maria <maria@example.org>");
+    let grant = Grant {
+        fingerprint: next.certificate().fingerprint().clone(),
+        role: Role::Own,
+    };
+    let ends = vec![maria.key.certificate().fingerprint().clone()];
+    let armor = next.certificate().armored().trim().to_owned();
+    let keys = |certificates, ends| Says::Keys {
+        certificates,
+        ends,
+        recovery: None,
+    };
+    maria.say(&demo, "a", &draft(keys(vec![grant], vec![]), &armor));
+    let mut thief = Author {
+        key: std::mem::replace(&mut maria.key, next),
+        name: "maria".to_owned(),
+        parent: None,
+    };
+    maria.say(&demo, "a", &draft(keys(vec![], ends), ""));
+
+    let signed_out = || (!desk.get("/write").text().contains("Sign out")).then_some(());
+    wait_for(
+        "the registry ends her session",
+        Duration::from_secs(10),
+        signed_out,
+    );
+    let stolen = thief.key.certificate().armored();
+    for (key, blog) in [(stolen.as_str(), ""), ("", "maria"), (&stolen, "maria")] {
+        let answer = thief.clearsign(&challenge(&desk));
+        let reply = desk.try_to_sign_in(&answer, key, blog);
+        let sentences = ["That key has ended", "Sign in with one of those"];
+        assert_refused(&reply, 403, &answer, &sentences);
+    }
+    let answer = maria.clearsign(&challenge(&desk));
+    let reply = desk.try_to_sign_in(&answer, "", "maria");
+    desk.is_signed_in(&reply);
+    assert_eq!(desk.get("/write?blog=maria").status, 200);
+    demo.assert_no_panic();
+}
+
+#[test]
+fn a_key_that_gpg_revoked_signs_nobody_in_whoever_shows_an_older_one() {
+    let demo = Demo::start_with(1, &["--empty", "--replicas", "1"]);
+    let mut maria = Visitor::new(&demo);
+    maria.sign_in();
+    let old = maria.gpg.public_key();
+    let answers: Vec<String> = (0..4).map(|_| maria.answer()).collect();
+    maria.gpg.revoke();
+    let revoked = maria.gpg.public_key();
+    let sentences = ["cannot be used", "it is revoked", "or use another key"];
+    let reply = maria.try_to_sign_in(&answers[0], &revoked, "");
+    assert_refused(&reply, 422, &answers[0], &sentences);
+    assert!(!maria.get("/write").text().contains("Sign out"));
+    // A thief has the key as it was.
+    let reply = maria.try_to_sign_in(&answers[1], &old, "");
+    assert_refused(&reply, 422, &answers[1], &sentences);
+    let sentences = ["not good", "it is revoked", "a key that is good today"];
+    let reply = maria.try_to_sign_in(&answers[2], "", "");
+    assert_refused(&reply, 403, &answers[2], &sentences);
+
+    // One that was never shown here before it was revoked.
+    let nadia = Visitor::new(&demo);
+    let answer = nadia.answer();
+    nadia.gpg.revoke();
+    let reply = nadia.try_to_sign_in(&answer, &nadia.gpg.public_key(), "");
+    let sentences = ["cannot be used", "it is revoked", "or use another key"];
+    assert_refused(&reply, 422, &answer, &sentences);
+    demo.assert_no_panic();
+}
+
+#[test]
+fn the_seventeenth_at_the_desk_comes_again_and_loses_nothing() {
+    let demo = Demo::start_with(1, &["--empty", "--replicas", "1"]);
+    let mut maria = Visitor::new(&demo);
+    maria.sign_in();
+    let (key, eve) = (maria.form_key(), Visitor::new(&demo));
+    let public = eve.gpg.public_key();
+    let answers: Vec<String> = (0..16).map(|_| eve.answer()).collect();
+    // The disk is slow: sixteen stand at the desk, and wait to be written down.
+    let file = demo.node("a").data.join("desk.db");
+    let slow = rusqlite::Connection::open(file).unwrap();
+    slow.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let sign_in = |answer| eve.try_to_sign_in(answer, &public, "");
+    thread::scope(|scope| {
+        let sixteen: Vec<_> = answers
+            .iter()
+            .map(|answer| scope.spawn(|| sign_in(answer)))
+            .collect();
+        thread::sleep(Duration::from_millis(500));
+        let began = Instant::now();
+        let form = [
+            ("form", key.as_str()),
+            ("title", "Our meeting"),
+            ("body", "We were nine people."),
+            ("do", "save"),
+        ];
+        let reply = maria.post("/write", &form);
+        let page = reply.text();
+        assert_eq!(reply.status, 503, "{page}");
+        assert_eq!(reply.header("retry-after"), Some("5"));
+        for words in [
+            "The desk is busy",
+            "send it again",
+            "Our meeting",
+            "We were nine people.",
+        ] {
+            assert!(page.contains(words), "\"{words}\" is not in {page}");
+        }
+        assert!(began.elapsed() < Duration::from_secs(5));
+        slow.execute_batch("ROLLBACK").unwrap();
+        for one in sixteen {
+            let reply = one.join().unwrap();
+            assert!([303, 503].contains(&reply.status), "{}", reply.text());
+        }
+        assert_eq!(maria.post("/write", &form).status, 303, "it goes on");
+    });
+    demo.assert_no_panic();
 }

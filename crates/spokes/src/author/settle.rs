@@ -143,7 +143,7 @@ fn choice(session: &Session<'_>, keep: EntryId) -> Result<(Draft, EntryId), Stop
             session.name
         )));
     };
-    let mut article = kept.article.clone();
+    let mut article = spokes_log::draft::Article::clone(&kept.article);
     article.replaces = Some(keep);
     let says = if kept.is_page {
         Says::Page(article)

@@ -174,6 +174,7 @@ impl<'a> Site<'a> {
             language: self.language(post),
             date: timestamp(post.article.date),
             excerpt: render::summary(self.copy.body(post.current()), EXCERPT_CHARS),
+            picture: page::listed_picture(&post.article),
         });
         BlogView {
             network: self.network.clone(),

@@ -142,6 +142,7 @@ impl Book {
         Ok(LogWire {
             records,
             records_in_all,
+            confirmed: false,
         })
     }
 

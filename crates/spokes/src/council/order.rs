@@ -50,6 +50,8 @@ const QUEUE_MAX: usize = 4_096;
 const ORDER_WAIT: Duration = Duration::from_secs(8);
 /// How long a node waits for a leader to whom it can pass a request: an election takes about two seconds.
 const LEADER_WAIT: Duration = Duration::from_secs(5);
+/// How long a node that lags waits for what the leader has, before it says that it is not sure.
+const CONFIRM_WAIT: Duration = Duration::from_secs(2);
 /// How often the leader looks whether the council is as the registry says.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Entries that a node may lack and still be given a vote: it gets them within the next messages.
@@ -389,9 +391,13 @@ impl Order {
             return self.raft.ensure_linearizable().await.is_ok();
         }
         let asked = self.shared.post(leader, "/confirm", &(), LEADER_WAIT);
-        let asked: Result<Result<u64, Problem>, Outage> = asked.await;
-        let records = self.shared.book.ask(|registry| registry.head().records);
-        matches!((asked, records), (Ok(Ok(needed)), Some(here)) if here >= needed)
+        let Ok(Ok(needed)): Result<Result<u64, Problem>, Outage> = asked.await else {
+            return false;
+        };
+        // What the leader has is on its way here.
+        let mut grown = self.shared.book.grown();
+        let here = grown.wait_for(|here| *here >= needed);
+        matches!(tokio::time::timeout(CONFIRM_WAIT, here).await, Ok(Ok(_)))
     }
 
     /// Answers another node of the council.

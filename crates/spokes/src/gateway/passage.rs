@@ -51,7 +51,7 @@ impl Passage {
         let Ok(host) = host else {
             let front = self.front(None);
             return Notice::unreadable_host()
-                .answer(form, &front)
+                .answer(form, &self.domain, &front)
                 .map(Either::Right);
         };
         let front = self.front(host.port);
@@ -61,7 +61,7 @@ impl Passage {
                 *response.version_mut() = Version::HTTP_11;
                 response.map(Either::Left)
             }
-            Err(notice) => notice.answer(form, &front).map(Either::Right),
+            Err(notice) => notice.answer(form, &self.domain, &front).map(Either::Right),
         }
     }
 

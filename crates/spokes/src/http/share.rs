@@ -100,6 +100,11 @@ impl Guest {
         guest.unwrap_or_else(|| Self::new(&Arc::default(), Ipv6Addr::UNSPECIFIED.into()))
     }
 
+    /// The address by which a guest is known; of IPv6 its holder's.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
     /// Takes a part.
     ///
     /// # Errors

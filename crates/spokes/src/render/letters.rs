@@ -12,14 +12,36 @@ pub(super) struct Letters {
 impl Letters {
     /// Counts the letters of words; addresses say nothing of the language around them.
     pub(super) fn count(&mut self, words: &str) {
-        let words = words.split_whitespace();
-        for word in words.filter(|word| !word.contains("://") && !word.contains('@')) {
-            for letter in word.chars().filter(|letter| letter.is_alphabetic()) {
-                if is_right_to_left(letter) {
-                    self.right_to_left += 1;
-                } else {
-                    self.left_to_right += 1;
-                }
+        let is_address = |words: &str| words.contains('@') || words.contains("://");
+        if is_address(words) {
+            let words = words.split_whitespace();
+            words
+                .filter(|word| !is_address(word))
+                .for_each(|word| self.count_all(word));
+        } else {
+            self.count_all(words);
+        }
+    }
+
+    /// Those of ASCII apart, which processors count many at a time.
+    fn count_all(&mut self, words: &str) {
+        let bytes = words.as_bytes().chunks(usize::from(u8::MAX));
+        let ascii = bytes.map(|bytes| {
+            let letters = bytes
+                .iter()
+                .map(|byte| u8::from(byte.is_ascii_alphabetic()));
+            usize::from(letters.sum::<u8>())
+        });
+        self.left_to_right += ascii.sum::<usize>();
+        if words.is_ascii() {
+            return;
+        }
+        let others = words.chars().filter(|letter| !letter.is_ascii());
+        for letter in others.filter(|letter| letter.is_alphabetic()) {
+            if is_right_to_left(letter) {
+                self.right_to_left += 1;
+            } else {
+                self.left_to_right += 1;
             }
         }
     }
@@ -46,4 +68,41 @@ impl Letters {
 fn is_right_to_left(letter: char) -> bool {
     matches!(letter, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}'
         | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Word by word and letter by letter.
+    fn counted(words: &str) -> (usize, usize) {
+        let words = words.split_whitespace();
+        let words = words.filter(|word| !word.contains("://") && !word.contains('@'));
+        let letters = words.flat_map(str::chars).filter(|l| l.is_alphabetic());
+        let (right, left): (Vec<_>, Vec<_>) = letters.partition(|l| is_right_to_left(*l));
+        (left.len(), right.len())
+    }
+
+    fn check(words: &str) {
+        let mut letters = Letters::default();
+        letters.count(words);
+        let (left, right) = (letters.left_to_right, letters.right_to_left);
+        assert_eq!((left, right), counted(words), "{words:?}");
+    }
+
+    #[test]
+    fn addresses_do_not_count() {
+        check("see https://example.org/a or a@example.org: סוף");
+        check("a://b\u{b}c\u{85}d@e\u{a0}f\u{3000}g :// h");
+        check(&"a1".repeat(1_000));
+    }
+
+    proptest! {
+        #[test]
+        fn many_at_once_are_as_many_as_one_by_one(words in "([a-zA-Z0-9@:/ \n\u{a0}éאبकа中\u{1f600}]|://|[[:alpha:]]){0,600}") {
+            check(&words);
+        }
+    }
 }

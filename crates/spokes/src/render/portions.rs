@@ -17,6 +17,9 @@ const PARTED: &str = "<x></x>";
 
 /// HTML of the writer's: every `<` opens a tag, every `>` closes one, and values are in `"`.
 pub(super) fn in_portions(html: &str) -> Cow<'_, str> {
+    if is_in_portions(html) {
+        return Cow::Borrowed(html);
+    }
     let mut parted = String::new();
     let (mut copied, mut begin, mut in_tag) = (0, 0, false);
     for (at, byte) in html.bytes().enumerate() {
@@ -44,6 +47,20 @@ pub(super) fn in_portions(html: &str) -> Cow<'_, str> {
     }
     parted.push_str(&html[copied..]);
     Cow::Owned(parted)
+}
+
+/// Whether no text and no tag is as long as a text may be: nearly all pages need no other look. It looks
+/// back from as far ahead as the next angle may be, so that it reads few bytes of them.
+fn is_in_portions(html: &str) -> bool {
+    let mut rest = html.as_bytes();
+    while rest.len() > TEXT_BYTES_MAX {
+        let mut ahead = rest[..TEXT_BYTES_MAX].iter();
+        match ahead.rposition(|byte| matches!(byte, b'<' | b'>')) {
+            Some(angle) => rest = &rest[angle + 1..],
+            None => return false,
+        }
+    }
+    true
 }
 
 fn without_long_values(tag: &str) -> String {

@@ -46,9 +46,10 @@ pub(super) const INLINE_TAGS: [&str; 28] = [
 pub(super) const VOID_TAGS: [&str; 4] = ["br", "hr", "img", "wbr"];
 
 /// Raw tags whose content is not prose: it goes with them.
-pub(super) const SILENT_TAGS: [&str; 11] = [
-    "audio", "iframe", "math", "noscript", "object", "script", "style", "svg", "template",
-    "textarea", "video",
+///
+/// Not `noscript`: here no script runs, so what stands in one is for all readers.
+pub(super) const SILENT_TAGS: [&str; 10] = [
+    "audio", "iframe", "math", "object", "script", "style", "svg", "template", "textarea", "video",
 ];
 
 /// Those of them in whose place something of the author's own may be shown, or a link.
@@ -183,6 +184,13 @@ pub(super) fn escape(text: &str, html: &mut String) {
 
 /// Words between tags, to the letter as the last step writes them.
 pub(super) fn escape_words(text: &str, html: &mut String) {
+    // All at once, as processors do: nearly no words hold any of these.
+    let special = text.bytes().fold(false, |found, byte| {
+        found | matches!(byte, b'&' | b'<' | b'>' | 0xC2)
+    });
+    if !special {
+        return html.push_str(text);
+    }
     let mut parts = text.split('\u{a0}');
     let escape = |part: &str, html: &mut String| {
         escape_bytes(part, html, |byte| match byte {

@@ -6,8 +6,9 @@ use crate::render::letters::Letters;
 use crate::render::raw::escape;
 use crate::render::{Direction, ID_PREFIX};
 
-/// An id that is made of a heading's words has at most so many letters.
-pub(super) const ID_LETTERS_MAX: usize = 80;
+/// An id that is made of a heading's words has at most so many letters: as long as headings get, so that
+/// links into a page find them whole.
+pub(super) const ID_LETTERS_MAX: usize = 200;
 
 /// What is filled in at the end.
 #[derive(Debug)]

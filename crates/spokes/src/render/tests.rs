@@ -187,6 +187,18 @@ fn only_links_that_leave_say_so() {
 }
 
 #[test]
+fn the_last_step_knows_no_other_relation_than_ours() {
+    let clean = |html: &str| with_gate(&Links::here(), |gate| gate.clean(html).to_string());
+    let ours = format!("<a href=\"https://example.org/\" rel=\"{LEAVING}\">a</a>");
+    assert_eq!(clean(&ours), ours);
+    for other in ["opener", "", "nofollow noopener noreferrer ugc opener"] {
+        let html = ours.replace(LEAVING, other);
+        assert_eq!(clean(&html), "<a href=\"https://example.org/\">a</a>");
+    }
+    assert_eq!(clean(&format!("<p rel=\"{LEAVING}\">a</p>")), "<p>a</p>");
+}
+
+#[test]
 fn a_link_to_a_heading_of_another_post_arrives() {
     let leads = |written: &str, led: &str| {
         let html = article(&format!("[a](<{written}>)"), &Links::here());
@@ -501,6 +513,7 @@ fn raw_html_keeps_what_is_listed() {
          <tr><td>c</td></tr></tbody></table></div>",
     );
     check("<font color=red>a</font>", "<p>a</p>");
+    check("<noscript>a <b>b</b></noscript>", "<p>a <b>b</b></p>");
     check("a <!-- b --> c", "<p>a  c</p>");
     check("<bdo dir='rtl'>a</bdo>", "<p><bdo dir=\"rtl\">a</bdo></p>");
 }
@@ -645,6 +658,15 @@ fn hostile_text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    /// What is taken without reading it as a whole would have been read, and leads to another host.
+    #[test]
+    fn a_plain_address_is_one(href in "https?://([a-z0-9.-]{0,6}|xn--|[0-9]{1,3}|0x|[A-Z@:%é\t]){1,4}([/?#\\\\][ -~\n\té]{0,9})?") {
+        if is_plain(&href) {
+            let url = Url::parse(&href).expect("an address");
+            prop_assert!(matches!(url.scheme(), "http" | "https") && url.has_host(), "{}", href);
+        }
+    }
+
     #[test]
     fn whatever_is_written_is_harmless(markdown in hostile_text()) {
         let html = article(&markdown, &Links::here());

@@ -627,7 +627,7 @@ impl<'a> Writer<'a> {
         }
         self.out.html.push('>');
         let leads = before < LEADING_MENTIONS_MAX;
-        let link = leads && self.anchor(&format!("#note-{number}"), "");
+        let link = leads && self.anchor_written_by(escape, &format!("#note-{number}"), "");
         self.out.html.push_str(&number.to_string());
         self.out
             .html
@@ -746,6 +746,14 @@ impl<'a> Writer<'a> {
 
 /// An address whose author left in it what none may hold: browsers bear it, other programs do not.
 fn mended(href: &str) -> Cow<'_, str> {
+    // All at once, as processors do: nearly no address holds any of these.
+    let may_be_wrong = href.bytes().fold(false, |found, byte| {
+        let rare = matches!(byte, b'[' | b']' | b'{' | b'}' | b'|' | b'^' | b'`');
+        found | rare | matches!(byte, b'%' | b'#' | b' ')
+    });
+    if !may_be_wrong {
+        return Cow::Borrowed(href);
+    }
     let behind_host = match href.find("//") {
         Some(at) => href[at + 2..]
             .find('/')

@@ -155,6 +155,7 @@ impl Spoke {
         if !record.set.has(&self.me) {
             return self.elsewhere(name, &record, &request).await;
         }
+        self.ready(blog).await;
         match (&method, path) {
             (&Method::GET, ["head"]) => self.head_answer(blog),
             (&Method::GET, ["entries"]) => self.entries_of(blog, &request),

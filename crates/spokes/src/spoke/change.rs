@@ -48,8 +48,8 @@ impl Spoke {
     async fn cover(self: &Arc<Self>, blog: BlogId) {
         let path = format!("/api/v1/registry/statements?blog={blog}");
         let mut statements = None;
-        for node in &self.config.council {
-            let said = self.client.get::<StatementsWire>(Ask::new(*node, &path));
+        for node in self.council() {
+            let said = self.client.get::<StatementsWire>(Ask::new(node, &path));
             if let Ok(Reply::Good(said, _)) = said.await {
                 statements = Some(said);
                 break;

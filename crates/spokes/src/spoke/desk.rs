@@ -9,7 +9,7 @@ mod publish;
 mod takeaway;
 mod writing;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
@@ -25,6 +25,7 @@ use super::{
     Spoke,
     api::Site,
     finished::{HTML, PLAIN, medium, secure},
+    turns::Turns,
 };
 use crate::{
     clock,
@@ -32,7 +33,7 @@ use crate::{
         Fields, NotKept, Session,
         form::{FORM_BYTES_MAX, Form, STRANGERS_FORM_BYTES_MAX},
     },
-    http::{self as web, Response},
+    http::{self as web, Guest, Response},
     outage::Outage,
     web::{
         desk::{DESK, Frame, notice},
@@ -45,7 +46,13 @@ use crate::{
 /// Names that are asked for at one time through this spoke's desk.
 pub(super) const CLAIMING_MAX: usize = 200;
 /// Requests to the desk that are worked on at a time: each may hold a thread, and readers need some.
-pub(super) const DESK_TURNS: usize = 16;
+const DESK_TURNS: usize = 16;
+/// How long a request waits for its turn: each of those before it takes parts of a second.
+const TURN_WAIT: Duration = Duration::from_secs(3);
+/// Requests of one guest that wait: a room full of people behind one address.
+const OF_GUEST_MAX: usize = 32;
+/// When whoever found no turn may try again.
+const BUSY_SECONDS: u16 = 5;
 /// Characters of what a library says of a form.
 const WHY_CHARS_MAX: usize = 200;
 /// How long a browser remembers the language of the words.
@@ -119,6 +126,11 @@ impl Author<'_> {
     }
 }
 
+/// The line before the desk.
+pub(super) fn turns() -> Arc<Turns> {
+    Turns::new(DESK_TURNS, TURN_WAIT, OF_GUEST_MAX)
+}
+
 impl Spoke {
     /// The label in a host name such as `oak.spoke.blogs.example.org`.
     pub(super) fn desk_host(&self, host: &str) -> Option<Label> {
@@ -137,9 +149,12 @@ impl Spoke {
     /// Answers a request to the desk, or leads to where it is.
     pub(super) async fn at_desk(self: Arc<Self>, request: Request<Incoming>) -> Response {
         let host = web::host(&request);
-        let turn = self.desk_turns.acquire().await;
-        let visit = match self.visit(&request) {
-            Ok(visit) => visit,
+        let mut visit = self.visit(&request);
+        let Some(turn) = self.desk_turns.take(Guest::of(&request).address()).await else {
+            return self.busy(&visit, request).await;
+        };
+        visit.session = match self.session_of(&visit, &request) {
+            Ok(session) => session,
             Err(outage) => return crate::council::unavailable(&outage),
         };
         match self.desk_host(&host) {
@@ -188,29 +203,15 @@ impl Spoke {
         response
     }
 
-    fn visit(&self, request: &Request<Incoming>) -> Result<Visit, Outage> {
+    /// A visit of whoever it is.
+    fn visit(&self, request: &Request<Incoming>) -> Visit {
         let query = web::query(request);
-        let cookie = |name: &str| {
-            let cookies = request.headers().get_all(header::COOKIE).into_iter();
-            let pairs = cookies
-                .filter_map(|c| c.to_str().ok())
-                .flat_map(|c| c.split(';'));
-            let mut named = pairs.filter_map(|pair| pair.trim().split_once('='));
-            named
-                .find(|(found, _)| *found == name)
-                .map(|(_, value)| value.to_owned())
-        };
         let chosen = query.get("ui").and_then(|tag| Tongue::spoken(tag));
-        let remembered = cookie("words").and_then(|tag| Tongue::spoken(&tag));
+        let remembered = cookie(request, "words").and_then(|tag| Tongue::spoken(&tag));
         let accepted = request.headers().get(header::ACCEPT_LANGUAGE);
         let accepted = accepted
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
-        let now = clock::now();
-        let session = match cookie(self.cookie_name()) {
-            Some(token) => tokio::task::block_in_place(|| self.desk.session(now, &token))?,
-            None => None,
-        };
         let uri = request.uri();
         let path = uri.path().strip_prefix(DESK).unwrap_or_default();
         let kept: Vec<&str> = uri
@@ -220,17 +221,60 @@ impl Spoke {
             .filter(|field| !field.is_empty() && !field.starts_with("ui="))
             .collect();
         let mark = if kept.is_empty() { "" } else { "?" };
-        Ok(Visit {
-            now,
+        Visit {
+            now: clock::now(),
             tongue: chosen
                 .or(remembered)
                 .unwrap_or_else(|| Tongue::accepted(accepted)),
-            session,
+            session: None,
             path: web::unquote_path(path.trim_end_matches('/')),
             address: format!("{}{mark}{}", uri.path(), kept.join("&")),
             query,
             chosen,
-        })
+        }
+    }
+
+    /// Whose visit it is. A key that has ended takes its sessions along.
+    fn session_of(
+        &self,
+        visit: &Visit,
+        request: &Request<Incoming>,
+    ) -> Result<Option<Session>, Outage> {
+        let Some(token) = cookie(request, self.cookie_name()) else {
+            return Ok(None);
+        };
+        let session = tokio::task::block_in_place(|| self.desk.session(visit.now, &token))?;
+        Ok(session.filter(|session| !self.has_ended(&session.fingerprint)))
+    }
+
+    /// No turn came: what somebody typed stands on the page that says so.
+    async fn busy(&self, visit: &Visit, request: Request<Incoming>) -> Response {
+        let headers = request.headers().clone();
+        let typed = match *request.method() {
+            Method::POST => match web::body(request, STRANGERS_FORM_BYTES_MAX).await {
+                Ok(body) => Form::read(&headers, body).await.ok(),
+                Err(_) => None,
+            },
+            _ => None,
+        };
+        self.busy_with(visit, typed.as_ref())
+    }
+
+    fn busy_with(&self, visit: &Visit, form: Option<&Form>) -> Response {
+        let typed = form.map(|form| match visit.path.as_str() {
+            "/write" => writing::typed(form),
+            "/sign-in" => entrance::carried(&form.text("kept")).unwrap_or_else(|| said_in(form)),
+            _ => said_in(form),
+        });
+        let seconds = visit.tongue.number(u64::from(BUSY_SECONDS));
+        let message = match typed {
+            Some(_) => visit.message(503, |s| &s.busy, &[("seconds", &*seconds)]),
+            None => Message::busy(visit.tongue, BUSY_SECONDS),
+        };
+        let mut response = self.notice(visit, message, typed.as_ref());
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(BUSY_SECONDS));
+        response
     }
 
     /// Over HTTPS browsers keep a cookie of this name for this host alone.
@@ -289,9 +333,6 @@ impl Spoke {
     /// Who is signed in, with her blogs.
     fn author<'a>(&self, visit: &'a Visit) -> Option<Author<'a>> {
         let session = visit.session.as_ref()?;
-        if self.has_ended(&session.fingerprint) {
-            return None;
-        }
         let hers = |record: &BlogRecord| {
             record.author == session.fingerprint || record.name.as_str() == session.blog
         };
@@ -351,8 +392,9 @@ impl Spoke {
             Some(_) => FORM_BYTES_MAX,
             None => STRANGERS_FORM_BYTES_MAX,
         };
+        let guest = Guest::of(&request).address();
         let body = web::body(request, max).await;
-        let _turn = self.desk_turns.acquire().await;
+        let turn = self.desk_turns.take(guest).await;
         let read = match body {
             Ok(body) => Form::read(&headers, body).await,
             Err(refusal) => {
@@ -369,6 +411,9 @@ impl Spoke {
                 let message = visit.message(400, |s| &s.not_a_form, &[("why", &why)]);
                 return self.notice(visit, message, None);
             }
+        };
+        let Some(_turn) = turn else {
+            return self.busy_with(visit, Some(&form));
         };
         let typed = (visit.path == "/write").then(|| writing::typed(&form));
         if foreign {
@@ -413,7 +458,7 @@ impl Spoke {
         if self.desk_host(&web::host(request))? != self.me || self.blobs.has(hash) {
             return None;
         }
-        let session = self.visit(request).ok()?.session?;
+        let session = self.session_of(&self.visit(request), request).ok()??;
         let kept = tokio::task::block_in_place(|| self.desk.picture(&session.fingerprint, hash));
         let mut response = medium(kept.ok()??);
         let private = HeaderValue::from_static("private, no-cache");
@@ -421,6 +466,32 @@ impl Spoke {
             .headers_mut()
             .insert(header::CACHE_CONTROL, private);
         Some(response)
+    }
+}
+
+/// What a browser remembers under this name.
+fn cookie(request: &Request<Incoming>, name: &str) -> Option<String> {
+    let cookies = request.headers().get_all(header::COOKIE).into_iter();
+    let pairs = cookies
+        .filter_map(|c| c.to_str().ok())
+        .flat_map(|c| c.split(';'));
+    let mut named = pairs.filter_map(|pair| pair.trim().split_once('='));
+    named
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| value.to_owned())
+}
+
+/// What somebody typed into a form of a few words, to be seen and copied.
+fn said_in(form: &Form) -> Fields {
+    let words = ["name", "title", "language", "answer"].map(|field| form.text(field));
+    let words: Vec<&str> = words
+        .iter()
+        .map(String::as_str)
+        .filter(|w| !w.is_empty())
+        .collect();
+    Fields {
+        body: words.join("\n"),
+        ..Fields::default()
     }
 }
 

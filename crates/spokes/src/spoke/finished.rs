@@ -1,7 +1,7 @@
 //! Pages and articles made once and kept, and how they are sent.
 
 use std::{
-    io::Write as _,
+    io::{Read as _, Write as _},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -16,10 +16,13 @@ use crate::http::{self as web, Response};
 /// The types of what people read.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
-/// Bytes of rendered articles kept in memory.
-const RENDERED_BYTES_MAX: usize = 24 * 1024 * 1024;
-/// Bytes of finished pages kept in memory, both plain and compressed.
-const FINISHED_BYTES_MAX: usize = 24 * 1024 * 1024;
+/// Bytes of rendered articles kept in memory: a thousand of 2,000 words halfway through. Finished pages
+/// are kept beside them, and one that is read no more is rendered again in a millisecond.
+const RENDERED_BYTES_MAX: usize = 12 * 1024 * 1024;
+/// Bytes of excerpts kept in memory: those of ten thousand posts, which the indexes of 1,000 blogs show.
+const EXCERPTS_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of finished pages kept in memory, compressed: three thousand of 2,000 words.
+const FINISHED_BYTES_MAX: usize = 12 * 1024 * 1024;
 /// Below this many bytes compression costs more than it saves.
 const GZIP_BYTES_MIN: usize = 1_000;
 /// What pages may load: nothing but our own style and media.
@@ -30,6 +33,7 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; medi
 #[derive(Debug)]
 pub(super) struct Rendered {
     articles: Mutex<Shelf<EntryId, Arc<Rendering>>>,
+    excerpts: Mutex<Shelf<EntryId, Arc<str>>>,
     finished: Mutex<Shelf<String, Arc<Finished>>>,
 }
 
@@ -37,6 +41,7 @@ impl Default for Rendered {
     fn default() -> Self {
         Self {
             articles: Mutex::new(Shelf::new(RENDERED_BYTES_MAX)),
+            excerpts: Mutex::new(Shelf::new(EXCERPTS_BYTES_MAX)),
             finished: Mutex::new(Shelf::new(FINISHED_BYTES_MAX)),
         }
     }
@@ -63,45 +68,61 @@ pub(super) struct Finished {
     stamp: u64,
     kind: &'static str,
     varies: Varies,
-    plain: Variant,
-    gzip: Option<Variant>,
+    hash: String,
+    body: Body,
 }
 
-/// One of the forms in which a page is sent, each with a strong tag of its own (RFC 9110 section
-/// 8.8.3.3).
+/// The one form in which a page is kept. A browser takes it compressed; for a program that does not, it
+/// is made plain each time, which costs less than to keep both.
 #[derive(Debug)]
-struct Variant {
-    etag: HeaderValue,
-    bytes: Bytes,
-}
-
-impl Variant {
-    fn new(hash: &str, suffix: &str, bytes: Bytes) -> Self {
-        let etag = HeaderValue::from_str(&format!("\"{hash}{suffix}\""));
-        Self {
-            etag: etag.unwrap_or(HeaderValue::from_static("\"\"")),
-            bytes,
-        }
-    }
+enum Body {
+    Plain(Bytes),
+    Gzip { bytes: Bytes, plain_bytes: usize },
 }
 
 impl Finished {
     pub(super) fn new(stamp: u64, kind: &'static str, varies: Varies, body: String) -> Self {
-        let gzip = (body.len() >= GZIP_BYTES_MIN).then(|| gzip(body.as_bytes()));
         let hash = Hash::of(body.as_bytes()).path();
-        let hash = &hash[7..39];
+        let plain_bytes = body.len();
         Self {
             stamp,
             kind,
             varies,
-            gzip: gzip.map(|bytes| Variant::new(hash, "-gz", bytes.into())),
-            plain: Variant::new(hash, "", body.into()),
+            hash: hash[7..39].to_owned(),
+            body: if plain_bytes >= GZIP_BYTES_MIN {
+                let bytes = gzip(body.as_bytes()).into();
+                Body::Gzip { bytes, plain_bytes }
+            } else {
+                Body::Plain(body.into())
+            },
         }
     }
 
+    /// The compressed form, if it has one.
+    fn gzip(&self) -> Option<Bytes> {
+        match &self.body {
+            Body::Plain(_) => None,
+            Body::Gzip { bytes, .. } => Some(bytes.clone()),
+        }
+    }
+
+    fn plain(&self) -> Bytes {
+        match &self.body {
+            Body::Plain(bytes) => bytes.clone(),
+            Body::Gzip { bytes, plain_bytes } => gunzip(bytes, *plain_bytes).into(),
+        }
+    }
+
+    /// Each form has a strong tag of its own (RFC 9110 section 8.8.3.3).
+    fn etag(&self, is_gzip: bool) -> HeaderValue {
+        let suffix = if is_gzip { "-gz" } else { "" };
+        let etag = HeaderValue::from_str(&format!("\"{}{suffix}\"", self.hash));
+        etag.unwrap_or(HeaderValue::from_static("\"\""))
+    }
+
     fn bytes(&self) -> usize {
-        let gzip = self.gzip.as_ref();
-        self.plain.bytes.len() + gzip.map_or(0, |gzip| gzip.bytes.len())
+        let (Body::Plain(bytes) | Body::Gzip { bytes, .. }) = &self.body;
+        bytes.len() + self.hash.len()
     }
 }
 
@@ -110,6 +131,8 @@ impl Rendered {
     pub(super) fn forget(&self, ids: &[EntryId]) {
         let mut articles = self.articles.lock().unwrap_or_else(PoisonError::into_inner);
         ids.iter().for_each(|id| articles.remove(id));
+        let mut excerpts = self.excerpts.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.iter().for_each(|id| excerpts.remove(id));
         let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
         finished.clear();
     }
@@ -125,6 +148,20 @@ impl Rendered {
         let bytes = rendering.html.len() + rendering.excerpt.len();
         let mut articles = self.articles.lock().unwrap_or_else(PoisonError::into_inner);
         articles.put(id, bytes, Arc::clone(rendering));
+    }
+
+    /// The excerpt of an article that was made before.
+    pub(super) fn excerpt(&self, id: EntryId) -> Option<Arc<str>> {
+        let mut excerpts = self.excerpts.lock().unwrap_or_else(PoisonError::into_inner);
+        excerpts.get(&id)
+    }
+
+    /// Keeps an excerpt within the budget.
+    pub(super) fn keep_excerpt(&self, id: EntryId, excerpt: &Arc<str>) {
+        // The id counts, too: an article of one word has a short excerpt.
+        let bytes = excerpt.len() + size_of::<EntryId>();
+        let mut excerpts = self.excerpts.lock().unwrap_or_else(PoisonError::into_inner);
+        excerpts.put(id, bytes, Arc::clone(excerpt));
     }
 
     /// A page finished before, if it is still as it was.
@@ -150,18 +187,27 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     written.unwrap_or_default()
 }
 
+fn gunzip(bytes: &[u8], plain_bytes: usize) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(plain_bytes);
+    let read = flate2::read::GzDecoder::new(bytes).read_to_end(&mut plain);
+    read.expect("what was compressed here is whole");
+    plain
+}
+
 /// Sends a finished page, compressed where the reader takes it, or says that it has it already.
 pub(super) fn send(request: &Request<Incoming>, page: &Finished) -> Response {
     answer(request.headers(), page)
 }
 
 fn answer(asked: &HeaderMap, page: &Finished) -> Response {
-    let gzip = page.gzip.as_ref().filter(|_| takes_gzip(asked));
-    let variant = gzip.unwrap_or(&page.plain);
-    let mut response = if has_already(asked, &variant.etag) {
+    let gzip = page.gzip().filter(|_| takes_gzip(asked));
+    let is_gzip = gzip.is_some();
+    let etag = page.etag(is_gzip);
+    let mut response = if has_already(asked, &etag) {
         web::answer(StatusCode::NOT_MODIFIED, page.kind, Bytes::new())
     } else {
-        web::answer(StatusCode::OK, page.kind, variant.bytes.clone())
+        let bytes = gzip.unwrap_or_else(|| page.plain());
+        web::answer(StatusCode::OK, page.kind, bytes)
     };
     secure(&mut response);
     let vary = match page.varies {
@@ -170,10 +216,10 @@ fn answer(asked: &HeaderMap, page: &Finished) -> Response {
     };
     let is_new = response.status() == StatusCode::OK;
     let headers = response.headers_mut();
-    headers.insert(header::ETAG, variant.etag.clone());
+    headers.insert(header::ETAG, etag);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(header::VARY, HeaderValue::from_static(vary));
-    if gzip.is_some() && is_new {
+    if is_gzip && is_new {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     response
@@ -325,6 +371,31 @@ mod tests {
         }
         let short = answer(&asking(&[(header::ACCEPT_ENCODING, "gzip")]), &page(100));
         assert!(!short.headers().contains_key(header::CONTENT_ENCODING));
+    }
+
+    #[test]
+    fn a_page_is_kept_once_and_read_in_both_forms() {
+        for letters in [100, 2_000] {
+            let page = page(letters);
+            assert_eq!(page.plain(), "a".repeat(letters));
+            assert!(page.bytes() < 200, "{}", page.bytes());
+        }
+    }
+
+    #[test]
+    fn words_that_were_taken_back_are_kept_nowhere() {
+        let (kept, erased) = (Hash::of(b"kept"), Hash::of(b"erased"));
+        let rendered = Rendered::default();
+        for id in [kept, erased] {
+            let (html, excerpt) = ("<p>words</p>".to_owned(), "words".to_owned());
+            rendered.keep_excerpt(id, &Arc::from(excerpt.as_str()));
+            rendered.keep(id, &Arc::new(Rendering { html, excerpt }));
+        }
+        rendered.finish("maria/".to_owned(), page(10));
+        rendered.forget(&[erased]);
+        assert!(rendered.rendering(erased).is_none() && rendered.excerpt(erased).is_none());
+        assert!(rendered.finished("maria/", 1).is_none());
+        assert!(rendered.rendering(kept).is_some() && rendered.excerpt(kept).is_some());
     }
 
     #[test]

@@ -75,10 +75,15 @@ impl Spoke {
         // Folded, but not kept so far: the disk was full, perhaps.
         let mut unkept = Vec::new();
         loop {
-            let nodes = &self.config.council;
+            let nodes = self.council();
             let node = nodes[turn % nodes.len()];
             match self.follow_once(node, wait, &mut unkept).await {
-                Ok(()) => wait = WAIT,
+                Ok(true) => wait = WAIT,
+                // It answers, but no majority stands behind it: perhaps another one has one.
+                Ok(false) => {
+                    turn += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
                 Err(outage) => {
                     tracing::debug!(%node, %outage, "the council was not heard");
                     turn += 1;
@@ -90,23 +95,41 @@ impl Spoke {
         }
     }
 
+    /// Where the council's nodes answer: as the registry says, and as the config says where it says nothing.
+    pub(super) fn council(&self) -> Vec<SocketAddr> {
+        let seats = self.ask(|registry| {
+            let sitting = registry.seats().sitting();
+            sitting.map(|(node, ..)| node.api.0).collect::<Vec<_>>()
+        });
+        let mut nodes = seats.unwrap_or_default();
+        let known = self.config.council.iter();
+        nodes.extend(known.filter(|node| !nodes.contains(node)).collect::<Vec<_>>());
+        nodes
+    }
+
+    /// One answer of a council node; true when a majority of the council stands behind it.
     async fn follow_once(
         self: &Arc<Self>,
         node: SocketAddr,
         wait: Duration,
         unkept: &mut Vec<(u64, String)>,
-    ) -> Result<(), Outage> {
+    ) -> Result<bool, Outage> {
         if !unkept.is_empty() {
             self.store.written(Write::Records(unkept.clone())).await?;
             unkept.clear();
         }
         let after = *self.followed.borrow();
-        let path = format!("/api/v1/registry/log?after={after}&wait={}", wait.as_secs());
+        let path = format!("/api/v1/registry/log?after={after}&wait={}&confirm=1", wait.as_secs());
         let log: LogWire = match self.client.get(Ask::new(node, &path).waiting(wait)).await? {
             Reply::Good(log, _) => log,
             Reply::Refused(problem) => return Err(Outage::new(problem.detail)),
         };
-        let at_start = *self.records_at_start.get_or_init(|| log.records_in_all);
+        // A node that lags knows fewer, and an old blog would pass for a new one.
+        let at_start = if log.confirmed {
+            *self.records_at_start.get_or_init(|| log.records_in_all)
+        } else {
+            self.records_at_start.get().copied().unwrap_or(u64::MAX)
+        };
         let mut durable = Vec::new();
         for wire in &log.records {
             let record = wire.record().map_err(Outage::new)?;
@@ -130,7 +153,7 @@ impl Spoke {
                 .unwrap_or_else(|_| Err(Outage::new("the store has stopped")))?;
         }
         unkept.clear();
-        if *self.followed.borrow() >= log.records_in_all {
+        if log.confirmed && *self.followed.borrow() >= log.records_in_all {
             let now = clock::now();
             let before = self
                 .heard
@@ -141,15 +164,14 @@ impl Spoke {
                 self.tell_heard();
             }
         }
-        Ok(())
+        Ok(log.confirmed)
     }
 
     /// After a silence the replicas hear at once that the council is there, and sign what waited.
     fn tell_heard(self: &Arc<Self>) {
-        let replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
-        let blogs: Vec<BlogId> = replicas.keys().copied().collect();
-        drop(replicas);
-        for blog in blogs {
+        // Who waits for one that is being read tells it.
+        let in_memory = |blog: &BlogId| self.replicas.has(*blog);
+        for blog in self.replicas.blogs().into_iter().filter(in_memory) {
             self.with(blog, |_| ());
         }
     }
@@ -182,11 +204,13 @@ impl Spoke {
                 tokio::time::sleep_until((at + LOOK_PAUSE).into()).await;
             }
             let now = Instant::now();
-            let path = format!("/api/v1/registry/log?after={BEHIND_ALL}");
+            let path = format!("/api/v1/registry/log?after={BEHIND_ALL}&confirm=1");
             let mut records = None;
-            for node in &self.config.council {
-                let log = self.client.get::<LogWire>(Ask::new(*node, &path)).await;
-                if let Ok(Reply::Good(log, _)) = log {
+            for node in self.council() {
+                let log = self.client.get::<LogWire>(Ask::new(node, &path)).await;
+                if let Ok(Reply::Good(log, _)) = log
+                    && log.confirmed
+                {
                     records = Some(log.records_in_all);
                     break;
                 }
@@ -210,12 +234,7 @@ impl Spoke {
             Some(registry) => registry.take(record).map_err(|e| e.to_string())?,
             None => {
                 let founded = Registry::found(record).map_err(|e| e.to_string())?;
-                let ours = founded.network() == self.network
-                    && self
-                        .council_keys
-                        .iter()
-                        .any(|key| founded.seats().node(*key).is_some());
-                if !ours {
+                if founded.network() != self.network {
                     return Err("this is another network's registry".to_owned());
                 }
                 *registry = Some(founded);
@@ -230,7 +249,7 @@ impl Spoke {
     fn touched(self: &Arc<Self>, record: &Record, touched: &Touched) {
         let blog = match touched {
             Touched::Blog(blog) | Touched::NewBlog(blog) => blog,
-            Touched::Blogs(blogs) => return blogs.iter().for_each(|blog| self.tell(*blog)),
+            Touched::Blogs(blogs) => return self.tell_all(blogs),
             Touched::Spokes | Touched::Council | Touched::Nothing => return,
         };
         self.tell(*blog);
@@ -261,12 +280,28 @@ impl Spoke {
         }
     }
 
+    /// Tells replicas their sets. Those that nobody has asked for find them in the registry when they
+    /// are read, which may take long for many: the log is followed meanwhile.
+    fn tell_all(self: &Arc<Self>, blogs: &[BlogId]) {
+        let known = |blog: &BlogId| self.replicas.knows(*blog);
+        let (known, unread): (Vec<BlogId>, Vec<BlogId>) = blogs.iter().partition(|b| known(b));
+        known.into_iter().for_each(|blog| self.tell(blog));
+        let spoke = Arc::clone(self);
+        tokio::spawn(async move {
+            for blog in unread {
+                spoke.ready(blog).await;
+                spoke.tell(blog);
+            }
+        });
+    }
+
     /// Tells a replica its set as the registry has it now.
     fn tell(self: &Arc<Self>, blog: BlogId) {
-        let Some(Some(record)) = self.ask(|registry| registry.blog(blog).cloned()) else {
-            return;
-        };
         self.with(blog, |replica| {
+            // Asked here, so that of two who tell it the later one says what is newer.
+            let Some(Some(record)) = self.ask(|registry| registry.blog(blog).cloned()) else {
+                return;
+            };
             let (set, closing) = (record.set, record.closing);
             let (ended, keys_at) = (record.ended, record.keys_at);
             replica.handle(

@@ -153,6 +153,8 @@ impl Spoke {
                 language: headline.language.to_string(),
                 date: timestamp(headline.date),
                 excerpt: headline.excerpt.clone(),
+                // It lies on another host than the page.
+                picture: None,
             },
         }
     }

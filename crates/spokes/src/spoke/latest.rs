@@ -182,7 +182,7 @@ impl Spoke {
         };
         let mut headlines = Vec::new();
         for (source, post) in posts {
-            let rendering = self.rendering(blog, post.current()).await;
+            let excerpt = self.excerpt(blog, post.current()).await;
             let article = &post.article;
             let headline = Headline {
                 blog,
@@ -194,7 +194,7 @@ impl Spoke {
                 title: article.title.clone(),
                 slug: article.slug.clone(),
                 language: article.language.clone().unwrap_or_else(|| language.clone()),
-                excerpt: rendering.map(|r| r.excerpt.clone()).unwrap_or_default(),
+                excerpt: excerpt.as_deref().unwrap_or_default().to_owned(),
             };
             let told = Told {
                 headline,

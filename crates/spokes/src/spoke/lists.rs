@@ -6,7 +6,7 @@ use http::Request;
 use hyper::body::Incoming;
 use spokes_log::{
     blog::Post,
-    name::{BlogId, Tag},
+    name::{BlogId, Slug, Tag},
 };
 use spokes_rules::registry::BlogRecord;
 
@@ -130,6 +130,31 @@ impl Spoke {
             newer: (number > 1).then(|| address(number - 1)),
             older: (number < pages).then(|| address(number + 1)),
             only,
+            below: None,
+        })
+    }
+
+    /// The articles whose addresses begin with this one.
+    pub(super) fn below(
+        self: &Arc<Self>,
+        blog: BlogId,
+        record: &BlogRecord,
+        slug: &Slug,
+    ) -> String {
+        let below = format!("{}/", slug.as_str());
+        let posts = self.posts_where(blog, |a| a.slug.as_str().starts_with(&below));
+        let language = self.language(blog);
+        let (part, _, pages) = part(&posts, 1, ARCHIVE_POSTS);
+        let lines = part.iter().map(|post| line(post, &language, String::new()));
+        page::archive(&page::ArchiveView {
+            network: self.network_view(),
+            blog: self.blog_view(blog, record),
+            posts: lines.collect(),
+            years: Vec::new(),
+            only: None,
+            below: Some(below),
+            newer: None,
+            older: (pages > 1).then(|| "/archive".to_owned()),
         })
     }
 
@@ -153,8 +178,8 @@ impl Spoke {
         let language = self.language(blog);
         let mut lines = Vec::new();
         for post in posts {
-            let rendering = self.rendering(blog, post.current()).await;
-            let excerpt = rendering.map(|r| r.excerpt.clone()).unwrap_or_default();
+            let excerpt = self.excerpt(blog, post.current()).await;
+            let excerpt = excerpt.as_deref().unwrap_or_default().to_owned();
             lines.push(line(post, &language, excerpt));
         }
         lines

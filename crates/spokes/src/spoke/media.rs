@@ -62,6 +62,7 @@ impl Spoke {
                 .await;
             return relayed.unwrap_or_else(|outage| unavailable(&outage));
         }
+        self.ready(blog).await;
         if self.blobs.get(hash).is_some() {
             return web::json(StatusCode::OK, &serde_json::json!({ "status": "known" }));
         }

@@ -9,8 +9,10 @@ mod desk;
 mod feeds;
 mod finished;
 mod follow;
+mod former;
 mod front;
 mod headlines;
+mod keys;
 mod latest;
 mod lists;
 mod looks;
@@ -19,10 +21,12 @@ mod mend;
 mod pages;
 mod pull;
 mod renders;
+mod replicas;
 mod restore;
 mod search;
 mod shelf;
 mod submit;
+mod turns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -34,19 +38,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use spokes_log::{
-    blog::Blog,
-    chain::Chain,
-    draft::Medium,
-    entry::Entry,
-    fault::Fault,
+    draft::{Kind, Medium},
     name::{BlogId, Hash},
     seal::SealedEntry,
     time::Time,
 };
 use spokes_rules::{
-    node::{Label, NodeKey, NodeSecret, Signed},
+    node::{Label, NodeSecret, Signed},
     receipt::Receipt,
     registry::Registry,
     replica::{Answer, Effect, Event, Replica, Ticket},
@@ -62,7 +61,7 @@ use crate::{
     desk::Desk,
     http as web,
     outage::Outage,
-    store::{Row, Store, Strand, Write},
+    store::{Store, Strand, Write},
     wire::{ReceiptsWire, SignedWire},
 };
 
@@ -80,16 +79,12 @@ const COUNCIL_PAUSE: Duration = Duration::from_secs(1);
 /// How often a statement is sent again: the council asks for it in its own time, too.
 const COUNCIL_TRIES: u32 = 60;
 
-/// Rows that are recalled while the next ones are read.
-const RECALLED_AT_ONCE: usize = 1_000;
-
 /// A running spoke.
 #[derive(Debug)]
 pub struct Spoke {
     config: SpokeConfig,
     me: Label,
     network: Hash,
-    council_keys: Vec<NodeKey>,
     secret: Arc<NodeSecret>,
     client: Client,
     store: Store,
@@ -99,7 +94,7 @@ pub struct Spoke {
     /// Names that are asked for through the desk, and whether the council was silent.
     claiming: Mutex<BTreeMap<String, bool>>,
     /// Who is served at the desk, and whose key is read, at a time.
-    desk_turns: Semaphore,
+    desk_turns: Arc<turns::Turns>,
     desk_keys: Semaphore,
     /// None until the first record has come.
     registry: RwLock<Option<Registry>>,
@@ -114,13 +109,15 @@ pub struct Spoke {
     started: Time,
     /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
     instance: String,
-    replicas: Mutex<BTreeMap<BlogId, Held>>,
+    replicas: replicas::Replicas,
     /// Blogs for which this spoke took entries in place of their primary, and when last.
     stood_in: Mutex<BTreeMap<BlogId, Instant>>,
     /// Blogs of which the disk can have forgotten nothing: they got their names since the start.
     settled: Mutex<BTreeSet<BlogId>>,
     tickets: Mutex<BTreeMap<Ticket, Waiting>>,
     next_ticket: AtomicU64,
+    /// Blogs whose keys the registry may not know.
+    keys_news: Mutex<BTreeSet<BlogId>>,
     receipts_out: mpsc::Sender<(Label, Parcel)>,
     /// Places to fetch media for readers of blogs that are not here: each takes memory.
     media_relays: Semaphore,
@@ -128,19 +125,12 @@ pub struct Spoke {
     rendered: finished::Rendered,
     looks: looks::Looks,
     renders: renders::Renders,
-    searches: search::Turns,
+    searches: Arc<turns::Turns>,
     mended: AtomicU64,
 }
 
 /// Who waits for an answer about an entry of a blog.
 type Waiting = (BlogId, oneshot::Sender<Result<Answer, Outage>>);
-
-/// A replica in memory, and its writes.
-#[derive(Clone, Debug)]
-struct Held {
-    replica: Arc<Mutex<Replica>>,
-    writes: Strand,
-}
 
 impl Spoke {
     /// Opens the spoke that `spokes join` made.
@@ -153,14 +143,13 @@ impl Spoke {
         let spoke = Arc::new(Self {
             me: config.label()?,
             network: config.network()?,
-            council_keys: config.council_keys()?,
             secret: Arc::new(config::secret_key(&dir.join("node.key"))?),
             client: Client::new()?,
             store: Store::open(&dir.join("spoke.db"))?,
             blobs: Blobs::open(&dir.join("media"))?,
             desk: Desk::open(&dir.join("desk.db"))?,
             claiming: Mutex::default(),
-            desk_turns: Semaphore::new(desk::DESK_TURNS),
+            desk_turns: desk::turns(),
             desk_keys: Semaphore::new(1),
             registry: RwLock::new(None),
             followed: watch::channel(0).0,
@@ -169,18 +158,19 @@ impl Spoke {
             records_at_start: OnceLock::new(),
             started: clock::now(),
             instance: config::random_hex::<8>()?,
-            replicas: Mutex::default(),
+            replicas: replicas::Replicas::default(),
             stood_in: Mutex::default(),
             settled: Mutex::default(),
             tickets: Mutex::default(),
             next_ticket: AtomicU64::new(1),
+            keys_news: Mutex::default(),
             receipts_out,
             media_relays: Semaphore::new(MEDIA_RELAYS_MAX),
             latest: latest::Latest::default(),
             rendered: finished::Rendered::default(),
             looks: looks::Looks::default(),
             renders: renders::Renders::default(),
-            searches: search::Turns::default(),
+            searches: search::turns(),
             mended: AtomicU64::new(0),
             config,
         });
@@ -206,6 +196,7 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).watch_latest()),
             tokio::spawn(Arc::clone(&self).scrub()),
             tokio::spawn(Arc::clone(&self).change_sets()),
+            tokio::spawn(Arc::clone(&self).bring_all_keys()),
         ];
         let spoke = Arc::clone(&self);
         let handler = move |request| Arc::clone(&spoke).answer(request);
@@ -235,151 +226,6 @@ impl Spoke {
                 .map(|s| s.address.0)
         })
         .flatten()
-    }
-
-    /// Does something with the replica of a blog that this spoke is to hold, then carries out what
-    /// follows from it. None when it is not to hold it, or its disk fails.
-    fn with<T>(self: &Arc<Self>, blog: BlogId, act: impl FnOnce(&mut Replica) -> T) -> Option<T> {
-        let held = match self.replica(blog) {
-            Ok(held) => held?,
-            Err(outage) => {
-                tracing::error!(%blog, %outage, "a replica cannot be read");
-                return None;
-            }
-        };
-        let mut replica = held.replica.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(heard) = self.heard() {
-            replica.handle(clock::now(), Event::CouncilHeard(heard));
-        }
-        let outcome = act(&mut replica);
-        self.perform(&held.writes, &mut replica);
-        Some(outcome)
-    }
-
-    /// The replica of a blog, read from disk when it is first asked for, and anew after a write failed.
-    fn replica(&self, blog: BlogId) -> Result<Option<Held>, Outage> {
-        let mut replicas = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = replicas.get(&blog);
-        if let Some(held) = held.filter(|held| held.writes.failed().is_none()) {
-            return Ok(Some(held.clone()));
-        }
-        // What was compared before a write failed is compared: nothing durable was forgotten. Whoever
-        // works on the old one still keeps it; then tips are compared again.
-        let compared = held.is_some_and(|held| {
-            let replica = held.replica.try_lock();
-            replica.is_ok_and(|replica| replica.is_compared())
-        });
-        let known = self.ask(|registry| {
-            let record = registry.blog(blog)?;
-            let next = record
-                .closing
-                .as_ref()
-                .is_some_and(|c| c.next.has(&self.me));
-            (record.set.has(&self.me) || next).then(|| record.clone())
-        });
-        let Some(record) = known.flatten() else {
-            return Ok(None);
-        };
-        let altered = self.mended.load(Ordering::Relaxed);
-        let (chain, fold) = self.recall(blog)?;
-        // A copy that lost something is compared anew, whatever was known of it before.
-        let whole = self.mended.load(Ordering::Relaxed) == altered;
-        let sealed = self.store.sealed(blog)?;
-        let secret = Arc::clone(&self.secret);
-        let mut replica = Replica::new(self.network, self.me.clone(), secret, chain, fold, sealed);
-        let since = record.since;
-        if let Some(policy) = self.ask(|registry| registry.founding().policy) {
-            replica.handle(clock::now(), Event::Limits { policy, since });
-        }
-        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
-        if whole && (compared || settled.contains(&blog)) {
-            replica.handle(clock::now(), Event::NothingForgotten);
-        }
-        drop(settled);
-        let (set, closing, ended) = (record.set, record.closing, record.ended);
-        let keys_at = record.keys_at;
-        replica.handle(
-            clock::now(),
-            Event::Set {
-                set,
-                closing,
-                ended,
-                keys_at,
-            },
-        );
-        let held = Held {
-            replica: Arc::new(Mutex::new(replica)),
-            writes: Strand::default(),
-        };
-        replicas.insert(blog, held.clone());
-        Ok(Some(held))
-    }
-
-    /// Chain and fold from disk. A row that is not what it should be is left out, and what follows
-    /// it: the peers have it.
-    fn recall(&self, blog: BlogId) -> Result<(Chain, Blog), Outage> {
-        self.recall_without(blog, &BTreeSet::new())
-    }
-
-    fn recall_without(
-        &self,
-        blog: BlogId,
-        cut_off: &BTreeSet<Hash>,
-    ) -> Result<(Chain, Blog), Outage> {
-        let (mut chain, mut fold) = (Chain::new(blog), Blog::default());
-        let mut page = self.store.of_blog(blog, 0, RECALLED_AT_ONCE)?;
-        let mut waiting = Vec::new();
-        loop {
-            let (rows, read_to, more) = page;
-            let next = || more.then(|| self.store.of_blog(blog, read_to, RECALLED_AT_ONCE));
-            let recall = || {
-                let entries = self.sound_rows(blog, rows, cut_off);
-                waiting.append(&mut recall_all(&mut chain, &mut fold, entries));
-            };
-            // The next rows are read while these are looked at.
-            let (next, ()) = rayon::join(next, recall);
-            match next {
-                Some(next) => page = next?,
-                None => break,
-            }
-        }
-        // Rows that a mended one follows stand before it.
-        waiting.sort_by_key(|entry: &Entry| entry.skeleton().sequence);
-        let lost = recall_all(&mut chain, &mut fold, waiting).len();
-        if lost > 0 {
-            tracing::warn!(%blog, waiting = lost, "an entry before these was altered or lost");
-            self.mended.fetch_add(1, Ordering::Relaxed);
-        }
-        if chain.unvouched().is_empty() {
-            return Ok((chain, fold));
-        }
-        // Words are missing and no `erase` took them (SPEC entry 7.6): somebody cut them off here.
-        chain
-            .unvouched()
-            .iter()
-            .for_each(|id| self.altered(&id.to_string()));
-        self.recall_without(blog, chain.unvouched())
-    }
-
-    /// The entries in rows of a blog that are what their ids say.
-    fn sound_rows(&self, blog: BlogId, rows: Vec<Row>, cut_off: &BTreeSet<Hash>) -> Vec<Entry> {
-        let read = |row: Row| (row.entry(), row.id);
-        let read: Vec<_> = rows.into_par_iter().map(read).collect();
-        let sound = read.into_iter().filter_map(|(entry, id)| {
-            let entry = entry.filter(|entry| entry.blog() == blog);
-            if entry.is_none() {
-                self.altered(&id);
-            }
-            entry.filter(|entry| !cut_off.contains(&entry.id()))
-        });
-        sound.collect()
-    }
-
-    /// Counts an altered row. It stays where it is, and what follows it, too: the entry comes back into
-    /// its place from the peers, or from its author.
-    fn altered(&self, id: &str) {
-        tracing::warn!(id, "an entry was altered on disk; it is fetched again");
-        self.mended.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Carries out what the rules decided. Called with the replica locked, so that the order of
@@ -434,6 +280,8 @@ impl Spoke {
         }
         let ids: Vec<_> = entries.iter().map(|sealed| sealed.entry().id()).collect();
         let listed: Vec<(Hash, Medium)> = entries.iter().flat_map(media_in).collect();
+        let kinds = entries.iter().map(|sealed| &sealed.entry().skeleton().kind);
+        let has_keys = kinds.into_iter().any(|kind| *kind == Kind::Keys);
         let (write, media) = if erased.is_empty() {
             (Write::Entries(entries), Vec::new())
         } else {
@@ -460,6 +308,9 @@ impl Spoke {
                     }
                     spoke.with(blog, |r| r.handle(clock::now(), Event::Stored(ids)));
                     spoke.latest.touch(blog);
+                    if has_keys {
+                        spoke.keys_changed(blog);
+                    }
                 }
                 Ok(Err(outage)) => spoke.fall_back(blog, &outage),
                 Err(_) => spoke.fall_back(blog, &Outage::new("the store has stopped")),
@@ -526,8 +377,8 @@ impl Spoke {
             self.recall(blog)
         });
         match read {
-            Ok((chain, fold)) => {
-                replica.begin_anew(chain, fold);
+            Ok(recalled) => {
+                replica.begin_anew(recalled.chain, recalled.fold);
                 // Pages that showed them must not be served again.
                 self.rendered.forget(&[]);
             }
@@ -559,7 +410,7 @@ impl Spoke {
         tokio::spawn(async move {
             let body = [SignedWire::from(&signed)];
             for attempt in 0..COUNCIL_TRIES {
-                let nodes = &spoke.config.council;
+                let nodes = spoke.council();
                 let to = nodes[attempt as usize % nodes.len()];
                 let ask = client::Ask::new(to, "/api/v1/registry/statements");
                 let told = spoke.client.post::<_, serde_json::Value>(ask, &body).await;
@@ -659,24 +510,6 @@ fn media_in(sealed: &SealedEntry) -> Vec<(Hash, Medium)> {
     let article = sealed.entry().draft().and_then(|draft| draft.article());
     let media = article.into_iter().flat_map(|article| &article.media);
     media.map(|medium| (id, medium.clone())).collect()
-}
-
-/// Takes in entries from disk; those come back that wait for the ones before them.
-fn recall_all(chain: &mut Chain, fold: &mut Blog, entries: Vec<Entry>) -> Vec<Entry> {
-    let mut waiting = Vec::new();
-    for entry in entries {
-        match chain.recall(&entry) {
-            Ok(appended) => {
-                fold.add(chain, &entry);
-                fold.erase(chain, &appended.erased);
-            }
-            Err(Fault::MissingParent(_)) => waiting.push(entry),
-            Err(fault) => {
-                tracing::warn!(id = %entry.id(), %fault, "an entry on disk fits nowhere");
-            }
-        }
-    }
-    waiting
 }
 
 /// The receipts on their way out.

@@ -22,6 +22,7 @@ use super::{
         Finished, HTML, PLAIN, Rendering, Varies, leads_to, medium, passing, redirect, secure, send,
     },
     follow::Unknown,
+    former::{self, Former},
     front::{Wish, stamp_of},
     lists::Asked,
 };
@@ -229,6 +230,7 @@ impl Spoke {
         if !record.set.has(&self.me) {
             return self.page_elsewhere(name, &record, request).await;
         }
+        self.ready(blog).await;
         let Some(address) = address else {
             return self.message(
                 Some((blog, &record)),
@@ -355,6 +357,23 @@ impl Spoke {
         self.renders.once((id, String::new()), make).await
     }
 
+    /// The first words of an article, from words that were checked just then; none where it cannot be
+    /// had. A list of posts needs no more, and keeps no more in memory.
+    pub(super) async fn excerpt(self: &Arc<Self>, blog: BlogId, id: EntryId) -> Option<Arc<str>> {
+        if let Some(kept) = self.rendered.excerpt(id) {
+            return Some(kept);
+        }
+        let sealed = self.sound_entry(blog, id).await?;
+        let cut = move || {
+            let draft = sealed.entry().draft()?;
+            let excerpt = render::summary(&draft.body, EXCERPT_CHARS);
+            Some(Arc::from(excerpt))
+        };
+        let excerpt = self.renders.apart(cut).await??;
+        self.rendered.keep_excerpt(id, &excerpt);
+        Some(excerpt)
+    }
+
     async fn post(
         self: &Arc<Self>,
         blog: BlogId,
@@ -367,6 +386,12 @@ impl Spoke {
         if found.is_none() {
             late = !self.freshen(blog, record).await;
             found = self.find(blog, slug);
+        }
+        if found.is_none()
+            && form == Form::Page
+            && let Some(former) = self.former(blog, record, slug)
+        {
+            return former;
         }
         let Some((post, moved)) = found else {
             let message = if late {
@@ -394,6 +419,26 @@ impl Spoke {
             _ => sealed.armored_signatures(),
         };
         Made::Text(PLAIN, text)
+    }
+
+    /// What the house where the blog was before had at an address where no article is.
+    fn former(
+        self: &Arc<Self>,
+        blog: BlogId,
+        record: &BlogRecord,
+        slug: &Slug,
+    ) -> Option<Made> {
+        let found = self.with(blog, |replica| {
+            let (posts, pages) = (replica.fold().posts(), replica.fold().pages());
+            let articles = || posts.iter().chain(&pages).map(|post| &post.article);
+            let tags = articles().flat_map(|article| &article.tags.0).map(Tag::as_str);
+            let slugs = articles().map(|article| article.slug.as_str());
+            former::find(slug, tags, slugs)
+        });
+        Some(match found.flatten()? {
+            Former::LeadsTo(path) => Made::Response(redirect(&path)),
+            Former::Below => Made::Text(HTML, self.below(blog, record, slug)),
+        })
     }
 
     fn find(self: &Arc<Self>, blog: BlogId, slug: &Slug) -> Option<(Post, bool)> {
@@ -663,6 +708,7 @@ pub(super) fn line(post: &Post, blog_language: &str, excerpt: String) -> PostLin
         language: language_of(&post.article, blog_language),
         date: timestamp(post.article.date),
         excerpt,
+        picture: page::listed_picture(&post.article),
     }
 }
 

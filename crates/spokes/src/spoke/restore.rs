@@ -55,6 +55,7 @@ impl Spoke {
                 .await;
             return relayed.unwrap_or_else(|outage| unavailable(&outage));
         }
+        self.ready(blog).await;
         let entries = wire::read::<EntriesWire>(&body).and_then(|wire| sealed(&wire.entries));
         let entries = match entries {
             Ok(entries) => entries,
@@ -76,8 +77,7 @@ impl Spoke {
         }
         let mut restored = RestoredWire::default();
         // What is held is held whole: media first, and for that it must be known who lists them.
-        let judged = tokio::task::block_in_place(|| self.judge_new(blog, &entries));
-        let judged = match judged {
+        let judged = match tokio::task::block_in_place(|| self.judge_new(blog, &entries)) {
             Ok(judged) => judged,
             Err(fault) => return fault_response(&fault),
         };

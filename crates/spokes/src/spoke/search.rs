@@ -15,7 +15,6 @@ use spokes_log::{
     blog::Post,
     name::{BlogId, EntryId, Hash},
 };
-use tokio::sync::Semaphore;
 
 use super::{
     Spoke,
@@ -23,9 +22,10 @@ use super::{
     front::Wish,
     headlines::Told,
     pages::{language_of, line},
+    turns::Turns,
 };
 use crate::{
-    http::{self as web, Response},
+    http::{self as web, Guest, Response},
     web::{message::Message, page},
 };
 
@@ -43,19 +43,18 @@ const ENTRIES_MAX: u64 = 20_000;
 const BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long one search may read.
 const TIME_MAX: Duration = Duration::from_secs(1);
-/// How long a search waits for the one before it.
+/// Searches at a time: each reads much, and one leaves room for readers.
+const SEARCHES_MAX: usize = 1;
+/// How long a search waits for those before it: three of the longest.
 const TURN_WAIT: Duration = Duration::from_secs(3);
+/// Searches of one guest that wait: as many as get their turn in that time where all are long.
+const OF_GUEST_MAX: usize = 3;
 /// When whoever found no turn may try again.
-const BUSY_SECONDS: u32 = 5;
+const BUSY_SECONDS: u16 = 5;
 
-/// Searches take turns: each reads much, and one at a time leaves room for readers.
-#[derive(Debug)]
-pub(super) struct Turns(Semaphore);
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self(Semaphore::new(1))
-    }
+/// The line before the searches.
+pub(super) fn turns() -> Arc<Turns> {
+    Turns::new(SEARCHES_MAX, TURN_WAIT, OF_GUEST_MAX)
 }
 
 /// How much a search has read, and may read.
@@ -133,8 +132,8 @@ impl Spoke {
         let words = Words::of(&query);
         let mut found = Found::default();
         if !words.0.is_empty() {
-            let turn = self.searches.0.acquire();
-            let Ok(Ok(_turn)) = tokio::time::timeout(TURN_WAIT, turn).await else {
+            let guest = Guest::of(request).address();
+            let Some(_turn) = self.searches.take(guest).await else {
                 return self.message(None, &Message::busy(wish.tongue, BUSY_SECONDS));
             };
             found = self.search_for(&words).await;
@@ -222,7 +221,7 @@ impl Spoke {
             (fold.title().to_owned(), fold.language().to_string())
         });
         let (blog_title, blog_language) = facts?;
-        let excerpt = self.rendering(blog, post.current()).await?.excerpt.clone();
+        let excerpt = self.excerpt(blog, post.current()).await?.to_string();
         let mut post_line = line(post, &blog_language, excerpt);
         post_line.language = language_of(&post.article, &blog_language);
         Some(page::Headline {

@@ -15,6 +15,7 @@ use spokes_log::{
     name::{BlogId, BlogName, EntryId, Hash},
     ring::VerifiedEntry,
     seal::{BLOCK_BYTES_MAX, Pasted, RawSignature, SealedEntry},
+    time::Time,
 };
 use spokes_rules::{
     node::{Label, Signed},
@@ -103,6 +104,7 @@ impl Spoke {
                 .pass_on(&record, name, &body, hopped, refused_by.as_deref())
                 .await;
         }
+        self.ready(blog).await;
         self.submit(blog, &record, entry, &signatures, refused_by.is_some())
             .await
     }
@@ -411,6 +413,28 @@ impl Spoke {
         // The claim's own time, so that a repeat is the same request and gets the first answer.
         let claiming = proof.iter().find(|sealed| sealed.entry().id() == entry);
         let time = claiming.map_or_else(clock::now, |s| s.entry().skeleton().signed);
+        let last = proof.last().map(|sealed| sealed.entry().clone());
+        match self.ask_council(what, time, proof).await {
+            Ok(Reply::Good(taken, _)) => self.granted(blog, &taken).await,
+            Ok(Reply::Refused(problem)) => self.granted_before(blog, last, &problem).await,
+            Err(silent) => web::refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                format!(
+                    "The council cannot be reached ({silent}); names are given by it alone. Nothing was \
+                     changed; try again in a moment."
+                ),
+            ),
+        }
+    }
+
+    /// Brings a request to the council, signed by this spoke; an outage where no node of it answers.
+    pub(super) async fn ask_council(
+        &self,
+        what: Wish,
+        time: Time,
+        proof: Vec<SealedEntry>,
+    ) -> Result<Reply<TakenWire>, Outage> {
         let ask = Asked {
             network: Some(self.network),
             time,
@@ -423,24 +447,14 @@ impl Spoke {
             statements: Vec::new(),
         });
         let mut silent = Outage::new("no council node is known");
-        for node in &self.config.council {
-            let path = Ask::new(*node, "/api/v1/registry/requests");
+        for node in self.council() {
+            let path = Ask::new(node, "/api/v1/registry/requests");
             match self.client.post::<_, TakenWire>(path, &wanted).await {
-                Ok(Reply::Good(taken, _)) => return self.granted(blog, &taken).await,
-                Ok(Reply::Refused(problem)) => {
-                    return self.granted_before(blog, &wanted.proof, &problem).await;
-                }
+                Ok(reply) => return Ok(reply),
                 Err(outage) => silent = outage,
             }
         }
-        web::refuse(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            format!(
-                "The council cannot be reached ({silent}); names are given by it alone. Nothing was \
-                 changed; try again in a moment."
-            ),
-        )
+        Err(silent)
     }
 
     /// Why a claim is not worth a request to the council, of which this spoke has so many a second.
@@ -468,11 +482,10 @@ impl Spoke {
     async fn granted_before(
         self: &Arc<Self>,
         blog: BlogId,
-        proof: &[EntryWire],
+        last: Option<Entry>,
         problem: &Problem,
     ) -> Response {
-        let last = proof.last().and_then(|wire| wire.sealed().ok());
-        let name = last.as_ref().and_then(|sealed| claimed(sealed.entry()));
+        let name = last.as_ref().and_then(claimed);
         let other_name = self.ask(|r| r.blog(blog).is_some()).unwrap_or(false);
         let Some(name) =
             name.filter(|name| problem.kind == "taken" && !registry::is_reserved(name))

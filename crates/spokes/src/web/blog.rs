@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use maud::{Markup, PreEscaped, html};
+use spokes_log::draft::{Article, Medium};
 
 use crate::{
     render::cut,
@@ -18,12 +19,19 @@ use crate::{
     },
 };
 
-/// Pages in the menu above every post: two lines of a phone. The others wait until somebody asks.
+/// Pages in the menu above every post. The others wait until somebody asks.
 const MENU_PAGES_MAX: usize = 5;
+
+/// Letters of their titles: with the archive they take two lines of a phone.
+const MENU_CHARS_MAX: usize = 48;
 
 /// Posts of an archive on one page with all its years: with more, each year has a page of its own, or
 /// more of them, so that none has more than 40 KB with its style.
 pub(crate) const ARCHIVE_POSTS: usize = 60;
+
+/// Bytes of a picture in a list. There is no smaller copy of one, since each is what its author
+/// signed; twenty that come straight from a camera would be as many minutes on a slow line.
+const LISTED_PICTURE_BYTES_MAX: u64 = 256 * 1024;
 
 /// A blog's posts, newest first.
 #[derive(Clone, Debug)]
@@ -99,6 +107,8 @@ pub struct ArchiveView {
     pub years: Vec<(String, u64)>,
     /// The one year whose posts these are, where all would be too many for a page.
     pub only: Option<String>,
+    /// What all their addresses begin with, where it is not the archive of all.
+    pub below: Option<String>,
     /// The path of the page with newer posts of that year.
     pub newer: Option<String>,
     /// The path of the page with older posts of that year.
@@ -289,10 +299,15 @@ pub fn tag(view: &TagView) -> String {
 pub fn archive(view: &ArchiveView) -> String {
     let blog = &view.blog;
     let voice = Voice::around(&blog.language);
-    let below = (view.only.as_ref()).map_or(String::new(), |year| format!("?year={year}"));
+    let path = match (&view.below, &view.only) {
+        (Some(below), _) => path(below.trim_end_matches('/')),
+        (None, Some(year)) => format!("/archive?year={year}"),
+        (None, None) => "/archive".to_owned(),
+    };
+    let heading = view.below.as_deref().unwrap_or(voice.words.archive);
     let head = Head {
-        title: format!("{} – {}", voice.words.archive, blog.title),
-        canonical: Some(format!("{}/archive{below}", blog.origin)),
+        title: format!("{heading} – {}", blog.title),
+        canonical: Some(format!("{}{path}", blog.origin)),
         older: view.older.clone(),
         newer: view.newer.clone(),
         class: Some("h-feed"),
@@ -302,7 +317,10 @@ pub fn archive(view: &ArchiveView) -> String {
     let main = html! {
         main #content tabindex="-1" {
             (notices(blog, voice))
-            h1.p-name lang=[voice.lang] dir=[voice.dir] { (voice.words.archive) }
+            @match &view.below {
+                Some(below) => h1.p-name dir="ltr" { (below) },
+                None => h1.p-name lang=[voice.lang] dir=[voice.dir] { (voice.words.archive) },
+            }
             @if view.years.len() > 1 { (year_links(view, voice)) }
             @for posts in years { (archive_year(blog, posts, voice)) }
             (pager(view.newer.as_ref(), view.older.as_ref(), voice))
@@ -379,7 +397,7 @@ pub fn not_found(network: &Network, blog: Option<&Blog>, late: bool, tongue: Ton
 /// A blog's name and menu. Its title is the page's heading only where no post's is.
 pub(crate) fn blog_top(blog: &Blog, is_heading: bool) -> Markup {
     let voice = Voice::around(&blog.language);
-    let (first, others) = blog.pages.split_at(blog.pages.len().min(MENU_PAGES_MAX));
+    let (first, others) = blog.pages.split_at(menu_pages(&blog.pages));
     html! {
         header.top.masthead[is_heading] lang=[language(&blog.language)] dir=[dir(&blog.language)] {
             @if is_heading {
@@ -400,6 +418,16 @@ pub(crate) fn blog_top(blog: &Blog, is_heading: bool) -> Markup {
             }
         }
     }
+}
+
+/// How many pages have room in the menu.
+fn menu_pages(pages: &[Neighbor]) -> usize {
+    let mut chars = 0;
+    let fits = |page: &&Neighbor| {
+        chars += title_or_slug(&page.title, &page.slug).chars().count();
+        chars <= MENU_CHARS_MAX
+    };
+    pages.iter().take(MENU_PAGES_MAX).take_while(fits).count()
 }
 
 fn page_link(page: &Neighbor) -> Markup {
@@ -446,11 +474,13 @@ pub(crate) fn blog_bottom(
         footer.bottom lang=[voice.lang] dir=[voice.dir] {
             (proof)
             p { (fill_markup(held_by, &held)) " " (fill_markup(words.signed_with, &signed)) }
-            p { a href="/about" { (words.how_kept) } }
-            p { (feed_links("/feed", voice)) }
             (served_by(network, voice))
-            // To the desk of the blog's primary (SPEC http 5).
-            p { a href="/_/desk" rel="nofollow" { (words.write) } }
+            p.links {
+                a href="/about" { (words.how_kept) } " "
+                span { (feed_links("/feed", voice)) } " "
+                // To the desk of the blog's primary (SPEC http 5).
+                a href="/_/desk" rel="nofollow" { (words.write) }
+            }
         }
     }
 }
@@ -468,12 +498,33 @@ pub(crate) fn notices(blog: &Blog, voice: Voice) -> Markup {
     }
 }
 
+/// The path of an article's first picture, if that is light enough for a list.
+#[must_use]
+pub fn listed_picture(article: &Article) -> Option<String> {
+    let is_picture = |medium: &&Medium| {
+        // A drawing (SVG) is mostly a sign or a diagram, of which a corner says nothing.
+        let kind = medium.kind.as_str();
+        kind.starts_with("image/") && kind != "image/svg+xml"
+    };
+    let first = article.media.iter().find(is_picture)?;
+    let is_light = first.bytes <= LISTED_PICTURE_BYTES_MAX;
+    is_light.then(|| format!("/media/{}", first.hash.path()))
+}
+
 fn post_item(blog: &Blog, post: &PostLine, voice: Voice) -> Markup {
     let language_of = first_of(&post.language, &blog.language);
     html! {
         li.h-entry {
             div lang=[language(language_of)] dir=[dir(language_of)] {
-                h2 { a.u-url.p-name href=(path(&post.slug)) { (title_or_slug(&post.title, &post.slug)) } }
+                h2 {
+                    a.u-url.p-name href=(path(&post.slug)) {
+                        @if let Some(picture) = &post.picture {
+                            // Beside its title it needs no words. The style gives it this size.
+                            img src=(picture) alt="" width="144" height="96" loading="lazy";
+                        }
+                        (title_or_slug(&post.title, &post.slug))
+                    }
+                }
                 p.facts { (day(post.date, voice, "dt-published")) }
                 @if !post.excerpt.is_empty() { p.p-summary { (cut(&post.excerpt, excerpt_chars(&post.excerpt))) } }
             }
@@ -510,4 +561,49 @@ fn year(post: &PostLine) -> String {
 
 fn month(post: &PostLine) -> String {
     post.date.strftime("%Y-%m").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use spokes_log::{
+        name::{Hash, MediaType, Slug, Tags},
+        time::Time,
+    };
+
+    use super::*;
+
+    fn article(media: &[(u64, &str)]) -> Article {
+        let medium = |(at, (bytes, kind)): (usize, &(u64, &str))| Medium {
+            hash: Hash::of(&[at as u8]),
+            bytes: *bytes,
+            kind: MediaType::parse(kind).expect("a media type"),
+            alt: None,
+        };
+        Article {
+            date: Time::from_unix(0),
+            slug: Slug::parse("walk").expect("a slug"),
+            title: None,
+            language: None,
+            tags: Tags(Vec::new()),
+            aliases: Vec::new(),
+            replaces: None,
+            media: media.iter().enumerate().map(medium).collect(),
+        }
+    }
+
+    #[test]
+    fn lists_show_the_first_picture_if_it_is_light() {
+        let shown = |media: &[(u64, &str)]| listed_picture(&article(media));
+        let path = |at: u8| Some(format!("/media/{}", Hash::of(&[at]).path()));
+        let most = LISTED_PICTURE_BYTES_MAX;
+        assert_eq!(shown(&[]), None);
+        assert_eq!(
+            shown(&[(1, "application/pdf"), (most, "image/jpeg")]),
+            path(1)
+        );
+        assert_eq!(shown(&[(most + 1, "image/jpeg")]), None);
+        // Another picture than the first would say something else.
+        assert_eq!(shown(&[(most + 1, "image/jpeg"), (1, "image/png")]), None);
+        assert_eq!(shown(&[(1, "image/svg+xml"), (1, "image/png")]), path(1));
+    }
 }

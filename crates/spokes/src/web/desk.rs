@@ -9,7 +9,7 @@ use crate::{
     desk::Fields,
     web::{
         message::Message,
-        shell::{Head, Network, dir, network_bottom, shell},
+        shell::{Head, Network, dir, network_bottom, network_name, shell},
         words::{DeskWords, Tongue, fill, fill_markup},
     },
 };
@@ -63,7 +63,7 @@ impl Frame {
         };
         let top = html! {
             header.top {
-                p.name { a href=(format!("{}/", self.network.origin)) { bdi { (self.network.domain) } } }
+                (network_name(&self.network, &format!("{}/", self.network.origin)))
                 nav aria-label=(words.desk) {
                     a href=(DESK) { (words.menu) }
                     @if let Some(path) = &self.path {
@@ -123,7 +123,7 @@ fn refusal(message: &Message) -> Markup {
     html! {
         section.refusal role="alert" aria-labelledby="refusal" {
             h2 #refusal { (message.title) }
-            p { (message.happened) }
+            p { (message.happened()) }
             p { (message.safe) }
             p { (message.todo) }
         }
@@ -242,17 +242,32 @@ pub(crate) fn notice(frame: &Frame, typed: Option<&Fields>) -> String {
     frame.page(words.desk, &body)
 }
 
-/// "2 of 3: oak, ash".
-pub(crate) fn of_servers(tongue: Tongue, held_by: &[String], all: usize) -> String {
+/// A name within a sentence. It is of Latin letters: among Arabic words it stands by itself (U+2068,
+/// U+2069), or what parts its words would be taken for the sentence's.
+fn named(tongue: Tongue, name: &str) -> String {
+    match tongue {
+        Tongue::English => name.to_owned(),
+        Tongue::Arabic => format!("\u{2068}{name}\u{2069}"),
+    }
+}
+
+/// "oak, ash".
+fn servers(tongue: Tongue, labels: &[String]) -> String {
     let comma = match tongue {
         Tongue::English => ", ",
         Tongue::Arabic => "، ",
     };
+    let names = labels.iter().map(|label| named(tongue, label));
+    names.collect::<Vec<_>>().join(comma)
+}
+
+/// "2 of 3: oak, ash".
+pub(crate) fn of_servers(tongue: Tongue, held_by: &[String], all: usize) -> String {
     let number = |n: usize| tongue.number(n as u64);
     let places = [
         ("count", &*number(held_by.len())),
         ("all", &*number(all)),
-        ("servers", &*held_by.join(comma)),
+        ("servers", &*servers(tongue, held_by)),
     ];
     fill(DeskWords::of(tongue).of_servers, &places)
 }

@@ -137,7 +137,7 @@ pub fn rss(feed: &FeedView) -> String {
     } else {
         &feed.description
     };
-    xml.leaf("description", &[], described);
+    xml.leaf("description", &[], &as_html(described));
     xml.leaf_unless_empty("language", &feed.language);
     xml.leaf("lastBuildDate", &[], &rfc822(feed.updated));
     let own = format!("{}.rss", feed.address);
@@ -166,7 +166,7 @@ pub fn rss(feed: &FeedView) -> String {
         for tag in &entry.tags {
             xml.leaf("category", &[], tag);
         }
-        xml.leaf_unless_empty("description", &entry.summary);
+        xml.leaf_unless_empty("description", &as_html(&entry.summary));
         xml.leaf("content:encoded", &[], &directed(entry));
         xml.close("item");
     }
@@ -251,6 +251,11 @@ fn rfc3339(time: Timestamp) -> String {
 /// RFC 822 as RSS wants it, with the year in four digits.
 fn rfc822(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// Words as HTML: that is what readers take a description of RSS 2.0 for.
+fn as_html(words: &str) -> String {
+    maud::html! { (words) }.into_string()
 }
 
 /// XML that is well-formed whatever the words are: names are ours, all else is escaped.
@@ -459,6 +464,9 @@ mod tests {
         assert_eq!(of(&read, "pubDate"), ["Fri, 15 May 2015 00:00:00 GMT"; 2]);
         assert_eq!(of(&read, "guid"), ["urn:sha256:00ff"; 2]);
         assert_eq!(of(&read, "content:encoded")[0], "<p>One & two</p>");
+        // Readers take a description for HTML.
+        let words = of(&read, "description");
+        assert_eq!(words, ["One &amp; two"; 3]);
     }
 
     #[test]

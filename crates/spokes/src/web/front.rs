@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use crate::web::{
     data,
     page::{Headline, day, feed_links, headline_item, with_query},
-    shell::{Head, Network, Share, dir, network_bottom, network_top, shell},
+    shell::{Head, Network, Share, dir, name, network_bottom, network_top, shell},
     words::{Tongue, Voice, autonym, fill, fill_markup},
 };
 
@@ -178,7 +178,7 @@ fn hero(view: &FrontView, voice: Voice) -> Markup {
     };
     html! {
         div.hero {
-            h1.p-name { bdi { (view.network.domain) } }
+            h1 { (words.claim) }
             p.lead { (words.lead) }
             p.quiet { (fill(kept_by, &kept)) }
             div.doors {
@@ -333,8 +333,9 @@ pub fn status(view: &StatusView) -> String {
     let voice = Voice::around(tongue.tag());
     let words = voice.words;
     let title = fill(words.status_title, &[("network", network.domain.as_str())]);
+    let heading = fill_markup(words.status_title, &[("network", name(&network.domain))]);
     let head = Head {
-        title: title.clone(),
+        title,
         language: tongue.tag(),
         canonical: Some(format!("{}/status", network.origin)),
         ..Head::default()
@@ -343,7 +344,7 @@ pub fn status(view: &StatusView) -> String {
     let facts = html! { a href="/api/v1/status" { code { "/api/v1/status" } } };
     let main = html! {
         main #content tabindex="-1" {
-            h1 { (title) }
+            h1 { (heading) }
             p { (fill_markup(words.status_lead, &[("spoke", spoke)])) }
             (spoke_table(view, voice))
             (fact_list(view, voice))

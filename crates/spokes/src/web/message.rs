@@ -3,6 +3,8 @@
 //! Every such text of the web lives in `Sentences`, so that all of them keep one promise: they say
 //! what happened, what is safe, and what to do, calmly and in that order.
 
+use maud::{Markup, html};
+
 use super::words::{Counted, Sentences, Tongue, counted, fill};
 
 /// Three sentences to a person, and the status for her browser.
@@ -20,12 +22,17 @@ pub struct Message {
     pub safe: String,
     /// What to do.
     pub todo: String,
+    /// The part of `happened` that is English in every tongue: a reason that a format gave.
+    pub reason: Option<Box<str>>,
     /// When to try again, for the `Retry-After` header (RFC 9110 section 10.2.3).
-    pub retry_after_seconds: Option<u32>,
+    pub retry_after_seconds: Option<u16>,
 }
 
+/// The places of sentences that a format's reason fills.
+const REASONS: [&str; 2] = ["why", "reason"];
+
 /// How long whoever meets a silent server should wait: longer than a restart takes.
-const SILENCE_SECONDS: u32 = 60;
+const SILENCE_SECONDS: u16 = 60;
 
 impl Message {
     /// A message of one of the tables; `texts` fill its places.
@@ -36,6 +43,7 @@ impl Message {
         texts: &[(&str, &str)],
     ) -> Self {
         let [title, happened, safe, todo] = sentences.map(|sentence| fill(sentence, texts));
+        let reason = texts.iter().find(|(place, _)| REASONS.contains(place));
         Self {
             tongue,
             status,
@@ -43,12 +51,28 @@ impl Message {
             happened,
             safe,
             todo,
+            reason: reason.map(|(_, reason)| (*reason).into()),
             retry_after_seconds: None,
         }
     }
 
+    /// What happened, for a page: within words of another tongue an English reason says what it is, so
+    /// that it is set and read out as English.
+    pub(crate) fn happened(&self) -> Markup {
+        let foreign = self
+            .reason
+            .as_deref()
+            .filter(|reason| self.tongue != Tongue::English && !reason.is_empty());
+        match foreign.and_then(|reason| Some((reason, self.happened.split_once(reason)?))) {
+            Some((reason, (before, after))) => html! {
+                (before) span lang="en" dir="ltr" { (reason) } (after)
+            },
+            None => html! { (self.happened) },
+        }
+    }
+
     /// The same, with the time after which to try again.
-    pub(crate) fn after(mut self, seconds: u32) -> Self {
+    pub(crate) fn after(mut self, seconds: u16) -> Self {
         self.retry_after_seconds = Some(seconds);
         self
     }
@@ -123,7 +147,7 @@ impl Message {
 
     /// More was asked of this node than it can do just now.
     #[must_use]
-    pub fn busy(tongue: Tongue, retry_after_seconds: u32) -> Self {
+    pub fn busy(tongue: Tongue, retry_after_seconds: u16) -> Self {
         let seconds = Counted::of(tongue).seconds;
         let seconds = counted(tongue, seconds, u64::from(retry_after_seconds));
         let texts = [("seconds", seconds.as_str())];
@@ -157,6 +181,17 @@ mod tests {
             Message::busy(tongue, 1),
             Message::bad_request(tongue, "The name has 40 letters."),
         ]
+    }
+
+    #[test]
+    fn a_reason_in_another_language_says_so() {
+        let said = |tongue| Message::bad_request(tongue, "The name has <40> letters.").happened();
+        let plain = "The name has &lt;40&gt; letters.";
+        assert_eq!(said(Tongue::English).into_string(), plain);
+        let marked = format!("<span lang=\"en\" dir=\"ltr\">{plain}</span>");
+        assert_eq!(said(Tongue::Arabic).into_string(), marked);
+        let none = Message::no_such_post(Tongue::Arabic);
+        assert_eq!(none.happened().into_string(), none.happened);
     }
 
     #[test]

@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 pub use crate::web::{
-    blog::{ArchiveView, BlogView, PostView, TagView, archive, blog_index, not_found, post, tag},
+    blog::{
+        ArchiveView, BlogView, PostView, TagView, archive, blog_index, listed_picture, not_found,
+        post, tag,
+    },
     front::{FrontView, SearchView, SpokeLine, StatusView, front, search, status},
     shell::{ICON, ICON_PATH, Image, Network, STYLE, STYLE_PATH, compact_style},
     trust::{AboutView, Member, about},
@@ -79,6 +82,8 @@ pub struct PostLine {
     pub date: Timestamp,
     /// Its first words ([`crate::render::summary`]); may be empty.
     pub excerpt: String,
+    /// The path of a picture beside it, if it has one that is light.
+    pub picture: Option<String>,
 }
 
 /// A post in the network's list of latest posts.
@@ -149,7 +154,7 @@ pub fn error(view: &ErrorView) -> String {
     let main = html! {
         main.message #content tabindex="-1" {
             h1 { (message.title) }
-            p { (message.happened) }
+            p { (message.happened()) }
             p { (message.safe) }
             p { (message.todo) }
             nav.ways aria-label=(voice.words.ways_on) {
@@ -223,7 +228,8 @@ pub(crate) fn headline_item(headline: &Headline, voice: Voice, below_heading: bo
 
 /// The links to three feeds.
 pub(crate) fn feed_links(feeds: &str, voice: Voice) -> Markup {
-    let link = |kind: &str, name: &str| html! { a href=(format!("{feeds}.{kind}")) { (name) } };
+    let link =
+        |kind: &str, name: &str| html! { a href=(format!("{feeds}.{kind}")) { bdi { (name) } } };
     let links = [
         ("atom", link("atom", "Atom")),
         ("rss", link("rss", "RSS")),

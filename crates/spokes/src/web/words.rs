@@ -12,11 +12,13 @@ use maud::{Markup, html};
 use crate::render::direction;
 
 mod desk;
+mod gateway;
 mod languages;
 mod message;
 mod reader;
 
 pub(crate) use desk::{DeskSentences, DeskWords};
+pub(crate) use gateway::GatewaySentences;
 pub use languages::autonym;
 pub(crate) use message::Sentences;
 pub(crate) use reader::{Counted, Words};
@@ -425,6 +427,9 @@ mod tests {
         }
         for (key, english, arabic) in DeskWords::pairs() {
             assert_eq!(places(&[english]), places(&[arabic]), "{key}");
+        }
+        for (key, english, arabic) in GatewaySentences::pairs() {
+            assert_eq!(places(&english), places(&arabic), "{key}");
         }
         for (key, english, arabic) in DeskSentences::pairs() {
             assert_eq!(places(&english), places(&arabic), "{key}");

@@ -138,6 +138,22 @@ impl Author {
         json!({ "text": text, "signatures": [packet] }).to_string()
     }
 
+    /// A text as people paste it, signed in the clear.
+    pub(crate) fn clearsign(&mut self, text: &str) -> String {
+        let text = text.trim_end();
+        let packet = self.key.sign(text, now()).unwrap().to_base64().unwrap();
+        let lines: Vec<&str> = packet
+            .as_bytes()
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        format!(
+            "-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{text}\n\
+             -----BEGIN PGP SIGNATURE-----\n\n{}\n-----END PGP SIGNATURE-----\n",
+            lines.join("\n")
+        )
+    }
+
     /// Signs behind what this author knows as the head.
     pub(crate) fn sign(&mut self, draft: &Draft) -> Signed {
         let parent = self.parent.clone();

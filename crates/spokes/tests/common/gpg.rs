@@ -47,6 +47,16 @@ impl Gpg {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Revokes the key for all times, by the revocation that gpg has made with it.
+    pub(crate) fn revoke(&self) {
+        let made = self.home.path().join("openpgp-revocs.d");
+        let made = fs::read_to_string(made.join(format!("{}.rev", self.fingerprint))).unwrap();
+        let file = self.home.path().join("revocation.asc");
+        // A colon keeps it from being used by mistake.
+        fs::write(&file, made.replace(":-----BEGIN", "-----BEGIN")).unwrap();
+        self.run(&["--import", file.to_str().unwrap()]);
+    }
+
     /// `gpg --armor --export`.
     pub(crate) fn public_key(&self) -> String {
         self.run(&["--armor", "--export", &self.fingerprint])

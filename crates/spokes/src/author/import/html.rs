@@ -85,10 +85,10 @@ const BLOCK: [&str; 49] = [
     "ul",
     "video",
 ];
-/// Elements whose content is no prose.
-const SILENT: [&str; 13] = [
-    "canvas", "head", "math", "noembed", "noframes", "noscript", "object", "script", "select",
-    "style", "svg", "template", "textarea",
+/// Elements whose content is no prose. What stands in `noscript` is: no script runs here.
+const SILENT: [&str; 12] = [
+    "canvas", "head", "math", "noembed", "noframes", "object", "script", "select", "style", "svg",
+    "template", "textarea",
 ];
 
 /// An element, or words.
@@ -347,9 +347,7 @@ impl Growing {
             _ if closes => None,
             "script" => Some(RawKind::ScriptData),
             "textarea" | "title" => Some(RawKind::Rcdata),
-            "style" | "iframe" | "noembed" | "noframes" | "noscript" | "xmp" => {
-                Some(RawKind::Rawtext)
-            }
+            "style" | "iframe" | "noembed" | "noframes" | "xmp" => Some(RawKind::Rawtext),
             _ => None,
         };
         // Raw words would be taken for prose without their element.

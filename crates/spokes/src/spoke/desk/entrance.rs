@@ -16,7 +16,9 @@ use spokes_rules::{
     sign_in::{ANSWER_SECONDS, Challenge, Refusal},
 };
 
-use super::{Author, COOKIE_SECONDS, Spoke, Visit, append_cookie, page, see_other, typed_name};
+use super::{
+    Author, COOKIE_SECONDS, Spoke, Visit, append_cookie, page, said_in, see_other, typed_name,
+};
 use crate::{
     config::random_bytes,
     desk::{Fields, Picture, form::Form},
@@ -90,16 +92,7 @@ impl Spoke {
             let message = visit.message(401, |s| &s.sign_in_first, &[]);
             return self.sign_in_again(visit, &Form::default(), typed, message);
         }
-        let words = ["name", "title", "language", "answer"].map(|field| form.text(field));
-        let words: Vec<&str> = words
-            .iter()
-            .map(String::as_str)
-            .filter(|w| !w.is_empty())
-            .collect();
-        let seen = Fields {
-            body: words.join("\n"),
-            ..Fields::default()
-        };
+        let seen = said_in(form);
         let message = visit.message(401, |s| &s.sign_in_again, &[]);
         let (frame, status) = self.refusing(visit, message);
         let view = SignInView {
@@ -300,6 +293,7 @@ impl Spoke {
             let known = self.desk.certificate(shown.fingerprint());
             let known = known.map_err(|outage| visit.failed(&outage))?;
             let Some(known) = known.and_then(|armor| read_key(&armor).ok()) else {
+                shown.ever_signs().map_err(|fault| bad(fault.to_string()))?;
                 return Ok((shown, pasted, String::new()));
             };
             let merged = known
@@ -309,6 +303,9 @@ impl Spoke {
             let armor = if is_news { merged.armored() } else { pasted };
             let kept = self.desk.remember(visit.now, &merged, &armor);
             kept.map_err(|outage| visit.failed(&outage))?;
+            merged
+                .ever_signs()
+                .map_err(|fault| bad(fault.to_string()))?;
             Ok((merged, armor, String::new()))
         })
     }
@@ -450,12 +447,13 @@ impl Spoke {
 }
 
 /// What was typed on a page whose session has ended.
-fn carried(json: &str) -> Option<Fields> {
+pub(super) fn carried(json: &str) -> Option<Fields> {
     let fields: Fields = serde_json::from_str(json).ok()?;
     (fields.body.len() <= BODY_BYTES_MAX).then_some(fields)
 }
 
-/// Reads a public key as people export it. Which of its names becomes public is asked later.
+/// Reads a public key as people export it, a revoked one as well: it takes its older forms along. Which
+/// of its names becomes public is asked later.
 fn read_key(armor: &str) -> Result<Certificate, String> {
     if armor.len() > KEY_BYTES_MAX {
         return Err(format!(
@@ -463,10 +461,10 @@ fn read_key(armor: &str) -> Result<Certificate, String> {
              \"gpg --armor --export-options export-minimal --export\""
         ));
     }
-    match Certificate::minimal(armor.as_bytes(), None) {
+    match Certificate::news(armor.as_bytes(), None) {
         Err(KeyFault::ChooseUserId(names)) => {
             let first = names.first().map(String::as_str);
-            Certificate::minimal(armor.as_bytes(), first).map_err(|fault| fault.to_string())
+            Certificate::news(armor.as_bytes(), first).map_err(|fault| fault.to_string())
         }
         read => read.map_err(|fault| fault.to_string()),
     }

@@ -117,7 +117,7 @@ fn pictures(words: &DeskWords, fields: &Fields) -> Markup {
                 label for="alt" { (words.picture_alt) }
                 input #alt name="alt" dir="auto" autocomplete="off";
             }
-            p.hint #picture-hint { (words.picture_hint) }
+            p.hint #picture-hint { (words.picture_hint) " " (words.picture_stays) }
             p { button name="do" value="picture" { (words.add_picture) } }
         }
     }
@@ -186,18 +186,21 @@ fn to_sign(frame: &Frame, view: &WriteView<'_>) -> String {
                 a.button href=(format!("{DESK}/write?draft={id}")) { (words.change_text) }
             }
         }
-        (trust(words))
+        (trust(words, words.look_post))
     };
     frame.page(words.sign, &body)
 }
 
-/// What this way of signing trusts the server with.
-pub(super) fn trust(words: &DeskWords) -> Markup {
-    let program = html! { code { "spokes" } };
+/// What this way of signing trusts the server with, and at what to look above all.
+pub(super) fn trust(words: &DeskWords, look: &str) -> Markup {
+    let places = [
+        ("program", html! { code { "spokes" } }),
+        ("look", html! { (look) }),
+    ];
     html! {
         section.trust aria-labelledby="trust" {
             h2 #trust { (words.trust) }
-            p { (fill_markup(words.trust_how, &[("program", program)])) }
+            p { (fill_markup(words.trust_how, &places)) }
         }
     }
 }

@@ -2,10 +2,13 @@
 
 use maud::html;
 
-use super::{DESK, Frame, Line, Signing, carried, line, shown, signing};
+use super::{DESK, Frame, Line, Signing, carried, line, named, servers, shown, signing};
 use crate::{
     desk::Fields,
-    web::words::{DeskWords, fill, fill_markup},
+    web::{
+        shell::name,
+        words::{DeskWords, fill, fill_markup},
+    },
 };
 
 /// The page on which one signs in.
@@ -35,7 +38,7 @@ pub(crate) fn sign_in(frame: &Frame, view: &SignInView<'_>) -> String {
         fingerprint: None,
         answer: &view.answer,
     };
-    let address = html! { strong dir="ltr" { (view.address) } };
+    let address = html! { strong dir="ltr" { (name(&view.address)) } };
     let check = html! {
         p { (fill_markup(words.check_address, &[("address", address)])) }
     };
@@ -92,7 +95,8 @@ pub(crate) fn found(frame: &Frame, view: &FoundView) -> String {
         p { (words.found) }
         (desks(words, &view.desks))
     };
-    frame.page(&fill(words.found_title, &[("name", &view.name)]), &body)
+    let name = named(frame.tongue, &view.name);
+    frame.page(&fill(words.found_title, &[("name", &name)]), &body)
 }
 
 /// The primary's desk first: there new posts are taken. The others in case it does not answer.
@@ -174,15 +178,11 @@ pub(crate) fn home(frame: &Frame, view: &HomeView) -> String {
 
 fn blog_item(frame: &Frame, blog: &BlogLine) -> maud::Markup {
     let words = frame.words();
-    let comma = if frame.tongue == crate::web::words::Tongue::Arabic {
-        "، "
-    } else {
-        ", "
-    };
+    let servers = servers(frame.tongue, &blog.servers);
     html! {
         div.blog {
             h3 { a href=(format!("{}/", blog.origin)) { bdi { @if blog.title.is_empty() { (blog.name) } @else { (blog.title) } } } }
-            p.quiet { bdi dir="ltr" { (blog.origin) } ". " (fill(words.kept_by, &[("servers", &blog.servers.join(comma))])) }
+            p.quiet { bdi dir="ltr" { (blog.origin) } br; (fill(words.kept_by, &[("servers", &servers)])) }
             @if blog.desks.is_empty() {
                 p.row {
                     a.button.main href=(format!("{DESK}/write?blog={}", blog.name)) { (words.write_post) }

@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use super::{DESK, Frame, Line, Signing, grouped, line, signing};
+use super::{DESK, Frame, Line, Signing, grouped, line, named, signing};
 use crate::web::words::{fill, fill_markup};
 
 /// The form in which a blog is asked for, and then the text to sign.
@@ -95,9 +95,10 @@ fn to_sign(frame: &Frame, view: &AskView, text: &str, path: &str) -> String {
                 button name="do" value="change" formnovalidate { (words.choose_other) }
             }
         }
-        (super::article::trust(words))
+        (super::article::trust(words, words.look_blog))
     };
-    frame.page(&fill(words.sign_name, &[("name", &view.name)]), &body)
+    let name = named(frame.tongue, &view.name);
+    frame.page(&fill(words.sign_name, &[("name", &name)]), &body)
 }
 
 /// What has come of a name that was asked for.
@@ -125,7 +126,8 @@ pub(crate) struct AskedView {
 /// A name that was asked for: pending, or live. Where it is taken the form comes back.
 pub(crate) fn asked(frame: &Frame, view: &AskedView) -> String {
     let words = frame.words();
-    let name = [("name", view.name.as_str())];
+    let name = named(frame.tongue, &view.name);
+    let name = [("name", name.as_str())];
     match view.state {
         State::Pending | State::Silent => {
             let silent = matches!(view.state, State::Silent);

@@ -49,6 +49,7 @@ fn line(slug: &str, title: &str, language: &str, date: &str, text: &str) -> Post
         language: language.to_owned(),
         date: time(date),
         excerpt: summary(text, 220),
+        picture: None,
     }
 }
 
@@ -191,6 +192,7 @@ fn list_samples() -> Vec<(&'static str, String)> {
             .map(|(year, posts)| (year.to_owned(), posts))
             .to_vec(),
         only: None,
+        below: None,
         newer: None,
         older: None,
     };
@@ -497,6 +499,7 @@ fn strangers_words_stay_words_in_lists() {
         posts: nasty_list().posts,
         years: vec![(nasty(), 1), (nasty(), 2)],
         only: Some(nasty()),
+        below: None,
         newer: Some(nasty()),
         older: Some(nasty()),
     };
@@ -538,12 +541,12 @@ fn a_post_says_where_it_is_and_how_to_check_it() {
 
 #[test]
 fn a_menu_of_many_pages_shows_five() {
-    let page = |number: usize| Neighbor {
-        slug: format!("page-{number}"),
-        title: format!("Page {number}"),
-        language: String::new(),
-    };
-    let shown = |pages: usize| {
+    let shown = |pages: usize, title: &str| {
+        let page = |number: usize| Neighbor {
+            slug: format!("page-{number}"),
+            title: format!("{title} {number}"),
+            language: String::new(),
+        };
         let pages = (1..=pages).map(page).collect();
         let blog = Blog { pages, ..blog() };
         let view = post_view("en", "The meeting", ENGLISH);
@@ -554,8 +557,11 @@ fn a_menu_of_many_pages_shows_five() {
         let count = |html: &str| html.matches("href=\"/page-").count();
         (count(first), count(others))
     };
-    assert_eq!(shown(5), (5, 0));
-    assert_eq!(shown(19), (5, 14));
+    assert_eq!(shown(5, "Page"), (5, 0));
+    assert_eq!(shown(19, "Page"), (5, 14));
+    // With titles of 24 letters two take the two lines of a phone.
+    assert_eq!(shown(5, "All that can be said of"), (1, 4));
+    assert_eq!(shown(5, "What can be said of it"), (2, 3));
 }
 
 #[test]
@@ -626,6 +632,13 @@ fn the_style_is_sent_without_what_only_we_read() {
         .map(|(comment, _)| rules(comment))
         .sum();
     assert_eq!(rules(&compact), rules(STYLE) - in_comments);
+    for whole in [
+        ".desk label code{",
+        "(prefers-color-scheme:dark){",
+        "content:\" (\" attr(href) \")\";",
+    ] {
+        assert!(compact.contains(whole), "{whole} in {compact}");
+    }
 }
 
 /// With its style, the longest page of an archive.
@@ -644,6 +657,7 @@ fn archives_are_light() {
         posts: vec![post; ARCHIVE_POSTS],
         years: (2007..=2026).map(|year| (year.to_string(), 100)).collect(),
         only: Some("2026".to_owned()),
+        below: None,
         newer: Some("/archive?year=2026".to_owned()),
         older: Some("/archive?year=2026&page=3".to_owned()),
     });
@@ -661,8 +675,12 @@ fn lists_are_light() {
         "2026-03-02T09:00:00Z",
         &"会".repeat(300),
     );
+    let pictured = PostLine {
+        picture: Some(format!("/media/sha256-{}", "a".repeat(64))),
+        ..post.clone()
+    };
     let headline = Headline {
-        post: post.clone(),
+        post,
         blog_origin: "https://maria.blogs.example.org".to_owned(),
         blog_title: "港のノート".to_owned(),
         blog_language: "ja".to_owned(),
@@ -674,7 +692,7 @@ fn lists_are_light() {
     let index = BlogView {
         network: network(),
         blog: blog(),
-        posts: vec![post; 20],
+        posts: vec![pictured; 20],
         path: "/?page=2".to_owned(),
         newer: Some("/".to_owned()),
         older: Some("/?page=3".to_owned()),

@@ -25,7 +25,7 @@ words! {
             "قارن قبل أن توقّع: يجب أن يكون في السطر «Address» ما يظهر في شريط العنوان في متصفحك، وهو {address}. إن اختلفا فثمة من يريد الدخول باسمك.";
         soon: "The answer is good for ten minutes and only once.", "يصلح الجواب عشر دقائق ولمرة واحدة.";
         blog_if: "The name of your blog, if you have one here", "اسم مدونتك إن كانت لك مدونة هنا";
-        key_if: "Your public key, the first time (the output of {command})", "مفتاحك العلني في المرة الأولى (ناتج {command})";
+        key_if: "Your public key, the first time: what this writes {command}", "مفتاحك العلني في المرة الأولى: ما يكتبه هذا الأمر {command}";
         key_if_short: "Your first time here? Show your public key", "أهي المرة الأولى؟ أظهر مفتاحك العلني";
         no_key: "You have no key yet?", "أليس لك مفتاح بعد؟";
         no_key_how: "Install GnuPG and make one; it asks for your name and a passphrase:", "ثبّت GnuPG واصنع مفتاحًا، وسيسألك عن اسمك وعبارة سرية:";
@@ -95,6 +95,8 @@ words! {
         add_picture: "Add the picture", "أضف الصورة";
         picture_hint: "It goes to the end of the text; move its line to where you want it. What the camera noted (place, time, device) is removed.",
             "تُضاف في آخر النص؛ انقل سطرها إلى حيث تريد. ويُحذف ما سجّلته الكاميرا (المكان والوقت والجهاز).";
+        picture_stays: "What it shows stays, and so does its color profile. Other kinds of files come with the spokes program; PDF, Ogg and WebM keep what programs noted in them.",
+            "ويبقى ما تُظهره، وكذلك ملف ألوانها. أما الأنواع الأخرى من الملفات فتُضاف بالبرنامج spokes، وتحتفظ ملفات PDF وOgg وWebM بما سجّلته البرامج فيها.";
         save: "Save the draft", "احفظ المسودة";
         preview: "Preview", "معاينة";
         to_sign: "Sign and publish", "وقّع وانشر";
@@ -107,8 +109,11 @@ words! {
         sign_why: "Nothing is published without your signature. This is exactly what you sign; read it before you do:",
             "لا يُنشر شيء بلا توقيعك. هذا بالضبط ما توقّعه؛ اقرأه قبل التوقيع:";
         trust: "What you trust this server with", "فيمَ تأتمن هذا الخادم";
-        trust_how: "This server wrote the lines above from what you typed. A dishonest one could write something else: so read what you sign, above all the text itself and the line “Replaces”. It can neither sign for you nor change what you signed. It takes posts, pages and new blogs in this way; keys, names and erasures need the {program} program on your own device, because there no stranger writes the text.",
-            "كتب هذا الخادم الأسطر أعلاه مما كتبته. وقد يكتب خادم غير أمين شيئًا آخر: فاقرأ ما توقّعه، ولا سيما النص نفسه والسطر «Replaces». لا يستطيع أن يوقّع عنك ولا أن يغيّر ما وقّعته. وهو يقبل بهذه الطريقة التدوينات والصفحات والمدونات الجديدة؛ أما المفاتيح والأسماء والمحو فتحتاج إلى البرنامج {program} على جهازك، إذ لا يكتب النص هناك غريب.";
+        trust_how: "This server wrote the lines above from what you typed. A dishonest one could write something else: so read what you sign, above all {look}. It can neither sign for you nor change what you signed. It takes posts, pages and new blogs in this way; keys, names and erasures need the {program} program on your own device, because there no stranger writes the text.",
+            "كتب هذا الخادم الأسطر أعلاه مما كتبته. وقد يكتب خادم غير أمين شيئًا آخر: فاقرأ ما توقّعه، ولا سيما {look}. لا يستطيع أن يوقّع عنك ولا أن يغيّر ما وقّعته. وهو يقبل بهذه الطريقة التدوينات والصفحات والمدونات الجديدة؛ أما المفاتيح والأسماء والمحو فتحتاج إلى البرنامج {program} على جهازك، إذ لا يكتب النص هناك غريب.";
+        look_post: "the text itself and the line “Replaces”", "النص نفسه والسطر «Replaces»";
+        look_blog: "the lines “Name” and “Network”, and that “Author” and “Certificate” name your key and no other",
+            "السطرين «Name» و«Network»، وأن السطرين «Author» و«Certificate» يذكران مفتاحك دون غيره";
         publish: "Publish", "انشر";
         change_text: "Change the text", "غيّر النص";
         published: "Published", "نُشرت";
@@ -184,6 +189,9 @@ words! {
         insecure:
             ["No sign-in over plain HTTP", "This network is reached without encryption, so anybody on the way could take over your session.", "Nothing was asked of you, nothing was sent.", "Publish with the spokes program: it needs no session. Or ask the organizers for HTTPS."],
             ["لا تسجيل دخول عبر HTTP المكشوف", "تصل إلى هذه الشبكة بلا تشفير، فيستطيع أي واحد في الطريق أن يأخذ جلستك.", "لم يُطلب منك شيء ولم يُرسل شيء.", "انشر ببرنامج spokes فهو لا يحتاج إلى جلسة، أو اطلب من المنظمين HTTPS."];
+        busy:
+            ["The desk is busy", "So many people are at this server’s desk that your turn has not come.", "Nothing was changed, and what you typed stands below.", "Wait {seconds} seconds, then send it again: your browser’s way back leads to the form with all that you typed."],
+            ["المكتب مشغول", "عند مكتب هذا الخادم من الناس ما منع أن يأتي دورك.", "لم يتغير شيء، وما كتبته مبيّن أدناه.", "انتظر {seconds} ثوانٍ ثم أرسل من جديد: زر الرجوع في متصفحك يعيدك إلى النموذج وفيه كل ما كتبته."];
         sign_in_first:
             ["Sign in to go on", "You are not signed in here any more, or not yet.", "What you typed is not lost: it stands below and becomes a draft when you sign in.", "Sign the lines below."],
             ["سجّل الدخول لتتابع", "لم تعد مسجّل الدخول هنا، أو لم تسجّله بعد.", "ما كتبته لم يضع: هو أدناه ويصير مسودة حين تدخل.", "وقّع الأسطر أدناه."];

@@ -100,8 +100,9 @@ words! {
         latest_of: "The latest from the blogs of {network}.", "أحدث ما في مدونات {network}.";
         kept_by: "{blogs}, kept by {servers}.", "{blogs}، {servers}.";
         kept_by_many: "{blogs}, kept by {servers} and by nobody alone.", "{blogs}، {servers}، ولا ينفرد بها أحد.";
-        lead: "Blogs that belong to those who write them. Each is kept by several servers of different people, and every word is signed.",
-            "مدونات هي ملك لمن يكتبها. تحفظ كلًا منها خوادم عدة لأناس مختلفين، وكل كلمة فيها موقّعة.";
+        claim: "Blogs that belong to those who write them", "مدونات هي ملك لمن يكتبها";
+        lead: "Each is kept by several servers of different people, and every word is signed.",
+            "تحفظ كلًا منها خوادم عدة لأناس مختلفين، وكل كلمة فيها موقّعة.";
         all_languages: "All", "الكل";
         languages: "Posts by language", "التدوينات حسب اللغة";
         as_of: "As of {seconds} ago.", "قبل {seconds}.";
@@ -177,6 +178,8 @@ words! {
             &["لا خوادم", "خادم واحد", "خادمان", "{n} خوادم", "{n} خادمًا", "{n} خادم"];
         keeping: &["{n} server", "{n} servers"],
             &["لا يحفظها خادم", "يحفظها خادم واحد", "يحفظها خادمان", "تحفظها {n} خوادم", "يحفظها {n} خادمًا", "يحفظها {n} خادم"];
+        asked: &["{n} spoke was", "{n} spokes were"],
+            &["لم يُسأل خادم", "سُئل خادم واحد", "سُئل خادمان", "سُئلت {n} خوادم", "سُئل {n} خادمًا", "سُئل {n} خادم"];
         groups: &["{n} group", "{n} groups"],
             &["لا مجموعات", "مجموعة واحدة", "مجموعتان", "{n} مجموعات", "{n} مجموعة", "{n} مجموعة"];
         seconds: &["{n} second", "{n} seconds"],
