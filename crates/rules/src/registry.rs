@@ -26,9 +26,9 @@ use crate::{
     seat::{Seats, Sits},
 };
 pub use crate::{
-    reserved::is_reserved,
     record::{BlogRecord, Closing, Head, Record, Set, Spoke, Standing},
     refusal::Refusal,
+    reserved::is_reserved,
 };
 
 /// How far ahead a claim may reach, so that an old one cannot be replayed (SPEC entry 3.3).
@@ -305,7 +305,13 @@ impl Registry {
                 Ok(Change::Standing(label, Standing::Evicted { since: now }))
             }
             Wish::Stand { node, token } => self.stand(now, key, node, &token),
-            Wish::Seat { label } => self.sit(key, label, Sits::Yes { filled: self.head.records }),
+            Wish::Seat { label } => self.sit(
+                key,
+                label,
+                Sits::Yes {
+                    filled: self.head.records,
+                },
+            ),
             Wish::Refill { label } => self.refill(key, label),
             Wish::Unseat { label } => self.sit(key, label, Sits::NoMore { since: now }),
             Wish::Recover { council } => {

@@ -150,8 +150,7 @@ impl CouncilConfig {
 
     /// Where the other nodes of the council reach this one.
     pub fn peer(&self) -> SocketAddr {
-        self.peer
-            .unwrap_or_else(|| Address(self.api).next_port().0)
+        self.peer.unwrap_or_else(|| Address(self.api).next_port().0)
     }
 
     /// The council's keys, parsed.

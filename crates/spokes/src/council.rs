@@ -206,14 +206,19 @@ impl Council {
             return self.keep_statements(wire).await;
         }
         let answer = self.order.answer(&path, request).await;
-        let none = || web::refuse(StatusCode::NOT_FOUND, "no-such-path", "No council node asks this.");
+        let none = || {
+            web::refuse(
+                StatusCode::NOT_FOUND,
+                "no-such-path",
+                "No council node asks this.",
+            )
+        };
         answer.unwrap_or_else(none)
     }
 
     fn network(&self) -> Response {
-        let wire = |registry: &Registry| {
-            network_wire(registry, &self.config.base_url, &self.config.label)
-        };
+        let wire =
+            |registry: &Registry| network_wire(registry, &self.config.base_url, &self.config.label);
         match self.book.ask(wire) {
             Some(network) => web::json(StatusCode::OK, &network),
             None => holds_nothing(),

@@ -79,7 +79,8 @@ impl Book {
             grown: watch::channel(records).0,
         };
         if let Some(registry) = registry {
-            book.found(registry).map_err(|e| Outage::new(e.to_string()))?;
+            book.found(registry)
+                .map_err(|e| Outage::new(e.to_string()))?;
         }
         Ok(book)
     }
@@ -299,11 +300,7 @@ fn refused(refusal: &Refusal) -> Problem {
 }
 
 /// Notes how far the index has come; members only where they changed.
-fn note(
-    index: &Connection,
-    place: LogId<NodeId>,
-    members: Option<&Member>,
-) -> std::io::Result<()> {
+fn note(index: &Connection, place: LogId<NodeId>, members: Option<&Member>) -> std::io::Result<()> {
     let place = serde_json::to_string(&place)?;
     let members = match members {
         Some(members) => Some(serde_json::to_string(members)?),
@@ -402,7 +399,9 @@ fn replay(index: &Connection) -> Result<Option<Registry>, Outage> {
                 registry = Some(Registry::found(&record).map_err(|e| damaged(&e.to_string()))?);
             }
             Some(registry) => {
-                registry.take(&record).map_err(|e| damaged(&e.to_string()))?;
+                registry
+                    .take(&record)
+                    .map_err(|e| damaged(&e.to_string()))?;
             }
         }
     }

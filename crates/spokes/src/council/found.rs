@@ -127,9 +127,13 @@ fn begin(
             log_id: LogId::new(CommittedLeaderId::new(FIRST_TERM, me), index as u64),
             payload,
         };
-        frames.push(Frame::Entry(pack(&entry).map_err(|e| Outage::new(e.to_string()))?));
+        frames.push(Frame::Entry(
+            pack(&entry).map_err(|e| Outage::new(e.to_string()))?,
+        ));
     }
-    journal.write(&frames).map_err(|e| Outage::new(e.to_string()))
+    journal
+        .write(&frames)
+        .map_err(|e| Outage::new(e.to_string()))
 }
 
 fn alone(me: NodeId, filled: Filled) -> Membership<NodeId, Filled> {
@@ -147,7 +151,9 @@ pub(super) fn open_journal(dir: &Path, secret: &NodeSecret) -> Result<Journal<Fi
         return Ok(journal);
     }
     if let Some(records) = book::records_alone(&dir.join("registry.db"))? {
-        let requests = records.into_iter().map(|record| (record.time, record.request));
+        let requests = records
+            .into_iter()
+            .map(|record| (record.time, record.request));
         begin(&mut journal, secret, requests.collect())?;
         tracing::info!("the registry of one node got its journal");
     }
@@ -221,9 +227,13 @@ pub fn recover(dir: &Path, organizer: &Path) -> Result<u64, Outage> {
     for (index, payload) in (journal.len()..).zip(payloads) {
         let log_id = LogId::new(CommittedLeaderId::new(term, me), index);
         let entry = Entry::<Types> { log_id, payload };
-        frames.push(Frame::Entry(pack(&entry).map_err(|e| Outage::new(e.to_string()))?));
+        frames.push(Frame::Entry(
+            pack(&entry).map_err(|e| Outage::new(e.to_string()))?,
+        ));
     }
-    journal.write(&frames).map_err(|e| Outage::new(e.to_string()))?;
+    journal
+        .write(&frames)
+        .map_err(|e| Outage::new(e.to_string()))?;
     Ok(filled.0)
 }
 
@@ -252,7 +262,9 @@ fn fold(journal: &Journal<File>) -> Result<Option<Registry>, Outage> {
         };
         let time = Time::parse(&batch.time).map_err(Outage::new)?;
         for wire in &batch.requests {
-            let Ok(request) = wire.request() else { continue };
+            let Ok(request) = wire.request() else {
+                continue;
+            };
             match &mut registry {
                 None => {
                     let record = Record {

@@ -9,15 +9,7 @@
 //! Nothing is ever taken out: entries that Raft takes back are only marked as such, and there are no
 //! snapshots, since the whole log is what the registry is (WHY.md).
 
-use std::{
-    fmt,
-    fs::File,
-    io,
-    ops::Range,
-    os::unix::fs::FileExt as _,
-    path::Path,
-    sync::Arc,
-};
+use std::{fmt, fs::File, io, ops::Range, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 
 use crate::{config, outage::Outage};
 
@@ -123,7 +115,10 @@ impl Frame {
 
 /// A number of four bytes, the lowest first.
 fn number(bytes: &[u8]) -> u32 {
-    bytes.iter().rev().fold(0, |n, byte| n << 8 | u32::from(*byte))
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |n, byte| n << 8 | u32::from(*byte))
 }
 
 fn checksum(block: &[u8]) -> u32 {
@@ -251,7 +246,9 @@ impl<D: Disk> Journal<D> {
                     at: behind(rest) + FRAME_HEAD as u64,
                     bytes: length,
                 }),
-                b't' => self.entries.truncate(usize::try_from(index()?).map_err(io::Error::other)?),
+                b't' => self
+                    .entries
+                    .truncate(usize::try_from(index()?).map_err(io::Error::other)?),
                 b'v' => self.vote = Some(body.to_vec()),
                 b'f' => self.filling = Some(index()?),
                 _ => {
@@ -354,7 +351,12 @@ struct Window<D: Disk> {
 impl<D: Disk> Window<D> {
     fn new(disk: Arc<D>, size: u64) -> Self {
         let (begin, bytes) = (0, Vec::new());
-        Self { disk, size, begin, bytes }
+        Self {
+            disk,
+            size,
+            begin,
+            bytes,
+        }
     }
 
     /// Bytes at a place; none where the file ends before.
@@ -390,7 +392,9 @@ impl<D: Disk> Window<D> {
     fn next_block(&mut self, from: u64) -> io::Result<Option<u64>> {
         let mut at = from;
         while at + BLOCK_HEAD as u64 <= self.size {
-            let look = usize::try_from(self.size - at).unwrap_or(usize::MAX).min(SCAN_BYTES);
+            let look = usize::try_from(self.size - at)
+                .unwrap_or(usize::MAX)
+                .min(SCAN_BYTES);
             let Some(bytes) = self.at(at, look)? else {
                 return Ok(None);
             };
@@ -498,7 +502,11 @@ pub(super) mod testing {
             let mut platter = self.platter();
             let failed = platter.work();
             // A write that fails has written something all the same.
-            let written = if failed.is_err() { bytes.len() / 2 } else { bytes.len() };
+            let written = if failed.is_err() {
+                bytes.len() / 2
+            } else {
+                bytes.len()
+            };
             if platter.seen.len() < at + written {
                 platter.seen.resize(at + written, 0);
             }
@@ -541,14 +549,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("registry.journal");
         let mut journal = Journal::open(&path).unwrap();
-        journal.write(&[entry(3), entry(0), Frame::Vote(b"one".to_vec())]).unwrap();
-        journal.write(&[Frame::TakeBack(1), entry(2_000_000), Frame::Filling(3)]).unwrap();
+        journal
+            .write(&[entry(3), entry(0), Frame::Vote(b"one".to_vec())])
+            .unwrap();
+        journal
+            .write(&[Frame::TakeBack(1), entry(2_000_000), Frame::Filling(3)])
+            .unwrap();
         let again = Journal::open(&path).unwrap();
         assert_eq!(all(&again), [vec![3; 3], vec![128; 2_000_000]]);
         assert_eq!(all(&again), all(&journal));
         assert_eq!(again.vote(), Some(&b"one"[..]));
         assert_eq!((again.filling(), again.torn()), (Some(3), 0));
-        assert_eq!(again.read(0..9, 2).unwrap().len(), 1, "one at least, however long");
+        assert_eq!(
+            again.read(0..9, 2).unwrap().len(),
+            1,
+            "one at least, however long"
+        );
     }
 
     #[test]
@@ -568,7 +584,10 @@ mod tests {
         let size = disk.size().unwrap();
         disk.rot(3_500_000);
         let why = Journal::on(disk.clone()).unwrap_err().to_string();
-        assert!(why.contains("damaged between bytes 3000035 and 6000052"), "{why}");
+        assert!(
+            why.contains("damaged between bytes 3000035 and 6000052"),
+            "{why}"
+        );
         assert_eq!(disk.size().unwrap(), size);
     }
 
@@ -580,7 +599,10 @@ mod tests {
         disk.fail_after(1);
         assert!(journal.write(&[entry(2)]).is_err(), "the sync fails");
         disk.lose_power(|| true);
-        assert!(journal.write(&[entry(3)]).is_err(), "though the disk works again");
+        assert!(
+            journal.write(&[entry(3)]).is_err(),
+            "though the disk works again"
+        );
         assert!(Journal::on(disk).unwrap().len() >= 1);
     }
 

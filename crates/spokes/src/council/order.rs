@@ -13,8 +13,7 @@ use hyper::body::Incoming;
 use openraft::{
     ChangeMembers, RaftMetrics,
     error::{
-        ClientWriteError, InstallSnapshotError, NetworkError, RPCError, RaftError,
-        Unreachable,
+        ClientWriteError, InstallSnapshotError, NetworkError, RPCError, RaftError, Unreachable,
     },
     network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory},
     raft::{
@@ -30,7 +29,7 @@ use super::{
     Unsequenced,
     book::Book,
     journal::Frame,
-    peers::{self, Line},
+    peers::{self, Line, Silence},
     raft::{Batch, Filled, LogStore, Machine, NodeId, Raft, Types},
 };
 use crate::{
@@ -63,8 +62,8 @@ const AGAIN: Duration = Duration::from_millis(250);
 
 /// Heartbeats, and how long one waits for them. Three of them are lost before anybody stands for election,
 /// and a journey around the world (0.3 s there and back) fits between two.
-const HEARTBEAT_MILLIS: u64 = 300;
-const ELECTION_MILLIS: std::ops::Range<u64> = 1_000..2_000;
+const HEARTBEAT_MILLIS: u64 = 250;
+const ELECTION_MILLIS: std::ops::Range<u64> = 800..1_400;
 
 /// A request on its way into a batch.
 struct Asked {
@@ -103,7 +102,9 @@ pub(super) struct Order {
 
 impl std::fmt::Debug for Order {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Order").field("me", &self.me()).finish_non_exhaustive()
+        f.debug_struct("Order")
+            .field("me", &self.me())
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,10 +134,15 @@ impl Shared {
         path: &str,
         message: &B,
         wait: Duration,
-    ) -> Result<Result<T, Problem>, Outage> {
+    ) -> Result<Result<T, Problem>, Silence> {
+        let before = |outage| Silence {
+            outage,
+            sent: false,
+        };
         let address = self.peer(to);
-        let address = address.ok_or_else(|| Outage::new(format!("{to} has no address")))?;
-        self.line(to)?.post(address, path, message, wait).await
+        let address = address.ok_or_else(|| before(Outage::new(format!("{to} has no address"))))?;
+        let line = self.line(to).map_err(before)?;
+        line.post(address, path, message, wait).await
     }
 
     /// Up to how many entries a node without a vote is to be filled.
@@ -169,8 +175,8 @@ impl RaftNetworkFactory<Types> for Ways {
     }
 }
 
-fn unreachable<E: std::error::Error>(outage: &Outage) -> RPCError<NodeId, Filled, E> {
-    RPCError::Unreachable(Unreachable::new(outage))
+fn unreachable<E: std::error::Error>(silence: &Silence) -> RPCError<NodeId, Filled, E> {
+    RPCError::Unreachable(Unreachable::new(&silence.outage))
 }
 
 fn refused<E: std::error::Error>(problem: &Problem) -> RPCError<NodeId, Filled, E> {
@@ -204,7 +210,8 @@ impl RaftNetwork<Types> for Way {
         InstallSnapshotResponse<NodeId>,
         RPCError<NodeId, Filled, RaftError<NodeId, InstallSnapshotError>>,
     > {
-        Err(unreachable(&Outage::new("this council makes no snapshots")))
+        let none = Outage::new("this council makes no snapshots");
+        Err(RPCError::Unreachable(Unreachable::new(&none)))
     }
 
     async fn vote(
@@ -303,38 +310,44 @@ impl Order {
     /// Orders a request, here or at the leader.
     pub(super) async fn sequence(&self, request: RequestWire) -> Result<TakenWire, Unsequenced> {
         let request = Arc::new(request);
+        let mut may_be_taken = false;
         let sequenced = async {
             loop {
-                let leader = self.leader().await.ok_or_else(nobody_leads)?;
-                let answer = if leader == self.me() {
-                    self.enqueue(Arc::clone(&request)).await
-                } else {
-                    self.pass_on(leader, &request).await
+                let Some(leader) = self.leader().await else {
+                    return Err(fate(may_be_taken));
                 };
-                match answer {
-                    // Whoever led does so no more: nothing was proposed.
-                    Err(Unsequenced::NotLeader) => tokio::time::sleep(AGAIN).await,
-                    answer => return answer,
+                if leader == self.me() {
+                    may_be_taken = true;
+                    match self.enqueue(Arc::clone(&request)).await {
+                        Err(Unsequenced::NotLeader) => {}
+                        answer => return answer,
+                    }
+                } else {
+                    match self.pass_on(leader, &request).await {
+                        Ok(answer) => return answer,
+                        Err(sent) => may_be_taken |= sent,
+                    }
                 }
+                tokio::time::sleep(AGAIN).await;
             }
         };
-        tokio::time::timeout(ORDER_WAIT, sequenced)
-            .await
-            .unwrap_or_else(|_| Err(unknown_fate()))
+        let sequenced = tokio::time::timeout(ORDER_WAIT, sequenced).await;
+        sequenced.unwrap_or_else(|_| Err(fate(may_be_taken)))
     }
 
+    /// Passes a request to the leader. Where that gives no answer, whether the request may have been taken: to
+    /// ask again is harmless, the first answer is given again.
     async fn pass_on(
         &self,
         leader: NodeId,
         request: &RequestWire,
-    ) -> Result<TakenWire, Unsequenced> {
+    ) -> Result<Result<TakenWire, Unsequenced>, bool> {
         let answer = self.shared.post(leader, "/request", request, ORDER_WAIT);
         match answer.await {
-            Ok(Ok(taken)) => Ok(taken),
-            Ok(Err(problem)) if problem.kind == NOT_LEADER => Err(Unsequenced::NotLeader),
-            Ok(Err(problem)) => Err(Unsequenced::Problem(problem)),
-            // It may have been taken; to ask again is harmless, the first answer is given again.
-            Err(_) => Err(Unsequenced::NotLeader),
+            Ok(Ok(taken)) => Ok(Ok(taken)),
+            Ok(Err(problem)) if problem.kind == NOT_LEADER => Err(false),
+            Ok(Err(problem)) => Ok(Err(Unsequenced::Problem(problem))),
+            Err(silence) => Err(silence.sent),
         }
     }
 
@@ -348,7 +361,8 @@ impl Order {
             answer,
         };
         if self.queue.try_send(asked).is_err() {
-            let full = "Very many ask the council at once. Nothing was changed; try again in a moment.";
+            let full =
+                "Very many ask the council at once. Nothing was changed; try again in a moment.";
             let problem = super::problem_of(503, "busy", full);
             return Err(Unsequenced::Problem(problem));
         }
@@ -377,8 +391,13 @@ impl Order {
         if leader == self.me() {
             return Ok(true);
         }
-        let told = self.shared.post(leader, "/statements", statements, ORDER_WAIT);
-        let told: Result<serde_json::Value, Problem> = told.await.map_err(Unsequenced::Outage)?;
+        let told = self
+            .shared
+            .post(leader, "/statements", statements, ORDER_WAIT);
+        let told = told
+            .await
+            .map_err(|silence| Unsequenced::Outage(silence.outage))?;
+        let told: Result<serde_json::Value, Problem> = told;
         told.map(|_| false).map_err(Unsequenced::Problem)
     }
 
@@ -391,7 +410,7 @@ impl Order {
             return self.raft.ensure_linearizable().await.is_ok();
         }
         let asked = self.shared.post(leader, "/confirm", &(), LEADER_WAIT);
-        let Ok(Ok(needed)): Result<Result<u64, Problem>, Outage> = asked.await else {
+        let Ok(Ok(needed)): Result<Result<u64, Problem>, Silence> = asked.await else {
             return false;
         };
         // What the leader has is on its way here.
@@ -618,9 +637,17 @@ fn nobody_leads() -> Unsequenced {
     Unsequenced::Problem(super::problem_of(503, "no-majority", why))
 }
 
+/// Why a request got no answer in time.
+fn fate(may_be_taken: bool) -> Unsequenced {
+    if may_be_taken {
+        unknown_fate()
+    } else {
+        nobody_leads()
+    }
+}
+
 fn unknown_fate() -> Unsequenced {
     let why = "The council took too long, and it is not known whether the request was taken. What was \
                registered before is safe. Send the same request again: it gets the answer of the first.";
     Unsequenced::Problem(super::problem_of(503, "busy", why))
 }
-

@@ -81,7 +81,9 @@ fn identity(secret: &NodeSecret) -> Result<Arc<CertifiedKey>, Outage> {
 }
 
 fn failed(error: &Error) -> Outage {
-    Outage::new(format!("TLS between council nodes cannot be set up: {error}"))
+    Outage::new(format!(
+        "TLS between council nodes cannot be set up: {error}"
+    ))
 }
 
 /// Whose key may be at the other end.
@@ -294,6 +296,23 @@ pub(super) async fn read<T: DeserializeOwned>(
     serde_json::from_slice(&body).map_err(|e| refuse(e.to_string()))
 }
 
+/// Why a message got no answer.
+#[derive(Debug)]
+pub(super) struct Silence {
+    pub(super) outage: Outage,
+    /// Whether the message may have arrived all the same.
+    pub(super) sent: bool,
+}
+
+impl Silence {
+    fn before(outage: Outage) -> Self {
+        Self {
+            outage,
+            sent: false,
+        }
+    }
+}
+
 /// The way to one other node.
 #[derive(Clone)]
 pub(super) struct Line {
@@ -362,22 +381,26 @@ impl Line {
         path: &str,
         message: &B,
         wait: Duration,
-    ) -> Result<Result<T, Problem>, Outage> {
-        let silent = |why: String| Outage::new(format!("the council node at {to} {why}"));
-        let body = serde_json::to_vec(message).map_err(|e| Outage::new(e.to_string()))?;
+    ) -> Result<Result<T, Problem>, Silence> {
+        let silent = |why: String| Silence {
+            outage: Outage::new(format!("the council node at {to} {why}")),
+            sent: true,
+        };
+        let unsaid = |why: String| Silence::before(Outage::new(why));
+        let body = serde_json::to_vec(message).map_err(|e| unsaid(e.to_string()))?;
         let request = Request::post(path)
             .header(http::header::HOST, to.to_string())
             .body(Full::new(Bytes::from(body)))
-            .map_err(|e| Outage::new(e.to_string()))?;
+            .map_err(|e| unsaid(e.to_string()))?;
         let kept = || self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let exchange = async {
             let next = kept().pop().filter(|sender| !sender.is_closed());
             let mut sender = match next {
                 Some(sender) => sender,
-                None => self.connect(to).await?,
+                None => self.connect(to).await.map_err(Silence::before)?,
             };
             let ready = sender.ready().await;
-            ready.map_err(|e| silent(format!("broke off ({e})")))?;
+            ready.map_err(|e| Silence::before(Outage::new(e.to_string())))?;
             let answer = sender.send_request(request).await;
             let answer = answer.map_err(|e| silent(format!("broke off ({e})")))?;
             let status = answer.status();
@@ -387,7 +410,7 @@ impl Line {
             if kept.len() < KEPT_MAX {
                 kept.push(sender);
             }
-            Ok::<_, Outage>((status, body.to_bytes()))
+            Ok::<_, Silence>((status, body.to_bytes()))
         };
         let (status, body) = timeout(wait, exchange)
             .await

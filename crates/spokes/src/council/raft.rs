@@ -61,7 +61,9 @@ impl Serialize for NodeId {
 impl<'de> Deserialize<'de> for NodeId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        NodeKey::parse(&text).map(Self::of).map_err(de::Error::custom)
+        NodeKey::parse(&text)
+            .map(Self::of)
+            .map_err(de::Error::custom)
     }
 }
 
@@ -223,7 +225,10 @@ impl<D: Disk> RaftLogStorage<Types> for LogStore<D> {
     async fn save_vote(&mut self, vote: &Vote<NodeId>) -> Result<(), Fault> {
         let vote = serde_json::to_vec(vote).map_err(std::io::Error::from);
         let written = match vote {
-            Ok(vote) => self.with(move |journal| journal.write(&[Frame::Vote(vote)])).await,
+            Ok(vote) => {
+                self.with(move |journal| journal.write(&[Frame::Vote(vote)]))
+                    .await
+            }
             Err(error) => Err(error),
         };
         written.map_err(|e| StorageIOError::write_vote(AnyError::new(&e)).into())
@@ -347,9 +352,7 @@ impl<L: Ledger> RaftStateMachine<Types> for Machine<L> {
 /// Whether an entry changes the council's members.
 pub(super) fn members(entry: &Entry<Types>) -> Option<Member> {
     match &entry.payload {
-        EntryPayload::Membership(members) => {
-            Some(Member::new(Some(entry.log_id), members.clone()))
-        }
+        EntryPayload::Membership(members) => Some(Member::new(Some(entry.log_id), members.clone())),
         _ => None,
     }
 }

@@ -103,7 +103,11 @@ impl Spoke {
         });
         let mut nodes = seats.unwrap_or_default();
         let known = self.config.council.iter();
-        nodes.extend(known.filter(|node| !nodes.contains(node)).collect::<Vec<_>>());
+        nodes.extend(
+            known
+                .filter(|node| !nodes.contains(node))
+                .collect::<Vec<_>>(),
+        );
         nodes
     }
 
@@ -119,7 +123,10 @@ impl Spoke {
             unkept.clear();
         }
         let after = *self.followed.borrow();
-        let path = format!("/api/v1/registry/log?after={after}&wait={}&confirm=1", wait.as_secs());
+        let path = format!(
+            "/api/v1/registry/log?after={after}&wait={}&confirm=1",
+            wait.as_secs()
+        );
         let log: LogWire = match self.client.get(Ask::new(node, &path).waiting(wait)).await? {
             Reply::Good(log, _) => log,
             Reply::Refused(problem) => return Err(Outage::new(problem.detail)),

@@ -422,16 +422,13 @@ impl Spoke {
     }
 
     /// What the house where the blog was before had at an address where no article is.
-    fn former(
-        self: &Arc<Self>,
-        blog: BlogId,
-        record: &BlogRecord,
-        slug: &Slug,
-    ) -> Option<Made> {
+    fn former(self: &Arc<Self>, blog: BlogId, record: &BlogRecord, slug: &Slug) -> Option<Made> {
         let found = self.with(blog, |replica| {
             let (posts, pages) = (replica.fold().posts(), replica.fold().pages());
             let articles = || posts.iter().chain(&pages).map(|post| &post.article);
-            let tags = articles().flat_map(|article| &article.tags.0).map(Tag::as_str);
+            let tags = articles()
+                .flat_map(|article| &article.tags.0)
+                .map(Tag::as_str);
             let slugs = articles().map(|article| article.slug.as_str());
             former::find(slug, tags, slugs)
         });
