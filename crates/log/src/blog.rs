@@ -97,6 +97,7 @@ struct State {
     /// The entries that the title and the language are from.
     titled_by: Option<EntryId>,
     spoken_by: Option<EntryId>,
+    described_by: Option<EntryId>,
     description: Option<String>,
     /// Articles by the id of their first version.
     posts: BTreeMap<EntryId, Post>,
@@ -274,6 +275,11 @@ impl Blog {
         self.state.titled_by.zip(self.state.spoken_by)
     }
 
+    /// The entry by which it has its description, if it has one.
+    pub fn described_by(&self) -> Option<EntryId> {
+        self.state.described_by
+    }
+
     /// What the author says the blog is about.
     pub fn description(&self) -> Option<&str> {
         self.state.description.as_deref()
@@ -298,6 +304,31 @@ impl Blog {
             .collect();
         posts.sort_by_key(|post| core::cmp::Reverse((post.article.date, post.order())));
         posts
+    }
+
+    /// All articles, those outside the stream too, in no order that readers know.
+    pub fn all(&self) -> impl Iterator<Item = &Post> {
+        self.state.posts.values()
+    }
+
+    /// Whether an article has, or had, an address below this one.
+    pub fn has_below(&self, slug: &Slug) -> bool {
+        let below = alloc::format!("{slug}/");
+        // No segment begins with a smaller letter.
+        let Ok(first) = Slug::parse(&alloc::format!("{below}-")) else {
+            return false;
+        };
+        let live = self
+            .state
+            .slugs
+            .range(&first..)
+            .next()
+            .map(|(slug, _)| slug);
+        let led = self.state.redirects.range(&first..).next();
+        let next = [live, led.map(|(slug, _)| slug)];
+        next.into_iter()
+            .flatten()
+            .any(|slug| slug.as_str().starts_with(&below))
     }
 
     /// The article that a slug leads to.
@@ -389,6 +420,7 @@ impl State {
                 }
                 if titles.description.is_some() {
                     self.description.clone_from(&titles.description);
+                    self.described_by = Some(order.1);
                 }
             }
             Kept::Article { article, is_page } => self.version(order, fact, article, *is_page),

@@ -91,8 +91,8 @@ impl fmt::Display for Fault {
             Self::UnknownAuthor(author) => {
                 write!(
                     f,
-                    "{author} is not a key of this blog at this place of its log; sign with one \
-                     that is, or let an own key bring this one first"
+                    "{author} is not a key of this blog, or was none yet when this was signed; sign \
+                     with one that is, or let an own key bring this one first"
                 )
             }
             Self::Ended(author) => {

@@ -331,6 +331,12 @@ impl Certificate {
         self.keys.iter().map(|key| &key.fingerprint)
     }
 
+    /// Those that were ever good: anybody can name a key that never agreed to stand in a certificate.
+    pub fn good_signers(&self) -> impl Iterator<Item = &Fingerprint> {
+        let good = self.keys.iter().filter(|key| !key.good.is_empty());
+        good.map(|key| &key.fingerprint)
+    }
+
     /// All keys that were ever good.
     pub(crate) fn keys(&self) -> &[SigningKey] {
         &self.keys

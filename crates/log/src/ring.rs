@@ -175,6 +175,46 @@ impl Ring {
         Ok((after, self.is_owned(&entry.skeleton().authors)))
     }
 
+    /// The keys of a place as a node has kept them, each with its role, and what has ended there.
+    ///
+    /// # Errors
+    /// When a certificate cannot be used.
+    pub fn kept<'c>(
+        certificates: impl IntoIterator<Item = (Role, &'c str)>,
+        ended: BTreeSet<Fingerprint>,
+    ) -> Result<Self, Fault> {
+        let mut keys = BTreeMap::new();
+        for (role, armor) in certificates {
+            let certificate = Arc::new(Certificate::parse(armor)?);
+            let fingerprint = certificate.fingerprint().clone();
+            keys.insert(fingerprint, Holder { role, certificate });
+        }
+        Ok(Self {
+            keys,
+            ended,
+            recovery: None,
+        })
+    }
+
+    /// Whether these keys signed this entry. It says nothing of the entry's place, and makes no
+    /// [`VerifiedEntry`]: for a reader of what is known to be in the chain.
+    ///
+    /// # Errors
+    /// Every [`Fault`] about keys and signatures; and for entries that bring keys of their own, and
+    /// those without words.
+    pub fn check_signed(&self, sealed: &SealedEntry) -> Result<(), Fault> {
+        let entry = sealed.entry();
+        let Some(draft) = entry.draft() else {
+            return Err(Fault::ErasedWithoutErase(entry.id()));
+        };
+        if let (Says::Keys { .. }, Some(author)) = (&draft.says, entry.skeleton().authors.first()) {
+            return Err(Fault::BadSignature(author.clone()));
+        }
+        let authors = entry.skeleton().authors.iter();
+        let mut signed = authors.zip(sealed.signatures());
+        signed.try_for_each(|(author, signature)| self.check(entry, author, signature))
+    }
+
     /// Whether this fingerprint has ended.
     pub fn has_ended(&self, fingerprint: &Fingerprint) -> bool {
         self.ended.contains(fingerprint)

@@ -19,7 +19,10 @@ use sequoia_openpgp::{
     serialize::SerializeInto as _,
     types::{Curve, HashAlgorithm, KeyFlags, ReasonForRevocation, SignatureType},
 };
-use spokes_log::{key::Certificate, secret::SecretKey};
+use spokes_log::{
+    key::{Certificate, KeyFault},
+    secret::SecretKey,
+};
 
 /// What a reader is told of entry 0 by this certificate, signed so many days after its birth.
 fn verdict(cert: &Cert, age: i64) -> String {
@@ -457,4 +460,54 @@ fn the_newest_of_several_keys_signs() {
         let by = sealed.signatures()[0].issuer().as_bytes();
         assert!(older.iter().all(|old| old.as_bytes() != by), "the newest");
     }
+}
+
+/// An export of twenty keys and names, and so many signatures that fit none of them.
+fn flooded(signatures: usize) -> Vec<u8> {
+    let cert = make(builder());
+    let mut packets: Vec<Packet> = cert.strip_secret_key_material().into_packets().collect();
+    let bound = |packet: &&Packet| matches!(packet, Packet::Signature(_));
+    let stray = packets.iter().find(bound).expect("a binding").clone();
+    let is_part = |packet: &&Packet| !matches!(packet, Packet::Signature(_));
+    let parts = packets.iter().filter(is_part).count();
+    let own = packets.len() - parts;
+    let names = (parts..20).map(|n| Packet::from(UserID::from(format!("Name {n}"))));
+    packets.extend(names);
+    packets.extend(std::iter::repeat_n(stray, signatures - own));
+    let bytes = packets.iter().map(|packet| packet.to_vec().expect("bytes"));
+    bytes.collect::<Vec<_>>().concat()
+}
+
+#[test]
+fn a_certificate_with_too_many_signatures_is_refused_before_they_are_tried() {
+    let fault = Certificate::minimal(&flooded(10_001), None).expect_err("a flood");
+    let (components, signatures) = (20, 10_001);
+    assert_eq!(
+        fault,
+        KeyFault::TooMany {
+            components,
+            signatures
+        }
+    );
+    assert!(
+        fault
+            .to_string()
+            .contains("gpg --export-options export-minimal")
+    );
+    // What is at the limit is judged.
+    let fault = Certificate::minimal(&flooded(10_000), None).err();
+    assert!(
+        !matches!(fault, Some(KeyFault::TooMany { .. })),
+        "{fault:?}"
+    );
+}
+
+#[test]
+fn a_key_that_never_agreed_is_no_signer() {
+    let count = |cert: &Cert| {
+        let read = certificate(&cert.clone().strip_secret_key_material()).expect("read");
+        (read.signers().count(), read.good_signers().count())
+    };
+    assert_eq!(count(&add_subkey(make(builder()), Some)), (2, 2));
+    assert_eq!(count(&add_subkey(make(builder()), |_| None)), (2, 1));
 }

@@ -195,7 +195,7 @@ fn a_recovery_is_refused_with_its_name() {
     told(
         maria.say(Says::Post(article("friend")), "words"),
         expect![
-            "KEY is not a key of this blog at this place of its log; sign with one that is, or let an own key bring this one first"
+            "KEY is not a key of this blog, or was none yet when this was signed; sign with one that is, or let an own key bring this one first"
         ],
     );
 }
@@ -446,13 +446,13 @@ fn a_skeleton_by_a_stranger_is_not_taken_in() {
     told(
         maria.chain.clone().accept(says(&eve, &first, at)),
         expect![
-            "KEY is not a key of this blog at this place of its log; sign with one that is, or let an own key bring this one first"
+            "KEY is not a key of this blog, or was none yet when this was signed; sign with one that is, or let an own key bring this one first"
         ],
     );
     told(
         maria.chain.clone().accept(says(&wanda, &first, at)),
         expect![
-            "KEY is not a key of this blog at this place of its log; sign with one that is, or let an own key bring this one first"
+            "KEY is not a key of this blog, or was none yet when this was signed; sign with one that is, or let an own key bring this one first"
         ],
     );
     let behind = maria.entries[1].entry().clone();
@@ -467,7 +467,7 @@ fn a_skeleton_by_a_stranger_is_not_taken_in() {
     told(
         maria.say_at(head, Says::Post(article("eve")), "words"),
         expect![
-            "KEY is not a key of this blog at this place of its log; sign with one that is, or let an own key bring this one first"
+            "KEY is not a key of this blog, or was none yet when this was signed; sign with one that is, or let an own key bring this one first"
         ],
     );
     swap(&mut maria, &mut wanda);
@@ -577,6 +577,27 @@ fn a_live_slug_beats_a_former_one_which_beats_an_alias() {
         Some((true, three)),
         "live again"
     );
+}
+
+#[test]
+fn what_lies_below_an_address_is_found() {
+    let mut maria = Author::with(same_key("maria"));
+    let walk = maria.post("2015/05/walk");
+    maria.post("2015-late");
+    maria.post("inside.out");
+    let mut moved = article("2015/06/-");
+    moved.replaces = Some(walk);
+    moved.aliases = vec![Slug::parse("old/house/walk").expect("a slug")];
+    maria.say(Says::Post(moved), "words").expect("valid");
+    let blog = fold(&maria);
+    let has = |path: &str| blog.has_below(&Slug::parse(path).expect("a slug"));
+    // A former address and an alias count, too.
+    for path in ["2015", "2015/05", "2015/06", "old", "old/house"] {
+        assert!(has(path), "{path}");
+    }
+    for path in ["2015/05/walk", "20", "2015-late", "inside", "zzz"] {
+        assert!(!has(path), "{path}");
+    }
 }
 
 #[test]

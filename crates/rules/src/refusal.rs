@@ -44,6 +44,7 @@ pub enum Refusal {
     ClaimExpired { not_after: Time },
     ClaimTooFar { not_after: Time },
     QuotaOfSpoke { label: Label, limit: u64 },
+    QuotaOfKeys(u64),
     NoSpokes,
     ProofTooLong(usize),
     KeysForked(EntryId),
@@ -144,6 +145,11 @@ impl Refusal {
                 f,
                 "\"{label}\" has brought {limit} new blogs today, the network's limit for one \
                  spoke; try another spoke, or tomorrow"
+            ),
+            Self::QuotaOfKeys(limit) => write!(
+                f,
+                "the registry has heard {limit} times today of this blog's keys, the most it takes; it \
+                 hears of the rest tomorrow"
             ),
             Self::NoSpokes => {
                 write!(

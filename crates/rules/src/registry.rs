@@ -35,6 +35,8 @@ pub use crate::{
 const CLAIM_SECONDS_MAX: i64 = 24 * 60 * 60;
 /// How far clocks may differ.
 const CLOCK_SECONDS: i64 = 5 * 60;
+/// News of one blog's keys in a day: its proof is kept for ever, and nobody changes keys so often.
+pub const KEYS_PER_DAY_MAX: u64 = 8;
 /// Seconds of a day, by which quotas are counted.
 const DAY: i64 = 24 * 60 * 60;
 /// The state that the log adds up to.
@@ -49,7 +51,12 @@ pub struct Registry {
     seats: Seats,
     names: BTreeMap<BlogName, BlogId>,
     blogs: BTreeMap<BlogId, BlogRecord>,
+    /// The blogs of each author, and those who have ended their own keys: asked for with each page of a desk.
+    by_author: BTreeMap<Fingerprint, BTreeSet<BlogId>>,
+    ended: BTreeSet<Fingerprint>,
     answered: BTreeMap<Hash, u64>,
+    /// News of keys by day and blog.
+    keyed: BTreeMap<(i64, BlogId), u64>,
     /// New blogs by bringing spoke and day.
     brought: BTreeMap<(i64, Label), u64>,
 }
@@ -138,7 +145,10 @@ impl Registry {
             spokes: BTreeMap::new(),
             names: BTreeMap::new(),
             blogs: BTreeMap::new(),
+            by_author: BTreeMap::new(),
+            ended: BTreeSet::new(),
             answered: BTreeMap::from([(record.request.id(), 0)]),
+            keyed: BTreeMap::new(),
             brought: BTreeMap::new(),
         })
     }
@@ -237,6 +247,18 @@ impl Registry {
         self.blogs.get(&id)
     }
 
+    /// The blogs whose claims this key signed.
+    pub fn blogs_of(&self, author: &Fingerprint) -> impl Iterator<Item = (BlogId, &BlogRecord)> {
+        let hers = self.by_author.get(author).into_iter().flatten();
+        hers.filter_map(|id| Some((*id, self.blogs.get(id)?)))
+    }
+
+    /// Whether a blog of this author has ended her key. What others say of it in their own blogs does not
+    /// count: anybody can name any key there.
+    pub fn has_ended(&self, key: &Fingerprint) -> bool {
+        self.ended.contains(key)
+    }
+
     /// Who has a name.
     pub fn named(&self, name: &BlogName) -> Option<(BlogId, &BlogRecord)> {
         let id = *self.names.get(name)?;
@@ -321,7 +343,7 @@ impl Registry {
             Wish::Claim { blog, entry, spoke } => {
                 self.claim(now, request, blog, entry, spoke.as_ref())
             }
-            Wish::Keys { blog, entry } => self.keys(request, blog, entry),
+            Wish::Keys { blog, entry } => self.keys(now, request, blog, entry),
             Wish::Close {
                 blogs,
                 epoch,
@@ -546,9 +568,20 @@ impl Registry {
         Ok(())
     }
 
-    fn keys(&self, request: &Request, id: BlogId, entry: EntryId) -> Result<Change, Refusal> {
+    fn keys(
+        &self,
+        now: Time,
+        request: &Request,
+        id: BlogId,
+        entry: EntryId,
+    ) -> Result<Change, Refusal> {
         self.bringer(request.signed.key)?;
         let blog = self.blogs.get(&id).ok_or(Refusal::NoSuchBlog(id))?;
+        let today = (now.as_unix().div_euclid(DAY), id);
+        let taken = self.keyed.get(&today).copied().unwrap_or_default();
+        if taken >= KEYS_PER_DAY_MAX {
+            return Err(Refusal::QuotaOfKeys(KEYS_PER_DAY_MAX));
+        }
         let chain = prove(id, request)?;
         let is_keys = chain
             .link(entry)
@@ -711,16 +744,20 @@ impl Registry {
                 *self.brought.entry((today, brought)).or_default() += 1;
                 self.count(&blog.set.members, 1);
                 self.names.insert(blog.name.clone(), id);
+                self.by_author
+                    .entry(blog.author.clone())
+                    .or_default()
+                    .insert(id);
+                if blog.ended.contains(&blog.author) {
+                    self.ended.insert(blog.author.clone());
+                }
                 match self.blogs.insert(id, blog) {
                     None => Touched::NewBlog(id),
                     Some(_) => Touched::Blog(id),
                 }
             }
             Change::Keys(id, entry, ended) => {
-                if let Some(blog) = self.blogs.get_mut(&id) {
-                    blog.keys_at = entry;
-                    blog.ended.extend(ended);
-                }
+                self.note_keys(now, id, entry, ended);
                 Touched::Blog(id)
             }
             Change::Close(ids, next) => {
@@ -743,6 +780,19 @@ impl Registry {
                 self.count(&old.members, -1);
                 self.count(&new, 1);
                 Touched::Blog(id)
+            }
+        }
+    }
+
+    fn note_keys(&mut self, now: Time, id: BlogId, entry: EntryId, ended: BTreeSet<Fingerprint>) {
+        let today = now.as_unix().div_euclid(DAY);
+        self.keyed.retain(|(day, _), _| *day >= today);
+        *self.keyed.entry((today, id)).or_default() += 1;
+        if let Some(blog) = self.blogs.get_mut(&id) {
+            blog.keys_at = entry;
+            blog.ended.extend(ended);
+            if blog.ended.contains(&blog.author) {
+                self.ended.insert(blog.author.clone());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Names that no blog may have.
+//! Names that are kept from blogs.
 
 use spokes_log::name::BlogName;
 

@@ -4,6 +4,7 @@ mod common;
 
 use common::Town;
 use expect_test::{Expect, expect};
+use spokes_rules::registry::KEYS_PER_DAY_MAX;
 
 #[track_caller]
 fn check(mut town: Town, story: &str, expected: &Expect) {
@@ -205,4 +206,52 @@ fn keys_of_another_branch_than_the_claims_are_not_taken() {
     let first = town.author("maria").first.entry().id();
     let blog = town.registry.blog(first).expect("the claim was granted");
     assert_eq!(blog.keys_at, first);
+}
+
+#[test]
+fn blogs_are_found_by_their_author_and_ended_keys_by_themselves() {
+    let mut town = Town::with_spokes();
+    let told = town.tell(
+        "claim maria for maria at a | claim joan for joan at b | claim joan for maria at a | \
+         keys maria ends rosa at a | keys joan hands to rosa at b",
+    );
+    expect![[r#"
+        claim maria for maria at a: record 10 NewBlog
+        claim joan for joan at b: record 11 NewBlog
+        claim joan for maria at a: this blog has the name "maria" already
+        keys maria ends rosa at a: record 12 Blog
+        keys joan hands to rosa at b: record 13 Blog
+    "#]]
+    .assert_eq(&told);
+    let mut key = |author| town.author(author).key.certificate().fingerprint().clone();
+    let (maria, joan, rosa) = (key("maria"), key("joan"), key("rosa"));
+    let names = |author| {
+        let hers = town.registry.blogs_of(author);
+        hers.map(|(_, blog)| blog.name.to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&maria), ["maria"]);
+    assert_eq!(names(&joan), ["joan"]);
+    assert_eq!(
+        names(&rosa),
+        [] as [&str; 0],
+        "she wrote in a blog that is not hers"
+    );
+    let ended = [&maria, &joan, &rosa].map(|key| town.registry.has_ended(key));
+    // What maria says of rosa's key in her own blog is nobody else's business.
+    assert_eq!(ended, [false, true, false]);
+}
+
+#[test]
+fn of_one_blogs_keys_the_registry_hears_so_often_in_a_day() {
+    let mut town = Town::with_spokes();
+    town.tell("claim maria for maria at a");
+    let told: Vec<String> = (0..=KEYS_PER_DAY_MAX)
+        .map(|_| town.tell("keys maria at a"))
+        .collect();
+    let (last, taken) = told.split_last().expect("some");
+    assert!(taken.iter().all(|told| told.contains("record")), "{told:?}");
+    assert!(last.contains("8 times today"), "{last}");
+    town.tell("wait 86400");
+    assert!(town.tell("keys maria at a").contains("record"));
 }

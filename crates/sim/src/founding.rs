@@ -56,6 +56,7 @@ pub fn found(plan: &Plan) -> (Registry, Vec<Record>) {
         key: council_secret().key(),
         api: address(200),
         dns: address(201),
+        peer: address(202),
     };
     let founding = Founding {
         domain: Domain::parse("blogs.example.org").expect("a domain"),

@@ -191,6 +191,7 @@ pub async fn restart(dir: &Path, label: &str) -> Result<(), Outage> {
     let said = fs::read_to_string(&answer).unwrap_or_default();
     drop(fs::remove_file(&answer));
     if said.trim() == "ok" {
+        speak(&format!("\"{label}\" was started again, and answers"));
         Ok(())
     } else {
         Err(Outage::new(said.trim().to_owned()))

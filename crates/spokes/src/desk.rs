@@ -170,12 +170,30 @@ pub struct Fields {
     pub body: String,
     /// Her pictures.
     pub pictures: Vec<Picture>,
+    /// What a picture shows that is still to be chosen.
+    pub alt: String,
     /// The version that she edits; empty for a new post.
     pub replaces: String,
     /// Texts that were signed before in place of this one and that servers refused.
     pub refused: Vec<String>,
     /// The text to sign, once it was made; empty after every change.
     pub text: String,
+}
+
+impl Fields {
+    /// Whether nobody has typed anything: the choice of a blog or a language is no text.
+    pub fn is_blank(&self) -> bool {
+        let typed = [
+            &self.title,
+            &self.slug,
+            &self.tags,
+            &self.date,
+            &self.body,
+            &self.alt,
+            &self.replaces,
+        ];
+        self.pictures.is_empty() && typed.iter().all(|text| text.trim().is_empty())
+    }
 }
 
 /// A picture of a draft.
@@ -526,12 +544,31 @@ impl Desk {
     /// # Errors
     /// When the disk fails.
     pub fn forget(&self, author: &Fingerprint, id: &str) -> Result<(), Outage> {
+        self.forget_if(author, id, None)
+    }
+
+    /// The same of a draft of which this text was published, unless it was changed meanwhile: then its
+    /// words stand nowhere else.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn forget_published(
+        &self,
+        author: &Fingerprint,
+        id: &str,
+        text: &str,
+    ) -> Result<(), Outage> {
+        self.forget_if(author, id, Some(text))
+    }
+
+    fn forget_if(&self, author: &Fingerprint, id: &str, text: Option<&str>) -> Result<(), Outage> {
         let mut connection = self.lock();
         let change = connection.transaction()?;
         let whose = author.to_string();
         change.execute(
-            "DELETE FROM draft WHERE fingerprint = ?1 AND id = ?2",
-            [whose.as_str(), id],
+            "DELETE FROM draft WHERE fingerprint = ?1 AND id = ?2 \
+             AND (?3 IS NULL OR json_extract(fields, '$.text') = ?3)",
+            params![whose, id, text],
         )?;
         change.execute(
             "DELETE FROM picture WHERE fingerprint = ?1 AND NOT EXISTS \
@@ -732,7 +769,8 @@ fn remember(
         "INSERT OR REPLACE INTO author (fingerprint, seen, armor) VALUES (?1, ?2, ?3)",
         params![fingerprint, now.as_unix(), armor],
     )?;
-    for signer in certificate.signers() {
+    // Or whoever names somebody else's key would be asked for its signatures.
+    for signer in certificate.good_signers() {
         let sql = "INSERT OR REPLACE INTO signer (signer, fingerprint) VALUES (?1, ?2)";
         c.execute(sql, params![signer.to_string(), fingerprint])?;
     }

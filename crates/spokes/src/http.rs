@@ -5,7 +5,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -190,13 +190,37 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-fn counted(response: Response, guest: &Guest) -> http::Response<Sending> {
+fn counted(mut response: Response, guest: &Guest) -> http::Response<Sending> {
     let bytes = response.body().size_hint().lower();
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-    let share = (bytes > SMALL_ANSWER_BYTES).then(|| guest.take(What::Answer, bytes));
-    match share.transpose() {
+    let held = response.extensions_mut().remove::<Room>();
+    let share = match held.and_then(|room| room.take()) {
+        Some(mut share) => share
+            .grow(bytes.saturating_sub(share.amount()))
+            .map(|()| Some(share)),
+        None if bytes > SMALL_ANSWER_BYTES => guest.take(What::Answer, bytes).map(Some),
+        None => Ok(None),
+    };
+    match share {
         Ok(share) => response.map(|body| Sending { body, share }),
         Err(full) => full.answer().map(|body| Sending { body, share: None }),
+    }
+}
+
+/// Room for an answer, taken before it is read from disk: else many would be read at once, and only
+/// then be refused.
+#[derive(Clone, Debug)]
+pub struct Room(Arc<Mutex<Option<Share>>>);
+
+impl Room {
+    fn take(&self) -> Option<Share> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The answer for which the room is.
+    pub fn is_for(self, mut response: Response) -> Response {
+        response.extensions_mut().insert(self);
+        response
     }
 }
 
@@ -325,12 +349,13 @@ fn broken_off() -> Response {
     )
 }
 
-/// Whether an answer of this length would find room, to be asked before it is read from disk.
+/// Room for an answer of this length, to be taken before it is read from disk.
 ///
 /// # Errors
-/// When it would not.
-pub fn room_for_answer<B>(request: &Request<B>, bytes: usize) -> Result<(), NoRoom> {
-    Guest::of(request).take(What::Answer, bytes).map(drop)
+/// When there is none.
+pub fn room_for_answer<B>(request: &Request<B>, bytes: usize) -> Result<Room, NoRoom> {
+    let share = Guest::of(request).take(What::Answer, bytes)?;
+    Ok(Room(Arc::new(Mutex::new(Some(share)))))
 }
 
 /// A place among those who wait for news, for as long as it is held.
@@ -440,6 +465,31 @@ pub fn host(request: &Request<Incoming>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn room_is_held_from_before_an_answer_is_read_until_it_is_sent() {
+        let house = Arc::new(House::default());
+        let guest = Guest::new(&house, [192, 0, 2, 1].into());
+        let mut request = Request::new(());
+        request.extensions_mut().insert(guest.clone());
+        // One alone gets half: while that is read there is nothing left for it.
+        let half = 128 * 1024 * 1024;
+        let room = room_for_answer(&request, half).expect("half is free");
+        assert!(room_for_answer(&request, SMALL_ANSWER_BYTES).is_err());
+        let body = vec![0; SMALL_ANSWER_BYTES + 1];
+        let response = room.is_for(answer(StatusCode::OK, "image/png", body));
+        let sent = counted(response, &guest);
+        assert_eq!(sent.status(), StatusCode::OK, "it is not counted twice");
+        assert!(room_for_answer(&request, SMALL_ANSWER_BYTES).is_err());
+        drop(sent);
+        assert!(room_for_answer(&request, half).is_ok(), "it was given back");
+        // What turned out longer than was thought needs room for the rest.
+        let room = room_for_answer(&request, 1).expect("free");
+        let _others = guest.take(What::Answer, half - 1).expect("the rest");
+        let body = vec![0; SMALL_ANSWER_BYTES + 1];
+        let refused = counted(room.is_for(answer(StatusCode::OK, "a/b", body)), &guest);
+        assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    }
 
     #[test]
     fn quotes_are_undone_and_nothing_panics() {

@@ -2,7 +2,12 @@
 
 mod council;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{
+    net::SocketAddr,
+    os::unix::process::CommandExt as _,
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
 use spokes_rules::{
@@ -48,6 +53,16 @@ enum Command {
     Serve(ServeArgs),
 }
 
+impl Command {
+    /// Whether it runs for long.
+    fn serves(&self) -> bool {
+        matches!(
+            self,
+            Self::Serve(_) | Self::Council(council::CouncilCommand::Serve(_))
+        )
+    }
+}
+
 #[derive(Debug, Args)]
 struct DemoArgs {
     #[command(subcommand)]
@@ -65,8 +80,8 @@ struct DemoArgs {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=9))]
     replicas: u64,
     /// The network's domain; browsers take names below localhost to this machine by themselves.
-    #[arg(long, default_value = "blogs.localhost")]
-    domain: String,
+    #[arg(long, default_value = "blogs.localhost", value_parser = Domain::parse)]
+    domain: Domain,
     /// The HTTP port of all nodes.
     #[arg(long, default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..))]
     port: u16,
@@ -95,22 +110,30 @@ enum DemoOrder {
 #[derive(Debug, Args)]
 struct JoinArgs {
     /// The line that the organizer gave you.
-    invite: String,
+    #[arg(value_parser = invitation)]
+    invite: Invite,
     /// Where the spoke keeps its data.
     #[arg(long)]
     dir: PathBuf,
     /// What the spoke is called.
-    #[arg(long)]
-    label: String,
-    /// The group that runs it.
-    #[arg(long)]
-    operator: Option<String>,
+    #[arg(long, value_parser = Label::parse)]
+    label: Label,
+    /// The group that runs it; the label if it is left out.
+    #[arg(long, value_parser = Operator::parse)]
+    operator: Option<Operator>,
     /// Where its HTTP listens.
     #[arg(long, default_value = "0.0.0.0:80")]
     listen: SocketAddr,
     /// Where others reach it, if that is another address.
     #[arg(long)]
     address: Option<SocketAddr>,
+}
+
+impl JoinArgs {
+    /// Where others are told to reach it.
+    fn reached_at(&self) -> SocketAddr {
+        self.address.unwrap_or(self.listen)
+    }
 }
 
 #[derive(Debug, Args)]
@@ -123,8 +146,13 @@ struct ServeArgs {
     until_stdin_closes: bool,
 }
 
-/// Does what was asked; the exit code is 0 for done, 1 for refused with a reason, 2 for wrong usage.
+/// Does what was asked; the exit code is 0 for done, 1 for refused with a reason, 2 for wrong usage: for
+/// what the command line alone shows to be wrong. What the world says of it, such as a file that is not
+/// there, is a refusal.
 pub fn run(cli: Cli) -> ExitCode {
+    if cli.command.serves() {
+        give_back_memory();
+    }
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()
@@ -148,15 +176,44 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
+/// What glibc is told: give back what is free from 128 KiB on, at once, instead of keeping ever more of it,
+/// and divide memory among no more threads than there are cores.
+fn tunables(cores: usize) -> String {
+    format!(
+        "glibc.malloc.mmap_threshold=131072:glibc.malloc.trim_threshold=131072:\
+         glibc.malloc.arena_max={cores}"
+    )
+}
+
+/// Starts this program once more in its place, with glibc told to give back memory (WHY.md): it listens at
+/// its start alone. Elsewhere the variable means nothing.
+fn give_back_memory() {
+    const VARIABLE: &str = "GLIBC_TUNABLES";
+    if !cfg!(target_env = "gnu") || std::env::var_os(VARIABLE).is_some() {
+        return;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if let Ok(program) = std::env::current_exe() {
+        let mut again = std::process::Command::new(program);
+        again.args(std::env::args_os().skip(1));
+        // It comes back only where that fails, and then goes on as it is.
+        let _failed = again.env(VARIABLE, tunables(cores)).exec();
+    }
+}
+
 fn fail(outage: &Outage) -> ExitCode {
     tracing::debug!(%outage, "refused");
+    complain(&outage.to_string());
+    ExitCode::from(1)
+}
+
+fn complain(why: &str) {
     let mut error = std::io::stderr().lock();
     // Nobody listens: the exit code says it all the same.
     drop(std::io::Write::write_all(
         &mut error,
-        format!("{outage}\n").as_bytes(),
+        format!("{why}\n").as_bytes(),
     ));
-    ExitCode::from(1)
 }
 
 async fn command(command: Command) -> Result<ExitCode, Outage> {
@@ -166,6 +223,12 @@ async fn command(command: Command) -> Result<ExitCode, Outage> {
             return Ok(author::run(command, &Console::standard()).await);
         }
         Command::Council(command) => council::run(command).await?,
+        Command::Join(args) if args.reached_at().ip().is_unspecified() => {
+            complain(
+                "others must know where to reach this spoke: give its public address with --address",
+            );
+            return Ok(ExitCode::from(2));
+        }
         Command::Join(args) => run_join(args).await?,
         Command::Serve(args) => {
             let ended = until_told(args.until_stdin_closes);
@@ -185,8 +248,7 @@ async fn run_demo(args: DemoArgs) -> Result<(), Outage> {
         council: args.council,
         spokes: args.spokes,
         replicas: args.replicas,
-        domain: Domain::parse(&args.domain)
-            .map_err(|why| Outage::new(format!("\"{}\" {why}", args.domain)))?,
+        domain: args.domain,
         port: args.port,
         dns_port: args.dns_port,
         empty: args.empty,
@@ -195,24 +257,20 @@ async fn run_demo(args: DemoArgs) -> Result<(), Outage> {
 }
 
 async fn run_join(args: JoinArgs) -> Result<(), Outage> {
-    let invite = Invite::parse(&args.invite)?;
-    let label = parse_label(&args.label)?;
-    let operator = args.operator.unwrap_or_else(|| args.label.clone());
-    let operator =
-        Operator::parse(&operator).map_err(|why| Outage::new(format!("--operator {why}")))?;
-    let address = args.address.unwrap_or(args.listen);
-    if address.ip().is_unspecified() {
-        return Err(Outage::new(
-            "others must know where to reach this spoke: give its public address with --address",
-        ));
-    }
+    let address = args.reached_at();
+    let label = args.label;
+    let operator = match args.operator {
+        Some(operator) => operator,
+        None => Operator::parse(label.as_str())
+            .map_err(|why| Outage::new(format!("--operator {why}")))?,
+    };
     let wanted = join::Wanted {
         label: label.clone(),
         operator,
         listen: args.listen,
         address,
     };
-    join::join(&args.dir, &invite, &wanted).await?;
+    join::join(&args.dir, &args.invite, &wanted).await?;
     demo::speak(&format!(
         "{label} asked to join and waits for an organizer: \"spokes council admit {label}\"."
     ));
@@ -223,8 +281,8 @@ async fn run_join(args: JoinArgs) -> Result<(), Outage> {
     Ok(())
 }
 
-fn parse_label(label: &str) -> Result<Label, Outage> {
-    Label::parse(label).map_err(|why| Outage::new(format!("\"{label}\" {why}")))
+fn invitation(line: &str) -> Result<Invite, String> {
+    Invite::parse(line).map_err(|outage| outage.to_string())
 }
 
 fn seconds(span: &str) -> Result<i64, String> {
@@ -270,4 +328,47 @@ fn until_told(until_stdin_closes: bool) -> watch::Receiver<bool> {
         end.send_replace(true);
     });
     ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a command line comes to before anything is asked or written, as an exit code.
+    #[track_caller]
+    fn check(line: &str, code: i32, words: &str) {
+        let read = Cli::try_parse_from(line.split(' '));
+        let (found, said) = match &read {
+            Ok(_) => (0, String::new()),
+            Err(error) => (error.exit_code(), error.to_string()),
+        };
+        assert_eq!(found, code, "{line}: {said}");
+        assert!(said.contains(words), "{line}: {said}");
+    }
+
+    #[test]
+    fn what_a_line_alone_shows_to_be_wrong_is_wrong_usage() {
+        let network = spokes_log::name::Hash::of(b"network");
+        let invite = format!("spokes-invite,192.0.2.1:80,{network},key,token,2026-12-01T00:00:00Z");
+        let join = |invite: &str, more: &str| format!("spokes join {invite} --dir d {more}");
+        check(&join(&invite, "--label oak"), 0, "");
+        check(
+            &join("spokes-invite,x", "--label oak"),
+            2,
+            "ask an organizer for it",
+        );
+        check(&join(&invite, "--label Oak!"), 2, "--label");
+        check("spokes council admit Oak! --dir d", 2, "Oak!");
+        check(
+            "spokes council init nowhere..example --dir d",
+            2,
+            "nowhere..example",
+        );
+        check("spokes demo --domain -x", 2, "-x");
+        check(
+            "spokes council invite --dir d --expires soon",
+            2,
+            "7d, 12h or 30m",
+        );
+    }
 }

@@ -3,6 +3,8 @@
 //! One thread writes. It takes all that waits, commits it in one transaction (WAL, `synchronous=FULL`:
 //! the commit returns after an fsync) and only then says so: eight authors share one sync.
 
+mod sketch;
+
 use std::{
     path::Path,
     sync::{Arc, Mutex, OnceLock, PoisonError, mpsc},
@@ -37,8 +39,8 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// After how long without a write a log with erased words is emptied, again and again until no reader is
 /// in the way.
 const TRUNCATE_AGAIN: Duration = Duration::from_secs(1);
-/// The schema that this program writes.
-const SCHEMA: i64 = 1;
+/// The schema that this program writes; what it adds to the one before is sketches.
+const SCHEMA: i64 = 2;
 
 const CREATE: &str = "
 CREATE TABLE entry (
@@ -91,6 +93,8 @@ pub enum Write {
     UnstageBefore(i64),
     /// Records of the registry's log.
     Records(Vec<(u64, String)>),
+    /// A sketch of a blog whose newest entry stands at this position.
+    Sketch(BlogId, u64, Vec<u8>),
 }
 
 /// Writes that build on one another: after one that failed, none of those behind it is made.
@@ -182,6 +186,7 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, Outage> {
         sync_database(path)?;
         let connection = connect(path, SCHEMA, CREATE)?;
+        sketch::prepare(&connection)?;
         let newest =
             connection.query_row("SELECT coalesce(max(position), 0) FROM entry", [], |row| {
                 row.get(0)
@@ -603,15 +608,18 @@ fn apply(c: &Connection, write: &Write) -> Result<(), rusqlite::Error> {
                        text = substr(text, 1, instr(text, char(10, 10)) - 1) \
                        WHERE id = ?1 AND instr(text, char(10, 10)) > 0";
             for id in ids {
+                sketch::forget(c, *id)?;
                 c.prepare_cached(sql)?.execute([id.to_string()])?;
             }
         }
         Write::Mend(sealed) => {
             let newest = newest(c)?;
             insert(c, sealed)?;
+            sketch::forget(c, sealed.entry().id())?;
             put_behind(c, sealed, newest)?;
         }
         Write::Remove(id) => {
+            sketch::forget(c, *id)?;
             c.execute("DELETE FROM entry WHERE id = ?1", [id.to_string()])?;
         }
         Write::Seal(blog, epoch, text) => {
@@ -633,6 +641,7 @@ fn apply(c: &Connection, write: &Write) -> Result<(), rusqlite::Error> {
         Write::UnstageBefore(time) => {
             c.execute("DELETE FROM staged WHERE since < ?1", [time])?;
         }
+        Write::Sketch(blog, position, bytes) => sketch::keep(c, *blog, *position, bytes)?,
         Write::Records(records) => {
             let sql = "INSERT OR IGNORE INTO record (place, json) VALUES (?1, ?2)";
             for (place, json) in records {

@@ -85,7 +85,9 @@ fn a_browser_without_scripts_still_reads_and_writes() {
     fs::write(&file, "a").unwrap();
     browser.find_field("A file").upload(&file);
     browser.find_control("Don't wait").click();
-    assert!(browser.url().contains("/sent?name="), "{}", browser.url());
+    wait_for("the answer to the form", Duration::from_secs(5), || {
+        browser.url().contains("/sent?name=").then_some(())
+    });
     assert!(browser.url().contains("file=a.txt"), "{}", browser.url());
     assert_eq!(browser.cookies()[0]["name"], "a");
     assert_eq!(

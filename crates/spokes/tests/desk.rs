@@ -11,10 +11,10 @@ use std::{
 };
 
 use common::{
-    author::{Author, draft, random_key},
+    author::{Author, article, draft, random_key},
     demo::Demo,
-    gpg::Gpg,
-    http::{Reply, raw},
+    desk::{Visitor, assert_refused},
+    http::Reply,
     wait_for,
 };
 use spokes_log::draft::{Grant, Role, Says};
@@ -28,90 +28,6 @@ const VECTORS: [&str; 6] = [
     "javascript:alert(1)",
     "{{7*7}}<svg/onload=alert(1)>",
 ];
-
-/// Somebody with a key at spoke a's desk.
-struct Visitor<'a> {
-    demo: &'a Demo,
-    gpg: Gpg,
-    cookie: String,
-}
-
-impl<'a> Visitor<'a> {
-    fn new(demo: &'a Demo) -> Self {
-        Self {
-            demo,
-            gpg: Gpg::new("Somebody <s@example.org>"),
-            cookie: String::new(),
-        }
-    }
-
-    fn host(&self) -> String {
-        format!("a.spoke{}", self.demo.host("").trim_end_matches('.'))
-    }
-
-    fn ask(&self, method: &str, path: &str, origin: Option<&str>, form: &[(&str, &str)]) -> Reply {
-        let mut body = ammonia::url::form_urlencoded::Serializer::new(String::new());
-        body.extend_pairs(form);
-        let body = body.finish();
-        let origin = origin
-            .map(|origin| format!("Origin: {origin}\r\n"))
-            .unwrap_or_default();
-        let head = format!(
-            "{method} /_/desk{path} HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n{origin}Connection: close\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
-            self.host(),
-            self.cookie,
-            body.len()
-        );
-        raw(self.demo.address("a"), head.as_bytes()).unwrap()
-    }
-
-    fn get(&self, path: &str) -> Reply {
-        self.ask("GET", path, None, &[])
-    }
-
-    fn post(&self, path: &str, form: &[(&str, &str)]) -> Reply {
-        self.ask("POST", path, None, form)
-    }
-
-    fn answer(&self) -> String {
-        self.gpg.clearsign(&self.get("/sign-in.txt").text())
-    }
-
-    fn sign_in(&mut self) {
-        let reply = self.try_to_sign_in(&self.answer(), &self.gpg.public_key(), "");
-        self.is_signed_in(&reply);
-    }
-
-    fn try_to_sign_in(&self, answer: &str, key: &str, blog: &str) -> Reply {
-        self.post(
-            "/sign-in",
-            &[("answer", answer), ("key", key), ("blog", blog)],
-        )
-    }
-
-    fn is_signed_in(&mut self, reply: &Reply) {
-        assert_eq!(reply.status, 303, "{}", reply.text());
-        let cookie = reply.header("set-cookie").unwrap();
-        assert!(
-            cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"),
-            "{cookie}"
-        );
-        assert!(!cookie.contains("Domain"), "{cookie}");
-        cookie
-            .split(';')
-            .next()
-            .unwrap()
-            .clone_into(&mut self.cookie);
-    }
-
-    /// What forms of this session bring.
-    fn form_key(&self) -> String {
-        let page = self.get("/write").text();
-        let (_, rest) = page.split_once("name=\"form\" value=\"").unwrap();
-        rest.split('"').next().unwrap().to_owned()
-    }
-}
 
 #[test]
 fn nobody_writes_for_others_or_reads_their_drafts() {
@@ -312,19 +228,6 @@ fn the_desk_is_found_from_everywhere() {
     );
 }
 
-/// Nobody was signed in, and a sentence says why and what to do; what was pasted stays.
-#[track_caller]
-fn assert_refused(reply: &Reply, status: u16, answer: &str, sentences: &[&str]) {
-    let page = reply.text();
-    assert_eq!(reply.status, status, "{page}");
-    assert!(reply.header("set-cookie").is_none());
-    for sentence in sentences {
-        assert!(page.contains(sentence), "\"{sentence}\" is not in {page}");
-    }
-    let nonce = answer.lines().find(|line| line.starts_with("Nonce: "));
-    assert!(page.contains(nonce.unwrap()), "what was pasted is lost");
-}
-
 #[test]
 fn a_key_that_its_blog_has_ended_signs_nobody_in() {
     let demo = Demo::start();
@@ -335,6 +238,8 @@ fn a_key_that_its_blog_has_ended_signs_nobody_in() {
     let reply = desk.try_to_sign_in(&answer, &maria.key.certificate().armored(), "");
     desk.is_signed_in(&reply);
     assert_eq!(desk.get("/write?blog=maria").status, 200);
+    maria.post(&demo, "a", "before", "By her first key.");
+    let behind = maria.parent.clone();
 
     // She adds another key, and ends the one that may be stolen.
     let next = random_key("Maria <maria@example.org>");
@@ -353,7 +258,7 @@ fn a_key_that_its_blog_has_ended_signs_nobody_in() {
     let mut thief = Author {
         key: std::mem::replace(&mut maria.key, next),
         name: "maria".to_owned(),
-        parent: None,
+        parent: behind,
     };
     maria.say(&demo, "a", &draft(keys(vec![], ends), ""));
 
@@ -374,6 +279,23 @@ fn a_key_that_its_blog_has_ended_signs_nobody_in() {
     let reply = desk.try_to_sign_in(&answer, "", "maria");
     desk.is_signed_in(&reply);
     assert_eq!(desk.get("/write?blog=maria").status, 200);
+
+    // Nor does it write on a branch of its own. What it wrote in its time stands.
+    let theft = thief.sign(&draft(Says::Post(article("theft")), "Not hers."));
+    let reply = thief.send(demo.address("a"), &theft).unwrap();
+    assert!(
+        reply.status >= 400 && reply.detail().contains("ended"),
+        "{}",
+        reply.text()
+    );
+    maria.post(&demo, "a", "after", "By her next key.");
+    for label in demo.members("maria") {
+        for (path, status) in [("/before", 200), ("/after", 200), ("/theft", 404)] {
+            wait_for("each member has it", Duration::from_secs(10), || {
+                (demo.http(&label, "maria", path).status == status).then_some(())
+            });
+        }
+    }
     demo.assert_no_panic();
 }
 

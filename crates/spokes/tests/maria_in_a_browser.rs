@@ -428,8 +428,16 @@ impl Maria<'_> {
     }
 
     fn signs_out(&self) {
-        self.browser.go(&self.desk());
+        self.browser.go(&format!("{}/write", self.desk()));
+        self.browser.find("#title").fill("Not for you");
         self.browser.follow(".leave button");
+        // Whoever sits there next goes back, and finds nothing of hers.
+        self.browser.back();
+        assert!(
+            self.browser.has("#answer") && !self.browser.has("#title"),
+            "{}",
+            self.browser.text()
+        );
         // The next day she comes in by any door, and is led to the desk of her blog.
         self.browser.find("#name").fill(self.told.name);
         self.browser.follow("form[action$='/find'] button");

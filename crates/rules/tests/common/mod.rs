@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use desk::{Author, START};
 use spokes_log::{
-    draft::{Claim, Role, Says},
+    draft::{Claim, Grant, Role, Says},
     name::{BlogName, EntryId, Hash},
     seal::SealedEntry,
     time::Time,
@@ -133,18 +133,8 @@ impl Town {
             ["invite", token, "by", signer] => self.invite(signer, token),
             ["join", spoke, "with", token] => self.join(spoke, spoke, token),
             ["join", spoke, "with", token, "keyed", key] => self.join(spoke, key, token),
-            ["admit", spoke] => self.plain(
-                "organizer",
-                Wish::Admit {
-                    label: label(spoke),
-                },
-            ),
-            ["admit", spoke, "by", who] => self.plain(
-                who,
-                Wish::Admit {
-                    label: label(spoke),
-                },
-            ),
+            ["admit", spoke] => self.admit("organizer", spoke),
+            ["admit", spoke, "by", who] => self.admit(who, spoke),
             ["evict", spoke] => self.plain(
                 "organizer",
                 Wish::Evict {
@@ -180,6 +170,12 @@ impl Town {
             }
             ["keys", author, "at", spoke] => self.keys(author, None, spoke),
             ["keys", author, "behind", "entry-0", "at", spoke] => self.keys(author, Some(0), spoke),
+            ["keys", author, "ends", other, "at", spoke] => {
+                self.end_key(author, other, other, spoke)
+            }
+            ["keys", author, "hands", "to", other, "at", spoke] => {
+                self.end_key(author, other, author, spoke)
+            }
             ["close", author, epoch, "for", members] => {
                 self.close("council", author, epoch, members)
             }
@@ -219,6 +215,11 @@ impl Town {
             what,
         };
         Request::plain(Signed::new(&secret(signer), &ask))
+    }
+
+    fn admit(&self, signer: &str, spoke: &str) -> Request {
+        let label = label(spoke);
+        self.plain(signer, Wish::Admit { label })
     }
 
     fn invite(&self, signer: &str, token: &str) -> Request {
@@ -289,6 +290,31 @@ impl Town {
         let entry = author
             .say_at(parent, says, &armored)
             .expect("an own key brings keys");
+        let (blog, proof) = (author.first.entry().id(), author.entries.clone());
+        Request {
+            proof,
+            ..self.plain(spoke, Wish::Keys { blog, entry })
+        }
+    }
+
+    /// A `keys` entry takes another author's key in, and the next one ends that one, or her own.
+    fn end_key(&mut self, author: &str, other: &str, ended: &str, spoke: &str) -> Request {
+        let other = self.author(other).key.certificate().clone();
+        let ended = self.author(ended).key.certificate().fingerprint().clone();
+        let grant = Grant {
+            fingerprint: other.fingerprint().clone(),
+            role: Role::Own,
+        };
+        let says = |certificates, ends| Says::Keys {
+            certificates,
+            ends,
+            recovery: None,
+        };
+        let author = self.author(author);
+        let takes = author.say(says(vec![grant], vec![]), &other.armored());
+        takes.expect("an own key brings keys");
+        let ends = author.say(says(vec![], vec![ended]), "");
+        let entry = ends.expect("an own key ends keys");
         let (blog, proof) = (author.first.entry().id(), author.entries.clone());
         Request {
             proof,

@@ -13,13 +13,13 @@ use crate::{
     median, print,
 };
 
-/// A published page of 2,000 words, gzip, 32 connections, beside nginx with the same bytes.
+/// A published page of 2,000 words and a blog's index, gzip, 32 connections, beside nginx with the same bytes;
+/// and pages read for the first time.
 pub(crate) async fn page() -> Result<(), Failed> {
     let demo = Demo::start(1, 1)?;
     let mut author = Author::new("bench")?;
     let spoke = demo.claim(&mut author, "bench").await?;
     demo.post(&mut author, spoke, "bench", 0).await?;
-    let url = format!("http://{spoke}/post-0");
     let host = "bench.blogs.localhost";
     if Command::new("wrk").arg("-v").output().is_err()
         || Command::new("nginx").arg("-v").output().is_err()
@@ -30,13 +30,21 @@ pub(crate) async fn page() -> Result<(), Failed> {
         );
         return Ok(());
     }
-    let bytes = reqwest::Client::new()
-        .get(&url)
-        .header("host", host)
-        .send()
-        .await?
-        .bytes()
-        .await?;
+    beside_nginx(&demo, spoke, host, "/post-0", "published page").await?;
+    first_reads(&demo, &mut author, spoke, host).await?;
+    beside_nginx(&demo, spoke, host, "/", "index of a blog").await
+}
+
+async fn beside_nginx(
+    demo: &Demo,
+    spoke: std::net::SocketAddr,
+    host: &str,
+    path: &str,
+    what: &str,
+) -> Result<(), Failed> {
+    let url = format!("http://{spoke}{path}");
+    let asked = reqwest::Client::new().get(&url).header("host", host);
+    let bytes = asked.send().await?.bytes().await?;
     let nginx = Nginx::start(&demo.dir, &bytes)?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     let serving = demo.pid(&demo.label(spoke)?)?;
@@ -47,7 +55,7 @@ pub(crate) async fn page() -> Result<(), Failed> {
     }
     let (ours, theirs) = (Load::median(&ours), Load::median(&theirs));
     print(
-        "published page, gzip, 32 connections",
+        &format!("{what}, {} bytes, gzip, 32 connections", bytes.len()),
         &format!(
             "{:.0}/s = {:.2} x nginx's {:.0}/s; CPU {:.1} us = {:.2} x; p99 {:.2} ms = {:.2} x",
             ours.rate,
@@ -59,7 +67,7 @@ pub(crate) async fn page() -> Result<(), Failed> {
             ours.p99 / theirs.p99
         ),
     );
-    first_reads(&demo, &mut author, spoke, host).await
+    Ok(())
 }
 
 /// CPU of pages that nobody has asked for since they were published.

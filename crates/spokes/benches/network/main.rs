@@ -256,43 +256,65 @@ async fn catch_up() -> Result<(), Failed> {
 
 // ---- start and memory ----
 
+/// How long a spoke is left alone until it has drawn its sketches.
+const REST: Duration = Duration::from_secs(8);
+
 /// The time from the start of a spoke that was killed to its first page, with so many posts of one
-/// blog on disk, and what it holds in memory then.
+/// blog on disk, and what it holds in memory then: killed as the last post came, and at rest.
 async fn start(posts: usize) -> Result<(), Failed> {
     let demo = Demo::start(1, 1)?;
     let mut author = Author::new("bench")?;
     let spoke = demo.claim(&mut author, "bench").await?;
     demo.fill(&mut author, spoke, "bench", posts).await?;
-    let (mut answers, mut pages, mut memory) = (Vec::new(), Vec::new(), 0);
     demo.kill("a")?;
+    let dir = demo.dir.join("spoke-a");
+    let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        let began = Instant::now();
-        let served = Served::start(&demo.dir.join("spoke-a"))?;
-        let http = reqwest::Client::new();
-        while http
-            .get(format!("http://{spoke}/healthz"))
-            .send()
-            .await
-            .is_err()
-        {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        answers.push(began.elapsed().as_secs_f64() * 1_000.0);
-        let asked = http.get(format!("http://{spoke}/post-1"));
-        let page = asked.header("host", "bench.blogs.localhost").send().await?;
-        assert!(page.status().is_success());
-        pages.push(began.elapsed().as_secs_f64() * 1_000.0);
-        memory = resident(u64::from(served.0.id()))?;
+        rounds.push(first_page(&dir, spoke, Duration::ZERO).await?);
     }
-    print(
-        &format!("start of a spoke with {posts} posts after a kill"),
-        &format!(
-            "{:.0} ms to answer, {:.0} ms to the first page; {memory} MB",
-            median(answers),
-            median(pages)
-        ),
-    );
+    let whole = first_page(&dir, spoke, REST).await?;
+    let mut rested = Vec::new();
+    for _ in 0..ROUNDS {
+        rested.push(first_page(&dir, spoke, Duration::ZERO).await?);
+    }
+    for (rounds, when) in [(rounds, "as posts came"), (rested, "at rest")] {
+        let of = |n: usize| median(rounds.iter().map(|round| round[n]).collect());
+        print(
+            &format!("start of a spoke with {posts} posts after a kill {when}"),
+            &format!(
+                "{:.0} ms to answer, {:.0} ms to the first page; {:.0} MB, {:.0} MB with all read",
+                of(0),
+                of(1),
+                of(2),
+                whole[3]
+            ),
+        );
+    }
     Ok(())
+}
+
+/// Milliseconds until a spoke answers and until its first page, megabytes then and after a while.
+async fn first_page(
+    dir: &Path,
+    spoke: std::net::SocketAddr,
+    stays: Duration,
+) -> Result<[f64; 4], Failed> {
+    let began = Instant::now();
+    let served = Served::start(dir)?;
+    let http = reqwest::Client::new();
+    let health = format!("http://{spoke}/healthz");
+    while http.get(&health).send().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let answer = began.elapsed().as_secs_f64() * 1_000.0;
+    let asked = http.get(format!("http://{spoke}/post-1"));
+    let page = asked.header("host", "bench.blogs.localhost").send().await?;
+    assert!(page.status().is_success());
+    let page = began.elapsed().as_secs_f64() * 1_000.0;
+    let pid = u64::from(served.0.id());
+    let memory = resident(pid)? as f64;
+    tokio::time::sleep(stays).await;
+    Ok([answer, page, memory, resident(pid)? as f64])
 }
 
 /// What 1,000 blogs of ten posts each cost a spoke, right after they came and after a start at which

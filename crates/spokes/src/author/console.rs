@@ -2,11 +2,17 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, BufRead as _, IsTerminal as _, Write},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    io::{self, BufRead, BufReader, IsTerminal as _, Write},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
+    thread,
+    time::Duration,
 };
 
 use serde::Serialize;
+
+/// How long a pipe may take to say no: whoever pipes an answer has written it before, and a script
+/// that keeps its pipe open and says nothing must not be kept waiting.
+const PIPE_WAIT: Duration = Duration::from_millis(300);
 
 /// Where a command writes, and whom it asks.
 pub struct Console {
@@ -25,17 +31,55 @@ struct Words {
 enum Person {
     /// Somebody at a terminal.
     There,
-    /// Nobody: a script, a pipe.
+    /// Nobody: a script that writes to a terminal's place.
     Absent,
+    /// Nobody either, but a pipe or a file in whose first line a "no" may stand.
+    Piped(Piped),
     /// A test, with answers laid out.
     Played(Mutex<VecDeque<bool>>),
+}
+
+/// What stands in for somebody who types.
+struct Piped {
+    input: Mutex<Option<Box<dyn BufRead + Send>>>,
+    /// Read once: one "no" is meant for every question.
+    says_no: OnceLock<bool>,
+}
+
+impl Piped {
+    fn new(input: impl BufRead + Send + 'static) -> Self {
+        Self {
+            input: Mutex::new(Some(Box::new(input))),
+            says_no: OnceLock::new(),
+        }
+    }
+
+    fn says_no(&self) -> bool {
+        *self.says_no.get_or_init(|| {
+            let Some(mut input) = held(&self.input).take() else {
+                return false;
+            };
+            let (told, hears) = mpsc::channel();
+            // It may wait for ever, and ends with the process.
+            thread::spawn(move || {
+                let mut line = String::new();
+                input.read_line(&mut line).ok();
+                told.send(line).ok();
+            });
+            let line = hears.recv_timeout(PIPE_WAIT).unwrap_or_default();
+            matches!(line.trim().to_lowercase().as_str(), "n" | "no")
+        })
+    }
 }
 
 impl Console {
     /// The process's own: questions are asked when both standard input and error are a terminal.
     pub fn standard() -> Self {
-        let there = io::stdin().is_terminal() && io::stderr().is_terminal();
-        let person = if there { Person::There } else { Person::Absent };
+        let person = match (io::stdin().is_terminal(), io::stderr().is_terminal()) {
+            (true, true) => Person::There,
+            (true, false) => Person::Absent,
+            (false, _) => Person::Piped(Piped::new(BufReader::new(io::stdin()))),
+        };
         Self::new(Box::new(io::stdout()), Box::new(io::stderr()), person)
     }
 
@@ -51,6 +95,14 @@ impl Console {
         let facts = Box::new(Shared(Arc::clone(&captured.facts)));
         let words = Box::new(Shared(Arc::clone(&captured.words)));
         (Self::new(facts, words, person), captured)
+    }
+
+    /// One that keeps what is written, with a pipe in the place of somebody who types.
+    #[cfg(test)]
+    pub(crate) fn captured_with_pipe(input: &'static str) -> (Self, Captured) {
+        let (console, captured) = Self::captured(&[]);
+        let person = Person::Piped(Piped::new(input.as_bytes()));
+        (Self { person, ..console }, captured)
     }
 
     fn new(facts: Box<dyn Write + Send>, words: Box<dyn Write + Send>, person: Person) -> Self {
@@ -116,14 +168,29 @@ impl Console {
 
     /// Whether somebody is there to ask.
     pub fn is_attended(&self) -> bool {
-        !matches!(self.person, Person::Absent)
+        !matches!(self.person, Person::Absent | Person::Piped(_))
     }
 
-    /// Asks yes or no. Enter, and nobody being there, mean `otherwise`.
+    /// Whether nobody is there, and a pipe says no for them.
+    pub(crate) fn is_told_no(&self) -> bool {
+        matches!(&self.person, Person::Piped(piped) if piped.says_no())
+    }
+
+    /// Asks for consent to what stays for ever: only a yes is one. Where nobody is there, the
+    /// command line is, unless a pipe says no.
+    pub(crate) fn consents(&self, question: &str) -> bool {
+        if self.is_attended() {
+            return self.ask(question, false);
+        }
+        !self.is_told_no()
+    }
+
+    /// Asks yes or no. Enter, and nobody being there, mean `otherwise`; a pipe may still say no.
     pub fn ask(&self, question: &str, otherwise: bool) -> bool {
         let hint = if otherwise { "[Y/n]" } else { "[y/N]" };
         match &self.person {
             Person::Absent => otherwise,
+            Person::Piped(piped) => otherwise && !piped.says_no(),
             Person::Played(answers) => {
                 self.say(&format!("{question} {hint}"));
                 held(answers).pop_front().unwrap_or(otherwise)
@@ -187,6 +254,56 @@ fn held<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_no_out_of_a_pipe_is_a_no() {
+        for (input, says_no) in [
+            ("n\nyes\n", true),
+            ("No\r\n", true),
+            ("no", true),
+            ("", false),
+            ("y\n", false),
+            ("\n", false),
+            ("a text that is not meant for us\nn\n", false),
+        ] {
+            let (console, _) = Console::captured_with_pipe(input);
+            assert!(!console.is_attended(), "{input:?}");
+            for _ in 0..2 {
+                assert_eq!(console.consents("sure?"), !says_no, "{input:?}");
+                assert_eq!(console.ask("sure?", true), !says_no, "{input:?}");
+                assert!(!console.ask("sure?", false), "{input:?}");
+            }
+        }
+    }
+
+    /// A pipe that stays open and says nothing.
+    struct Silent(mpsc::Receiver<()>);
+
+    impl io::Read for Silent {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            self.0.recv().ok();
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn a_silent_pipe_keeps_nobody_waiting() {
+        let (open, silent) = mpsc::channel();
+        let piped = Piped::new(BufReader::new(Silent(silent)));
+        let (told, hears) = mpsc::channel();
+        thread::spawn(move || told.send(piped.says_no()));
+        let said = hears.recv_timeout(PIPE_WAIT * 30);
+        assert_eq!(said, Ok(false));
+        drop(open);
+    }
+
+    #[test]
+    fn only_a_yes_is_consent() {
+        let (console, captured) = Console::captured(&[true, false]);
+        assert!(console.consents("sure?"));
+        assert!(!console.consents("sure?"));
+        assert!(captured.words().contains("[y/N]"), "Enter means no");
+    }
 
     #[test]
     fn facts_and_words_go_apart() {

@@ -11,6 +11,7 @@ use spokes_log::{
     name::{BlogName, Language},
     seal::SealedEntry,
 };
+use spokes_rules::reserved::is_reserved;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -66,7 +67,7 @@ pub(crate) async fn create(args: &Create, desk: &Desk<'_>) -> Result<(), Stop> {
         surroundings,
         console,
     } = *desk;
-    let name = blog_name(&args.name)?;
+    let name = asked_name(&args.name)?;
     let language = Language::parse(&args.language)
         .map_err(|why| Stop::Usage(format!("--language {} {why}", args.language)))?;
     let network = Network::open(common.network()?).await?;
@@ -80,9 +81,10 @@ pub(crate) async fn create(args: &Create, desk: &Desk<'_>) -> Result<(), Stop> {
             check_free(&network, &name).await?;
             let certificate = signer.certificate(args.uid.as_deref()).await?;
             show(&network, &name, &certificate, console);
-            if !common.yes && !console.ask("Sign this and ask for the name?", true) {
+            if !common.yes && !console.consents("Sign this and ask for the name?") {
                 return Err(Stop::Refused(
-                    "nothing was signed, nothing was sent".to_owned(),
+                    "not asked for, because the answer was no; nothing was signed, nothing was sent"
+                        .to_owned(),
                 ));
             }
             let title = matter::one_line(args.title.as_deref().unwrap_or(&args.name));
@@ -124,6 +126,18 @@ pub(crate) async fn create(args: &Create, desk: &Desk<'_>) -> Result<(), Stop> {
     settle(&network, &name, &wire, &sealed, &shelf, console).await?;
     tell(&network, &name, &wire, common.json, console);
     Ok(())
+}
+
+/// A name that may be had, as far as can be told without asking anybody.
+fn asked_name(name: &str) -> Result<BlogName, Stop> {
+    let name = blog_name(name)?;
+    // The council would say so, too, but only once something was signed.
+    if is_reserved(&name) {
+        return Err(Stop::Refused(format!(
+            "\"{name}\" is reserved; choose another name, nothing was sent"
+        )));
+    }
+    Ok(name)
 }
 
 /// An entry 0 that was signed before and got no answer; one that came too late is dropped.

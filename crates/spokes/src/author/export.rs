@@ -69,7 +69,12 @@ pub(crate) async fn export(args: &Export, desk: &Desk<'_>) -> Result<(), Stop> {
     folder.write_markdown(&copy)?;
     folder.write_site(&session, &copy)?;
     let lost = folder.write_media(&session, &copy).await?;
-    let readme = readme(&session.name, copy.blog.title(), copy.chain.blog());
+    let readme = readme(
+        &session.name,
+        copy.blog.title(),
+        copy.chain.blog(),
+        MEDIA_HERE,
+    );
     let readme = format!(
         "{readme}\nRead it without any server: open site/index.html; site/verify.html says how to check it\n"
     );
@@ -251,7 +256,15 @@ pub(crate) fn markdown(post: &Post, body: &str) -> String {
     format!("{}\n{body}\n", lines.join("\n"))
 }
 
-pub(crate) fn readme(name: &BlogName, title: &str, blog: BlogId) -> String {
+/// Where the media of an export are: beside all else.
+const MEDIA_HERE: &str = "pictures and the like, named by the SHA-256 of their bytes";
+
+/// What the files of an export are; `media` says where its media are, and is empty where there are none.
+pub(crate) fn readme(name: &BlogName, title: &str, blog: BlogId, media: &str) -> String {
+    let media = match media {
+        "" => String::new(),
+        media => format!("media/     {media}\n"),
+    };
     format!(
         "The blog \"{name}\": {title}\n\
          Its identity, whatever name and network it lives under: {id}\n\n\
@@ -259,7 +272,7 @@ pub(crate) fn readme(name: &BlogName, title: &str, blog: BlogId) -> String {
          \u{20}          left of it, vouched for by what follows\n\
          keys/      the keys that may sign\n\
          markdown/  the articles as they are read now\n\
-         media/     pictures and the like, named by the SHA-256 of their bytes\n\n\
+         {media}\n\
          Check that nothing was changed and nothing is missing, without any network:\n\n\
          \u{20}   spokes blog verify PATH/OF/THIS/FOLDER\n\n\
          Check single entries with nothing but gpg:\n\n\

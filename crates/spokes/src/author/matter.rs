@@ -1,6 +1,7 @@
 //! What stands above a text: title, slug, date and the like, from front matter and file name.
 
 mod values;
+mod withheld;
 
 use std::path::Path;
 
@@ -11,14 +12,18 @@ use spokes_log::{
     time::Time,
 };
 
+pub(crate) use withheld::Withheld;
+
 use crate::author::{
     body,
-    matter::values::{Names, Text, Texts},
+    matter::values::{Names, Text, Texts, Words},
     tally::Tally,
 };
 
 /// Tags of one article (SPEC entry 3.6).
 const TAGS_MAX: usize = 64;
+/// Lines above front matter: its `---` or `+++`.
+const FENCE_LINES: usize = 1;
 
 /// One Markdown file, read.
 #[derive(Clone, Debug, Default)]
@@ -35,8 +40,8 @@ pub(crate) struct Matter {
     pub(crate) tags: Vec<Tag>,
     pub(crate) language: Option<Language>,
     pub(crate) aliases: Vec<Slug>,
-    /// Not to be published yet.
-    pub(crate) is_draft: bool,
+    /// Why it is not for everybody, where it is not.
+    pub(crate) withheld: Option<Withheld>,
     /// Stands outside the stream.
     pub(crate) is_page: bool,
     /// In its one spelling.
@@ -59,8 +64,17 @@ struct Front {
     taxonomies: Option<Taxonomies>,
     language: Option<Text>,
     lang: Option<Text>,
+    // Hugo takes its keys in any case.
+    #[serde(alias = "Draft")]
     draft: Option<Text>,
+    #[serde(alias = "Published")]
     published: Option<Text>,
+    #[serde(alias = "Private")]
+    private: Option<Text>,
+    #[serde(alias = "Status")]
+    status: Option<Words>,
+    #[serde(alias = "Visibility")]
+    visibility: Option<Words>,
     page: Option<Text>,
     aliases: Option<Texts>,
     /// Jekyll's and Hugo's words for an article's address, and for those that it had.
@@ -111,8 +125,8 @@ impl Matter {
 
     fn take(&mut self, front: &Front) -> Result<(), String> {
         self.title = value(&front.title).map(one_line).filter(|t| !t.is_empty());
-        self.is_draft = is_true(&front.draft) || is_false(&front.published);
-        self.is_page = is_true(&front.page);
+        self.withheld = withheld::of(front);
+        self.is_page = withheld::is_true(&front.page);
         if let Some(language) = value(&front.language).or(value(&front.lang)) {
             let language = language.trim().replace('_', "-");
             let read = Language::parse(&language);
@@ -177,9 +191,13 @@ impl Matter {
         }
         match Tag::parse(&clean) {
             Ok(read) if self.tags.contains(&read) => {}
-            Ok(_) if self.tags.len() >= TAGS_MAX => self.notes.push(format!(
-                "the tag \"{clean}\" was left out: {TAGS_MAX} are enough"
-            )),
+            Ok(_) if self.tags.len() >= TAGS_MAX => {
+                // One line, however many there are.
+                let why = format!("further tags were left out: {TAGS_MAX} are enough");
+                if !self.notes.contains(&why) {
+                    self.notes.push(why);
+                }
+            }
             Ok(read) => {
                 if clean != tag.trim() {
                     self.notes
@@ -259,28 +277,40 @@ fn parse(front: &str, format: &str) -> Result<Front, String> {
     }
     let front = front.replace("\r\n", "\n");
     if format == "TOML" {
-        return toml::from_str(&front).map_err(|why| why.message().to_owned());
+        return toml::from_str(&front).map_err(|why| match why.span() {
+            Some(span) => {
+                let before = front.get(..span.start).unwrap_or_default();
+                let line = before.matches('\n').count() + 1 + FENCE_LINES;
+                format!("{} at line {line}", why.message())
+            }
+            None => why.message().to_owned(),
+        });
     }
     match serde_saphyr::from_str::<Option<Front>>(&front) {
         Ok(read) => Ok(read.unwrap_or_default()),
         Err(why) => {
             let why = why.without_snippet().to_string();
-            Err(why.lines().next().unwrap_or_default().to_owned())
+            Err(behind_fence(why.lines().next().unwrap_or_default()))
         }
+    }
+}
+
+/// The same message, its line counted from the top of the file.
+fn behind_fence(why: &str) -> String {
+    let Some((before, rest)) = why.split_once("line ") else {
+        return why.to_owned();
+    };
+    let end = rest.find(|c: char| !c.is_ascii_digit());
+    let (number, after) = rest.split_at(end.unwrap_or(rest.len()));
+    match number.parse::<usize>() {
+        Ok(line) => format!("{before}line {}{after}", line + FENCE_LINES),
+        Err(_) => why.to_owned(),
     }
 }
 
 fn value(text: &Option<Text>) -> Option<&str> {
     let text = text.as_ref()?.0.as_str();
     (!text.trim().is_empty()).then_some(text)
-}
-
-fn is_true(text: &Option<Text>) -> bool {
-    value(text).is_some_and(|t| matches!(t.trim(), "true" | "yes" | "True" | "on"))
-}
-
-fn is_false(text: &Option<Text>) -> bool {
-    value(text).is_some_and(|t| matches!(t.trim(), "false" | "no" | "False" | "off"))
 }
 
 /// A text as one header value: runs of blanks and line ends become one space.
@@ -525,10 +555,14 @@ mod tests {
 
     #[test]
     fn drafts_pages_and_what_is_refused() {
-        assert!(read("x.md", "---\ndraft: true\n---\n").is_draft);
-        assert!(read("x.md", "---\npublished: false\n---\n").is_draft);
+        assert!(read("x.md", "---\ndraft: true\n---\n").withheld.is_some());
+        assert!(
+            read("x.md", "---\npublished: false\n---\n")
+                .withheld
+                .is_some()
+        );
         assert!(read("x.md", "+++\npage = true\n+++\n").is_page);
-        assert!(!read("x.md", "---\ndraft: false\n---\n").is_draft);
+        assert!(read("x.md", "---\ndraft: false\n---\n").withheld.is_none());
         for bad in [
             "---\ndate: soon\n---\n",
             "---\nlang: 12\n---\n",
@@ -543,6 +577,13 @@ mod tests {
             );
         }
         assert!(Matter::read(Path::new("x.md"), b"\xff").is_err());
+        let many: Vec<String> = (0..TAGS_MAX + 9).map(|n| format!("t{n}")).collect();
+        let many = read("x.md", &format!("---\ntags: [{}]\n---\n", many.join(", ")));
+        assert_eq!(
+            (many.tags.len(), many.notes.len()),
+            (TAGS_MAX, 1),
+            "said once"
+        );
         let noted = read("x.md", "---\ntags: [a/b]\naliases: ['a b']\n---\n");
         assert_eq!(noted.notes.len(), 2, "{:?}", noted.notes);
     }
@@ -635,5 +676,14 @@ mod tests {
     fn lines_are_counted_in_the_file() {
         let why = Matter::read(Path::new("x.md"), b"---\ntitle: T\n---\nfine\nbad\x07");
         assert!(why.is_err_and(|why| why.contains("line 5")));
+        for front in [
+            "---\ntitle: T\nlang: [a\n---\n",
+            "---\ntitle: T\ntags: 'a\n---\n",
+            "+++\ntitle = \"T\"\nslug = \n+++\n",
+            "+++\r\ntitle = \"T\"\r\nslug = \r\n+++\r\n",
+        ] {
+            let why = Matter::read(Path::new("x.md"), front.as_bytes()).expect_err("bad");
+            assert!(why.contains("at line 3"), "{why}");
+        }
     }
 }

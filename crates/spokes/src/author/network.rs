@@ -290,7 +290,11 @@ impl Network {
 
 impl Way {
     fn to(url: &str, hop: bool) -> Result<(Self, Url), Stop> {
-        let wrong = |why: &str| Stop::Usage(format!("--network {url} is not a URL: {why}"));
+        let wrong = |why: &str| Stop::Usage(format!("--network {url} is no address: {why}"));
+        if !url.contains("://") {
+            let why = format!("it begins with http://, such as http://{url}");
+            return Err(wrong(&why));
+        }
         let url = Url::parse(url).map_err(|why| wrong(&why.to_string()))?;
         check_scheme(&url)?;
         let host = url.host_str().ok_or_else(|| wrong("it names no host"))?;
@@ -451,6 +455,8 @@ impl Trouble {
             Self::Silent(sentence) | Self::Strange(sentence) => sentence,
             Self::No(refusal) => &refusal.problem.detail,
         }
+        // Whoever asks goes on behind it; a gateway ends its own with a full stop.
+        .trim_end_matches('.')
     }
 
     /// Whether a node said no with this word.
@@ -461,8 +467,10 @@ impl Trouble {
     /// The end of a command that cannot go on; `safe` says what has and has not happened.
     pub(crate) fn into_stop(self, safe: &str) -> Stop {
         match self {
-            Self::Silent(why) => Stop::Unreached(format!("{why}; {safe}, try again later")),
-            Self::Strange(why) => Stop::Refused(format!("{why}; {safe}")),
+            Self::Silent(_) => {
+                Stop::Unreached(format!("{}; {safe}, try again later", self.sentence()))
+            }
+            Self::Strange(_) => Stop::Refused(format!("{}; {safe}", self.sentence())),
             Self::No(refusal) => Stop::Refused(refusal.problem.detail),
         }
     }

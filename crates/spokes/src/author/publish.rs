@@ -221,8 +221,12 @@ async fn publish_one<'i>(
 ) -> Result<Option<Row>, Stop> {
     let row = |outcome, why: String| Ok(Some(Row::of_file(item.name.clone(), outcome, Some(why))));
     let manner = way.manner;
-    if item.matter.is_draft {
-        return row("draft", "marked as a draft, so it was left out".to_owned());
+    if let Some((outcome, why)) = item.matter.withheld.clone() {
+        return row(outcome, why);
+    }
+    if item.matter.title.is_none() && item.matter.body.trim().is_empty() {
+        let why = "it has neither a title nor words; nothing was sent of it";
+        return row("refused", why.to_owned());
     }
     let Some(slug) = item.matter.slug.clone() else {
         return row(
@@ -425,6 +429,9 @@ fn may_replace(session: &Session<'_>, item: &Item, current: &Post, manner: Manne
     );
     if manner.ask && session.console.is_attended() {
         return session.console.ask(&format!("{what}. Replace it?"), true);
+    }
+    if manner.ask && session.console.is_told_no() {
+        return false;
     }
     session.console.say(&format!("{what}; this replaces it"));
     true

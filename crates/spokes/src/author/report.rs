@@ -12,7 +12,7 @@ use crate::author::{
     console::Console,
     deliver::{Count, Outcome},
     state::Waiting,
-    stop::Stop,
+    stop::{Stop, plain},
     tally::{Tally, Totals},
 };
 
@@ -93,7 +93,7 @@ impl Row {
         Self {
             file: Some(file),
             outcome,
-            reason,
+            reason: reason.map(|why| plain(&why).to_owned()),
             ..Self::default()
         }
     }

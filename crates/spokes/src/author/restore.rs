@@ -12,13 +12,14 @@ use spokes_log::{
     name::{BlogName, EntryId, Hash},
     seal::{Pasted, SealedEntry},
 };
+use spokes_rules::{node::Signed, receipt::Receipt};
 use tokio::time::{Instant, sleep};
 
 use crate::{
     author::{
         Desk,
         console::Console,
-        copy::BlogCopy,
+        copy::{BlogCopy, Unread},
         create::CLAIM_SECONDS,
         deliver::{self, Count, Members},
         network::{Network, To, Trouble},
@@ -26,7 +27,7 @@ use crate::{
         session::{blog_name, draft},
         signer::{Signer, SigningKey, UserId},
         state::{Home, Shelf, Waiting},
-        stop::Stop,
+        stop::{Stop, plain},
     },
     wire::{BlogWire, ClaimWire, EntriesWire, EntryWire, RestoredWire},
 };
@@ -66,8 +67,9 @@ pub(crate) async fn restore(args: &Restore, desk: &Desk<'_>) -> Result<(), Stop>
         console,
     } = *desk;
     let name = blog_name(&args.name)?;
-    let mut copy = read_log(&args.path)
-        .map_err(|Unsound(file, why)| Stop::disk(&file, format!("{why}; nothing was sent")))?;
+    let mut copy = read_log(&args.path).map_err(|Unsound(file, why)| {
+        Stop::disk(&file, format!("{}; nothing was sent", plain(&why)))
+    })?;
     let blog = copy.chain.blog();
     console.say(&format!(
         "{} entries read, all good: blog {blog}",
@@ -92,9 +94,20 @@ pub(crate) async fn restore(args: &Restore, desk: &Desk<'_>) -> Result<(), Stop>
         (None, Some(claim)) => claim_name(&network, &name, &copy, claim, &shelf).await?,
         (None, None) => return Err(Stop::Refused("the claim is lost; start again".to_owned())),
     };
-    send_entries(&network, &name, &copy, &args.path, console).await?;
+    let mut there = There {
+        network: &network,
+        name: &name,
+        copy: BlogCopy::new(blog),
+    };
+    // What cannot be read now is sent: what is there already costs nothing.
+    let read = ours && there.read(console).await.is_ok();
+    let is_there = read && there.holds(&copy);
+    if !is_there {
+        send_entries(&network, &name, &copy, &args.path, console).await?;
+    }
+    there.take(&copy);
     let members = Members::read(network.id(), &wire)?;
-    let count = until_safe(&network, &name, &copy, &members, &shelf, claim, console).await?;
+    let count = until_safe(&mut there, &copy, &members, &shelf, claim, console).await?;
     // An old export must not make this machine forget what it saw of the blog since.
     if shelf.copy().entries.len() < copy.chain.len() {
         shelf.keep_copy(&copy.to_file(&[]))?;
@@ -104,14 +117,69 @@ pub(crate) async fn restore(args: &Restore, desk: &Desk<'_>) -> Result<(), Stop>
         console.json(&serde_json::json!({
             "name": name.as_str(), "blog": blog.to_string(), "url": url, "entries": entries,
             "held": count.held, "needed": count.needed, "members": count.members,
+            "already": is_there,
         }));
     } else {
-        console.fact(&format!("{url}: {entries} entries, {}", count.sentence()));
+        let here = if is_there { "is here already: " } else { "" };
+        console.fact(&format!("{url}: {here}{entries} entries, {}", held(count)));
     }
     if count.is_safe() {
         Ok(())
     } else {
         Err(Stop::Unreached("not yet safe".to_owned()))
+    }
+}
+
+/// How many hold what was restored, for people. What is not safe lies in the export, and not in the
+/// outbox as a post does.
+fn held(count: Count) -> String {
+    let Count {
+        held,
+        needed,
+        members,
+    } = count;
+    if count.is_safe() {
+        return count.sentence();
+    }
+    format!(
+        "not yet safe: held by {held} of {members}, {needed} needed; keep the export, the same \
+         command looks again"
+    )
+}
+
+/// The blog as the network has it, which may have gone on behind the export.
+struct There<'n> {
+    network: &'n Network,
+    name: &'n BlogName,
+    copy: BlogCopy,
+}
+
+impl There<'_> {
+    async fn read(&mut self, console: &Console) -> Result<(), Unread> {
+        let (network, name) = (self.network, self.name);
+        let to = To::Edit(name);
+        self.copy.read(network, to, name, console).await
+    }
+
+    /// Whether every entry of an export is here.
+    fn holds(&self, copy: &BlogCopy) -> bool {
+        let mut entries = copy.in_order().into_iter();
+        entries.all(|sealed| self.copy.chain.contains(sealed.entry().id()))
+    }
+
+    fn take(&mut self, copy: &BlogCopy) {
+        for sealed in copy.in_order() {
+            // Both were judged; what does not fit together is no reason to count less.
+            self.copy.take(sealed.clone()).ok();
+        }
+    }
+
+    /// Whether a receipt is for an entry that was not read yet.
+    fn has_gone_on(&self, receipts: &[Signed]) -> bool {
+        receipts.iter().any(|signed| {
+            Receipt::check(signed.clone())
+                .is_ok_and(|receipt| !self.copy.chain.contains(receipt.held.tip.id))
+        })
     }
 }
 
@@ -387,10 +455,9 @@ fn medium_file(path: &Path, hash: Hash) -> Option<Vec<u8>> {
     fs::read(file).ok().filter(|bytes| Hash::of(bytes) == hash)
 }
 
-/// Waits until a majority holds the head.
+/// Waits until a majority holds the head, or what the blog wrote behind it.
 async fn until_safe(
-    network: &Network,
-    name: &BlogName,
+    there: &mut There<'_>,
     copy: &BlogCopy,
     members: &Members,
     shelf: &Shelf,
@@ -402,8 +469,13 @@ async fn until_safe(
     };
     let until = Instant::now() + SAFE_WAIT;
     loop {
-        let receipts = deliver::receipts(network, name).await.unwrap_or_default();
-        let (count, good) = members.count(&copy.chain, head, &receipts);
+        let receipts = deliver::receipts(there.network, there.name).await;
+        let receipts = receipts.unwrap_or_default();
+        if there.has_gone_on(&receipts) {
+            // Tried again with the next round.
+            there.read(console).await.ok();
+        }
+        let (count, good) = members.count(&there.copy.chain, head, &receipts);
         if count.is_safe() {
             if let Some(claim) = claim {
                 shelf.safe(&claim, &good)?;

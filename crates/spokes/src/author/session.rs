@@ -98,8 +98,11 @@ impl<'a> Session<'a> {
         let (network, name, console) = (&self.network, &self.name, self.console);
         let read = self.copy.read(network, To::Edit(name), name, console).await;
         match read {
-            Err(Unread::Trouble(Trouble::Silent(why))) => {
-                console.say(&format!("{why}; reading from the readers' side"));
+            Err(Unread::Trouble(trouble @ Trouble::Silent(_))) => {
+                console.say(&format!(
+                    "{}; nothing is lost: the blog is read from where its readers read it",
+                    trouble.sentence()
+                ));
                 self.copy.read(network, To::Blog(name), name, console).await
             }
             read => read,

@@ -71,7 +71,16 @@ impl Totals {
     fn of_media(&self) -> Option<String> {
         let left = match self.media_left {
             0 => String::new(),
-            left => format!("; {left} that texts name were left behind, the notes say why"),
+            left => {
+                let left = match left {
+                    1 => "1 that a text shows was left behind".to_owned(),
+                    left => format!("{left} that texts show were left behind"),
+                };
+                format!(
+                    "; {left}. The same command with --fetch-media fetches them from where they \
+                     lie, with --media FOLDER it takes them from your copy"
+                )
+            }
         };
         let media = self.media;
         (media + self.media_left > 0)

@@ -70,6 +70,17 @@ impl Maria {
 
     /// The same from another of her machines.
     async fn run_from(&self, state: &str, line: &str, answers: &[bool]) -> (u8, Captured) {
+        let (console, captured) = Console::captured(answers);
+        (self.run_at(&console, state, line).await, captured)
+    }
+
+    /// The same with a pipe in the place of somebody who types.
+    async fn run_piped(&self, line: &str, input: &'static str) -> (u8, Captured) {
+        let (console, captured) = Console::captured_with_pipe(input);
+        (self.run_at(&console, "state", line).await, captured)
+    }
+
+    async fn run_at(&self, console: &Console, state: &str, line: &str) -> u8 {
         let mut args = vec!["blog".to_owned()];
         for word in line.split(' ') {
             match word {
@@ -84,9 +95,7 @@ impl Maria {
             key_password: None,
             gnupg_home: self.gnupg_home.clone(),
         };
-        let (console, captured) = Console::captured(answers);
-        let code = run_in(&line.author, &surroundings, &console).await;
-        (code, captured)
+        run_in(&line.author, &surroundings, console).await
     }
 
     #[track_caller]
@@ -186,6 +195,96 @@ fn every_command_explains_itself() {
     }
     let expected = "create publish edit erase import export restore verify status settle keys";
     assert_eq!(names.join(" "), expected);
+}
+
+#[tokio::test]
+async fn a_no_out_of_a_pipe_stops_what_is_for_ever() {
+    let maria = Maria::new().await;
+    let create = "create maria --title Maria KEY";
+    check(
+        maria.run_piped(create, "n\n").await,
+        1,
+        &["nothing was signed, nothing was sent"],
+    );
+    assert!(maria.fake.nodes().blogs.is_empty(), "nothing was sent");
+    check(maria.run_piped(create, "").await, 0, &["maria is yours"]);
+    maria.write("one.md", "Some words.");
+    let publish = "publish DIR/one.md --blog maria KEY";
+    check(maria.run_piped(publish, "n\n").await, 0, &["safe on"]);
+    maria.write("one.md", "Other words.");
+    check(
+        maria.run_piped(publish, "n\n").await,
+        1,
+        &["was left as it is"],
+    );
+    check(maria.run_piped(publish, "").await, 0, &["this replaces it"]);
+}
+
+#[tokio::test]
+async fn what_is_mistyped_is_told_in_plain_words() {
+    let maria = Maria::with_blog().await;
+    for (target, said) in [
+        (
+            "/no/such/folder",
+            "/no/such/folder: there is no such folder",
+        ),
+        ("./nosuch", "there is no such folder"),
+        ("DIR/key.asc", "is a file"),
+    ] {
+        let (code, captured) = maria.run(&format!("verify {target}"), &[]).await;
+        check((code, captured), 1, &[said]);
+    }
+    for (network, said) in [
+        (
+            "blogs.example.org",
+            "it begins with http://, such as http://blogs.example.org",
+        ),
+        ("http://", "--network http:// is no address: "),
+    ] {
+        let args = ["blog", "status", "maria", "--network", network];
+        let line = Line::try_parse_from(args).expect("a command line");
+        let surroundings = Surroundings {
+            state_home: maria.path("state"),
+            key_password: None,
+            gnupg_home: None,
+        };
+        let (console, captured) = Console::captured(&[]);
+        let code = run_in(&line.author, &surroundings, &console).await;
+        check((code, captured), 2, &[said]);
+    }
+    maria.write("empty.md", "\n \n");
+    maria.write("bare.md", "---\ntags: a\n---\n");
+    maria.write("one.md", "Some words.");
+    let line = "publish DIR/empty.md DIR/bare.md DIR/one.md DIR/gone.md --blog maria KEY";
+    let (code, captured) = maria.run(line, &[]).await;
+    let facts = captured.facts();
+    let wordless = "refused: it has neither a title nor words";
+    assert_eq!(facts.matches(wordless).count(), 2, "{facts}");
+    assert!(!facts.contains("os error"), "{facts}");
+    check(
+        (code, captured),
+        1,
+        &["gone.md: refused: No such file", "3 of 4 are not done"],
+    );
+    let entries = maria.fake.nodes().blogs["maria"].copy.chain.len();
+    assert_eq!(entries, 2, "the first entry, and one.md");
+}
+
+#[tokio::test]
+async fn a_reserved_name_is_told_before_anything_is_asked() {
+    let maria = Maria::new().await;
+    let (code, captured) = maria.run("create www KEY", &[]).await;
+    assert_eq!(
+        (code, captured.facts().as_str()),
+        (1, ""),
+        "nothing is pending"
+    );
+    check(
+        (code, captured),
+        1,
+        &["\"www\" is reserved", "nothing was sent"],
+    );
+    assert_eq!(maria.fake.nodes().asked, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -335,7 +434,7 @@ async fn a_silent_or_stubborn_primary_is_passed_by() {
     check(
         maria.run(line, &[]).await,
         0,
-        &["readers' side", "safe on 3 of 3"],
+        &["from where its readers read it", "safe on 3 of 3"],
     );
     maria.fake.nodes().silent.clear();
     maria.fake.nodes().refusing = 1;

@@ -1,6 +1,6 @@
 //! `verify`: the whole chain from one spoke or another, against what this machine knows.
 
-use std::{fs, path::Path};
+use std::{fs, io::ErrorKind, path::Path};
 
 use reqwest::Url;
 use spokes_log::{
@@ -49,11 +49,15 @@ pub(crate) async fn verify(args: &Verify, desk: &Desk<'_>) -> Result<(), Stop> {
     if folder.join("log").is_dir() {
         return verify_folder(folder, desk);
     }
-    if folder.is_dir() && args.target.contains('/') {
-        return Err(Stop::disk(
-            folder,
-            "is no export of a blog: there is no folder \"log\" in it",
-        ));
+    let begins_as_path = args.target.starts_with(['.', '~', '/']);
+    let is_address = args.target.contains("://");
+    if begins_as_path || args.target.contains('/') && !is_address {
+        let why = match (folder.is_dir(), folder.exists()) {
+            (true, _) => "is no export of a blog: there is no folder \"log\" in it",
+            (false, true) => "is a file; give the folder that \"export\" wrote",
+            (false, false) => "there is no such folder; nothing was judged",
+        };
+        return Err(Stop::disk(folder, why));
     }
     let source = Source::open(&args.target, desk.common).await?;
     let judged = source.judge(desk).await;
@@ -126,7 +130,13 @@ fn judge_folder(folder: &Path) -> Result<(BlogCopy, Option<usize>), Stop> {
         let ending = copy.medium(*hash).map_or("bin", |m| media::ending(&m.kind));
         let path = media.join(format!("{}.{ending}", hash.path()));
         let no = |why: &str| not_good(&format!("the medium {} {why}", path.display()));
-        let bytes = fs::read(&path).map_err(|why| no(&format!("cannot be read: {why}")))?;
+        let bytes = fs::read(&path).map_err(|why| match why.kind() {
+            ErrorKind::NotFound => no(
+                "is not in the folder; a blog that was taken along in several files is whole once all of \
+                 them are unpacked into it",
+            ),
+            _ => no(&format!("cannot be read: {why}")),
+        })?;
         if Hash::of(&bytes) != *hash {
             return Err(no("was changed"));
         }

@@ -16,7 +16,13 @@ const FIELDS_MAX: usize = 500;
 pub struct Form {
     fields: Vec<(String, String)>,
     files: Vec<(String, Bytes)>,
+    held_secret: bool,
 }
+
+/// How a secret key begins that somebody pasted in place of a public one.
+const SECRET: &str = "BEGIN PGP PRIVATE KEY";
+/// The fields into which people paste what gpg wrote.
+const PASTED: [&str; 2] = ["key", "answer"];
 
 impl Form {
     /// Reads a form.
@@ -56,6 +62,23 @@ impl Form {
             form.bounded()?;
         }
         Ok(form)
+    }
+
+    /// Empties what was pasted with a secret key in it, so that it goes no further than here. A post may
+    /// speak of such keys.
+    pub fn without_secrets(mut self) -> Self {
+        for (name, value) in &mut self.fields {
+            if PASTED.contains(&name.as_str()) && value.contains(SECRET) {
+                value.clear();
+                self.held_secret = true;
+            }
+        }
+        self
+    }
+
+    /// Whether a field held a secret key.
+    pub fn held_secret(&self) -> bool {
+        self.held_secret
     }
 
     fn bounded(&self) -> Result<(), String> {
@@ -120,6 +143,24 @@ mod tests {
         assert_eq!(form.text("title"), "Ä");
         assert_eq!(form.file("picture").map(|b| &b[..]), Some(&b"bytes"[..]));
         assert!(form.file("title").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_secret_key_goes_no_further() {
+        let form = read(
+            PLAIN,
+            "key=+-----BEGIN+PGP+PRIVATE+KEY+BLOCK-----%0Ax&blog=maria",
+        )
+        .await;
+        let form = form.expect("read").without_secrets();
+        assert_eq!(
+            (form.text("key"), form.text("blog")),
+            (String::new(), "maria".into())
+        );
+        assert!(form.held_secret());
+        let words = "key=-----BEGIN+PGP+PUBLIC+KEY&body=BEGIN+PGP+PRIVATE+KEY";
+        let form = read(PLAIN, words).await;
+        assert!(!form.expect("read").without_secrets().held_secret());
     }
 
     #[tokio::test]

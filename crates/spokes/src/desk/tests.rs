@@ -384,3 +384,21 @@ fn names_are_asked_for_within_a_limit() {
         ("again", "")
     );
 }
+
+#[test]
+fn a_draft_goes_only_with_the_text_that_was_published() {
+    let (_dir, desk) = desk();
+    let maria = certificate("Maria");
+    let maria = maria.fingerprint();
+    let with = Fields {
+        text: "the text".into(),
+        ..fields(1)
+    };
+    let id = desk.keep(at(0), maria, false, None, &with).expect("kept");
+    for other in ["", "the text of another", "the tex"] {
+        desk.forget_published(maria, &id, other).expect("nothing");
+        assert!(desk.draft(maria, &id).expect("read").is_some(), "{other}");
+    }
+    desk.forget_published(maria, &id, "the text").expect("gone");
+    assert_eq!(desk.draft(maria, &id).expect("read"), None);
+}

@@ -121,6 +121,11 @@ impl Guest {
 }
 
 impl Share {
+    /// How much it is.
+    pub fn amount(&self) -> usize {
+        self.amount
+    }
+
     /// Takes more.
     ///
     /// # Errors

@@ -93,11 +93,13 @@ impl<'a> Painter<'a> {
     }
 
     fn words(&mut self, language: &Language) {
+        let openers = language.openers();
         while let Some(first) = self.rest().chars().next() {
             let rest = self.rest();
-            if let Some(length) = comment(language, rest, self.before()) {
+            let may_open = openers.contains(rest.as_bytes()[0]);
+            if may_open && let Some(length) = comment(language, rest, self.before()) {
                 self.paint(length, COMMENT);
-            } else if let Some(length) = string(language, rest, self.before()) {
+            } else if may_open && let Some(length) = string(language, rest, self.before()) {
                 let is_key = language.keys && follows_colon(&rest[length..]);
                 self.paint(length, if is_key { TYPE } else { STRING });
             } else if first.is_ascii_digit() {
@@ -121,7 +123,10 @@ impl<'a> Painter<'a> {
             let is = |keyword: &&str| keyword.eq_ignore_ascii_case(word);
             language.keywords.iter().any(is)
         } else {
-            language.keywords.contains(&word)
+            // By the first byte first, which is cheaper than to call for a comparison of each.
+            let begin = word.as_bytes().first();
+            let mut keywords = language.keywords.iter();
+            keywords.any(|keyword| keyword.as_bytes().first() == begin && *keyword == word)
         };
         // In Lisp what stands first in a list is what is done.
         let is_head = language.heads && self.before() == Some('(');
@@ -358,6 +363,32 @@ mod tests {
             "(defun a () \"b\") ; c",
             "({k:defun} a () {s:\"b\"}) {c:; c}",
         );
+    }
+
+    #[test]
+    fn each_comment_and_string_of_each_language_is_seen() {
+        let begins = |name: &str, code: &str, class: &str| {
+            let mut html = String::new();
+            write(code, name, &mut COLORED_WORDS_MAX.clone(), &mut html);
+            let color = format!("<span class=\"{class}\">");
+            assert!(html.starts_with(&color), "{name} {code}: {html}");
+        };
+        let words = |(_, language): &&(_, &Language)| matches!(language.shape, Shape::Words);
+        for (names, language) in languages::NAMES.iter().filter(words) {
+            let name = names.split(' ').next().unwrap_or_default();
+            for (open, close) in language.blocks {
+                begins(name, &format!("{open} a {close}"), COMMENT);
+            }
+            for open in language.comments {
+                begins(name, &format!("{open} a"), COMMENT);
+            }
+            for quote in language.long_quotes {
+                begins(name, &format!("{quote}a{quote}"), STRING);
+            }
+            for quote in language.quotes.chars() {
+                begins(name, &format!("{quote}a{quote}"), STRING);
+            }
+        }
     }
 
     #[test]

@@ -12,27 +12,26 @@ pub(super) struct Letters {
 impl Letters {
     /// Counts the letters of words; addresses say nothing of the language around them.
     pub(super) fn count(&mut self, words: &str) {
-        let is_address = |words: &str| words.contains('@') || words.contains("://");
-        if is_address(words) {
-            let words = words.split_whitespace();
-            words
-                .filter(|word| !is_address(word))
-                .for_each(|word| self.count_all(word));
-        } else {
-            self.count_all(words);
+        let leads = |words: &str| words.contains("://") || words.contains('@');
+        // Nearly all words have neither mark, which is seen at once.
+        let marks = words.bytes().fold(0, |marks, byte| {
+            marks | u8::from(byte == b':') | u8::from(byte == b'@')
+        });
+        if marks == 0 || !leads(words) {
+            return self.count_all(words);
         }
+        let words = words.split_whitespace().filter(|word| !leads(word));
+        words.for_each(|word| self.count_all(word));
     }
 
     /// Those of ASCII apart, which processors count many at a time.
     fn count_all(&mut self, words: &str) {
-        let bytes = words.as_bytes().chunks(usize::from(u8::MAX));
-        let ascii = bytes.map(|bytes| {
+        for bytes in words.as_bytes().chunks(usize::from(u8::MAX)) {
             let letters = bytes
                 .iter()
                 .map(|byte| u8::from(byte.is_ascii_alphabetic()));
-            usize::from(letters.sum::<u8>())
-        });
-        self.left_to_right += ascii.sum::<usize>();
+            self.left_to_right += usize::from(letters.sum::<u8>());
+        }
         if words.is_ascii() {
             return;
         }

@@ -4,7 +4,7 @@ mod media;
 pub(super) mod raw_tags;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use pulldown_cmark::{
     Alignment, BlockQuoteKind, CodeBlockKind, CowStr, Event, HeadingLevel, LinkType, Tag, TagEnd,
@@ -93,11 +93,11 @@ struct Heading {
 /// Footnotes, in the order in which they are first mentioned.
 #[derive(Default)]
 struct Notes {
-    numbers: HashMap<String, usize>,
+    numbers: BTreeMap<String, usize>,
     labels: Vec<String>,
     /// How often each was mentioned.
     mentions: Vec<usize>,
-    bodies: HashMap<String, Sheet>,
+    bodies: BTreeMap<String, Sheet>,
 }
 
 impl Notes {
@@ -627,8 +627,9 @@ impl<'a> Writer<'a> {
         }
         self.out.html.push('>');
         let leads = before < LEADING_MENTIONS_MAX;
-        let link = leads && self.anchor_written_by(escape, &format!("#note-{number}"), "");
-        self.out.html.push_str(&number.to_string());
+        let number = number.to_string();
+        let link = leads && self.anchor_written_by(escape, &["#note-", &number].concat(), "");
+        self.out.html.push_str(&number);
         self.out
             .html
             .push_str(if link { "</a></sup>" } else { "</sup>" });
@@ -689,9 +690,9 @@ impl<'a> Writer<'a> {
 
     fn write_notes(&mut self) {
         // A note that nobody mentions is still the author's word: it comes last.
-        let mut unmentioned: Vec<String> = self.notes.bodies.keys().cloned().collect();
-        unmentioned.retain(|label| !self.notes.numbers.contains_key(label));
-        unmentioned.sort();
+        let is_unmentioned = |label: &&String| !self.notes.numbers.contains_key(*label);
+        let unmentioned = self.notes.bodies.keys().filter(is_unmentioned);
+        let unmentioned: Vec<String> = unmentioned.cloned().collect();
         let mentioned = self.notes.labels.len();
         let labels: Vec<String> = self.notes.labels.drain(..).chain(unmentioned).collect();
         if labels.is_empty() {

@@ -11,7 +11,7 @@ use spokes_rules::{
     request::{Address, Domain, Policy, Wish},
 };
 
-use super::{ServeArgs, parse_label, seconds, until_told};
+use super::{ServeArgs, seconds, until_told};
 use crate::{
     clock,
     council::{self, Beginning, Council, Stand},
@@ -27,7 +27,8 @@ pub(super) enum CouncilCommand {
     /// Example: spokes council init blogs.example.org --dir /var/lib/council --api 192.0.2.1:80 --dns 192.0.2.1:53
     Init {
         /// The network's domain.
-        domain: String,
+        #[arg(value_parser = Domain::parse)]
+        domain: Domain,
         /// Where keys, registry and settings are kept.
         #[arg(long)]
         dir: PathBuf,
@@ -67,7 +68,8 @@ pub(super) enum CouncilCommand {
     /// Example: spokes council admit garden --dir /var/lib/council
     Admit {
         /// Its label.
-        label: String,
+        #[arg(value_parser = Label::parse)]
+        label: Label,
         /// The council's directory.
         #[arg(long)]
         dir: PathBuf,
@@ -77,7 +79,8 @@ pub(super) enum CouncilCommand {
     /// Example: spokes council evict garden --dir /var/lib/council
     Evict {
         /// Its label.
-        label: String,
+        #[arg(value_parser = Label::parse)]
+        label: Label,
         /// The council's directory.
         #[arg(long)]
         dir: PathBuf,
@@ -93,7 +96,8 @@ pub(super) enum CouncilCommand {
         dir: PathBuf,
         /// What the node is called.
         #[arg(long)]
-        label: String,
+        #[arg(value_parser = Label::parse)]
+        label: Label,
         /// Where its registry answers over HTTP.
         #[arg(long)]
         api: SocketAddr,
@@ -132,7 +136,8 @@ pub(super) enum CouncilCommand {
 #[derive(Debug, Args)]
 pub(super) struct Organized {
     /// The node's label.
-    label: String,
+    #[arg(value_parser = Label::parse)]
+    label: Label,
     /// The directory of a council node with an organizer's key.
     #[arg(long)]
     dir: PathBuf,
@@ -149,8 +154,6 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
             base_url,
             replicas,
         } => {
-            let domain =
-                Domain::parse(&domain).map_err(|why| Outage::new(format!("\"{domain}\" {why}")))?;
             let base_url = base_url.unwrap_or_else(|| format!("http://{domain}"));
             let policy = Policy {
                 replicas,
@@ -179,7 +182,6 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
             Ok(())
         }
         CouncilCommand::Admit { label, dir } => {
-            let label = parse_label(&label)?;
             council::organize(
                 &dir,
                 Wish::Admit {
@@ -193,7 +195,6 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
             Ok(())
         }
         CouncilCommand::Evict { label, dir } => {
-            let label = parse_label(&label)?;
             council::organize(
                 &dir,
                 Wish::Evict {
@@ -213,7 +214,7 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
             peer,
         } => {
             let wanted = Stand {
-                label: parse_label(&label)?,
+                label: label.clone(),
                 api,
                 dns,
                 peer: peer.unwrap_or(Address(api).next_port().0),
@@ -262,7 +263,7 @@ async fn organize(
     wish: impl FnOnce(Label) -> Wish,
     said: impl FnOnce(&Label) -> String,
 ) -> Result<(), Outage> {
-    let label = parse_label(&told.label)?;
+    let label = told.label;
     council::organize(&told.dir, wish(label.clone())).await?;
     demo::speak(&said(&label));
     Ok(())

@@ -488,31 +488,39 @@ impl Spoke {
             Err(why) => return invalid(&why),
         };
         // Ten thousand signatures may be among them: not on the event loop.
-        tokio::task::block_in_place(|| {
-            for signed in wire.receipts.iter().filter_map(|wire| wire.signed().ok()) {
-                let Ok(receipt) = Receipt::check(signed) else {
-                    continue;
-                };
-                if self.ask(|registry| registry.counts(&receipt)) == Some(true) {
-                    let blog = receipt.held.blog;
-                    self.with(blog, |r| r.handle(clock::now(), Event::Receipt(receipt)));
-                }
-            }
-        });
+        let early = tokio::task::block_in_place(|| self.take_receipts(&wire.receipts));
+        // A member that heard of a new blog before this spoke says it once, and an author waits for it.
+        if !early.is_empty() {
+            self.hears_news().await;
+            tokio::task::block_in_place(|| early.into_iter().for_each(|r| self.take_receipt(r)));
+        }
         web::json(StatusCode::OK, &serde_json::json!({}))
     }
 
-    /// Takes receipts that count: signed by the key of the spoke that they name, for this network.
-    pub(super) fn take_receipts(self: &Arc<Self>, receipts: &[SignedWire]) {
+    /// Takes receipts that count: signed by the key of the spoke that they name, for this network. Gives
+    /// back those about blogs that are not known here.
+    pub(super) fn take_receipts(self: &Arc<Self>, receipts: &[SignedWire]) -> Vec<Receipt> {
+        let mut unknown = Vec::new();
         for signed in receipts.iter().filter_map(|wire| wire.signed().ok()) {
             let Ok(receipt) = Receipt::check(signed) else {
                 continue;
             };
-            if self.ask(|registry| registry.counts(&receipt)) == Some(true) {
-                let blog = receipt.held.blog;
-                self.with(blog, |r| r.handle(clock::now(), Event::Receipt(receipt)));
+            let known = self.ask(|registry| {
+                let counts = registry.counts(&receipt);
+                counts.then(|| registry.blog(receipt.held.blog).is_some())
+            });
+            match known.flatten() {
+                Some(true) => self.take_receipt(receipt),
+                Some(false) => unknown.push(receipt),
+                None => {}
             }
         }
+        unknown
+    }
+
+    fn take_receipt(self: &Arc<Self>, receipt: Receipt) {
+        let blog = receipt.held.blog;
+        self.with(blog, |r| r.handle(clock::now(), Event::Receipt(receipt)));
     }
 
     fn receipts_of(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> Response {

@@ -53,6 +53,8 @@ const TURN_WAIT: Duration = Duration::from_secs(3);
 const OF_GUEST_MAX: usize = 32;
 /// When whoever found no turn may try again.
 const BUSY_SECONDS: u16 = 5;
+/// Bytes behind `sign-in` in the name of a challenge's file; ours have a hyphen and six letters.
+const CHALLENGE_LETTERS_MAX: usize = 16;
 /// Characters of what a library says of a form.
 const WHY_CHARS_MAX: usize = 200;
 /// How long a browser remembers the language of the words.
@@ -333,12 +335,16 @@ impl Spoke {
     /// Who is signed in, with her blogs.
     fn author<'a>(&self, visit: &'a Visit) -> Option<Author<'a>> {
         let session = visit.session.as_ref()?;
-        let hers = |record: &BlogRecord| {
-            record.author == session.fingerprint || record.name.as_str() == session.blog
-        };
         let blogs = self.ask(|registry| {
-            let hers = registry.blogs().filter(|(_, record)| hers(record));
-            hers.map(|(id, record)| (id, record.clone())).collect()
+            let hers = registry.blogs_of(&session.fingerprint);
+            let mut hers: Vec<_> = hers.map(|(id, record)| (id, record.clone())).collect();
+            // One in which she may write, though somebody else's key claimed it.
+            let named = BlogName::parse(&session.blog).ok();
+            let named = named.and_then(|name| registry.named(&name));
+            if let Some((id, record)) = named.filter(|(id, _)| hers.iter().all(|(h, _)| h != id)) {
+                hers.push((id, record.clone()));
+            }
+            hers
         });
         Some(Author {
             visit,
@@ -350,8 +356,12 @@ impl Spoke {
     async fn asked_for(self: &Arc<Self>, visit: &Visit) -> Response {
         match visit.path.as_str() {
             "/find" => return self.lead_to_desk_of(visit, visit.ask("name")).await,
-            "/sign-in.txt" => return attachment("sign-in.txt", self.challenge(visit).to_string()),
-            _ => {}
+            "/forget.svg" if visit.session.is_none() => return self.forget(),
+            path => {
+                if let Some(file) = path.strip_prefix('/').filter(|file| is_challenge(file)) {
+                    return attachment(file, self.challenge(visit).to_string());
+                }
+            }
         }
         let Some(author) = self.author(visit) else {
             return self.sign_in_page(visit);
@@ -404,7 +414,7 @@ impl Spoke {
             }
         };
         let form = match read {
-            Ok(form) => form,
+            Ok(form) => form.without_secrets(),
             Err(mut why) => {
                 // A library's words may hold a stranger's.
                 why = why.chars().take(WHY_CHARS_MAX).collect();
@@ -467,6 +477,16 @@ impl Spoke {
             .insert(header::CACHE_CONTROL, private);
         Some(response)
     }
+}
+
+/// Whether a file is one of those with what is signed to sign in: each page links to another name.
+fn is_challenge(file: &str) -> bool {
+    let name = file.strip_suffix(".txt").unwrap_or_default();
+    let letters = name.strip_prefix("sign-in").unwrap_or("?");
+    letters.len() <= CHALLENGE_LETTERS_MAX
+        && letters
+            .bytes()
+            .all(|b| b == b'-' || b.is_ascii_lowercase() || b.is_ascii_digit())
 }
 
 /// What a browser remembers under this name.

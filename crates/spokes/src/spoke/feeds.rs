@@ -1,6 +1,6 @@
 //! Feeds and sitemaps: what the programs of readers and search engines ask for.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
@@ -16,9 +16,10 @@ use super::{
     front::{Wish, stamp_of},
     headlines::Told,
     pages::{EXCERPT_CHARS, language_of, timestamp, title},
+    turns::{Turn, Turns},
 };
 use crate::{
-    http::{self as web, Response},
+    http::{self as web, Guest, Response},
     render,
     web::{
         data::{self, SITEMAP_ADDRESSES_MAX, SITEMAP_TYPE},
@@ -30,42 +31,67 @@ use crate::{
 
 /// Entries of a blog's feed.
 const FEED_ENTRIES: usize = 20;
+/// Bytes of whole articles in one feed: twenty long essays. Of what does not fit there are the first words,
+/// and the way to the rest.
+const FEED_TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Feeds that are put together at a time: each has its articles in memory twice.
+const FEEDS_MAX: usize = 2;
+/// How long a reader's program waits for its turn: it has time, and no one looks.
+const TURN_WAIT: Duration = Duration::from_secs(10);
+/// Feeds of one guest that wait: a reader's program asks for a few at a time.
+const OF_GUEST_MAX: usize = 16;
+/// When whoever found no turn may try again.
+const BUSY_SECONDS: u16 = 30;
+
+/// The line before the feeds.
+pub(super) fn turns() -> Arc<Turns> {
+    Turns::new(FEEDS_MAX, TURN_WAIT, OF_GUEST_MAX)
+}
+
+/// What a feed may still hold.
+#[derive(Debug)]
+struct Room(usize);
+
+impl Room {
+    fn new() -> Self {
+        Self(FEED_TEXT_BYTES_MAX)
+    }
+
+    /// Whether it is worth making an article's HTML: what has so many bytes seldom gets shorter.
+    fn is_for(&self, text: &str) -> bool {
+        text.len() <= self.0
+    }
+
+    /// An article's HTML where it fits. One that does not takes room all the same: making it was work.
+    fn take(&mut self, text: usize, html: &str) -> Option<String> {
+        let fits = html.len() <= self.0;
+        self.0 = self.0.saturating_sub(if fits { html.len() } else { text });
+        fits.then(|| html.to_owned())
+    }
+}
 
 impl Spoke {
+    /// A turn to put a feed together, or what a reader is told who has none.
+    async fn feed_turn(self: &Arc<Self>, request: &Request<Incoming>) -> Result<Turn, Response> {
+        let turn = self.feeds.take(Guest::of(request).address()).await;
+        let tongue = Wish::of(request).tongue;
+        turn.ok_or_else(|| self.message(None, &Message::busy(tongue, BUSY_SECONDS)))
+    }
+
     /// A blog's feed, or that of one of its tags.
     pub(super) async fn feed_of(
         self: &Arc<Self>,
-        blog: BlogId,
-        record: &BlogRecord,
-        tag: Option<&Tag>,
+        request: &Request<Incoming>,
+        (blog, record, tag): (BlogId, &BlogRecord, Option<&Tag>),
         kind: &str,
-    ) -> (&'static str, String) {
+    ) -> Result<(&'static str, String), Response> {
+        let _turn = self.feed_turn(request).await?;
+        let entries = self.feed_entries(blog, record, tag).await;
         let view = self.blog_view(blog, record);
-        let posts = self.posts_where(blog, |a| tag.is_none_or(|tag| a.tags.0.contains(tag)));
-        let mut entries = Vec::new();
-        for post in posts.iter().take(FEED_ENTRIES) {
-            let address = format!("{}{}", view.origin, page::path(post.article.slug.as_str()));
-            let Some(whole) = self.whole_text(blog, post.current(), &address).await else {
-                continue;
-            };
-            let article = &post.article;
-            entries.push(feed::FeedEntry {
-                id: format!("urn:{}", post.first),
-                title: title(article),
-                address,
-                published: timestamp(article.date),
-                updated: timestamp(changed(article.date, post.signed, post.versions.len() > 1)),
-                language: language_of(article, &view.language),
-                author: view.author.clone(),
-                tags: article.tags.0.iter().map(ToString::to_string).collect(),
-                summary: whole.excerpt.clone(),
-                html: whole.html.clone(),
-            });
-        }
         let below = tag
             .map(|tag| page::tag_path(tag.as_str()))
             .unwrap_or_default();
-        let newest = posts.iter().map(|post| post.signed).max();
+        let (entries, newest) = entries;
         let feed = feed::FeedView {
             id: format!(
                 "urn:{blog}{}",
@@ -88,18 +114,59 @@ impl Spoke {
             updated: timestamp(newest.unwrap_or(record.since)),
             entries,
         };
-        written(kind, &feed)
+        Ok(tokio::task::block_in_place(|| written(kind, &feed)))
     }
 
-    /// A post as it reads far from its page, and its first words.
+    /// The entries of a blog's feed, and when the newest post was signed.
+    async fn feed_entries(
+        self: &Arc<Self>,
+        blog: BlogId,
+        record: &BlogRecord,
+        tag: Option<&Tag>,
+    ) -> (Vec<feed::FeedEntry>, Option<Time>) {
+        let view = self.blog_view(blog, record);
+        let mut room = Room::new();
+        let posts = self.posts_where(blog, |a| tag.is_none_or(|tag| a.tags.0.contains(tag)));
+        let mut entries = Vec::new();
+        for post in posts.iter().take(FEED_ENTRIES) {
+            let address = format!("{}{}", view.origin, page::path(post.article.slug.as_str()));
+            let told = self.whole_text(blog, post.current(), &address, &mut room);
+            let Some((html, summary)) = told.await else {
+                continue;
+            };
+            let article = &post.article;
+            entries.push(feed::FeedEntry {
+                id: format!("urn:{}", post.first),
+                title: title(article),
+                address,
+                published: timestamp(article.date),
+                updated: timestamp(changed(article.date, post.signed, post.versions.len() > 1)),
+                language: language_of(article, &view.language),
+                author: view.author.clone(),
+                tags: article.tags.0.iter().map(ToString::to_string).collect(),
+                summary,
+                html,
+            });
+        }
+        (entries, posts.iter().map(|post| post.signed).max())
+    }
+
+    /// A post as it reads far from its page where there is room for it, and its first words.
     async fn whole_text(
         self: &Arc<Self>,
         blog: BlogId,
         id: EntryId,
         address: &str,
-    ) -> Option<Arc<Rendering>> {
+        room: &mut Room,
+    ) -> Option<(String, String)> {
+        let sealed = self.sound_entry(blog, id).await?;
+        let body = sealed.entry().draft()?.body.as_str();
+        if !room.is_for(body) {
+            let excerpt = render::summary(body, EXCERPT_CHARS);
+            return Some((feed::first_words(&excerpt, address), excerpt));
+        }
+        let bytes = body.len();
         let make = async {
-            let sealed = self.sound_entry(blog, id).await?;
             let links = render::Links::seen_from(address);
             let spoke = Arc::clone(self);
             let render = move || {
@@ -110,7 +177,11 @@ impl Spoke {
             };
             self.renders.apart(render).await?
         };
-        self.renders.once((id, address.to_owned()), make).await
+        let whole = self.renders.once((id, address.to_owned()), make).await?;
+        let excerpt = whole.excerpt.clone();
+        let html = room.take(bytes, &whole.html);
+        let html = html.unwrap_or_else(|| feed::first_words(&excerpt, address));
+        Some((html, excerpt))
     }
 
     /// The latest posts of the network as a feed, each in full.
@@ -132,10 +203,14 @@ impl Spoke {
         if let Some(finished) = self.rendered.finished(path, stamp) {
             return send(request, &finished);
         }
-        let mut entries = Vec::new();
+        let _turn = match self.feed_turn(request).await {
+            Ok(turn) => turn,
+            Err(busy) => return busy,
+        };
+        let (mut entries, mut room) = (Vec::new(), Room::new());
         let latest = known.latest(|_| true);
         for told in &latest {
-            entries.push(self.network_entry(told).await);
+            entries.push(self.network_entry(told, &mut room).await);
         }
         let newest = latest.iter().map(|told| told.signed).max();
         let origin = self.config.base_url.clone();
@@ -151,12 +226,12 @@ impl Spoke {
             updated: timestamp(newest.unwrap_or(self.started)),
             entries,
         };
-        let (kind, body) = written(kind, &feed);
+        let (kind, body) = tokio::task::block_in_place(|| written(kind, &feed));
         let made = Finished::new(stamp, kind, Varies::No, body);
         send(request, &self.rendered.finish(path.to_owned(), made))
     }
 
-    async fn network_entry(self: &Arc<Self>, told: &Told) -> feed::FeedEntry {
+    async fn network_entry(self: &Arc<Self>, told: &Told, room: &mut Room) -> feed::FeedEntry {
         let headline = &told.headline;
         let address = format!(
             "{}{}",
@@ -164,15 +239,14 @@ impl Spoke {
             page::path(headline.slug.as_str())
         );
         let html = match &told.html {
-            Some(html) => html.clone(),
-            None => match self
-                .whole_text(headline.blog, headline.place.1, &address)
-                .await
-            {
-                Some(whole) => whole.html.clone(),
-                None => feed::first_words(&headline.excerpt, &address),
-            },
+            Some(html) => room.take(0, html),
+            None => {
+                let (blog, id) = (headline.blog, headline.place.1);
+                let whole = self.whole_text(blog, id, &address, room).await;
+                whole.map(|(html, _)| html)
+            }
         };
+        let html = html.unwrap_or_else(|| feed::first_words(&headline.excerpt, &address));
         let title = headline.title.clone();
         feed::FeedEntry {
             id: format!("urn:{}", headline.article),
@@ -255,5 +329,33 @@ fn written(kind: &str, feed: &feed::FeedView) -> (&'static str, String) {
         "atom" => (feed::ATOM_TYPE, feed::atom(feed)),
         "rss" => (feed::RSS_TYPE, feed::rss(feed)),
         _ => (feed::JSON_TYPE, feed::json(feed)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feed_holds_so_much_and_more_work_is_not_done_for_it() {
+        let mib = "x".repeat(1024 * 1024);
+        let mut room = Room::new();
+        let whole = (0..100)
+            .take_while(|_| room.take(1, &mib).is_some())
+            .count();
+        assert_eq!(whole, FEED_TEXT_BYTES_MAX / mib.len());
+        // A short one behind a long one fits still, and nothing is made that cannot.
+        assert_eq!(room.take(1, ""), Some(String::new()));
+        assert!(!room.is_for(&mib));
+
+        // Whose HTML is ever so much longer than its text takes room as its text does.
+        let mut room = Room::new();
+        let long = "x".repeat(FEED_TEXT_BYTES_MAX + 1);
+        let made = (0..100).take_while(|_| {
+            let made = room.is_for(&mib);
+            made && room.take(mib.len(), &long).is_none()
+        });
+        assert_eq!(made.count(), FEED_TEXT_BYTES_MAX / mib.len());
+        assert!(room.is_for(""));
     }
 }

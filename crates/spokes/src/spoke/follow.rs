@@ -16,7 +16,7 @@ use spokes_rules::{
     replica::{COUNCIL_SILENCE_SECONDS_MAX, Event},
 };
 
-use super::Spoke;
+use super::{Spoke, replicas::set_of};
 use crate::{
     client::{Ask, Reply},
     clock,
@@ -193,13 +193,19 @@ impl Spoke {
         if let Some(known) = self.named(name) {
             return Ok(known);
         }
-        let asked = Instant::now();
-        let caught_up = tokio::time::timeout(LOOK_WAIT, self.catch_up_since(asked)).await;
-        match (self.named(name), caught_up) {
+        let heard = self.hears_news().await;
+        match (self.named(name), heard) {
             (Some(known), _) => Ok(known),
-            (None, Ok(true)) => Err(Unknown::Nowhere),
-            (None, _) => Err(Unknown::CouncilSilent),
+            (None, true) => Err(Unknown::Nowhere),
+            (None, false) => Err(Unknown::CouncilSilent),
         }
+    }
+
+    /// Follows the log as far as the council has it now; false when the council is silent.
+    pub(super) async fn hears_news(&self) -> bool {
+        let caught_up = self.catch_up_since(Instant::now());
+        let caught_up = tokio::time::timeout(LOOK_WAIT, caught_up).await;
+        caught_up.is_ok_and(|heard| heard)
     }
 
     /// Follows the log as far as the council had it at some time after `since`; false when the council
@@ -309,17 +315,7 @@ impl Spoke {
             let Some(Some(record)) = self.ask(|registry| registry.blog(blog).cloned()) else {
                 return;
             };
-            let (set, closing) = (record.set, record.closing);
-            let (ended, keys_at) = (record.ended, record.keys_at);
-            replica.handle(
-                clock::now(),
-                Event::Set {
-                    set,
-                    closing,
-                    ended,
-                    keys_at,
-                },
-            );
+            replica.handle(clock::now(), set_of(record));
         });
     }
 }

@@ -28,14 +28,26 @@ pub(super) enum Former {
     Below,
 }
 
-/// What an address was in the house where the blog was before. `tags` are the blog's own, `slugs` those of
-/// its articles.
-pub(super) fn find<'a>(
+/// What an address was in the house where the blog was before. `tag` says which of the blog's tags is
+/// wanted by its name in such an address; `has_below` whether articles are below one.
+pub(super) fn find(
     path: &Slug,
-    mut tags: impl Iterator<Item = &'a str>,
-    mut slugs: impl Iterator<Item = &'a str>,
+    tag: impl FnOnce(&str) -> Option<String>,
+    has_below: impl FnOnce(&Slug) -> bool,
 ) -> Option<Former> {
+    let slug = path;
     let path = path.as_str();
+    if let Some(old) = TAGS.iter().find_map(|before| path.strip_prefix(before)) {
+        let (name, feed) = match old.strip_suffix("/feed") {
+            Some(name) => (name, "/feed.rss"),
+            None => (old, ""),
+        };
+        // A tag below another was one of its own, too.
+        let name = name.rsplit('/').next().unwrap_or(name);
+        if let Some(tag) = tag(name) {
+            return Some(Former::LeadsTo(format!("{}{feed}", page::tag_path(&tag))));
+        }
+    }
     let feed = FEEDS.iter().find(|(old, _)| {
         let before = path.strip_suffix(old);
         before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
@@ -43,33 +55,26 @@ pub(super) fn find<'a>(
     if let Some((_, ours)) = feed {
         return Some(Former::LeadsTo((*ours).to_owned()));
     }
-    if let Some(old) = TAGS.iter().find_map(|before| path.strip_prefix(before)) {
-        // A tag below another was one of its own, too.
-        let name = plain(old.rsplit('/').next().unwrap_or(old));
-        if let Some(tag) = tags.find(|tag| plain(tag) == name) {
-            return Some(Former::LeadsTo(page::tag_path(tag)));
-        }
-    }
     if path.starts_with("author/") {
         return Some(Former::LeadsTo("/about".to_owned()));
     }
-    if let Some(number) = path.strip_prefix("page/")
-        && number.bytes().all(|byte| byte.is_ascii_digit())
-    {
+    let number = path.strip_prefix("page/").map(str::parse::<u32>);
+    if let Some(Ok(number @ 1..)) = number {
         return Some(Former::LeadsTo(format!("/?page={number}")));
     }
-    let is_below = |slug: &str| {
-        let rest = slug.strip_prefix(path);
-        rest.is_some_and(|rest| rest.starts_with('/'))
-    };
-    slugs.any(is_below).then_some(Former::Below)
+    has_below(slug).then_some(Former::Below)
 }
 
-/// A tag as other houses write it in addresses.
-fn plain(tag: &str) -> String {
-    let letters = tag.chars().flat_map(char::to_lowercase);
-    let hyphens = letters.map(|c| if c.is_alphanumeric() { c } else { '-' });
-    hyphens.collect()
+/// Whether a tag is called so in the addresses of other houses.
+pub(super) fn is_called(tag: &str, name: &str) -> bool {
+    let plain = |text: &str| {
+        let letters = text.chars().flat_map(char::to_lowercase);
+        letters
+            .map(|c| if c.is_alphanumeric() { c } else { '-' })
+            .collect::<Vec<_>>()
+    };
+    // Most tags differ in length already.
+    tag.chars().count() == name.chars().count() && plain(tag) == plain(name)
 }
 
 #[cfg(test)]
@@ -81,11 +86,15 @@ mod tests {
         let found = |path: &str| {
             let tags = ["Release notes", "rust", "Über uns"];
             let slugs = ["2015/05/15/Rust-1.0", "inside/team", "insider"];
-            find(
-                &Slug::parse(path).unwrap(),
-                tags.into_iter(),
-                slugs.into_iter(),
-            )
+            let tag = |name: &str| {
+                let tag = tags.into_iter().find(|tag| is_called(tag, name));
+                tag.map(str::to_owned)
+            };
+            let has_below = |path: &Slug| {
+                let below = format!("{path}/");
+                slugs.iter().any(|slug| slug.starts_with(&below))
+            };
+            find(&Slug::parse(path).unwrap(), tag, has_below)
         };
         let leads = |to: &str| Some(Former::LeadsTo(to.to_owned()));
         assert_eq!(found("feed.xml"), leads("/feed.atom"));
@@ -97,6 +106,8 @@ mod tests {
             leads("/tags/Release%20notes")
         );
         assert_eq!(found("tag/nothing"), None);
+        assert_eq!(found("tag/rust/feed"), leads("/tags/rust/feed.rss"));
+        assert_eq!(found("page/0"), None);
         assert_eq!(found("author/maria"), leads("/about"));
         assert_eq!(found("page/3"), leads("/?page=3"));
         assert_eq!(found("page/three"), None);

@@ -125,7 +125,10 @@ impl Spoke {
             groups,
             age_seconds,
             is_gathering,
-            start_command: format!("spokes blog create NAME --network {}", self.config.base_url),
+            start_command: format!(
+                "spokes blog create NAME --network {} --key FINGERPRINT",
+                self.config.base_url
+            ),
             tongue: wish.tongue,
             says_tongue: wish.says_tongue,
         };

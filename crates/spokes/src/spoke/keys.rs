@@ -2,9 +2,9 @@
 //! branch of the blog, and at every desk (SPEC registry 3.7).
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use spokes_log::{
@@ -20,6 +20,10 @@ use crate::client::Reply;
 
 /// How often a primary looks for news of keys: whoever ended a stolen one should not wait.
 const KEYS_EVERY: Duration = Duration::from_secs(1);
+/// How long it waits before it asks a silent council again: each time the whole way is read and checked.
+const SILENCE_PAUSE: Duration = Duration::from_secs(10);
+/// The same where the council has heard enough, perhaps for this day (SPEC registry 3.7).
+const QUOTA_PAUSE: Duration = Duration::from_secs(600);
 
 impl Spoke {
     /// Notes that a blog has a new entry about its keys.
@@ -35,6 +39,7 @@ impl Spoke {
     /// since a process may end between the entry and the request.
     pub(super) async fn bring_all_keys(self: Arc<Self>) {
         let mut looked: BTreeSet<BlogId> = BTreeSet::new();
+        let mut paused: BTreeMap<BlogId, Instant> = BTreeMap::new();
         loop {
             tokio::time::sleep(KEYS_EVERY).await;
             let mine = self.ask(|registry| {
@@ -49,8 +54,17 @@ impl Spoke {
                 std::mem::take(&mut *news.unwrap_or_else(PoisonError::into_inner))
             };
             news.extend(mine.difference(&looked));
+            paused.retain(|_, until| *until > Instant::now());
             for blog in news.into_iter().filter(|blog| mine.contains(blog)) {
-                if !self.bring_keys(blog).await {
+                let pause = match paused.get(&blog) {
+                    Some(until) => Some(*until),
+                    None => self
+                        .bring_keys(blog)
+                        .await
+                        .map(|wait| Instant::now() + wait),
+                };
+                if let Some(until) = pause {
+                    paused.insert(blog, until);
                     self.keys_changed(blog);
                 }
             }
@@ -58,44 +72,42 @@ impl Spoke {
         }
     }
 
-    /// Brings the last entry about a blog's keys; whether there is nothing more to bring.
-    async fn bring_keys(self: &Arc<Self>, blog: BlogId) -> bool {
-        let Some(Some(known)) = self.ask(|registry| registry.blog(blog).map(|blog| blog.keys_at))
-        else {
-            return true;
-        };
+    /// Brings the last entry about a blog's keys; after what pause again, if it was not taken.
+    async fn bring_keys(self: &Arc<Self>, blog: BlogId) -> Option<Duration> {
+        let ended = self.ask(|registry| Some(registry.blog(blog)?.ended.clone()));
+        let ended = ended.flatten()?;
         let way = self.with(blog, |replica| {
+            let chain = replica.chain();
             let head = replica.durable_tips().last()?.id;
-            way_to_keys(replica.chain(), head)
+            // The registry needs to know which keys have ended; others it can do without, and it keeps for
+            // ever what is brought.
+            let says_more = !chain.ring(head)?.ended().is_subset(&ended);
+            way_to_keys(chain, head).filter(|_| says_more)
         });
-        let Some(way) = way.flatten().filter(|way| way.last() != Some(&known)) else {
-            return true;
-        };
+        let way = way.flatten()?;
         let entry = way.last().copied().unwrap_or(blog);
         if way.len() > PROOF_ENTRIES_MAX {
             tracing::error!(%blog, %entry, "too many entries lie before this one: the registry does not \
                             hear of its keys");
-            return true;
+            return None;
         }
         let Some(proof) = self.proof_of(blog, &way).await else {
-            return false;
+            return Some(SILENCE_PAUSE);
         };
         // The entry's own time, so that a repeat is the same request and gets the first answer.
-        let Some(time) = proof.last().map(|sealed| sealed.entry().skeleton().signed) else {
-            return true;
-        };
+        let time = proof.last()?.entry().skeleton().signed;
         match self
             .ask_council(Wish::Keys { blog, entry }, time, proof)
             .await
         {
-            Ok(Reply::Good(..)) => true,
+            Ok(Reply::Good(..)) => None,
             Ok(Reply::Refused(problem)) => {
                 tracing::warn!(%blog, %entry, why = problem.detail, "the registry takes no keys");
-                !matches!(problem.status, 429 | 503)
+                pause_after(problem.status)
             }
             Err(outage) => {
                 tracing::debug!(%blog, %outage, "the registry was not told of keys yet");
-                false
+                Some(SILENCE_PAUSE)
             }
         }
     }
@@ -112,6 +124,15 @@ impl Spoke {
     }
 }
 
+/// After what pause a refused request is sent again; never where it would be refused again.
+fn pause_after(status: u16) -> Option<Duration> {
+    match status {
+        429 => Some(QUOTA_PAUSE),
+        503 => Some(SILENCE_PAUSE),
+        _ => None,
+    }
+}
+
 /// From entry 0 to the last entry about keys behind which this head stands; none where there is none.
 fn way_to_keys(chain: &Chain, head: EntryId) -> Option<Vec<EntryId>> {
     let mut way = Vec::new();
@@ -124,4 +145,16 @@ fn way_to_keys(chain: &Chain, head: EntryId) -> Option<Vec<EntryId>> {
     }
     way.reverse();
     (!way.is_empty()).then_some(way)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_council_that_has_heard_enough_is_left_alone_for_long() {
+        assert_eq!(pause_after(429), Some(QUOTA_PAUSE));
+        assert_eq!(pause_after(503), Some(SILENCE_PAUSE));
+        assert_eq!(pause_after(409), None, "it will not change its mind");
+    }
 }

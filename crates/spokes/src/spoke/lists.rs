@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Posts of one page of a blog's index.
-const INDEX_POSTS: usize = 20;
+pub(super) const INDEX_POSTS: usize = 20;
 
 /// What of a list is asked for. What a page does not depend on makes no other page: strangers choose it.
 #[derive(Debug)]
@@ -142,7 +142,10 @@ impl Spoke {
         slug: &Slug,
     ) -> String {
         let below = format!("{}/", slug.as_str());
-        let posts = self.posts_where(blog, |a| a.slug.as_str().starts_with(&below));
+        let is_below = |slug: &Slug| slug.as_str().starts_with(&below);
+        let posts = self.posts_where(blog, |a| {
+            is_below(&a.slug) || a.aliases.iter().any(is_below)
+        });
         let language = self.language(blog);
         let (part, _, pages) = part(&posts, 1, ARCHIVE_POSTS);
         let lines = part.iter().map(|post| line(post, &language, String::new()));

@@ -11,6 +11,7 @@ mod finished;
 mod follow;
 mod former;
 mod front;
+mod glance;
 mod headlines;
 mod keys;
 mod latest;
@@ -25,6 +26,7 @@ mod replicas;
 mod restore;
 mod search;
 mod shelf;
+mod sketch;
 mod submit;
 mod turns;
 
@@ -110,6 +112,8 @@ pub struct Spoke {
     /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
     instance: String,
     replicas: replicas::Replicas,
+    /// Of blogs that are being read.
+    sketches: Mutex<BTreeMap<BlogId, Arc<sketch::Sketch>>>,
     /// Blogs for which this spoke took entries in place of their primary, and when last.
     stood_in: Mutex<BTreeMap<BlogId, Instant>>,
     /// Blogs of which the disk can have forgotten nothing: they got their names since the start.
@@ -126,6 +130,7 @@ pub struct Spoke {
     looks: looks::Looks,
     renders: renders::Renders,
     searches: Arc<turns::Turns>,
+    feeds: Arc<turns::Turns>,
     mended: AtomicU64,
 }
 
@@ -159,6 +164,7 @@ impl Spoke {
             started: clock::now(),
             instance: config::random_hex::<8>()?,
             replicas: replicas::Replicas::default(),
+            sketches: Mutex::default(),
             stood_in: Mutex::default(),
             settled: Mutex::default(),
             tickets: Mutex::default(),
@@ -171,6 +177,7 @@ impl Spoke {
             looks: looks::Looks::default(),
             renders: renders::Renders::default(),
             searches: search::turns(),
+            feeds: feeds::turns(),
             mended: AtomicU64::new(0),
             config,
         });
@@ -195,6 +202,7 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).carry(courier)),
             tokio::spawn(Arc::clone(&self).watch_latest()),
             tokio::spawn(Arc::clone(&self).scrub()),
+            tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
         ];

@@ -11,6 +11,7 @@ use spokes_log::{
     blog::{Found, Post},
     draft::{Article, MEDIUM_BYTES_MAX},
     name::{BlogId, BlogName, EntryId, Hash, Slug, Tag},
+    seal::SealedEntry,
     time::Time,
 };
 use spokes_rules::{node::Label, registry::BlogRecord, replica::Standing};
@@ -41,6 +42,9 @@ use crate::{
 
 /// Characters of an excerpt: three lines on a phone.
 pub(super) const EXCERPT_CHARS: usize = 240;
+/// Pages of a blog that its menu names: the newest of them, as many as a menu can hold. The others are found
+/// by what links to them, by the search and in the sitemap.
+pub(super) const MENU_MAX: usize = 30;
 /// How long the primary may take to say whether it has something newer, before a 404.
 pub(super) const FRESH_WAIT: Duration = Duration::from_secs(1);
 /// How often a blog's primary is asked that.
@@ -71,7 +75,7 @@ pub(super) enum Form {
 }
 
 impl Address {
-    fn parse(path: &str) -> Option<Self> {
+    pub(super) fn parse(path: &str) -> Option<Self> {
         let path = path.strip_prefix('/').unwrap_or(path);
         let feed = |name: &str| {
             ["atom", "json", "rss"]
@@ -168,6 +172,7 @@ impl Spoke {
             let pages = fold.pages();
             let pages = pages
                 .into_iter()
+                .take(MENU_MAX)
                 .map(|post| neighbor(post, &fold.language().to_string()));
             (
                 fold.title().to_owned(),
@@ -177,18 +182,28 @@ impl Spoke {
             )
         });
         let (title, description, language, pages) = facts.unwrap_or_default();
-        let author = self.user_id(blog, record);
         page::Blog {
-            name: record.name.to_string(),
-            origin: self.origin(record.name.as_str()),
             title,
             description,
             language,
-            author: author.map(|uid| shown_name(&uid)).unwrap_or_default(),
+            pages,
+            ..self.blog_as_named(record, self.user_id(blog, record))
+        }
+    }
+
+    /// What the registry and its author's key say of a blog.
+    pub(super) fn blog_as_named(&self, record: &BlogRecord, user_id: Option<String>) -> page::Blog {
+        page::Blog {
+            name: record.name.to_string(),
+            origin: self.origin(record.name.as_str()),
+            title: String::new(),
+            description: String::new(),
+            language: String::new(),
+            author: user_id.map(|uid| shown_name(&uid)).unwrap_or_default(),
             fingerprint: record.author.to_string(),
             primary: record.set.primary().to_string(),
             replicas: record.set.members.iter().map(Label::to_string).collect(),
-            pages,
+            pages: Vec::new(),
             late: false,
             may_lack_after: None,
         }
@@ -230,6 +245,10 @@ impl Spoke {
         if !record.set.has(&self.me) {
             return self.page_elsewhere(name, &record, request).await;
         }
+        if let Some(seen) = self.at_a_glance(blog, &record, path, request).await {
+            return send(request, &seen);
+        }
+        let _reader = self.replicas.reader(blog).await;
         self.ready(blog).await;
         let Some(address) = address else {
             return self.message(
@@ -247,7 +266,13 @@ impl Spoke {
             Address::Archive => (HTML, self.archive(blog, &record, &asked)),
             Address::About => (HTML, self.about(blog, &record)),
             Address::Tag(tag) => (HTML, self.tag(blog, &record, &tag, asked.page).await),
-            Address::Feed(tag, kind) => self.feed_of(blog, &record, tag.as_ref(), kind).await,
+            Address::Feed(tag, kind) => {
+                let told = (blog, &record, tag.as_ref());
+                match self.feed_of(request, told, kind).await {
+                    Ok(made) => made,
+                    Err(busy) => return busy,
+                }
+            }
             Address::Sitemap => (SITEMAP_TYPE, self.sitemap_of(blog, &record, asked.file)),
             Address::Robots | Address::OfNetwork => return self.robots_of(&record),
             Address::Key => return self.key(blog, &record),
@@ -333,6 +358,17 @@ impl Spoke {
         blog: BlogId,
         id: EntryId,
     ) -> Option<Arc<Rendering>> {
+        self.rendered_from(blog, id, self.sound_entry(blog, id))
+            .await
+    }
+
+    /// The same from an entry that is checked when it is wanted.
+    pub(super) async fn rendered_from(
+        self: &Arc<Self>,
+        blog: BlogId,
+        id: EntryId,
+        sound: impl Future<Output = Option<SealedEntry>>,
+    ) -> Option<Arc<Rendering>> {
         if let Some(kept) = self.rendered.rendering(id) {
             return Some(kept);
         }
@@ -340,7 +376,7 @@ impl Spoke {
             if let Some(kept) = self.rendered.rendering(id) {
                 return Some(kept);
             }
-            let sealed = self.sound_entry(blog, id).await?;
+            let sealed = sound.await?;
             let spoke = Arc::clone(self);
             let render = move || {
                 let draft = sealed.entry().draft()?;
@@ -364,6 +400,10 @@ impl Spoke {
             return Some(kept);
         }
         let sealed = self.sound_entry(blog, id).await?;
+        self.excerpt_of(id, sealed).await
+    }
+
+    pub(super) async fn excerpt_of(&self, id: EntryId, sealed: SealedEntry) -> Option<Arc<str>> {
         let cut = move || {
             let draft = sealed.entry().draft()?;
             let excerpt = render::summary(&draft.body, EXCERPT_CHARS);
@@ -424,13 +464,14 @@ impl Spoke {
     /// What the house where the blog was before had at an address where no article is.
     fn former(self: &Arc<Self>, blog: BlogId, record: &BlogRecord, slug: &Slug) -> Option<Made> {
         let found = self.with(blog, |replica| {
-            let (posts, pages) = (replica.fold().posts(), replica.fold().pages());
-            let articles = || posts.iter().chain(&pages).map(|post| &post.article);
-            let tags = articles()
-                .flat_map(|article| &article.tags.0)
-                .map(Tag::as_str);
-            let slugs = articles().map(|article| article.slug.as_str());
-            former::find(slug, tags, slugs)
+            let fold = replica.fold();
+            let tag = |name: &str| {
+                let tags = fold.all().flat_map(|post| &post.article.tags.0);
+                let mut tags = tags.map(Tag::as_str);
+                tags.find(|tag| former::is_called(tag, name))
+                    .map(str::to_owned)
+            };
+            former::find(slug, tag, |slug| fold.has_below(slug))
         });
         Some(match found.flatten()? {
             Former::LeadsTo(path) => Made::Response(redirect(&path)),
@@ -476,7 +517,8 @@ impl Spoke {
                 &Message::damaged_copy(self.tongue_of(blog)),
             ));
         };
-        let language = self.language(blog);
+        let view = self.blog_view(blog, record);
+        let language = view.language.clone();
         let facts = self.with(blog, |replica| {
             let posts = replica.fold().posts();
             let at = posts.iter().position(|p| p.first == post.first);
@@ -489,16 +531,28 @@ impl Spoke {
             (newer, older, copies(&replica.standing(post.current())))
         });
         let (newer, older, copies) = facts.unwrap_or_default();
+        let html = self.post_html(record, post, view, &rendering, (newer, older), copies);
+        Made::Text(HTML, html)
+    }
+
+    /// The page of a post between its neighbors, the newer one first.
+    pub(super) fn post_html(
+        &self,
+        record: &BlogRecord,
+        post: &Post,
+        blog: page::Blog,
+        rendering: &Rendering,
+        (newer, older): (Option<Neighbor>, Option<Neighbor>),
+        copies: u32,
+    ) -> String {
         let article = &post.article;
+        let language = language_of(article, &blog.language);
         let view = page::PostView {
             network: self.network_view(),
-            blog: self.blog_view(blog, record),
+            blog,
             slug: article.slug.to_string(),
             title: title(article),
-            language: article
-                .language
-                .as_ref()
-                .map_or(language, ToString::to_string),
+            language,
             date: (!post.is_page).then(|| timestamp(article.date)),
             edited: (post.versions.len() > 1).then(|| timestamp(post.signed)),
             tags: article.tags.0.iter().map(ToString::to_string).collect(),
@@ -516,7 +570,7 @@ impl Spoke {
             newer,
             older,
         };
-        Made::Text(HTML, page::post(&view))
+        page::post(&view)
     }
 
     /// The certificates by which posts are checked: all that the blog ever had.
@@ -572,11 +626,12 @@ impl Spoke {
 
     async fn medium(self: Arc<Self>, hash: Hash, request: &Request<Incoming>) -> Response {
         let bytes = self.blobs.size(hash).unwrap_or(0);
-        if let Err(full) = web::room_for_answer(request, bytes) {
-            return full.answer();
-        }
+        let room = match web::room_for_answer(request, bytes) {
+            Ok(room) => room,
+            Err(full) => return full.answer(),
+        };
         if let Some(bytes) = tokio::task::block_in_place(|| self.blobs.get(hash)) {
-            return medium(bytes);
+            return room.is_for(medium(bytes));
         }
         // Altered or lost here, or a medium of a blog that this spoke does not hold.
         if let Site::Blog(name) = self.site(&web::host(request))
@@ -690,7 +745,7 @@ fn image(article: &Article, origin: &str) -> Option<page::Image> {
     })
 }
 
-fn neighbor(post: &Post, blog_language: &str) -> Neighbor {
+pub(super) fn neighbor(post: &Post, blog_language: &str) -> Neighbor {
     Neighbor {
         slug: post.article.slug.to_string(),
         title: title(&post.article),

@@ -20,7 +20,10 @@ use spokes_rules::{
     registry::BlogRecord,
     replica::{Event, Replica},
 };
-use tokio::task::block_in_place;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
+    task::block_in_place,
+};
 
 use super::Spoke;
 use crate::{
@@ -34,6 +37,12 @@ const RECALLED_AT_ONCE: usize = 1_000;
 /// Rows for which no other core is woken: that costs as much as to read them.
 const FEW: usize = 32;
 
+/// Readers of one blog's pages who are served at a time: each may take a thread while he waits for its
+/// replica, and the others wait without one.
+const READERS_MAX: usize = 16;
+/// The same of all blogs: far below the threads that the runtime has for waiting (512).
+const ALL_READERS_MAX: usize = 128;
+
 /// A replica in memory, and its writes.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
@@ -42,8 +51,27 @@ pub(super) struct Held {
 }
 
 /// Where the replicas are, by blog.
-#[derive(Debug, Default)]
-pub(super) struct Replicas(Mutex<BTreeMap<BlogId, Arc<Slot>>>);
+#[derive(Debug)]
+pub(super) struct Replicas {
+    slots: Mutex<BTreeMap<BlogId, Arc<Slot>>>,
+    readers: Semaphore,
+}
+
+impl Default for Replicas {
+    fn default() -> Self {
+        Self {
+            slots: Mutex::default(),
+            readers: Semaphore::new(ALL_READERS_MAX),
+        }
+    }
+}
+
+/// Leave to ask for a blog as a reader of its pages.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    _of_blog: Option<OwnedSemaphorePermit>,
+    _of_all: Option<SemaphorePermit<'a>>,
+}
 
 /// The place of one replica. Locked in this order, each for a moment but `reading`.
 #[derive(Debug, Default)]
@@ -53,22 +81,43 @@ struct Slot {
     /// Held as long as the disk is read.
     reading: Mutex<()>,
     held: Mutex<Option<Held>>,
+    readers: Readers,
+}
+
+/// The places of one blog's readers.
+#[derive(Debug)]
+struct Readers(Arc<Semaphore>);
+
+impl Default for Readers {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(READERS_MAX)))
+    }
 }
 
 impl Replicas {
+    /// Waits, without a thread, until a reader of this blog may ask for its replica.
+    pub(super) async fn reader(&self, blog: BlogId) -> Reader<'_> {
+        let of_blog = Arc::clone(&self.open(blog).readers.0);
+        // Nobody closes them.
+        Reader {
+            _of_blog: of_blog.acquire_owned().await.ok(),
+            _of_all: self.readers.acquire().await.ok(),
+        }
+    }
+
     fn slot(&self, blog: BlogId) -> Option<Arc<Slot>> {
-        let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.get(&blog).cloned()
     }
 
     fn open(&self, blog: BlogId) -> Arc<Slot> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(blog).or_default())
     }
 
     /// The blogs whose replicas are in memory, or were once asked for.
     pub(super) fn blogs(&self) -> Vec<BlogId> {
-        let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.keys().copied().collect()
     }
 
@@ -77,9 +126,23 @@ impl Replicas {
         self.slot(blog).is_some()
     }
 
+    /// This replica, if it is in memory.
+    pub(super) fn kept(&self, blog: BlogId) -> Option<Held> {
+        self.slot(blog)?.kept()
+    }
+
     /// Whether this replica is in memory.
     pub(super) fn has(&self, blog: BlogId) -> bool {
-        self.slot(blog).is_some_and(|slot| slot.kept().is_some())
+        self.kept(blog).is_some()
+    }
+
+    /// Whether this replica was in memory since the start: then something may have been written.
+    pub(super) fn was_read(&self, blog: BlogId) -> bool {
+        let was_read = |slot: Arc<Slot>| {
+            let held = slot.held.lock().unwrap_or_else(PoisonError::into_inner);
+            held.is_some()
+        };
+        self.slot(blog).is_some_and(was_read)
     }
 }
 
@@ -114,13 +177,23 @@ impl Slot {
 }
 
 /// Locks what may be locked for long; the other tasks of this thread go on elsewhere meanwhile.
-fn lock_for_long<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock_for_long<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     match mutex.try_lock() {
         Ok(guard) => guard,
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(TryLockError::WouldBlock) => {
             block_in_place(|| mutex.lock().unwrap_or_else(PoisonError::into_inner))
         }
+    }
+}
+
+/// What the registry says of a blog's set.
+pub(super) fn set_of(record: BlogRecord) -> Event {
+    Event::Set {
+        set: record.set,
+        closing: record.closing,
+        ended: record.ended,
+        keys_at: record.keys_at,
     }
 }
 
@@ -216,17 +289,7 @@ impl Spoke {
             replica.handle(clock::now(), Event::NothingForgotten);
         }
         drop(settled);
-        let (set, closing, ended) = (record.set, record.closing, record.ended);
-        let keys_at = record.keys_at;
-        replica.handle(
-            clock::now(),
-            Event::Set {
-                set,
-                closing,
-                ended,
-                keys_at,
-            },
-        );
+        replica.handle(clock::now(), set_of(record));
         Ok(Some(Held {
             replica: Arc::new(Mutex::new(replica)),
             writes: Strand::default(),

@@ -290,6 +290,33 @@ mod tests {
         assert!(budget.allows(1, now) && !budget.allows(1, now + TIME_MAX));
     }
 
+    #[tokio::test]
+    async fn one_guest_leaves_searches_to_others() {
+        let (turns, greedy, other) = (turns(), [192, 0, 2, 1].into(), [192, 0, 2, 2].into());
+        let running = turns.take(greedy).await.expect("nobody searches");
+        let wait = |guest| {
+            let turns = Arc::clone(&turns);
+            tokio::spawn(async move { turns.take(guest).await })
+        };
+        let hers: Vec<_> = (0..OF_GUEST_MAX).map(|_| wait(greedy)).collect();
+        tokio::task::yield_now().await;
+        let began = Instant::now();
+        assert!(turns.take(greedy).await.is_none(), "she has enough in line");
+        assert!(began.elapsed() < TURN_WAIT / 2, "and hears so at once");
+        let another = wait(other);
+        tokio::task::yield_now().await;
+        drop(running);
+        drop(
+            another
+                .await
+                .expect("asked")
+                .expect("the next but one at most"),
+        );
+        for waiting in hers {
+            drop(waiting.await.expect("asked").expect("in time"));
+        }
+    }
+
     #[test]
     fn only_posts_and_pages_are_searched_and_not_their_salt() {
         let text = |kind: &str| {

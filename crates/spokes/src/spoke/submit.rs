@@ -24,6 +24,7 @@ use spokes_rules::{
     registry::{self, BlogRecord},
     replica::{Answer, Event, Standing},
     request::{Ask as Asked, Request as Wanted, Wish},
+    reserved::is_reserved,
 };
 
 use super::{Spoke, follow::Unknown};
@@ -487,9 +488,7 @@ impl Spoke {
     ) -> Response {
         let name = last.as_ref().and_then(claimed);
         let other_name = self.ask(|r| r.blog(blog).is_some()).unwrap_or(false);
-        let Some(name) =
-            name.filter(|name| problem.kind == "taken" && !registry::is_reserved(name))
-        else {
+        let Some(name) = name.filter(|name| problem.kind == "taken" && !is_reserved(name)) else {
             return web::problem(problem);
         };
         if !other_name {

@@ -71,6 +71,7 @@ impl Turns {
         });
         if line.free > 0 {
             line.free -= 1;
+            line.last = Some(guest);
             return Ok(Turn(Some(Arc::clone(self))));
         }
         let hers = line.waiting.entry(guest).or_default();

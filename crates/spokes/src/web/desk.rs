@@ -4,6 +4,7 @@
 //! view; what was typed comes back with every refusal.
 
 use maud::{Markup, html};
+use spokes_log::name::Hash;
 
 use crate::{
     desk::Fields,
@@ -19,8 +20,8 @@ mod entrance;
 mod naming;
 
 pub(crate) use article::{
-    ArticleLine, ArticlesView, DownloadView, EraseView, PublishedView, WriteView, articles,
-    download, erase, published, write,
+    ArticleLine, ArticlesView, DownloadView, EraseView, PICTURE_KINDS, PublishedView, WriteView,
+    articles, download, erase, published, write,
 };
 pub(crate) use entrance::{
     BlogLine, DraftLine, FoundView, HomeView, SignInView, found, home, sign_in,
@@ -29,6 +30,11 @@ pub(crate) use naming::{AskView, AskedView, State, ask, asked};
 
 /// Where the desk stands on every spoke's own name.
 pub(crate) const DESK: &str = "/_/desk";
+/// The form in which one writes: signing out on its page keeps what was typed.
+const WRITING: &str = "writing";
+/// An empty picture with which a browser forgets pages that it keeps to go back to. When the answer that
+/// signs out comes, it does not keep the last page yet.
+pub(crate) const FORGET: &str = "/_/desk/forget.svg";
 
 /// What every page of the desk has.
 #[derive(Clone, Debug)]
@@ -54,6 +60,28 @@ impl Frame {
 
     /// A whole page with this heading.
     fn page(&self, title: &str, body: &Markup) -> String {
+        let leave = |fingerprint: &str| self.signed_in_as(fingerprint);
+        self.page_left_by(title, body, &leave)
+    }
+
+    /// The page in which one writes: whoever signs out there loses no word.
+    fn page_of_writing(&self, title: &str, body: &Markup) -> String {
+        let words = self.words();
+        let leave = |fingerprint: &str| {
+            html! {
+                div.leave {
+                    (self.whose_key(fingerprint))
+                    button form=(WRITING) name="do" value="leave" aria-describedby="leave-hint" {
+                        (words.sign_out)
+                    }
+                    span.hint #leave-hint { (words.sign_out_keeps) }
+                }
+            }
+        };
+        self.page_left_by(title, body, &leave)
+    }
+
+    fn page_left_by(&self, title: &str, body: &Markup, leave: &dyn Fn(&str) -> Markup) -> String {
         let words = self.words();
         let head = Head {
             title: format!("{title} – {}", self.network.domain),
@@ -82,7 +110,7 @@ impl Frame {
                 @if let Some(message) = &self.refusal { (refusal(message)) }
                 @if let Some(done) = self.done { p.done role="status" { (done) } }
                 (body)
-                @if let Some((fingerprint, _)) = &self.signed_in { (self.signed_in_as(fingerprint)) }
+                @if let Some((fingerprint, _)) = &self.signed_in { (leave(fingerprint)) }
             }
         };
         shell(
@@ -94,15 +122,19 @@ impl Frame {
     }
 
     fn signed_in_as(&self, fingerprint: &str) -> Markup {
-        let words = self.words();
-        let shown = html! { code { (grouped(fingerprint)) } };
         html! {
             form.leave method="post" action=(format!("{DESK}/sign-out")) {
-                p.quiet { (fill_markup(words.signed_in_as, &[("fingerprint", shown)])) }
+                (self.whose_key(fingerprint))
                 (self.form_key())
-                button { (words.sign_out) }
+                button { (self.words().sign_out) }
             }
         }
+    }
+
+    fn whose_key(&self, fingerprint: &str) -> Markup {
+        let shown = html! { code { (grouped(fingerprint)) } };
+        let words = self.words();
+        html! { p.quiet { (fill_markup(words.signed_in_as, &[("fingerprint", shown)])) } }
     }
 
     /// What shows that a form was made for this session.
@@ -142,6 +174,28 @@ pub(crate) struct Signing<'a> {
     pub(crate) fingerprint: Option<&'a str>,
     /// What was pasted before.
     pub(crate) answer: &'a str,
+}
+
+/// Letters of a title in the name of a file: people tell files apart by their beginnings.
+const FILE_LETTERS_MAX: usize = 40;
+
+/// What a text to sign is called as a file. Each has a name of its own: of two with the same name
+/// browsers save the second one as "… (1)", and people sign the first. It is one word of a shell's command,
+/// and nothing in it needs quoting.
+pub(crate) fn file_name(words: &[&str], text: &str) -> String {
+    let mut name = String::new();
+    for letter in words.join("-").chars() {
+        match letter.to_ascii_lowercase() {
+            letter if letter.is_ascii_alphanumeric() => name.push(letter),
+            _ if name.is_empty() || name.ends_with('-') => {}
+            _ => name.push('-'),
+        }
+        if name.len() >= FILE_LETTERS_MAX {
+            break;
+        }
+    }
+    let hash = Hash::of(text.as_bytes()).path();
+    format!("{}-{}.txt", name.trim_end_matches('-'), &hash[7..13])
 }
 
 /// The three steps; `check` is said before the second.

@@ -250,6 +250,8 @@ fn latest(view: &FrontView, voice: Voice) -> Markup {
 fn start(view: &FrontView, voice: Voice) -> Markup {
     let words = voice.words;
     let program = html! { code { "spokes" } };
+    let fingerprint = html! { code { "FINGERPRINT" } };
+    let list = html! { code dir="ltr" { "gpg --list-secret-keys" } };
     html! {
         section.start aria-labelledby="start" {
             h2 #start { (words.start) }
@@ -257,6 +259,7 @@ fn start(view: &FrontView, voice: Voice) -> Markup {
             p { a.button href=(view.network.desk()) { (words.start) } }
             p { (fill_markup(words.start_command, &[("program", program)])) }
             pre tabindex="0" dir="ltr" { code { (view.start_command) } }
+            p { (fill_markup(words.start_key, &[("fingerprint", fingerprint), ("list", list)])) }
         }
     }
 }

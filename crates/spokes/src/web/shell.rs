@@ -285,3 +285,18 @@ pub(crate) fn language(tag: &str) -> Option<&str> {
 pub(crate) fn dir(tag: &str) -> Option<&'static str> {
     language(tag).map(|tag| direction(tag).as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_parts_after_its_dots() {
+        let shown = |host| name(host).into_string();
+        assert_eq!(
+            shown("blogs.example.org"),
+            "<bdi>blogs.<wbr>example.<wbr>org</bdi>"
+        );
+        assert_eq!(shown("blogs"), "<bdi>blogs</bdi>");
+    }
+}

@@ -314,7 +314,6 @@ impl Browser {
         self.await_first(css, || self.all(css))
     }
 
-    /// The innermost element that shows these words: a link, a button, a sentence.
     /// Clicks what leads to another page, and waits until that is there.
     pub(crate) fn follow(&self, css: &str) {
         let before = self.find("html").id;
@@ -324,6 +323,7 @@ impl Browser {
         });
     }
 
+    /// The innermost element that shows these words: a link, a button, a sentence.
     pub(crate) fn find_text(&self, words: &str) -> Element<'_> {
         let words = xpath_text(words);
         let says = format!("contains(normalize-space(.), {words})");

@@ -62,6 +62,19 @@ impl Gpg {
         self.run(&["--armor", "--export", &self.fingerprint])
     }
 
+    /// What `gpg --armor --export` writes for whoever has several keys and names none.
+    pub(crate) fn import(&self, other: &str) -> String {
+        let file = self.home.path().join("other.asc");
+        fs::write(&file, other).unwrap();
+        self.run(&["--import", file.to_str().unwrap()]);
+        self.run(&["--armor", "--export"])
+    }
+
+    /// What nobody should ever paste.
+    pub(crate) fn secret_key(&self) -> String {
+        self.run(&["--armor", "--export-secret-keys", &self.fingerprint])
+    }
+
     /// `gpg --clearsign` of a saved file.
     pub(crate) fn clearsign(&self, text: &str) -> String {
         let file = self.home.path().join("text.txt");

@@ -5,6 +5,7 @@
 pub(crate) mod author;
 pub(crate) mod browser;
 pub(crate) mod demo;
+pub(crate) mod desk;
 pub(crate) mod disk;
 pub(crate) mod gpg;
 pub(crate) mod http;

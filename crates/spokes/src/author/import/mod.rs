@@ -141,6 +141,12 @@ fn read(args: &Import) -> Result<Brought, Stop> {
     if path.is_dir() {
         return tree::read(path, &args.leave_out);
     }
+    if let Some(out) = args.leave_out.first() {
+        let (out, path) = (out.display(), path.display());
+        return Err(Stop::Usage(format!(
+            "--leave-out {out} is for folders, and {path} is none; nothing was sent"
+        )));
+    }
     let failed = |why: std::io::Error| Stop::disk(path, why);
     let mut file = File::open(path).map_err(failed)?;
     let mut beginning = Vec::new();

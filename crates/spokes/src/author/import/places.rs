@@ -68,7 +68,12 @@ impl Places {
         };
         let mut given: BTreeMap<String, Slug> = BTreeMap::new();
         for (item, known) in items.iter_mut().zip(known) {
-            let Some(wanted) = item.matter.slug.clone().filter(|_| !item.matter.is_draft) else {
+            let Some(wanted) = item
+                .matter
+                .slug
+                .clone()
+                .filter(|_| item.matter.withheld.is_none())
+            else {
                 continue;
             };
             // Who wants the same as another of the import is told so when its turn comes.

@@ -24,6 +24,8 @@ const TREE_DEPTH_MAX: usize = 32;
 #[derive(Default)]
 struct Tree {
     texts: Vec<PathBuf>,
+    /// Texts in folders of drafts, with the topmost such folder of each.
+    drafts: Vec<(PathBuf, PathBuf)>,
     sections: Vec<PathBuf>,
     others: usize,
     /// Folders that were asked to be left out, and how many Markdown files they hold.
@@ -33,12 +35,10 @@ struct Tree {
 
 /// Reads a folder, or one file.
 pub(super) fn read(path: &Path, leave_out: &[PathBuf]) -> Result<Brought, Stop> {
-    let mut found = Tree {
-        left_out: leave_out.to_vec(),
-        ..Tree::default()
-    };
+    let mut found = Tree::default();
     let root = if path.is_dir() {
-        found.walk(path, path, 0, false)?;
+        found.left_out = to_leave_out(path, leave_out)?;
+        found.walk(path, path, 0, Fate::Comes)?;
         path
     } else {
         found.texts.push(path.to_owned());
@@ -57,16 +57,19 @@ pub(super) fn read(path: &Path, leave_out: &[PathBuf]) -> Result<Brought, Stop> 
                     .rows
                     .push(Row::of_file(item.name, "skipped", Some(why)));
             }
-            Ok(item) => brought.items.push(item),
+            Ok(item) => match item.matter.withheld {
+                // Before slugs are given out, so that a draft takes nobody's address.
+                Some((outcome, why)) => {
+                    brought
+                        .rows
+                        .push(Row::of_file(item.name, outcome, Some(why)))
+                }
+                None => brought.items.push(item),
+            },
             Err(row) => brought.rows.push(*row),
         }
     }
-    for section in &found.sections {
-        let why = "the text of a section, no article; left out".to_owned();
-        brought
-            .rows
-            .push(Row::of_file(shown(section), "skipped", Some(why)));
-    }
+    brought.rows.extend(found.rows(shown));
     tell_apart(&mut brought.items);
     for item in &mut brought.items {
         item.matter.note_renamed();
@@ -79,7 +82,7 @@ pub(super) fn read(path: &Path, leave_out: &[PathBuf]) -> Result<Brought, Stop> 
         .for_each(|item| addresses.rewrite(item));
     brought.said = format!(
         "{} Markdown files found, {} other files, of which pictures go along where they are used",
-        found.texts.len() + found.sections.len(),
+        found.texts.len() + found.drafts.len() + found.sections.len(),
         found.others
     );
     if !leave_out.is_empty() {
@@ -91,8 +94,51 @@ pub(super) fn read(path: &Path, leave_out: &[PathBuf]) -> Result<Brought, Stop> 
     Ok(brought)
 }
 
+/// What becomes of what lies in a folder.
+#[derive(Clone, Copy)]
+enum Fate<'p> {
+    Comes,
+    /// It is a draft, as this folder's name says.
+    Waits(&'p Path),
+    /// Its author asked for it to stay out.
+    Stays,
+}
+
+/// The folders that stay out, as they are called below `root`.
+///
+/// What is mistyped would be published, and that is for ever: so each must be there.
+fn to_leave_out(root: &Path, leave_out: &[PathBuf]) -> Result<Vec<PathBuf>, Stop> {
+    let real = fs::canonicalize(root).map_err(|why| Stop::disk(root, why))?;
+    let below = |path: &Path| {
+        let path = fs::canonicalize(path).ok()?;
+        let below = path.strip_prefix(&real).ok()?;
+        (below != Path::new("")).then(|| below.to_owned())
+    };
+    leave_out
+        .iter()
+        .map(|out| {
+            below(&root.join(out))
+                .or_else(|| below(out))
+                .ok_or_else(|| {
+                    Stop::Usage(format!(
+                        "there is no folder \"{}\" below {}; nothing was sent",
+                        out.display(),
+                        root.display()
+                    ))
+                })
+        })
+        .collect()
+}
+
+/// Whether a folder's name says that what lies in it is not finished: Jekyll's `_drafts`, and what
+/// people call theirs.
+fn is_of_drafts(name: &str) -> bool {
+    let name = name.to_lowercase();
+    matches!(name.trim_start_matches('_'), "draft" | "drafts")
+}
+
 impl Tree {
-    fn walk(&mut self, root: &Path, dir: &Path, depth: usize, left: bool) -> Result<(), Stop> {
+    fn walk(&mut self, root: &Path, dir: &Path, depth: usize, fate: Fate<'_>) -> Result<(), Stop> {
         if depth > TREE_DEPTH_MAX {
             return Err(Stop::disk(
                 dir,
@@ -109,18 +155,43 @@ impl Tree {
             let kind = file.file_type().map_err(|why| Stop::disk(&path, why))?;
             let markdown = name.ends_with(".md") || name.ends_with(".markdown");
             let below = path.strip_prefix(root).unwrap_or(&path);
-            let left = left || self.left_out.iter().any(|out| out == below || *out == path);
-            match () {
-                () if name.starts_with('.') => {}
+            let fate = match fate {
+                _ if self.left_out.iter().any(|out| out == below) => Fate::Stays,
+                Fate::Comes if kind.is_dir() && is_of_drafts(&name) => Fate::Waits(&path),
+                fate => fate,
+            };
+            match fate {
+                _ if name.starts_with('.') => {}
                 // Links to folders may lead in a circle, or out.
-                () if kind.is_dir() => self.walk(root, &path, depth + 1, left)?,
-                () if left => self.left += usize::from(markdown),
-                () if markdown && name.starts_with("_index.") => self.sections.push(path),
-                () if markdown => self.texts.push(path),
-                () => self.others += 1,
+                _ if kind.is_dir() => self.walk(root, &path, depth + 1, fate)?,
+                Fate::Stays => self.left += usize::from(markdown),
+                Fate::Waits(folder) if markdown => {
+                    self.drafts.push((path.clone(), folder.to_owned()));
+                }
+                _ if markdown && name.starts_with("_index.") => self.sections.push(path),
+                _ if markdown => self.texts.push(path),
+                _ => self.others += 1,
             }
         }
         Ok(())
+    }
+
+    /// Of what is there and does not come.
+    fn rows(&self, shown: impl Fn(&Path) -> String) -> Vec<Row> {
+        let drafts = self.drafts.iter().map(|(draft, folder)| {
+            let why = format!(
+                "it lies in the folder \"{}\", so it was left out; to take it along, import that \
+                 folder by itself: spokes blog import {}",
+                shown(folder),
+                folder.display()
+            );
+            Row::of_file(shown(draft), "draft", Some(why))
+        });
+        let sections = self.sections.iter().map(|section| {
+            let why = "the text of a section, no article; left out".to_owned();
+            Row::of_file(shown(section), "skipped", Some(why))
+        });
+        drafts.chain(sections).collect()
     }
 }
 
@@ -276,6 +347,70 @@ mod tests {
             .collect();
         assert_eq!(names.len(), 2, "{names:?}");
         assert!(!names.contains(&"out.md"), "{names:?}");
+    }
+
+    fn names(brought: &Brought) -> Vec<&str> {
+        let items = brought.items.iter();
+        items.map(|item| item.name.as_str()).collect()
+    }
+
+    #[test]
+    fn drafts_are_named_and_stay_out() {
+        let files = [
+            ("_drafts/one.md", "Not yet"),
+            ("blog/Drafts/deep/two.md", "Nor this"),
+            ("blog/draft/three.md", "Nor this"),
+            ("drafts-of-laws/four.md", "On laws"),
+            ("marked.md", "---\nstatus: draft\nslug: five\n---\nx"),
+            ("paid.md", "---\nvisibility: paid\n---\nx"),
+            ("real/five.md", "Real"),
+        ];
+        let whole = brought(&files, &[]);
+        assert_eq!(names(&whole), ["drafts-of-laws/four.md", "real/five.md"]);
+        let rows: Vec<String> = whole.rows.iter().map(Row::sentence).collect();
+        let rows = rows.join("\n");
+        for said in [
+            "marked.md: draft: its status",
+            "paid.md: private: its visibility",
+            "_drafts/one.md: draft: it lies in the folder \"_drafts\"",
+            "blog/Drafts/deep/two.md: draft: it lies in the folder \"blog/Drafts\"",
+            "blog/draft/three.md: draft: ",
+            "spokes blog import /",
+        ] {
+            assert!(rows.contains(said), "{said} is not in {rows}");
+        }
+        let five = whole.items.last().and_then(|item| item.matter.slug.clone());
+        assert_eq!(
+            five.as_ref().map(Slug::as_str),
+            Some("five"),
+            "a draft has no address"
+        );
+        // What she names herself she means.
+        let dir = tempfile::tempdir().expect("a folder");
+        let drafts = dir.path().join("_drafts");
+        fs::create_dir(&drafts).expect("made");
+        fs::write(drafts.join("one.md"), "Now").expect("written");
+        let meant = read(&drafts, &[]).expect("read");
+        assert_eq!(names(&meant), ["one.md"]);
+    }
+
+    #[test]
+    fn what_is_to_stay_out_must_be_there() {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(dir.path().join("a/b")).expect("made");
+        fs::write(dir.path().join("a/b/c.md"), "c").expect("written");
+        for out in ["a", "./a/", "a/b", "a/../a"] {
+            let brought = read(dir.path(), &[out.into()]).expect("read");
+            assert_eq!(names(&brought), Vec::<&str>::new(), "{out}");
+        }
+        let whole = dir.path().join("a/b");
+        assert!(names(&read(dir.path(), &[whole]).expect("read")).is_empty());
+        for out in ["nosuch", "", ".", "..", "/"] {
+            let stop = read(dir.path(), &[out.into()]).err().expect("refused");
+            assert!(matches!(stop, Stop::Usage(_)), "{out}: {stop}");
+            let said = format!("there is no folder \"{out}\" below ");
+            assert!(stop.to_string().starts_with(&said), "{stop}");
+        }
     }
 
     #[test]

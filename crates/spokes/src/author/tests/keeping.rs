@@ -1,6 +1,11 @@
 //! Keeping a blog: taking it along, checking it, mending it, and signing with other keys.
 
-use std::{fs, path::Path, process::Command as Process};
+use std::{
+    fs,
+    path::Path,
+    process::Command as Process,
+    time::{Duration, Instant},
+};
 
 use spokes_log::secret::SecretKey;
 
@@ -77,6 +82,35 @@ async fn pictures_go_along_and_words_come_back() {
         maria.run("verify maria-b", &[]).await,
         0,
         &["good: maria-b, 4 entries"],
+    );
+}
+
+#[tokio::test]
+async fn a_restore_of_what_is_there_says_so_at_once() {
+    let maria = Maria::with_blog().await;
+    maria.write("one.md", "Some words.");
+    let line = "publish DIR/one.md --blog maria KEY";
+    check(maria.run(line, &[]).await, 0, &[]);
+    check(maria.run("export maria --to DIR/out", &[]).await, 0, &[]);
+    // The blog goes on; what was exported is there as before.
+    maria.write("later.md", "Later words.");
+    let line = "publish DIR/later.md --blog maria KEY";
+    check(maria.run(line, &[]).await, 0, &["/later"]);
+    maria.fake.nodes().asked.clear();
+    let began = Instant::now();
+    check(
+        maria.run("restore DIR/out --as maria KEY", &[]).await,
+        0,
+        &["is here already: 2 entries, safe on 3 of 3"],
+    );
+    let asked = maria.fake.nodes().asked.join("\n");
+    assert!(
+        !asked.contains("/restore"),
+        "nothing is sent again: {asked}"
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "nobody waits for it"
     );
 }
 

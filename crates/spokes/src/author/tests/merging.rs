@@ -185,7 +185,7 @@ async fn the_last_lines_count_what_did_not_come_along() {
         "unseen.gif: left behind, no text shows it",
         "page 2 (about): note: its address cannot be \"about\"",
         "5 in all: 1 draft, 3 medium, 1 safe",
-        "pictures and other files: 1 went along; 1 that texts name were left behind",
+        "pictures and other files: 1 went along; 1 that a text shows was left behind. The same command with --fetch-media",
         "did not come along: comments: 1, old addresses: 1, links to what was not imported: 1",
     ];
     check(maria.run(line, &[]).await, 0, &told);

@@ -39,6 +39,16 @@ pub(super) struct Language {
     pub(super) keywords: &'static [&'static str],
 }
 
+/// A set of bytes.
+#[derive(Debug)]
+pub(super) struct Openers([bool; 256]);
+
+impl Openers {
+    pub(super) fn contains(&self, first: u8) -> bool {
+        self.0[usize::from(first)]
+    }
+}
+
 impl Language {
     /// The language of a fenced block: the first word of what stands behind the fence.
     pub(super) fn find(info: &str) -> Option<&'static Self> {
@@ -50,6 +60,18 @@ impl Language {
         let mut families = NAMES.iter();
         let found = families.find(|(names, _)| names.split(' ').any(is));
         found.map(|(_, language)| *language)
+    }
+
+    /// With which bytes a comment or a string may begin.
+    pub(super) fn openers(&self) -> Openers {
+        let mut openers = Openers([false; 256]);
+        let blocks = self.blocks.iter().map(|(open, _)| open);
+        let words = self.comments.iter().chain(blocks).chain(self.long_quotes);
+        let firsts = words.filter_map(|word| word.bytes().next());
+        for first in firsts.chain(self.quotes.bytes()) {
+            openers.0[usize::from(first)] = true;
+        }
+        openers
     }
 }
 

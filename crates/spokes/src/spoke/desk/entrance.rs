@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode, header};
 use spokes_log::{
     draft::BODY_BYTES_MAX,
     key::{Certificate, KeyFault},
@@ -22,6 +22,7 @@ use super::{
 use crate::{
     config::random_bytes,
     desk::{Fields, Picture, form::Form},
+    http as web,
     web::{
         desk::{self, BlogLine, DESK, DraftLine, FoundView, HomeView, SignInView},
         message::Message,
@@ -55,13 +56,22 @@ impl Spoke {
             return self.notice(visit, visit.message(403, |s| &s.insecure, &[]), None);
         }
         let mut frame = self.frame(visit);
-        if visit.ask("said") == "out" {
+        let mut view = self.sign_in_view(visit, &Form::default(), None);
+        view.has_left = visit.ask("said") == "out";
+        if view.has_left {
             frame.done = Some(frame.words().signed_out);
         }
-        page(
-            StatusCode::OK,
-            desk::sign_in(&frame, &self.sign_in_view(visit, &Form::default(), None)),
-        )
+        page(StatusCode::OK, desk::sign_in(&frame, &view))
+    }
+
+    /// What makes a browser forget the pages of whoever sat there before.
+    pub(super) fn forget(&self) -> super::Response {
+        let nothing = "<svg xmlns=\"http://www.w3.org/2000/svg\"/>";
+        let mut response = web::answer(StatusCode::OK, "image/svg+xml", nothing);
+        forgotten(&mut response);
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
     }
 
     fn sign_in_view<'a>(
@@ -73,6 +83,7 @@ impl Spoke {
         SignInView {
             challenge: self.challenge(visit).to_string(),
             address: self.spoke_origin(&self.me),
+            has_left: false,
             answer: form.text("answer"),
             blog: form.word("blog"),
             key: form.text("key"),
@@ -110,7 +121,9 @@ impl Spoke {
         message: Message,
     ) -> super::Response {
         let kept = typed.and_then(|f| serde_json::to_string(f).ok().map(|json| (json, f)));
-        let (frame, status) = self.refusing(visit, message);
+        let (mut frame, status) = self.refusing(visit, message);
+        // Words that only this page carries would be lost on the way to the other tongue.
+        frame.path = kept.is_none().then(|| DESK.to_owned());
         page(
             status,
             desk::sign_in(&frame, &self.sign_in_view(visit, form, kept)),
@@ -123,7 +136,10 @@ impl Spoke {
             let message = visit.message(403, |s| &s.insecure, &[]);
             return self.notice(visit, message, typed.as_ref());
         }
-        let judged = self.judge_answer(visit, form).await;
+        let judged = match form.held_secret() {
+            true => Err(visit.message(422, |s| &s.secret_key, &[])),
+            false => self.judge_answer(visit, form).await,
+        };
         let begun = judged.and_then(|(certificate, armor, blog)| {
             let begin = || self.desk.begin(visit.now, &certificate, &armor, &blog);
             let token =
@@ -137,7 +153,7 @@ impl Spoke {
         let mut to = DESK.to_owned();
         if let Some(mut fields) = typed {
             let key = certificate.fingerprint();
-            let is_guest = self.ask(|r| r.blogs().all(|(_, record)| record.author != *key));
+            let is_guest = self.ask(|r| r.blogs_of(key).next().is_none());
             let keep = || {
                 // Nothing but words is the form's to say.
                 let is_hers = |picture: &Picture| {
@@ -252,7 +268,7 @@ impl Spoke {
                 None => None,
             };
             let Some((blog, record)) = known else {
-                return Err(Message::no_such_blog(visit.tongue, &name, &self.domain()));
+                return Err(visit.message(404, |s| &s.no_blog_yet, &[("name", &name)]));
             };
             for certificate in self.keys_of(blog, &record).await {
                 let armor = certificate.armored();
@@ -289,7 +305,11 @@ impl Spoke {
         let _turn = self.desk_keys.acquire().await;
         tokio::task::block_in_place(|| {
             let bad = |why: String| visit.message(422, |s| &s.bad_key, &[("why", &why)]);
-            let shown = read_key(&pasted).map_err(bad)?;
+            let shown = read_key(&pasted).map_err(|fault| match fault {
+                KeyFault::Several => visit.message(422, |s| &s.several_keys, &[]),
+                KeyFault::Secret => visit.message(422, |s| &s.secret_key, &[]),
+                fault => bad(fault.to_string()),
+            })?;
             let known = self.desk.certificate(shown.fingerprint());
             let known = known.map_err(|outage| visit.failed(&outage))?;
             let Some(known) = known.and_then(|armor| read_key(&armor).ok()) else {
@@ -312,8 +332,7 @@ impl Spoke {
 
     /// Whether some blog has ended this key: then whoever has it is not its author any more.
     pub(super) fn has_ended(&self, key: &Fingerprint) -> bool {
-        let ended = self.ask(|r| r.blogs().any(|(_, record)| record.ended.contains(key)));
-        ended == Some(true)
+        self.ask(|registry| registry.has_ended(key)) == Some(true)
     }
 
     /// The keys that may write in a blog; of one that is not here, those of its author.
@@ -362,9 +381,7 @@ impl Spoke {
             return self.notice(author.visit, message, None);
         }
         let mut response = see_other(&format!("{DESK}?said=out"));
-        // Whoever sits there next must not find her drafts by going back.
-        let cache = HeaderValue::from_static("\"cache\"");
-        response.headers_mut().insert("clear-site-data", cache);
+        forgotten(&mut response);
         append_cookie(&mut response, &self.session_cookie("", 0));
         response
     }
@@ -446,6 +463,12 @@ impl Spoke {
     }
 }
 
+/// Whoever sits there next must not find her drafts by going back.
+fn forgotten(response: &mut super::Response) {
+    let cache = HeaderValue::from_static("\"cache\"");
+    response.headers_mut().insert("clear-site-data", cache);
+}
+
 /// What was typed on a page whose session has ended.
 pub(super) fn carried(json: &str) -> Option<Fields> {
     let fields: Fields = serde_json::from_str(json).ok()?;
@@ -454,19 +477,19 @@ pub(super) fn carried(json: &str) -> Option<Fields> {
 
 /// Reads a public key as people export it, a revoked one as well: it takes its older forms along. Which
 /// of its names becomes public is asked later.
-fn read_key(armor: &str) -> Result<Certificate, String> {
+fn read_key(armor: &str) -> Result<Certificate, KeyFault> {
     if armor.len() > KEY_BYTES_MAX {
-        return Err(format!(
-            "it has more than {KEY_BYTES_MAX} bytes; export it with \
-             \"gpg --armor --export-options export-minimal --export\""
-        ));
+        return Err(KeyFault::TooLarge {
+            bytes: armor.len(),
+            max: KEY_BYTES_MAX,
+        });
     }
     match Certificate::news(armor.as_bytes(), None) {
         Err(KeyFault::ChooseUserId(names)) => {
             let first = names.first().map(String::as_str);
-            Certificate::news(armor.as_bytes(), first).map_err(|fault| fault.to_string())
+            Certificate::news(armor.as_bytes(), first)
         }
-        read => read.map_err(|fault| fault.to_string()),
+        read => read,
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use ammonia::url::form_urlencoded;
 use http::StatusCode;
 use spokes_log::{
     chain::Chain,
@@ -64,9 +65,12 @@ impl Spoke {
     pub(super) fn ask_page(&self, author: &Author<'_>) -> super::Response {
         let wanted = Wanted {
             name: author.visit.ask("name").to_owned(),
-            title: String::new(),
-            language: author.visit.tongue.tag().to_owned(),
-            user_id: String::new(),
+            title: author.visit.ask("title").to_owned(),
+            language: match author.visit.ask("language") {
+                "" => author.visit.tongue.tag().to_owned(),
+                language => language.to_owned(),
+            },
+            user_id: author.visit.ask("uid").to_owned(),
         };
         let frame = self.frame(author.visit);
         page(
@@ -106,7 +110,15 @@ impl Spoke {
     }
 
     fn ask_again(&self, author: &Author<'_>, wanted: &Wanted, message: Message) -> super::Response {
-        let (frame, status) = self.refusing(author.visit, message);
+        let (mut frame, status) = self.refusing(author.visit, message);
+        // All that was typed goes along into the other tongue.
+        let to = format!("{DESK}/blog?");
+        let end = to.len();
+        let mut typed = form_urlencoded::Serializer::for_suffix(to, end);
+        let fields = [("name", &wanted.name), ("title", &wanted.title)];
+        typed.extend_pairs(fields);
+        typed.extend_pairs([("language", &wanted.language), ("uid", &wanted.user_id)]);
+        frame.path = Some(typed.finish());
         page(status, desk::ask(&frame, &self.ask_view(author, wanted)))
     }
 
@@ -223,16 +235,18 @@ impl Spoke {
             );
         }
         let block = form.text("answer");
-        let taken = self
-            .judge_claim(author, &block)
-            .and_then(|(id, name, block)| {
-                let ask = || {
-                    self.desk
-                        .ask(visit.now, &author.session.fingerprint, &id, &name, &block)
-                };
-                tokio::task::block_in_place(ask).map_err(|why| visit.not_kept(&why))?;
-                Ok(id)
-            });
+        let judged = match form.held_secret() {
+            true => Err(visit.message(422, |s| &s.secret_key, &[])),
+            false => self.judge_claim(author, &wanted, &form.word("id"), &block),
+        };
+        let taken = judged.and_then(|(id, name, block)| {
+            let ask = || {
+                self.desk
+                    .ask(visit.now, &author.session.fingerprint, &id, &name, &block)
+            };
+            tokio::task::block_in_place(ask).map_err(|why| visit.not_kept(&why))?;
+            Ok(id)
+        });
         match taken {
             Ok(id) => {
                 self.pursue(&author.session.fingerprint, &id);
@@ -256,10 +270,12 @@ impl Spoke {
         }
     }
 
-    /// What is asked for by a pasted block: its id and name.
+    /// What is asked for by a pasted block, which must be the text that was shown: its id and name.
     fn judge_claim(
         &self,
         author: &Author<'_>,
+        wanted: &Wanted,
+        shown: &str,
         block: &str,
     ) -> Result<(String, String, String), Message> {
         let visit = author.visit;
@@ -284,6 +300,10 @@ impl Spoke {
             .place(&entry)
             .and_then(|place| place.seal(entry, &pasted.signatures))
             .map_err(|fault| why(|s| &s.bad_signature_entry, &fault.to_string()))?;
+        if id != shown {
+            let texts = [("name", &*name), ("wanted", &*wanted.name)];
+            return Err(visit.message(409, |s| &s.other_claim, &texts));
+        }
         // In its one form, whatever else was pasted around it.
         let block = verified.sealed().cleartext().unwrap_or_default();
         Ok((id, name, block))
@@ -371,7 +391,8 @@ impl Spoke {
             Err(outage) => return self.notice(visit, visit.failed(&outage), None),
         };
         if as_file && asked.outcome == UNSIGNED {
-            return attachment("blog.txt", asked.block);
+            let file = desk::file_name(&[&asked.name, "blog"], &asked.block);
+            return attachment(&file, asked.block);
         }
         let granted = asked.outcome == GRANTED;
         let is_known = typed_name(&asked.name).is_some_and(|name| self.named(&name).is_some());

@@ -13,7 +13,7 @@ use spokes_log::{
 };
 use spokes_rules::{registry::BlogRecord, replica::Standing};
 
-use super::{Author, Spoke, attachment, page, refreshed, said, see_other};
+use super::{Author, Spoke, attachment, page, refreshed, said, see_other, writing::file_of};
 use crate::{
     config::random_bytes,
     desk::{Fields, form::Form},
@@ -67,7 +67,7 @@ impl Spoke {
         answer: String,
     ) -> WriteView<'a> {
         WriteView {
-            is_to_sign: true,
+            to_sign: Some(file_of(fields)),
             answer,
             ..self.write_view(author, Some(id.to_owned()), fields)
         }
@@ -91,7 +91,14 @@ impl Spoke {
                 return self.notice(visit, message, Some(&typed));
             }
         };
-        let read = self.judge_article(author, &fields, &answer);
+        if fields.text.is_empty() {
+            let message = visit.message(409, |s| &s.draft_changed, &[]);
+            return self.write_again(author, form, &fields, message);
+        }
+        let read = match form.held_secret() {
+            true => Err(visit.message(422, |s| &s.secret_key, &[])),
+            false => self.judge_article(author, &fields, &answer),
+        };
         let (name, entry, block) = match read {
             Ok(read) => read,
             Err(message) => return self.sign_again(author, &id, &fields, answer, message),
@@ -99,7 +106,8 @@ impl Spoke {
         let entry_id = entry.id();
         let refusal = match self.bring(author, &name, &entry, block).await {
             Brought::Taken => {
-                let forget = || self.desk.forget(&author.session.fingerprint, &id);
+                let key = &author.session.fingerprint;
+                let forget = || self.desk.forget_published(key, &id, entry.text());
                 if let Err(outage) = tokio::task::block_in_place(forget) {
                     tracing::warn!(%outage, "a draft stays though it is published");
                 }
@@ -121,7 +129,8 @@ impl Spoke {
         answer: String,
         message: Message,
     ) -> super::Response {
-        let (frame, status) = self.refusing(author.visit, message);
+        let (mut frame, status) = self.refusing(author.visit, message);
+        frame.path = Some(format!("{DESK}/sign?draft={id}"));
         let view = self.sign_view(author, id, fields, answer);
         page(status, desk::write(&frame, &view))
     }
@@ -199,6 +208,14 @@ impl Spoke {
                     &[("why", &fault.to_string())],
                 )
             })?;
+        }
+        // Or an older file that is signed by mistake would pass for this draft, whose words then are lost.
+        if entry.text() != fields.text {
+            let article = entry.draft().and_then(|draft| draft.article());
+            let title = article.map(|a| a.title.as_deref().unwrap_or(a.slug.as_str()));
+            let file = file_of(fields);
+            let texts = [("title", title.unwrap_or_default()), ("file", &file)];
+            return Err(visit.message(409, |s| &s.other_article, &texts));
         }
         Ok((record.name.clone(), entry, Bytes::from(answer.to_owned())))
     }
@@ -285,13 +302,11 @@ impl Spoke {
                 Standing::Accepted { receipts, .. } => (false, receipts),
                 Standing::Storing | Standing::Unknown => (false, Vec::new()),
             };
-            let slug = replica
-                .fold()
-                .article_of(id)
-                .map(|post| post.article.slug.to_string());
-            (receipts, slug)
+            let post = replica.fold().article_of(id);
+            let slug = post.map(|post| post.article.slug.to_string());
+            (receipts, slug, post.map(|post| post.first.path()))
         });
-        let ((is_safe, receipts), slug) = facts.unwrap_or_default();
+        let ((is_safe, receipts), slug, article) = facts.unwrap_or_default();
         let origin = self.origin(record.name.as_str());
         let view = PublishedView {
             address: format!(
@@ -306,6 +321,7 @@ impl Spoke {
                 .collect(),
             members: record.set.members.len(),
             is_safe,
+            article,
         };
         let response = page(StatusCode::OK, desk::published(&self.frame(visit), &view));
         if is_safe {
@@ -410,7 +426,9 @@ impl Spoke {
 
     /// The text that erases a post, for those who sign and send it by hand.
     pub(super) fn erase_text(self: &Arc<Self>, author: &Author<'_>) -> super::Response {
-        let made = self.erasable(author).and_then(|(blog, _, post)| {
+        let made = self.erasable(author).and_then(|(blog, record, post)| {
+            let (name, slug) = (record.name.as_str(), post.article.slug.as_str());
+            let file = desk::file_name(&[name, "erase", slug], &post.first.path());
             let salt = random_bytes::<16>().map_err(|outage| author.visit.failed(&outage))?;
             let draft = Draft {
                 salt: Salt::from_bytes(salt),
@@ -421,10 +439,10 @@ impl Spoke {
                 extensions: Vec::new(),
                 body: String::new(),
             };
-            self.placed(author, blog, &draft)
+            Ok((file, self.placed(author, blog, &draft)?))
         });
         match made {
-            Ok(text) => attachment("erase.txt", text),
+            Ok((file, text)) => attachment(&file, text),
             Err(message) => self.notice(author.visit, message, None),
         }
     }

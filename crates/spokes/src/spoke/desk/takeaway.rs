@@ -184,7 +184,9 @@ impl Spoke {
             )?;
         }
         let name: &BlogName = &record.name;
-        pack.add("README.txt", export::readme(name, &title, blog).as_bytes())?;
+        let media = media_elsewhere(name, self.parts(blog).len());
+        let readme = export::readme(name, &title, blog, &media);
+        pack.add("README.txt", readme.as_bytes())?;
         pack.finish()
     }
 
@@ -230,9 +232,47 @@ impl Spoke {
     }
 }
 
+/// Where the media are of a blog whose texts are in one file; empty where it has none.
+fn media_elsewhere(name: &BlogName, parts: usize) -> String {
+    let files: Vec<String> = (1..=parts)
+        .map(|part| file_name(name.as_str(), Some(part)))
+        .collect();
+    match files.len() {
+        0 => String::new(),
+        _ => format!(
+            "pictures and the like, named by the SHA-256 of their bytes; to have them here, unpack\n\
+             \u{20}          into this folder: {}",
+            files.join(", ")
+        ),
+    }
+}
+
 fn file_name(blog: &str, part: Option<usize>) -> String {
     match part {
         Some(part) => format!("{blog}-media-{part}.zip"),
         None => format!("{blog}.zip"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_says_where_its_media_are() {
+        let name = BlogName::parse("maria").expect("a name");
+        let readme = |parts| {
+            let media = media_elsewhere(&name, parts);
+            export::readme(&name, "Maria", Hash::of(b"maria"), &media)
+        };
+        let texts_alone = readme(0);
+        assert!(!texts_alone.contains("media"), "{texts_alone}");
+        assert!(texts_alone.contains("markdown/  the articles as they are read now\n\nCheck"));
+        let two = readme(2);
+        let files = "into this folder: maria-media-1.zip, maria-media-2.zip\n\nCheck";
+        assert!(
+            two.contains("media/     pictures") && two.contains(files),
+            "{two}"
+        );
     }
 }

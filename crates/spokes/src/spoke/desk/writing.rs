@@ -22,7 +22,7 @@ use crate::{
     },
     render,
     web::{
-        desk::{self, DESK, WriteView},
+        desk::{self, DESK, PICTURE_KINDS, WriteView, file_name},
         message::Message,
     },
 };
@@ -56,6 +56,7 @@ pub(super) fn typed(form: &Form) -> Fields {
         date: form.word("date"),
         body: form.text("body"),
         pictures,
+        alt: alt(&form.text("alt")),
         replaces: form.word("replaces"),
         ..Fields::default()
     }
@@ -181,7 +182,7 @@ impl Spoke {
             fields,
             blogs: blogs.collect(),
             preview: None,
-            is_to_sign: false,
+            to_sign: None,
             answer: String::new(),
         }
     }
@@ -224,66 +225,94 @@ impl Spoke {
         author: &Author<'_>,
         form: &Form,
     ) -> super::Response {
-        let (visit, key) = (author.visit, &author.session.fingerprint);
+        let visit = author.visit;
         let mut fields = typed(form);
-        if fields.body.len() > BODY_BYTES_MAX {
-            let bytes = fields.body.len();
-            let why = format!("the text has {bytes} bytes, the limit is {BODY_BYTES_MAX}");
-            let message = visit.message(413, |s| &s.bad_body, &[("why", &why)]);
+        let action = form.text("do");
+        let brings_picture = form.file("picture").is_some();
+        // Or each press of a button would leave a draft without a word.
+        if form.word("draft").is_empty() && !brings_picture && fields.is_blank() {
+            if action == "leave" {
+                return self.sign_out(author);
+            }
+            let message = visit.message(422, |s| &s.nothing_typed, &[]);
             return self.write_again(author, form, &fields, message);
         }
-        let id = form.word("draft");
-        let before = if id.is_empty() {
-            Fields::default()
-        } else {
-            match self.draft(author, &id) {
-                Ok(before) => before,
-                Err(message) => {
-                    // As a new draft: the id would lead nowhere again.
-                    let (frame, status) = self.refusing(visit, message);
-                    return page(
-                        status,
-                        desk::write(&frame, &self.write_view(author, None, &fields)),
-                    );
-                }
+        let id = match self.keep_typed(author, form, &mut fields) {
+            Ok((id, None)) => id,
+            Ok((id, Some(message))) => return self.write_refused(author, id, &fields, message),
+            Err(message) => {
+                // Its id may lead nowhere: then it would again.
+                let is_gone = message.status == 404;
+                let nowhere = Form::default();
+                let form = if is_gone { &nowhere } else { form };
+                return self.write_again(author, form, &fields, message);
             }
+        };
+        let said = if brings_picture { "picture" } else { "kept" };
+        match action.as_str() {
+            "preview" => see_other(&format!("{DESK}/write?draft={id}&said={said}&preview=1")),
+            "sign" => self.make_text(author, &id, fields),
+            "leave" => self.sign_out(author),
+            _ => see_other(&format!("{DESK}/write?draft={id}&said={said}")),
+        }
+    }
+
+    /// Keeps what was typed, with the picture that was chosen, whichever button was pressed: no browser
+    /// shows a file that was chosen once more. Beside the draft's id it says why a picture was not taken.
+    fn keep_typed(
+        self: &Arc<Self>,
+        author: &Author<'_>,
+        form: &Form,
+        fields: &mut Fields,
+    ) -> Result<(String, Option<Message>), Message> {
+        let (visit, key) = (author.visit, &author.session.fingerprint);
+        if fields.body.len() > BODY_BYTES_MAX {
+            let bytes = fields.body.len().to_string();
+            let max = BODY_BYTES_MAX.to_string();
+            let texts = [("bytes", &*bytes), ("max", &*max)];
+            return Err(visit.message(413, |s| &s.too_long, &texts));
+        }
+        let id = form.word("draft");
+        let id = (!id.is_empty()).then_some(id);
+        let before = match &id {
+            Some(id) => self.draft(author, id)?,
+            None => Fields::default(),
         };
         fields.refused.clone_from(&before.refused);
-        self.complete_pictures(author, &mut fields, &before);
-        let action = form.text("do");
-        let refused = match form.file("picture").filter(|_| action == "picture") {
-            Some(bytes) => {
-                let alt = alt(&form.text("alt"));
-                self.add_picture(author, &mut fields, bytes.to_vec(), alt)
-                    .err()
-            }
-            None => None,
-        };
-        let keep = || {
-            let id = (!id.is_empty()).then_some(id.as_str());
-            self.desk
-                .keep(visit.now, key, author.is_guest(), id, &fields)
-        };
-        let id = match tokio::task::block_in_place(keep) {
-            Ok(id) => id,
-            Err(why) => return self.write_again(author, form, &fields, visit.not_kept(&why)),
-        };
-        if let Some(message) = refused {
-            let (frame, status) = self.refusing(visit, message);
-            return page(
-                status,
-                desk::write(&frame, &self.write_view(author, Some(id), &fields)),
-            );
+        self.complete_pictures(author, fields, &before);
+        let without = fields.clone();
+        let refused = form.file("picture").and_then(|bytes| {
+            let alt = std::mem::take(&mut fields.alt);
+            let added = self.add_picture(author, fields, bytes.to_vec(), alt);
+            added.err()
+        });
+        if refused.is_some() {
+            fields.clone_from(&without);
         }
-        let to = match action.as_str() {
-            "preview" => format!("{DESK}/write?draft={id}&preview=1"),
-            "picture" if form.file("picture").is_some() => {
-                format!("{DESK}/write?draft={id}&said=picture")
-            }
-            "sign" => return self.make_text(author, &id, fields),
-            _ => format!("{DESK}/write?draft={id}&said=kept"),
+        let keep = || {
+            let is_guest = author.is_guest();
+            self.desk
+                .keep(visit.now, key, is_guest, id.as_deref(), fields)
         };
-        see_other(&to)
+        let kept = tokio::task::block_in_place(keep);
+        kept.map(|id| (id, refused)).map_err(|why| {
+            *fields = without;
+            visit.not_kept(&why)
+        })
+    }
+
+    /// The form of a draft that is kept, with what is wrong.
+    fn write_refused(
+        self: &Arc<Self>,
+        author: &Author<'_>,
+        id: String,
+        fields: &Fields,
+        message: Message,
+    ) -> super::Response {
+        let (mut frame, status) = self.refusing(author.visit, message);
+        frame.path = Some(format!("{DESK}/write?draft={id}"));
+        let view = self.write_view(author, Some(id), fields);
+        page(status, desk::write(&frame, &view))
     }
 
     /// What is known of pictures that the form only names: nothing of it is the form's to say.
@@ -341,13 +370,13 @@ impl Spoke {
                 MEDIUM_BYTES_MAX >> 20
             )));
         }
+        let kind = media::sniff(&bytes).map(|kind| kind.to_string());
+        if !kind.is_some_and(|kind| PICTURE_KINDS.contains(&kind.as_str())) {
+            return Err(bad("it is none of these kinds of pictures"));
+        }
         // Before it is signed, so that what the camera noted is in nobody's log.
         let cleaned = tokio::task::block_in_place(|| media::prepared(bytes, "it"));
         let (medium, bytes) = cleaned.map_err(|why| bad(&why))?;
-        let shown = ["image/png", "image/jpeg", "image/gif", "image/webp"];
-        if !shown.contains(&medium.kind.as_str()) {
-            return Err(bad(&format!("it is of the kind {}", medium.kind)));
-        }
         let keep = || {
             self.desk
                 .keep_picture(visit.now, &author.session.fingerprint, false, &bytes)
@@ -408,11 +437,7 @@ impl Spoke {
         });
         match kept {
             Ok(_) => see_other(&format!("{DESK}/sign?draft={id}")),
-            Err(message) => {
-                let (frame, status) = self.refusing(visit, message);
-                let view = self.write_view(author, Some(id.to_owned()), &fields);
-                page(status, desk::write(&frame, &view))
-            }
+            Err(message) => self.write_refused(author, id.to_owned(), &fields, message),
         }
     }
 
@@ -541,11 +566,19 @@ impl Spoke {
     /// The text to sign as a file.
     pub(super) fn text_file(&self, author: &Author<'_>, name: &str) -> super::Response {
         match self.draft(author, name.trim_end_matches(".txt")) {
-            Ok(fields) if !fields.text.is_empty() => attachment("post.txt", fields.text),
+            Ok(fields) if !fields.text.is_empty() => attachment(&file_of(&fields), fields.text),
             Ok(_) => see_other(DESK),
             Err(message) => self.notice(author.visit, message, None),
         }
     }
+}
+
+/// What the text to sign of a draft is called as a file.
+pub(super) fn file_of(fields: &Fields) -> String {
+    let entry = Entry::parse(fields.text.as_bytes()).ok();
+    let draft = entry.as_ref().and_then(Entry::draft);
+    let slug = draft.and_then(|draft| Some(draft.article()?.slug.as_str()));
+    file_name(&[&fields.blog, slug.unwrap_or_default()], &fields.text)
 }
 
 /// What a picture shows, in one line that is no flood.

@@ -2,7 +2,7 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::{DESK, Frame, Line, Signing, line, of_servers, signing};
+use super::{DESK, Frame, Line, Signing, WRITING, file_name, line, of_servers, signing};
 use crate::{
     desk::Fields,
     web::{
@@ -10,6 +10,9 @@ use crate::{
         words::{DeskWords, fill, fill_markup},
     },
 };
+
+/// Kinds of pictures that a post takes from this page; sentences name them, too.
+pub(crate) const PICTURE_KINDS: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 
 /// The form in which one writes, its preview, or the text to sign.
 pub(crate) struct WriteView<'a> {
@@ -21,16 +24,16 @@ pub(crate) struct WriteView<'a> {
     pub(crate) blogs: Vec<(String, String)>,
     /// The rendered text and its language.
     pub(crate) preview: Option<(String, String)>,
-    /// Whether the text is shown that is to be signed.
-    pub(crate) is_to_sign: bool,
+    /// What the file with the text to sign is called, where that text is shown.
+    pub(crate) to_sign: Option<String>,
     /// What was pasted before.
     pub(crate) answer: String,
 }
 
 /// The form in which one writes.
 pub(crate) fn write(frame: &Frame, view: &WriteView<'_>) -> String {
-    if view.is_to_sign {
-        return to_sign(frame, view);
+    if let Some(file) = &view.to_sign {
+        return to_sign(frame, view, file);
     }
     let words = frame.words();
     let fields = view.fields;
@@ -41,7 +44,7 @@ pub(crate) fn write(frame: &Frame, view: &WriteView<'_>) -> String {
     };
     let body = html! {
         @if let Some((html, language)) = &view.preview { (preview(words, fields, html, language)) }
-        form.write method="post" enctype="multipart/form-data" action=(format!("{DESK}/write")) {
+        form.write id=(WRITING) method="post" enctype="multipart/form-data" action=(format!("{DESK}/write")) {
             (frame.form_key())
             (hidden(view))
             // The first button is what the Enter key presses: keeping is what does no harm.
@@ -64,14 +67,18 @@ pub(crate) fn write(frame: &Frame, view: &WriteView<'_>) -> String {
             (settings(words, view))
         }
         @if let Some(id) = &view.id {
-            form method="post" action=(format!("{DESK}/delete")) {
-                (frame.form_key())
-                input type="hidden" name="draft" value=(id);
-                p { button.quiet { (words.delete) } }
+            details {
+                summary { (words.delete) }
+                form method="post" action=(format!("{DESK}/delete")) {
+                    (frame.form_key())
+                    input type="hidden" name="draft" value=(id);
+                    p { (words.delete_sure) }
+                    p { button { (words.delete_now) } }
+                }
             }
         }
     };
-    frame.page(heading, &body)
+    frame.page_of_writing(heading, &body)
 }
 
 fn hidden(view: &WriteView<'_>) -> Markup {
@@ -111,11 +118,11 @@ fn pictures(words: &DeskWords, fields: &Fields) -> Markup {
             }
             p.field {
                 label for="picture" { (words.picture) }
-                input #picture type="file" name="picture" accept="image/png,image/jpeg,image/gif,image/webp" aria-describedby="picture-hint";
+                input #picture type="file" name="picture" accept=(PICTURE_KINDS.join(",")) aria-describedby="picture-hint";
             }
             p.field {
                 label for="alt" { (words.picture_alt) }
-                input #alt name="alt" dir="auto" autocomplete="off";
+                input #alt name="alt" value=(fields.alt) dir="auto" autocomplete="off";
             }
             p.hint #picture-hint { (words.picture_hint) " " (words.picture_stays) }
             p { button name="do" value="picture" { (words.add_picture) } }
@@ -155,7 +162,7 @@ fn settings(words: &DeskWords, view: &WriteView<'_>) -> Markup {
             (field("tags", words.tags, &fields.tags, "auto", None))
             (field("slug", words.address, &fields.slug, "auto", None))
             (field("language", words.language, &fields.language, "ltr", Some(words.language_hint)))
-            (field("date", words.date, &fields.date, "ltr", None))
+            (field("date", words.date, &fields.date, "ltr", Some(words.date_hint)))
             p { label {
                 input type="checkbox" name="page" value="yes" checked[fields.is_page];
                 " " (words.write_page)
@@ -165,13 +172,13 @@ fn settings(words: &DeskWords, view: &WriteView<'_>) -> Markup {
 }
 
 /// The text to sign.
-fn to_sign(frame: &Frame, view: &WriteView<'_>) -> String {
+fn to_sign(frame: &Frame, view: &WriteView<'_>, file: &str) -> String {
     let words = frame.words();
     let id = view.id.as_deref().unwrap_or_default();
     let ways = Signing {
         text: &view.fields.text,
         file_path: format!("{DESK}/text/{id}.txt"),
-        file: "post.txt",
+        file,
         fingerprint: frame.signed_in.as_ref().map(|(key, _)| key.as_str()),
         answer: &view.answer,
     };
@@ -219,6 +226,8 @@ pub(crate) struct PublishedView {
     pub(crate) members: usize,
     /// Whether more than half of them hold it.
     pub(crate) is_safe: bool,
+    /// The id of its first version, by which it is edited.
+    pub(crate) article: Option<String>,
 }
 
 /// What was published.
@@ -236,6 +245,9 @@ pub(crate) fn published(frame: &Frame, view: &PublishedView) -> String {
         p { (fill_markup(words.published_at, &[("address", address)])) }
         p.row {
             a.button.main href=(view.address) { (words.read) }
+            @if let Some(article) = &view.article {
+                a.button href=(format!("{DESK}/write?blog={}&edit={article}", view.blog)) { (words.edit) }
+            }
             a.button href=(format!("{DESK}/write?blog={}", view.blog)) { (words.write_post) }
             @if !view.is_safe { a.button href=(frame.path.as_deref().unwrap_or_default()) { (words.look_again) } }
         }
@@ -362,13 +374,14 @@ pub(crate) fn erase(frame: &Frame, view: &EraseView) -> String {
         view.origin,
         view.fingerprint
     );
+    let name = file_name(&[&view.blog, "erase", &view.slug], &view.id);
     let by_hand = format!(
-        "gpg --clearsign --local-user {} erase.txt\ncurl --data-binary @erase.txt.asc {}/api/v1/blogs/{}/entries",
+        "gpg --clearsign --local-user {} {name}\ncurl --data-binary @{name}.asc {}/api/v1/blogs/{}/entries",
         view.fingerprint, view.edit, view.blog
     );
     let file = html! {
-        a href=(format!("{DESK}/erase.txt?blog={}&article={}", view.blog, view.id)) download="erase.txt" {
-            bdi dir="ltr" { "erase.txt" }
+        a href=(format!("{DESK}/erase.txt?blog={}&article={}", view.blog, view.id)) download=(name) {
+            bdi dir="ltr" { (name) }
         }
     };
     let ids = html! { @for id in &view.ids { " " code.long { (id) } } };

@@ -2,7 +2,9 @@
 
 use maud::html;
 
-use super::{DESK, Frame, Line, Signing, carried, line, named, servers, shown, signing};
+use super::{
+    DESK, FORGET, Frame, Line, Signing, carried, file_name, line, named, servers, shown, signing,
+};
 use crate::{
     desk::Fields,
     web::{
@@ -11,12 +13,17 @@ use crate::{
     },
 };
 
+/// The place of the author's own address in a command.
+const YOU: &str = "you@example.org";
+
 /// The page on which one signs in.
 pub(crate) struct SignInView<'a> {
     /// What to sign.
     pub(crate) challenge: String,
     /// What must stand in the browser's address line.
     pub(crate) address: String,
+    /// Whether somebody signed out just now: then the browser forgets the pages that it keeps.
+    pub(crate) has_left: bool,
     /// What was pasted before.
     pub(crate) answer: String,
     /// The blog's name as typed.
@@ -30,11 +37,12 @@ pub(crate) struct SignInView<'a> {
 /// The page on which one signs in.
 pub(crate) fn sign_in(frame: &Frame, view: &SignInView<'_>) -> String {
     let words = frame.words();
+    let file = file_name(&["sign-in"], &view.challenge);
     let ways = Signing {
         text: &view.challenge,
         // A file of its own, as good as what is shown: each is signed once.
-        file_path: format!("{DESK}/sign-in.txt"),
-        file: "sign-in.txt",
+        file_path: format!("{DESK}/{file}"),
+        file: &file,
         fingerprint: None,
         answer: &view.answer,
     };
@@ -42,8 +50,11 @@ pub(crate) fn sign_in(frame: &Frame, view: &SignInView<'_>) -> String {
     let check = html! {
         p { (fill_markup(words.check_address, &[("address", address)])) }
     };
-    let export = html! { code { "gpg --armor --export-options export-minimal --export" } };
+    // Without a name it would write the whole ring, and two keys are nobody's.
+    let export = html! { code { "gpg --armor --export-options export-minimal --export " (YOU) } };
+    let you = html! { bdi dir="ltr" { (YOU) } };
     let body = html! {
+        @if view.has_left { img src=(FORGET) alt="" width="0" height="0"; }
         (shown(words, view.kept.as_ref().map(|(_, fields)| *fields)))
         p { (words.no_password) }
         form method="post" action=(format!("{DESK}/sign-in")) {
@@ -51,12 +62,12 @@ pub(crate) fn sign_in(frame: &Frame, view: &SignInView<'_>) -> String {
             p.hint { (words.soon) }
             (line(&Line {
                 name: "blog", label: html! { (words.blog_if) }, value: &view.blog,
-                hint: None, dir: "ltr", required: false,
+                hint: Some(html! { (words.blog_if_hint) }), dir: "ltr", required: false,
             }))
             details open[!view.key.is_empty() || view.blog.is_empty()] {
                 summary { (words.key_if_short) }
                 p.field {
-                    label for="key" { (fill_markup(words.key_if, &[("command", export)])) }
+                    label for="key" { (fill_markup(words.key_if, &[("command", export), ("you", you)])) }
                     textarea #key name="key" rows="4" dir="ltr" autocomplete="off" spellcheck="false" { "\n" (view.key) }
                 }
             }
@@ -66,7 +77,7 @@ pub(crate) fn sign_in(frame: &Frame, view: &SignInView<'_>) -> String {
         details {
             summary { (words.no_key) }
             p { (words.no_key_how) }
-            pre tabindex="0" dir="ltr" { code { "gpg --quick-generate-key \"Maria Example <maria@example.org>\" ed25519 sign never" } }
+            pre tabindex="0" dir="ltr" { code { "gpg --quick-generate-key \"Your Name <" (YOU) ">\" ed25519 sign never" } }
             p { (words.no_key_keep) }
         }
         form method="get" action=(format!("{DESK}/find")) {

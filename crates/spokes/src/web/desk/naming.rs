@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use super::{DESK, Frame, Line, Signing, grouped, line, named, signing};
+use super::{DESK, Frame, Line, Signing, file_name, grouped, line, named, signing};
 use crate::web::words::{fill, fill_markup};
 
 /// The form in which a blog is asked for, and then the text to sign.
@@ -68,10 +68,11 @@ pub(crate) fn ask(frame: &Frame, view: &AskView) -> String {
 fn to_sign(frame: &Frame, view: &AskView, text: &str, path: &str) -> String {
     let words = frame.words();
     let fingerprint = frame.signed_in.as_ref().map(|(key, _)| key.as_str());
+    let file = file_name(&[&view.name, "blog"], text);
     let ways = Signing {
         text,
         file_path: path.to_owned(),
-        file: "blog.txt",
+        file: &file,
         fingerprint,
         answer: &view.answer,
     };

@@ -152,7 +152,9 @@ fn front_view() -> FrontView {
         groups: 31,
         age_seconds: 5,
         is_gathering: false,
-        start_command: "spokes blog create maria --network blogs.example.org".to_owned(),
+        start_command:
+            "spokes blog create NAME --network http://blogs.example.org --key FINGERPRINT"
+                .to_owned(),
         tongue: Tongue::English,
         says_tongue: false,
     }

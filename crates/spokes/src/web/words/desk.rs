@@ -10,6 +10,7 @@ words! {
         home: "Your blogs and drafts", "مدوناتك ومسوداتك";
         sign_out: "Sign out", "تسجيل الخروج";
         signed_in_as: "Signed in with the key {fingerprint}.", "سجّلت الدخول بالمفتاح {fingerprint}.";
+        sign_out_keeps: "What you typed is kept as a draft.", "ما كتبته يُحفظ مسودةً.";
         go_on: "Go on", "تابع";
         back: "Back", "رجوع";
 
@@ -25,10 +26,13 @@ words! {
             "قارن قبل أن توقّع: يجب أن يكون في السطر «Address» ما يظهر في شريط العنوان في متصفحك، وهو {address}. إن اختلفا فثمة من يريد الدخول باسمك.";
         soon: "The answer is good for ten minutes and only once.", "يصلح الجواب عشر دقائق ولمرة واحدة.";
         blog_if: "The name of your blog, if you have one here", "اسم مدونتك إن كانت لك مدونة هنا";
-        key_if: "Your public key, the first time: what this writes {command}", "مفتاحك العلني في المرة الأولى: ما يكتبه هذا الأمر {command}";
+        blog_if_hint: "Leave it empty if you only want that name: you ask for it after signing in.",
+            "اتركه فارغًا إن كنت تريد الاسم فحسب: تطلبه بعد الدخول.";
+        key_if: "Your public key, the first time: what this command writes, with your key’s own address in place of {you} {command}",
+            "مفتاحك العلني في المرة الأولى: ما يكتبه هذا الأمر، وعنوان مفتاحك مكان {you} {command}";
         key_if_short: "Your first time here? Show your public key", "أهي المرة الأولى؟ أظهر مفتاحك العلني";
         no_key: "You have no key yet?", "أليس لك مفتاح بعد؟";
-        no_key_how: "Install GnuPG and make one; it asks for your name and a passphrase:", "ثبّت GnuPG واصنع مفتاحًا، وسيسألك عن اسمك وعبارة سرية:";
+        no_key_how: "Install GnuPG, put your own name and address into this line, and run it. gpg then asks for a passphrase, twice:", "ثبّت GnuPG، وضع اسمك وعنوانك في هذا السطر ثم شغّله. سيسألك gpg عن عبارة سرية مرتين:";
         no_key_keep: "Keep a copy of it in a safe place: whoever has the key has the blog, and nobody can give you another.",
             "احتفظ بنسخة منه في مكان آمن: من يملك المفتاح يملك المدونة، ولا أحد يستطيع أن يعطيك غيره.";
         other_desk_go: "Already writing here? Go to your blog’s own desk", "أتكتب هنا من قبل؟ اذهب إلى مكتب مدونتك";
@@ -54,6 +58,8 @@ words! {
             "تُحفظ المسودات على هذا الخادم وحده حتى تنشرها، ولمدة ٩٠ يومًا؛ ومن يدير الخادم يستطيع قراءتها.";
         untitled: "Without a title", "بلا عنوان";
         delete: "Delete this draft", "احذف هذه المسودة";
+        delete_sure: "Its words are gone then, and nobody can bring them back.", "ستزول كلماتها، ولا أحد يستطيع أن يعيدها.";
+        delete_now: "Delete it for good", "احذفها نهائيًا";
         start_blog: "Start a blog", "ابدأ مدونة";
 
         ask: "Ask for a blog", "اطلب مدونة";
@@ -88,9 +94,10 @@ words! {
         address: "Address; empty: made from the title", "العنوان في الرابط؛ فارغ: يُصنع من عنوان النص";
         language: "Language; empty: the blog’s", "اللغة؛ فارغ: لغة المدونة";
         date: "Date; empty: today", "التاريخ؛ فارغ: اليوم";
+        date_hint: "As YYYY-MM-DD, such as 2026-11-25", "بالشكل YYYY-MM-DD، مثل 2026-11-25";
         more_settings: "Address, tags, language, date", "الرابط والوسوم واللغة والتاريخ";
         pictures: "Pictures", "الصور";
-        picture: "Picture file", "ملف الصورة";
+        picture: "Picture file: PNG, JPEG, GIF or WebP", "ملف الصورة: PNG أو JPEG أو GIF أو WebP";
         picture_alt: "What it shows, for those who cannot see it", "ما فيها، لمن لا يستطيع رؤيتها";
         add_picture: "Add the picture", "أضف الصورة";
         picture_hint: "It goes to the end of the text; move its line to where you want it. What the camera noted (place, time, device) is removed.",
@@ -103,7 +110,7 @@ words! {
         kept: "Your draft is kept.", "مسودتك محفوظة.";
         kept_picture: "The picture is kept; its line stands at the end of your text.", "الصورة محفوظة؛ وسطرها في آخر نصك.";
         deleted: "The draft is deleted.", "حُذفت المسودة.";
-        signed_out: "You are signed out. Drafts stay until you sign in again.", "سجّلت الخروج. تبقى المسودات حتى تعود.";
+        signed_out: "You are signed out. Saved drafts wait here until you come back.", "سجّلت الخروج. المسودات المحفوظة تنتظرك هنا حتى تعود.";
 
         sign: "Sign what you wrote", "وقّع ما كتبت";
         sign_why: "Nothing is published without your signature. This is exactly what you sign; read it before you do:",
@@ -150,6 +157,15 @@ words! {
         changed_text:
             ["The text was changed", "The signed text is not as this page gave it: {why}.", "Nothing was published. Your draft and what you pasted are kept.", "Save the text as it stands above, sign that file, and paste all of the result."],
             ["تغيّر النص", "النص الموقّع ليس كما أعطته هذه الصفحة: {why}.", "لم يُنشر شيء. مسودتك وما لصقته محفوظان.", "احفظ النص كما هو أعلاه، ووقّع ذلك الملف، والصق الناتج كله."];
+        other_article:
+            ["You signed another text", "What you signed is “{title}”, another text than the one below, or an older form of it.", "Nothing was published, and your draft is kept.", "Download the text below once more and sign the file “{file}”. Your browser may have an older file of that name, and have saved the new one with “(1)” in its name."],
+            ["وقّعت نصًا آخر", "ما وقّعته هو «{title}»، وهو غير النص الذي أدناه أو صورة أقدم منه.", "لم يُنشر شيء، ومسودتك محفوظة.", "نزّل النص الذي أدناه من جديد ووقّع الملف «{file}». فربما كان في متصفحك ملف أقدم بهذا الاسم فحفظ الجديد وفي اسمه «(1)»."];
+        other_claim:
+            ["You signed another text", "What you signed asks for “{name}”, in another text than the one below, which asks for “{wanted}”.", "Nothing was asked for, and what you pasted stands below.", "Download the text below once more and sign that file. Your browser may have saved it with “(1)” in its name."],
+            ["وقّعت نصًا آخر", "ما وقّعته يطلب «{name}»، وهو غير النص الذي أدناه ويطلب «{wanted}».", "لم يُطلب شيء، وما لصقته مبيّن أدناه.", "نزّل النص الذي أدناه من جديد ووقّع ذلك الملف. فربما حفظه متصفحك وفي اسمه «(1)»."];
+        draft_changed:
+            ["The draft was changed meanwhile", "After the text was made that you signed, this draft was changed, perhaps in another window.", "Nothing was published, and your draft is kept as it was changed.", "Read it below, then press “Sign and publish” and sign the new text."],
+            ["تغيّرت المسودة في هذه الأثناء", "تغيّرت هذه المسودة بعد أن صُنع النص الذي وقّعته، ربما في نافذة أخرى.", "لم يُنشر شيء، ومسودتك محفوظة كما تغيّرت.", "اقرأها أدناه ثم اضغط «وقّع وانشر» ووقّع النص الجديد."];
         other_text:
             ["You signed something else", "The signed text is not one with which one signs in: {why}.", "Nobody was signed in, and what you typed stands below.", "Sign the lines that this page shows now."],
             ["وقّعت شيئًا آخر", "النص الموقّع ليس نص تسجيل دخول: {why}.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "وقّع الأسطر التي تعرضها هذه الصفحة الآن."];
@@ -166,8 +182,8 @@ words! {
             ["That answer came too late", "The lines that you signed were good for ten minutes, and these are over.", "Nobody was signed in, and what you typed stands below.", "Sign the lines that this page shows now."],
             ["وصل هذا الجواب متأخرًا", "كانت الأسطر التي وقّعتها صالحة عشر دقائق وقد انقضت.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "وقّع الأسطر التي تعرضها هذه الصفحة الآن."];
         used:
-            ["That answer was used before", "Somebody signed in with this answer already; each is good once.", "Nobody was signed in now, and what you typed stands below.", "Sign the lines that this page shows now. If it was not you, tell the organizers."],
-            ["استُعمل هذا الجواب من قبل", "دخل أحد بهذا الجواب من قبل، وكل جواب يصلح مرة واحدة.", "لم يدخل أحد الآن، وما كتبته مبيّن أدناه.", "وقّع الأسطر التي تعرضها هذه الصفحة الآن. وإن لم تكن أنت من دخل فأخبر المنظمين."];
+            ["That answer was used before", "Perhaps you pasted an older sign-in file: each answer is good once, and somebody signed in with this one already.", "Nobody was signed in now, and what you typed stands below.", "Download the lines that this page shows now and sign that file; your browser may have saved it with “(1)” in its name. If you never signed in with this answer, tell the organizers."],
+            ["استُعمل هذا الجواب من قبل", "ربما لصقت ملف دخول أقدم: كل جواب يصلح مرة واحدة، وقد دخل أحد بهذا الجواب من قبل.", "لم يدخل أحد الآن، وما كتبته مبيّن أدناه.", "نزّل الأسطر التي تعرضها هذه الصفحة الآن ووقّع ذلك الملف؛ فربما حفظه متصفحك وفي اسمه «(1)». وإن لم تدخل بهذا الجواب قط فأخبر المنظمين."];
         unknown_key:
             ["This server does not know your key yet", "The signature is by a key that was not shown here before.", "Nobody was signed in, and what you typed stands below.", "Paste your public key below, or name your blog if you have one here, and send both again."],
             ["لا يعرف هذا الخادم مفتاحك بعد", "التوقيع بمفتاح لم يُعرض هنا من قبل.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "الصق مفتاحك العلني أدناه، أو اذكر اسم مدونتك إن كانت لك مدونة هنا، ثم أرسل من جديد."];
@@ -184,8 +200,17 @@ words! {
             ["The signature is not good", "The signature under this text does not hold: {why}.", "Nothing was published. Your draft and what you pasted are kept.", "Sign the text that this page shows, unchanged, with the key that you signed in with."],
             ["التوقيع غير سليم", "التوقيع على هذا النص لا يصح: {why}.", "لم يُنشر شيء. مسودتك وما لصقته محفوظان.", "وقّع النص الذي تعرضه هذه الصفحة كما هو بالمفتاح الذي دخلت به."];
         bad_key:
-            ["Your public key cannot be used", "What you pasted as your public key cannot be used: {why}.", "Nobody was signed in, and what you typed stands below. A secret key that was pasted is not kept.", "Paste the output of “gpg --armor --export”, or use another key."],
-            ["لا يمكن استعمال مفتاحك العلني", "ما لصقته مفتاحًا علنيًا لا يمكن استعماله: {why}.", "لم يدخل أحد، وما كتبته مبيّن أدناه. ولا يُحفظ مفتاح سري لُصق هنا.", "الصق ناتج «gpg --armor --export» أو استعمل مفتاحًا آخر."];
+            ["Your public key cannot be used", "What you pasted as your public key cannot be used: {why}.", "Nobody was signed in, and what you typed stands below.", "Paste the output of “gpg --armor --export you@example.org”, with your key’s own address, or use another key."],
+            ["لا يمكن استعمال مفتاحك العلني", "ما لصقته مفتاحًا علنيًا لا يمكن استعماله: {why}.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "الصق ناتج «gpg --armor --export you@example.org» وفيه عنوان مفتاحك، أو استعمل مفتاحًا آخر."];
+        several_keys:
+            ["Those are several keys", "What you pasted as your public key holds more than one key, perhaps all that you have.", "Nobody was signed in, and what you typed stands below.", "Add your address to the command, so that it writes one key: “gpg --armor --export you@example.org”. Paste that."],
+            ["هذه عدة مفاتيح", "ما لصقته مفتاحًا علنيًا فيه أكثر من مفتاح، وربما كل ما عندك.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "أضف عنوانك إلى الأمر ليكتب مفتاحًا واحدًا: «gpg --armor --export you@example.org»، والصق ناتجه."];
+        secret_key:
+            ["That was your secret key", "What you pasted holds a SECRET key, and it has gone over the line to this server.", "It was not kept, its field is empty again, and nothing else was changed.", "Consider that key known to others: make another one and use that. Paste only what “gpg --armor --export you@example.org” writes."],
+            ["كان ذلك مفتاحك السري", "فيما لصقته مفتاح سري، وقد وصل عبر الشبكة إلى هذا الخادم.", "لم يُحفظ، وحقله فارغ من جديد، ولم يتغيّر شيء آخر.", "اعتبر ذلك المفتاح معروفًا لغيرك: اصنع مفتاحًا آخر واستعمله. ولا تلصق إلا ناتج «gpg --armor --export you@example.org»."];
+        no_blog_yet:
+            ["There is no blog of that name", "You named the blog “{name}”, and this network has none of that name.", "Nobody was signed in, and what you typed stands below.", "If you want that name for yourself, leave it empty: you ask for the name after signing in. If it is your blog, look how it is written."],
+            ["لا مدونة بهذا الاسم", "ذكرت المدونة «{name}»، وليس على هذه الشبكة مدونة بهذا الاسم.", "لم يدخل أحد، وما كتبته مبيّن أدناه.", "إن أردت هذا الاسم لنفسك فاترك الحقل فارغًا: تطلب الاسم بعد الدخول. وإن كانت مدونتك فانظر كيف يُكتب اسمها."];
         insecure:
             ["No sign-in over plain HTTP", "This network is reached without encryption, so anybody on the way could take over your session.", "Nothing was asked of you, nothing was sent.", "Publish with the spokes program: it needs no session. Or ask the organizers for HTTPS."],
             ["لا تسجيل دخول عبر HTTP المكشوف", "تصل إلى هذه الشبكة بلا تشفير، فيستطيع أي واحد في الطريق أن يأخذ جلستك.", "لم يُطلب منك شيء ولم يُرسل شيء.", "انشر ببرنامج spokes فهو لا يحتاج إلى جلسة، أو اطلب من المنظمين HTTPS."];
@@ -228,6 +253,12 @@ words! {
         no_blog_chosen:
             ["Which blog is it for?", "No blog of yours is chosen for this text.", "Your draft is kept.", "Choose a blog, or ask for one first; the draft waits."],
             ["لأي مدونة هذا؟", "لم تُختر لهذا النص مدونة من مدوناتك.", "مسودتك محفوظة.", "اختر مدونة أو اطلب واحدة أولًا؛ والمسودة تنتظر."];
+        nothing_typed:
+            ["There is nothing to keep yet", "Neither a title nor a text was typed.", "Nothing was changed.", "Write something first."],
+            ["لا شيء ليُحفظ بعد", "لم يُكتب عنوان ولا نص.", "لم يتغيّر شيء.", "اكتب شيئًا أولًا."];
+        too_long:
+            ["That text is too long", "The text has {bytes} bytes, and one post has at most {max}.", "It is not kept so; what you typed stands below.", "Copy it to your own device, then make it shorter or two posts of it."],
+            ["النص أطول مما يجوز", "في النص {bytes} بايت، وأقصى ما في التدوينة {max}.", "لم يُحفظ هكذا، وما كتبته مبيّن أدناه.", "انسخه إلى جهازك، ثم اختصره أو اجعله تدوينتين."];
         no_title:
             ["A title is missing", "Without a title there is no address for it either.", "Your draft is kept.", "Give it a title, or an address."],
             ["العنوان ناقص", "بلا عنوان لا يكون له رابط أيضًا.", "مسودتك محفوظة.", "أعطه عنوانًا أو رابطًا."];
@@ -253,11 +284,11 @@ words! {
             ["A line cannot be signed as it is", "In the text, {why}.", "Your draft is kept.", "Change that line."],
             ["سطر لا يمكن توقيعه كما هو", "في النص: {why}.", "مسودتك محفوظة.", "غيّر ذلك السطر."];
         bad_picture:
-            ["That picture cannot be taken", "The file cannot be taken: {why}.", "Your text is kept.", "Choose another file: PNG, JPEG, GIF or WebP."],
-            ["لا يمكن أخذ هذه الصورة", "لا يمكن أخذ الملف: {why}.", "نصك محفوظ.", "اختر ملفًا آخر: PNG أو JPEG أو GIF أو WebP."];
+            ["That picture cannot be taken", "The file cannot be taken: {why}.", "Your draft is kept, with what you wrote about the picture.", "Choose another file: PNG, JPEG, GIF or WebP."],
+            ["لا يمكن أخذ هذه الصورة", "لا يمكن أخذ الملف: {why}.", "مسودتك محفوظة مع ما كتبته عن الصورة.", "اختر ملفًا آخر: PNG أو JPEG أو GIF أو WebP."];
         guest_picture:
-            ["Pictures come with a blog", "Pictures are kept for those who have a blog here.", "Your text is kept.", "Ask for a blog first; then add the picture."],
-            ["الصور بعد المدونة", "تُحفظ الصور لمن له مدونة هنا.", "نصك محفوظ.", "اطلب مدونة أولًا ثم أضف الصورة."];
+            ["Pictures come with a blog", "Pictures are kept for those who have a blog here.", "Your draft is kept, with what you wrote about the picture.", "Ask for a blog first; then add the picture."],
+            ["الصور بعد المدونة", "تُحفظ الصور لمن له مدونة هنا.", "مسودتك محفوظة مع ما كتبته عن الصورة.", "اطلب مدونة أولًا ثم أضف الصورة."];
         other_kind:
             ["That needs your own device", "The text that you signed is of the kind “{kind}”; pages take only posts, pages and new blogs.", "Nothing was changed, and what you pasted stands below.", "Use the spokes program, or send it with curl as the handbook says, after you have read what it says."],
             ["هذا يحتاج إلى جهازك", "النص الذي وقّعته من نوع «{kind}»، وهذه الصفحات لا تقبل إلا التدوينات والصفحات والمدونات الجديدة.", "لم يتغيّر شيء، وما لصقته مبيّن أدناه.", "استعمل برنامج spokes، أو أرسله بالبرنامج curl كما في الدليل بعد أن تقرأ ما فيه."];
@@ -274,17 +305,17 @@ words! {
             ["It could not be brought there", "The server that takes what you write did not answer: {why}", "Your draft and your signed text are kept; sending it twice does no harm.", "Press the button again in a minute."],
             ["تعذّر إيصاله", "لم يجب الخادم الذي يستقبل ما تكتب: {why}", "مسودتك ونصك الموقّع محفوظان، ولا ضرر في إرساله مرتين.", "اضغط الزر من جديد بعد دقيقة."];
         bad_name:
-            ["That name does not work", "A name has 3 to 32 of the letters a–z, the digits 0–9 and hyphens, with no hyphen at an end and no two together as its third and fourth.", "Your drafts are kept, and what you typed stands below.", "Choose another name."],
-            ["هذا الاسم لا يصلح", "الاسم من ٣ إلى ٣٢ من الحروف a–z والأرقام 0–9 والشرطة، بلا شرطة في طرفيه ولا شرطتين متتاليتين في موضعيه الثالث والرابع.", "مسوداتك محفوظة، وما كتبته مبيّن أدناه.", "اختر اسمًا آخر."];
+            ["That name does not work", "A name has 3 to 32 of the letters a–z, the digits 0–9 and hyphens, with no hyphen at an end and no two together as its third and fourth.", "Nothing was asked for, and what you typed stands below.", "Choose another name."],
+            ["هذا الاسم لا يصلح", "الاسم من ٣ إلى ٣٢ من الحروف a–z والأرقام 0–9 والشرطة، بلا شرطة في طرفيه ولا شرطتين متتاليتين في موضعيه الثالث والرابع.", "لم يُطلب شيء، وما كتبته مبيّن أدناه.", "اختر اسمًا آخر."];
         reserved:
-            ["That name is reserved", "The network keeps “{name}” for itself.", "Your drafts are kept, and what you typed stands below.", "Choose another name."],
-            ["هذا الاسم محجوز", "تحتفظ الشبكة بالاسم «{name}» لنفسها.", "مسوداتك محفوظة، وما كتبته مبيّن أدناه.", "اختر اسمًا آخر."];
+            ["That name is reserved", "The network keeps “{name}” for itself.", "Nothing was asked for, and what you typed stands below.", "Choose another name."],
+            ["هذا الاسم محجوز", "تحتفظ الشبكة بالاسم «{name}» لنفسها.", "لم يُطلب شيء، وما كتبته مبيّن أدناه.", "اختر اسمًا آخر."];
         taken:
-            ["This name is taken", "“{name}” is taken.", "Your drafts and your key are with you, unchanged.", "Choose another name; the rest stands below as you typed it."],
-            ["الاسم مأخوذ", "الاسم «{name}» مأخوذ.", "مسوداتك ومفتاحك معك كما هي.", "اختر اسمًا آخر؛ والباقي أدناه كما كتبته."];
+            ["This name is taken", "“{name}” is taken.", "Nothing of yours was changed.", "Choose another name; the rest stands below as you typed it."],
+            ["الاسم مأخوذ", "الاسم «{name}» مأخوذ.", "لم يتغيّر شيء مما لك.", "اختر اسمًا آخر؛ والباقي أدناه كما كتبته."];
         name_refused:
-            ["The name was not granted", "The council did not grant “{name}”: {why}", "Your drafts and your key are with you, unchanged.", "Do what it names, or choose another name."],
-            ["لم يُمنح الاسم", "لم يمنح المجلس الاسم «{name}»: {why}", "مسوداتك ومفتاحك معك كما هي.", "افعل ما ذُكر أو اختر اسمًا آخر."];
+            ["The name was not granted", "The council did not grant “{name}”: {why}", "Nothing of yours was changed.", "Do what it names, or choose another name."],
+            ["لم يُمنح الاسم", "لم يمنح المجلس الاسم «{name}»: {why}", "لم يتغيّر شيء مما لك.", "افعل ما ذُكر أو اختر اسمًا آخر."];
         not_here:
             ["That desk is on another server", "This is the server “{me}”; the address names another one.", "Nothing was changed.", "Open the address again in a moment, or start from the front page."],
             ["هذا المكتب على خادم آخر", "هذا الخادم «{me}» والعنوان يذكر غيره.", "لم يتغيّر شيء.", "افتح العنوان من جديد بعد لحظات، أو ابدأ من الصفحة الأولى."];

@@ -118,6 +118,8 @@ words! {
         start_why: "A blog here belongs to whoever holds its key: no server can write in it, and none can take it away.",
             "المدونة هنا ملك لمن بيده مفتاحها: لا يستطيع خادم أن يكتب فيها ولا أن ينتزعها.";
         start_command: "Or install {program} on your own computer, and run:", "أو ثبّت {program} على حاسوبك، ثم شغّل:";
+        start_key: "{fingerprint} says which OpenPGP key is yours; {list} shows it.",
+            "{fingerprint} هي بصمة مفتاحك في OpenPGP، ويعرضها {list}.";
         who: "Who runs this", "من يدير هذه الشبكة";
         who_servers: "{network} is {servers}, given by {groups}. Its council keeps the names, and nothing else.",
             "{network} هي {servers}، تبرعت بها {groups}. ومجلسها يحفظ الأسماء ولا شيء غيرها.";
