@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod network;
 mod world;
 
 use std::{net::Ipv4Addr, time::Duration};
@@ -38,5 +39,14 @@ fn cuts_cut_as_they_say() {
             world.mend(&oak);
             assert_eq!(ways(&world), [(true, true); 2], "{cut:?}, mended");
         }
+    });
+}
+
+#[test]
+fn a_network_comes_up() {
+    apart("a_network_comes_up", Duration::from_secs(120), |home| {
+        let network = network::Network::found(home, &network::Plan::default());
+        println!("{:?}", network.names());
+        network.assert_no_panic();
     });
 }

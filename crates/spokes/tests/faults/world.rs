@@ -200,9 +200,9 @@ impl World {
             let card = self::card(*address);
             ip(&format!("netns add {name}"));
             ip(&format!(
-                "link add {name} type veth peer name eth0 address {card} netns {name}"
+                "link add to-{name} type veth peer name eth0 address {card} netns {name}"
             ));
-            ip(&format!("link set {name} master {HERE} up"));
+            ip(&format!("link set to-{name} master {HERE} up"));
             ip(&format!("-n {name} addr add {address}/16 dev eth0"));
             ip(&format!("-n {name} link set eth0 up"));
             ip(&format!("-n {name} link set lo up"));
