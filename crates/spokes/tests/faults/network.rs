@@ -208,7 +208,9 @@ impl Network {
         };
         let mut command = self.world.command(&node.machine, &program());
         let command = command.args(words).arg("--dir").arg(&node.dir);
-        let command = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap());
+        let command = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap());
         *node.child.lock().unwrap() = Some(command.stderr(log).spawn().unwrap());
     }
 
@@ -319,7 +321,8 @@ fn nodes(home: &Path, plan: &Plan) -> Vec<Node> {
         operator,
         child: Mutex::default(),
     };
-    let council = (1..=plan.council).map(|n| node(format!("council{n}"), String::new(), [10 + n, 1]));
+    let council =
+        (1..=plan.council).map(|n| node(format!("council{n}"), String::new(), [10 + n, 1]));
     let mut labels = (b'a'..=b'z').map(|letter| char::from(letter).to_string());
     let mut spokes = Vec::new();
     for (group, count) in (1..).zip(&plan.operators) {

@@ -5,7 +5,7 @@ use std::{
     env, fs,
     io::Read as _,
     net::{Ipv4Addr, UdpSocket},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -17,6 +17,10 @@ use crate::common::{LOOK_EVERY, run};
 
 /// Tells this program, started once more, that it is inside, and where its files go.
 const INSIDE: &str = "SPOKES_FAULTS_INSIDE";
+/// Which of the stories of a test it is.
+const STORY: &str = "SPOKES_FAULTS_STORY";
+/// What a story hands out.
+pub(crate) const WRITTEN: &str = "written.json";
 /// What the folders of stories are called, before the number of their process.
 const FOLDER: &str = "spokes-faults-";
 /// Held by a process as long as its folder is in use.
@@ -30,28 +34,32 @@ const SILENT_PORT: u16 = 7_777;
 /// How long such a message may take.
 const MESSAGE_WAIT: Duration = Duration::from_millis(500);
 
-/// Runs a story in namespaces of its own. Says why, and runs nothing, where the system has none to give.
-pub(crate) fn apart(test: &str, most: Duration, story: impl FnOnce(&Path)) {
-    if let Some(home) = env::var_os(INSIDE) {
-        end_with_whoever_started_us();
-        story(Path::new(&home));
-        return;
-    }
+/// Where the files of a story go and which it is, for whoever is inside already.
+pub(crate) fn inside() -> Option<(PathBuf, String)> {
+    let home = PathBuf::from(env::var_os(INSIDE)?);
+    end_with_whoever_started_us();
+    Some((home, env::var(STORY).unwrap_or_default()))
+}
+
+/// Runs a test once more, in namespaces of its own, and gives what the story wrote down there. Says why,
+/// and runs nothing, where the system has none to give.
+pub(crate) fn apart(test: &str, story: &str, most: Duration) -> Option<String> {
     let way = match way() {
         Ok(way) => way,
         Err(why) => {
             eprintln!("skipped: no network namespaces can be made here ({why})");
-            return;
+            return None;
         }
     };
     remove_leftovers();
-    let home = Home::new(test);
+    let home = Home::new(story);
     let mut inside = Command::new("unshare")
         .args(way)
         .args(["--kill-child", "--mount-proc"])
         .arg(env::current_exe().unwrap())
         .args([test, "--exact", "--include-ignored", "--nocapture"])
         .env(INSIDE, &home.path)
+        .env(STORY, story)
         .stdin(Stdio::piped())
         .spawn()
         .unwrap();
@@ -68,9 +76,10 @@ pub(crate) fn apart(test: &str, most: Duration, story: impl FnOnce(&Path)) {
         thread::sleep(LOOK_EVERY);
     };
     match status {
-        Some(status) => assert!(status.success(), "{test}: {status}; its words are above"),
-        None => panic!("{test}: not over within {most:?}"),
+        Some(status) => assert!(status.success(), "{story}: {status}; its words are above"),
+        None => panic!("{story}: not over within {most:?}"),
     }
+    Some(fs::read_to_string(home.path.join(WRITTEN)).unwrap_or_default())
 }
 
 /// The words of `unshare` that work here.

@@ -1,0 +1,443 @@
+//! One story told: the network, its readers and writers, the blow, and what everybody saw.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use spokes_log::{entry::Entry, name::EntryId};
+
+use crate::{
+    common::{demo::program, run},
+    names::Resolver,
+    network::{Network, Node},
+    readers::{Read, Reads},
+    row::Row,
+    stories::{Blow, Story, Victims},
+    watch::{News, Registry, Zone, editing, reading},
+    world::WRITTEN,
+    writers::{Post, Safe, Writer},
+};
+
+/// Readers, each with a resolver that asked at another moment.
+const READERS: u32 = 6;
+/// Blogs, of which each is written on and read.
+const BLOGS: usize = 5;
+/// How long all is well before the blow.
+const BEFORE: Duration = Duration::from_secs(8);
+/// How long members may take until all have what was called safe.
+const SETTLE: Duration = Duration::from_secs(75);
+/// What was called safe less than this before the end of a blow is not asked of all that live.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// The observers' notes.
+#[derive(Default)]
+struct Notes {
+    reads: Reads,
+    safe: Safe,
+    zone: Zone,
+    registry: Registry,
+}
+
+/// When what happened.
+struct Times {
+    blow: Instant,
+    healed: Instant,
+    over: Instant,
+}
+
+/// Tells a story in the world that this process is in, and writes its row down.
+pub(crate) fn tell(home: &Path, story: &Story) -> Row {
+    let network = Network::found(home, &story.plan);
+    let notes = Notes::default();
+    let blogs = blogs(&network, story);
+    let mut writers: Vec<Writer<'_>> = blogs
+        .iter()
+        .map(|(blog, through)| Writer::with_blog(&network, blog, through))
+        .collect();
+    let blogs: Vec<String> = blogs.into_iter().map(|(blog, _)| blog).collect();
+    let sets: BTreeMap<String, Vec<String>> = blogs
+        .iter()
+        .map(|blog| (blog.clone(), network.members(blog, &[])))
+        .collect();
+    let victims = victims(&network, story, &sets[&blogs[0]]);
+    let labels: Vec<String> = victims.iter().map(|node| node.label.clone()).collect();
+    println!("{}: {labels:?} will be met; sets {sets:?}", story.name);
+    let names = [reading(&blogs), editing(&blogs)].concat();
+    let (end_of_watch, end_of_story) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (times, early) = thread::scope(|scope| {
+        let (notes, network, over) = (&notes, &network, &end_of_story);
+        for writer in &mut writers {
+            scope.spawn(move || writer.write(&notes.safe, over));
+        }
+        for number in 0..READERS {
+            let (blogs, number) = (&blogs, number as usize);
+            scope.spawn(move || {
+                let left = u32::try_from(number + 1).unwrap() * 100 / READERS;
+                let resolver = Resolver::new(&network.names(), number, left);
+                notes
+                    .reads
+                    .read(&resolver, blogs, number, &notes.safe, over);
+            });
+        }
+        let over = &end_of_watch;
+        for server in network.names() {
+            let names = &names;
+            scope.spawn(move || notes.zone.watch(server, names, over));
+        }
+        scope.spawn(move || notes.registry.watch(network, over));
+        let told = blows(network, story, &victims, &notes.safe, &sets);
+        end_of_story.store(true, Ordering::Relaxed);
+        end_of_watch.store(true, Ordering::Relaxed);
+        told
+    });
+    let late = missing(&network, &notes.safe.all(), &[], SETTLE);
+    let sound = verified(&network, &blogs);
+    network.assert_no_panic();
+    let facts = Facts {
+        story,
+        sets: &sets,
+        victims: &victims,
+        times: &times,
+        notes: &notes,
+    };
+    facts.write_down(home);
+    let row = facts.row(early, late, sound);
+    fs::write(home.join(WRITTEN), row.json().to_string()).unwrap();
+    row
+}
+
+/// The blogs and through whom they are asked for, so that each has another primary.
+fn blogs(network: &Network, story: &Story) -> Vec<(String, String)> {
+    let (mut met, mut others): (Vec<&Node>, Vec<&Node>) = network.spokes().partition(|node| {
+        matches!(&story.victims, Victims::Labels(labels) if labels.contains(&node.label.as_str()))
+    });
+    // A secondary must be that and nothing else.
+    if matches!(story.blow, Blow::DiskFull) {
+        met.clear();
+    }
+    met.append(&mut others);
+    let chosen = met.into_iter().take(BLOGS);
+    chosen
+        .map(|node| (format!("blog-{}", node.label), node.label.clone()))
+        .collect()
+}
+
+fn victims<'a>(network: &'a Network, story: &Story, set: &[String]) -> Vec<&'a Node> {
+    let labels: Vec<&str> = match &story.victims {
+        Victims::Primary => vec![&set[0]],
+        Victims::PrimaryAndSecondary => vec![&set[0], &set[1]],
+        Victims::Labels(labels) => labels.clone(),
+    };
+    labels.iter().map(|label| network.node(label)).collect()
+}
+
+/// The blow, from the time before to the time after; and what living members lacked meanwhile.
+fn blows(
+    network: &Network,
+    story: &Story,
+    victims: &[&Node],
+    safe: &Safe,
+    _sets: &BTreeMap<String, Vec<String>>,
+) -> (Times, Missing) {
+    thread::sleep(BEFORE);
+    let blow = Instant::now();
+    story.blow.strike(network, victims);
+    thread::sleep(story.holds.saturating_sub(blow.elapsed()));
+    let dead: Vec<String> = match story.blow {
+        Blow::Restarted | Blow::DiskFull => vec![],
+        _ => victims.iter().map(|node| node.label.clone()).collect(),
+    };
+    let mut settled = safe.all();
+    for posts in settled.values_mut() {
+        posts.retain(|post| post.at.elapsed() > FRESH);
+    }
+    let early = missing(network, &settled, &dead, Duration::from_secs(5));
+    let healed = Instant::now();
+    story.blow.heal(network, victims);
+    println!("{}: all is well again", story.name);
+    thread::sleep(story.after);
+    let times = Times {
+        blow,
+        healed,
+        over: Instant::now(),
+    };
+    (times, early)
+}
+
+/// Safe posts that are not where they should be.
+#[derive(Debug, Default)]
+pub(crate) struct Missing {
+    /// On no living member at all.
+    pub(crate) lost: Vec<String>,
+    /// Not on all of them.
+    pub(crate) thin: Vec<String>,
+}
+
+/// Looks for all safe posts on all living members of their sets, until all are there or time is up.
+fn missing(
+    network: &Network,
+    safe: &BTreeMap<String, Vec<Post>>,
+    dead: &[String],
+    most: Duration,
+) -> Missing {
+    let until = Instant::now() + most;
+    loop {
+        let mut missing = Missing::default();
+        for (blog, posts) in safe {
+            let members = network.members(blog, dead);
+            let living = members.iter().filter(|label| !dead.contains(label));
+            let held: Vec<(&String, BTreeSet<EntryId>)> = living
+                .map(|label| (label, entries(network.node(label), blog)))
+                .collect();
+            for post in posts {
+                let without = held.iter().filter(|(_, held)| !held.contains(&post.id));
+                let without: Vec<&String> = without.map(|(label, _)| *label).collect();
+                let line = format!("{blog}/{} not on {without:?}", post.slug);
+                if without.len() == held.len() {
+                    missing.lost.push(line);
+                } else if !without.is_empty() {
+                    missing.thin.push(line);
+                }
+            }
+        }
+        let whole = missing.lost.is_empty() && missing.thin.is_empty();
+        if whole || Instant::now() > until {
+            return missing;
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+}
+
+/// The entries of a blog that one spoke has.
+fn entries(node: &Node, blog: &str) -> BTreeSet<EntryId> {
+    let (mut ids, mut after) = (BTreeSet::new(), String::new());
+    loop {
+        let path = format!("blogs/{blog}/entries?limit=1000{after}");
+        let Some(reply) = node.api(&path).filter(|reply| reply.status == 200) else {
+            return ids;
+        };
+        let page = reply.json();
+        for entry in page["entries"].as_array().unwrap() {
+            let text = entry["text"].as_str().unwrap();
+            ids.insert(Entry::parse(text.as_bytes()).unwrap().id());
+        }
+        if page["more"] != true {
+            return ids;
+        }
+        after = format!("&after={}", page["cursor"].as_str().unwrap());
+    }
+}
+
+/// Has the author's own tool check every member's copy of every blog; what it says where it is not good.
+fn verified(network: &Network, blogs: &[String]) -> Vec<String> {
+    let mut said = Vec::new();
+    for blog in blogs {
+        for label in network.members(blog, &[]) {
+            let address = network.node(&label).address();
+            let target = format!("http://{address}/{blog}");
+            let (code, words) = run(&program(), &["blog", "verify", &target]);
+            if code != 0 {
+                said.push(format!("{blog} on {label}: {}", words.trim()));
+            }
+        }
+    }
+    said
+}
+
+/// All that is known when the story is over.
+struct Facts<'a> {
+    story: &'a Story,
+    sets: &'a BTreeMap<String, Vec<String>>,
+    victims: &'a [&'a Node],
+    times: &'a Times,
+    notes: &'a Notes,
+}
+
+impl Facts<'_> {
+    fn is_victim(&self, label: &str) -> bool {
+        self.victims.iter().any(|node| node.label == label)
+    }
+
+    fn row(&self, early: Missing, late: Missing, unsound: Vec<String>) -> Row {
+        let Times { blow, .. } = *self.times;
+        let reads = self.notes.reads.all();
+        let after: Vec<&Read> = reads.iter().filter(|r| r.began + r.took > blow).collect();
+        let longest = after.iter().map(|read| read.took).max().unwrap_or_default();
+        let safe = self.notes.safe.all();
+        let blogs: Vec<String> = self.sets.keys().cloned().collect();
+        let struck = blogs.iter().filter(|b| self.is_victim(&self.sets[*b][0]));
+        let struck: Vec<&String> = struck.collect();
+        let silence = safe.values().map(|posts| self.silence(posts)).max();
+        Row {
+            story: self.story.name.to_owned(),
+            reads: after.len(),
+            failed: after.iter().map(|read| read.failed).sum(),
+            slow: after.iter().filter(|r| r.took.as_secs() >= 1).count(),
+            longest: longest.as_secs_f64(),
+            out_of_names: self.out_of_names(&reading(&blogs)),
+            out_of_edit: self.out_of_names(&editing(&blogs)),
+            falls: self.falls(true).into_iter().map(|(_, at)| at).collect(),
+            safe_again: struck
+                .iter()
+                .map(|b| self.safe_again(&safe[*b], 0))
+                .collect(),
+            new_primary: struck
+                .iter()
+                .map(|b| self.safe_again(&safe[*b], 2))
+                .collect(),
+            silence: silence.unwrap_or_default().as_secs_f64(),
+            safe: safe.values().map(Vec::len).sum(),
+            meanwhile: early.lost,
+            meanwhile_thin: early.thin,
+            lost: late.lost,
+            thin: late.thin,
+            unsound,
+            false_failovers: self.false_failovers(),
+            majority_gone: self.story.majority_gone,
+            back: self.back(&reading(&blogs)),
+        }
+    }
+
+    /// From the blow to the first post of a later epoch that was said to be safe.
+    fn safe_again(&self, posts: &[Post], epoch: u64) -> Option<f64> {
+        let blow = self.times.blow;
+        let later = posts.iter().filter(|p| p.at > blow && p.began > blow);
+        let first = later.filter(|post| post.epoch >= epoch).map(|p| p.at).min();
+        first.map(|at| (at - blow).as_secs_f64())
+    }
+
+    /// The longest time in which no post became safe.
+    fn silence(&self, posts: &[Post]) -> Duration {
+        let mut last = self.times.blow;
+        let mut longest = Duration::ZERO;
+        let times = posts.iter().map(|post| post.at).filter(|at| *at > last);
+        let times: Vec<Instant> = times.collect();
+        for at in times.into_iter().chain([self.times.over]) {
+            longest = longest.max(at.saturating_duration_since(last));
+            last = at;
+        }
+        longest
+    }
+
+    /// Until the last victim was out of the last of these names.
+    fn out_of_names(&self, names: &[String]) -> Option<f64> {
+        let Times { blow, healed, .. } = *self.times;
+        let out = self.victims.iter().map(|node| {
+            let zone = &self.notes.zone;
+            zone.left(node.machine.ip, names, blow, healed)
+        });
+        let out: Option<Vec<Duration>> = out.collect();
+        Some(out?.into_iter().max()?.as_secs_f64())
+    }
+
+    /// Until the last victim was in some name again, from the end of the blow.
+    fn back(&self, names: &[String]) -> Option<f64> {
+        let back = self.victims.iter().map(|node| {
+            let zone = &self.notes.zone;
+            zone.back(node.machine.ip, names, self.times.healed)
+        });
+        let back: Option<Vec<Duration>> = back.collect();
+        Some(back?.into_iter().max()?.as_secs_f64())
+    }
+
+    /// Who was said to be down, and how long after the blow; the victims, or the others.
+    fn falls(&self, of_victims: bool) -> Vec<(String, f64)> {
+        let news = self.notes.registry.all();
+        let down = news.iter().filter(|news| news.kind() == "down");
+        let down = down.filter_map(|news| {
+            let label = news.line("Label").or(news.line("Spoke"))?.to_owned();
+            let at = news.at.saturating_duration_since(self.times.blow);
+            Some((label, at.as_secs_f64()))
+        });
+        down.filter(|(label, _)| self.is_victim(label) == of_victims)
+            .collect()
+    }
+
+    /// Healthy spokes that were said to be down, and primaries that lost a blog though they lived.
+    fn false_failovers(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let told =
+            |(label, at): (String, f64)| format!("{label} was said to be down after {at:.1} s");
+        found.extend(self.falls(false).into_iter().map(told));
+        if !self.story.may_fall {
+            found.extend(self.falls(true).into_iter().map(told));
+        }
+        let news = self.notes.registry.all();
+        for close in news.iter().filter(|news| news.kind() == "close") {
+            if close.at < self.times.blow {
+                found.push(format!(
+                    "before the blow: {}",
+                    close.text.replace('\n', " | ")
+                ));
+                continue;
+            }
+            found.extend(self.needless(close));
+        }
+        found
+    }
+
+    /// A change that takes a blog from a primary that was not met.
+    fn needless(&self, close: &News) -> Option<String> {
+        let blog = close.line("Blog")?;
+        let next = close.line("Member")?;
+        let claims = self.notes.registry.all();
+        let claim = claims
+            .iter()
+            .find(|news| news.kind() == "claim" && news.line("Blog") == Some(blog))?;
+        let first = claim.line("Spoke")?;
+        let kept = next == first || self.is_victim(first) || self.is_victim(next);
+        (!kept).then(|| format!("{first} lost a blog to {next} and was well"))
+    }
+
+    /// Everything that was seen, for whoever looks for a cause.
+    fn write_down(&self, home: &Path) {
+        let blow = self.times.blow;
+        let since = |at: Instant| match at.checked_duration_since(blow) {
+            Some(after) => format!("+{:.2}", after.as_secs_f64()),
+            None => format!("-{:.2}", (blow - at).as_secs_f64()),
+        };
+        let news = self.notes.registry.all();
+        let news = news.iter().map(|news| {
+            let text = news.text.replace('\n', " | ");
+            json!({ "at": since(news.at), "text": text })
+        });
+        let reads = self.notes.reads.all();
+        let troubled = reads
+            .iter()
+            .filter(|r| r.failed > 0 || r.took.as_secs() >= 1);
+        let reads = troubled.map(|read| {
+            json!({ "at": since(read.began), "page": read.page, "took": read.took.as_secs_f64(),
+                    "failed": read.failed, "why": read.why })
+        });
+        let posts = self.notes.safe.all();
+        let posts = posts.iter().map(|(blog, posts)| {
+            let lines = posts.iter().map(|post| {
+                format!(
+                    "{} began {} accepted {} safe {} epoch {} through {}",
+                    post.slug,
+                    since(post.began),
+                    since(post.accepted),
+                    since(post.at),
+                    post.epoch,
+                    post.through
+                )
+            });
+            (blog.clone(), lines.collect::<Vec<_>>())
+        });
+        let all = json!({
+            "healed": since(self.times.healed), "over": since(self.times.over),
+            "registry": news.collect::<Vec<_>>(),
+            "reads": reads.collect::<Vec<_>>(),
+            "names": self.notes.zone.told(since),
+            "posts": posts.collect::<BTreeMap<_, _>>(),
+        });
+        let text = serde_json::to_string_pretty(&all).unwrap();
+        fs::write(home.join("seen.json"), text).unwrap();
+    }
+}
