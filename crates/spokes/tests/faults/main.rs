@@ -11,6 +11,7 @@ mod readers;
 mod row;
 mod stories;
 mod tale;
+mod tool;
 mod watch;
 mod world;
 mod writers;
@@ -99,7 +100,7 @@ fn every_fault_as_often_as_asked() {
             return;
         }
         table = format!("{table}\n{}", line(&rows));
-        println!("{table}");
+        eprintln!("{table}");
         for row in &rows {
             broken.extend(
                 row.broken()
@@ -121,7 +122,7 @@ fn once(test: &str, story: &Story) {
         return;
     };
     let row: Row = serde_json::from_str(&row).unwrap();
-    println!("{HEAD}\n{}", line(std::slice::from_ref(&row)));
+    eprintln!("{HEAD}\n{}", line(std::slice::from_ref(&row)));
     let broken = row.broken();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }

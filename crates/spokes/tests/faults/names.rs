@@ -4,7 +4,10 @@
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr, UdpSocket},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -82,6 +85,7 @@ pub(crate) struct Resolver {
     /// What is left of the time of the first answers, in percent: some were asked for long ago.
     left: u32,
     born: Instant,
+    asked: AtomicUsize,
 }
 
 impl Resolver {
@@ -94,11 +98,23 @@ impl Resolver {
             kept: Mutex::default(),
             left,
             born: Instant::now(),
+            asked: AtomicUsize::new(turn),
         }
     }
 
-    /// The addresses of a name; none too when no server answers.
+    /// The addresses of a name, each time another one first, as the usual resolvers do; none too when
+    /// no server answers.
     pub(crate) fn resolve(&self, name: &str) -> Vec<Ipv4Addr> {
+        let mut addresses = self.known(name);
+        let turn = self.asked.fetch_add(1, Ordering::Relaxed);
+        if !addresses.is_empty() {
+            let first = turn % addresses.len();
+            addresses.rotate_left(first);
+        }
+        addresses
+    }
+
+    fn known(&self, name: &str) -> Vec<Ipv4Addr> {
         if let Some((until, addresses)) = self.kept.lock().unwrap().get(name)
             && Instant::now() < *until
         {

@@ -2,7 +2,6 @@
 //! happen to its nodes.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
     io::Write as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -31,6 +30,8 @@ const COMMAND_TRIES: usize = 5;
 /// HTTP and DNS are where they are in the world.
 const HTTP: u16 = 80;
 const DNS: u16 = 53;
+/// The system asks no more (resolv.conf).
+const RESOLVERS_MAX: usize = 3;
 /// What fills a disk, at a time.
 const PAGE: [u8; 4_096] = [1; 4_096];
 pub(crate) const DOMAIN: &str = "blogs.test";
@@ -120,6 +121,7 @@ impl Network {
         for node in &network.nodes {
             network.bring(node);
         }
+        network.be_resolved();
         for node in network.spokes() {
             wait_for(&format!("{} is admitted", node.label), START_WAIT, || {
                 let status = node.api("status")?.json();
@@ -131,7 +133,7 @@ impl Network {
             .as_str()
             .unwrap()
             .clone_into(&mut network.id);
-        println!(
+        eprintln!(
             "a network of {} council nodes and {} spokes after {:.1} s ({:.1} s for its machines)",
             plan.council,
             network.spokes().count(),
@@ -139,6 +141,26 @@ impl Network {
             wired.as_secs_f32()
         );
         network
+    }
+
+    /// Has the system of whoever runs here ask the council's servers for names.
+    fn be_resolved(&self) {
+        let lines = self.names().into_iter().take(RESOLVERS_MAX);
+        let lines: String = lines
+            .map(|server| format!("nameserver {}\n", server.ip()))
+            .collect();
+        let file = self.home.join("resolv.conf");
+        fs::write(&file, lines).unwrap();
+        let place = fs::canonicalize("/etc/resolv.conf");
+        let mount = |place| {
+            Command::new("mount")
+                .arg("--bind")
+                .arg(&file)
+                .arg(place)
+                .status()
+        };
+        // Where it leads to a folder that is not there in this world, no name is found.
+        assert!(place.is_ok_and(|place| mount(place).unwrap().success()));
     }
 
     /// One more node comes in through the ordinary door.
@@ -332,10 +354,4 @@ fn nodes(home: &Path, plan: &Plan) -> Vec<Node> {
         }
     }
     council.chain(spokes).collect()
-}
-
-/// Who has which address.
-pub(crate) fn by_address(network: &Network) -> BTreeMap<Ipv4Addr, String> {
-    let facts = network.nodes.iter();
-    facts.map(|n| (n.machine.ip, n.label.clone())).collect()
 }

@@ -29,6 +29,9 @@ pub(crate) struct Row {
     pub(crate) new_primary: Vec<Option<f64>>,
     /// The longest time without a safe post on some blog.
     pub(crate) silence: f64,
+    /// Commands that an author gave at her own tool, and those after which her post was not safe yet.
+    pub(crate) commands: usize,
+    pub(crate) commands_refused: usize,
     /// Posts that were said to be safe.
     pub(crate) safe: usize,
     /// Those that no living member had, or not all had, while the blow lasted, and in the end.

@@ -14,7 +14,11 @@ pub(crate) struct Story {
     pub(crate) plan: Plan,
     pub(crate) victims: Victims,
     pub(crate) blow: Blow,
-    /// How long it stays so.
+    /// How long all is well before.
+    pub(crate) before: Duration,
+    /// Whether it is over as soon as the network has mended itself.
+    pub(crate) ends_early: bool,
+    /// How long it stays so at most.
     pub(crate) holds: Duration,
     /// How long it is watched once all is well again.
     pub(crate) after: Duration,
@@ -53,6 +57,8 @@ impl Story {
             plan: Plan::default(),
             victims,
             blow,
+            before: Duration::from_secs(8),
+            ends_early: false,
             holds: Duration::from_secs(60),
             after: Duration::from_secs(25),
             may_fall: true,
@@ -62,7 +68,9 @@ impl Story {
 
     /// A short one, for every day.
     pub(crate) fn shortened(mut self) -> Self {
-        self.holds = Duration::from_secs(28);
+        self.before = Duration::from_secs(5);
+        self.ends_early = true;
+        self.holds = Duration::from_secs(32);
         self.after = Duration::from_secs(6);
         self
     }

@@ -19,6 +19,7 @@ use crate::{
     readers::{Read, Reads},
     row::Row,
     stories::{Blow, Story, Victims},
+    tool::{Tool, Turn},
     watch::{News, Registry, Zone, editing, reading},
     world::WRITTEN,
     writers::{Post, Safe, Writer},
@@ -28,8 +29,6 @@ use crate::{
 const READERS: u32 = 6;
 /// Blogs, of which each is written on and read.
 const BLOGS: usize = 5;
-/// How long all is well before the blow.
-const BEFORE: Duration = Duration::from_secs(8);
 /// How long members may take until all have what was called safe.
 const SETTLE: Duration = Duration::from_secs(75);
 /// What was called safe less than this before the end of a blow is not asked of all that live.
@@ -61,13 +60,14 @@ pub(crate) fn tell(home: &Path, story: &Story) -> Row {
         .map(|(blog, through)| Writer::with_blog(&network, blog, through))
         .collect();
     let blogs: Vec<String> = blogs.into_iter().map(|(blog, _)| blog).collect();
+    let maria = Tool::with_blog(home, "maria");
     let sets: BTreeMap<String, Vec<String>> = blogs
         .iter()
         .map(|blog| (blog.clone(), network.members(blog, &[])))
         .collect();
     let victims = victims(&network, story, &sets[&blogs[0]]);
     let labels: Vec<String> = victims.iter().map(|node| node.label.clone()).collect();
-    println!("{}: {labels:?} will be met; sets {sets:?}", story.name);
+    eprintln!("{}: {labels:?} will be met; sets {sets:?}", story.name);
     let names = [reading(&blogs), editing(&blogs)].concat();
     let (end_of_watch, end_of_story) = (AtomicBool::new(false), AtomicBool::new(false));
     let (times, early) = thread::scope(|scope| {
@@ -75,6 +75,8 @@ pub(crate) fn tell(home: &Path, story: &Story) -> Row {
         for writer in &mut writers {
             scope.spawn(move || writer.write(&notes.safe, over));
         }
+        let maria = &maria;
+        scope.spawn(move || maria.write(over));
         for number in 0..READERS {
             let (blogs, number) = (&blogs, number as usize);
             scope.spawn(move || {
@@ -91,13 +93,17 @@ pub(crate) fn tell(home: &Path, story: &Story) -> Row {
             scope.spawn(move || notes.zone.watch(server, names, over));
         }
         scope.spawn(move || notes.registry.watch(network, over));
-        let told = blows(network, story, &victims, &notes.safe, &sets);
+        let told = blows(network, story, &victims, notes, &sets);
         end_of_story.store(true, Ordering::Relaxed);
         end_of_watch.store(true, Ordering::Relaxed);
         told
     });
+    for turn in maria.turns() {
+        notes.safe.add_of_tool(&maria.blog, &turn);
+    }
     let late = missing(&network, &notes.safe.all(), &[], SETTLE);
-    let sound = verified(&network, &blogs);
+    let all = [&blogs[..], std::slice::from_ref(&maria.blog)].concat();
+    let sound = verified(&network, &all);
     network.assert_no_panic();
     let facts = Facts {
         story,
@@ -105,6 +111,7 @@ pub(crate) fn tell(home: &Path, story: &Story) -> Row {
         victims: &victims,
         times: &times,
         notes: &notes,
+        turns: maria.turns(),
     };
     facts.write_down(home);
     let row = facts.row(early, late, sound);
@@ -142,13 +149,19 @@ fn blows(
     network: &Network,
     story: &Story,
     victims: &[&Node],
-    safe: &Safe,
-    _sets: &BTreeMap<String, Vec<String>>,
+    notes: &Notes,
+    sets: &BTreeMap<String, Vec<String>>,
 ) -> (Times, Missing) {
-    thread::sleep(BEFORE);
+    let safe = &notes.safe;
+    thread::sleep(story.before);
     let blow = Instant::now();
     story.blow.strike(network, victims);
-    thread::sleep(story.holds.saturating_sub(blow.elapsed()));
+    while blow.elapsed() < story.holds {
+        thread::sleep(Duration::from_millis(200));
+        if story.ends_early && is_kept(victims, notes, sets, blow) {
+            break;
+        }
+    }
     let dead: Vec<String> = match story.blow {
         Blow::Restarted | Blow::DiskFull => vec![],
         _ => victims.iter().map(|node| node.label.clone()).collect(),
@@ -160,7 +173,7 @@ fn blows(
     let early = missing(network, &settled, &dead, Duration::from_secs(5));
     let healed = Instant::now();
     story.blow.heal(network, victims);
-    println!("{}: all is well again", story.name);
+    eprintln!("{}: all is well again", story.name);
     thread::sleep(story.after);
     let times = Times {
         blow,
@@ -168,6 +181,28 @@ fn blows(
         over: Instant::now(),
     };
     (times, early)
+}
+
+/// Whether nothing more is to be seen: the victims are out of DNS, and their blogs have new primaries.
+fn is_kept(
+    victims: &[&Node],
+    notes: &Notes,
+    sets: &BTreeMap<String, Vec<String>>,
+    blow: Instant,
+) -> bool {
+    let names = reading(&sets.keys().cloned().collect::<Vec<_>>());
+    let is_out = |node: &&Node| {
+        let left = notes
+            .zone
+            .left(node.machine.ip, &names, blow, Instant::now());
+        left.is_some()
+    };
+    let safe = notes.safe.all();
+    let is_led = |(blog, set): (&String, &Vec<String>)| {
+        let is_met = victims.iter().any(|node| node.label == set[0]);
+        !is_met || safe[blog].iter().any(|post| post.epoch > 1)
+    };
+    victims.iter().all(is_out) && sets.iter().all(is_led)
 }
 
 /// Safe posts that are not where they should be.
@@ -257,6 +292,7 @@ struct Facts<'a> {
     victims: &'a [&'a Node],
     times: &'a Times,
     notes: &'a Notes,
+    turns: Vec<Turn>,
 }
 
 impl Facts<'_> {
@@ -291,6 +327,8 @@ impl Facts<'_> {
                 .iter()
                 .map(|b| self.safe_again(&safe[*b], 2))
                 .collect(),
+            commands: self.turns.len(),
+            commands_refused: self.turns.iter().filter(|t| t.safe.is_none()).count(),
             silence: silence.unwrap_or_default().as_secs_f64(),
             safe: safe.values().map(Vec::len).sum(),
             meanwhile: early.lost,
@@ -351,7 +389,7 @@ impl Facts<'_> {
         let news = self.notes.registry.all();
         let down = news.iter().filter(|news| news.kind() == "down");
         let down = down.filter_map(|news| {
-            let label = news.line("Label").or(news.line("Spoke"))?.to_owned();
+            let label = news.line("Label")?.to_owned();
             let at = news.at.saturating_duration_since(self.times.blow);
             Some((label, at.as_secs_f64()))
         });
@@ -369,30 +407,39 @@ impl Facts<'_> {
             found.extend(self.falls(true).into_iter().map(told));
         }
         let news = self.notes.registry.all();
-        for close in news.iter().filter(|news| news.kind() == "close") {
-            if close.at < self.times.blow {
-                found.push(format!(
-                    "before the blow: {}",
-                    close.text.replace('\n', " | ")
-                ));
-                continue;
+        let (mut primaries, mut prepared) = (BTreeMap::new(), BTreeMap::new());
+        for record in &news {
+            match record.kind() {
+                "claim" => {
+                    let spoke = record.line("Spoke").unwrap_or_default();
+                    primaries.insert(record.line("Blog"), spoke);
+                }
+                "close" => {
+                    let next = record.line("Member").unwrap_or_default();
+                    for blog in record.lines("Blog") {
+                        found.extend(self.needless(record, primaries[&Some(blog)], next));
+                        prepared.insert(Some(blog), next);
+                    }
+                }
+                "open" => {
+                    let blog = record.line("Blog");
+                    primaries.insert(blog, prepared[&blog]);
+                }
+                _ => {}
             }
-            found.extend(self.needless(close));
         }
         found
     }
 
     /// A change that takes a blog from a primary that was not met.
-    fn needless(&self, close: &News) -> Option<String> {
-        let blog = close.line("Blog")?;
-        let next = close.line("Member")?;
-        let claims = self.notes.registry.all();
-        let claim = claims
-            .iter()
-            .find(|news| news.kind() == "claim" && news.line("Blog") == Some(blog))?;
-        let first = claim.line("Spoke")?;
-        let kept = next == first || self.is_victim(first) || self.is_victim(next);
-        (!kept).then(|| format!("{first} lost a blog to {next} and was well"))
+    fn needless(&self, close: &News, before: &str, next: &str) -> Option<String> {
+        let at = close.at.checked_duration_since(self.times.blow);
+        let at = at.map_or("before the blow".to_owned(), |at| {
+            format!("after {:.1} s", at.as_secs_f64())
+        });
+        let is_met = self.story.may_fall && self.is_victim(before);
+        let kept = next == before || is_met && at != "before the blow";
+        (!kept).then(|| format!("{before} lost a blog to {next} {at} and was well"))
     }
 
     /// Everything that was seen, for whoever looks for a cause.
@@ -430,7 +477,13 @@ impl Facts<'_> {
             });
             (blog.clone(), lines.collect::<Vec<_>>())
         });
+        let turns = self.turns.iter().map(|turn| {
+            let took = (turn.ended - turn.began).as_secs_f64();
+            let said = turn.safe.map_or(turn.said.as_str(), |_| "safe");
+            format!("{} {} took {took:.2} {said}", turn.slug, since(turn.began))
+        });
         let all = json!({
+            "maria": turns.collect::<Vec<_>>(),
             "healed": since(self.times.healed), "over": since(self.times.over),
             "registry": news.collect::<Vec<_>>(),
             "reads": reads.collect::<Vec<_>>(),

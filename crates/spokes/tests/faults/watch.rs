@@ -112,10 +112,15 @@ pub(crate) struct News {
 }
 
 impl News {
-    /// The value of a line.
+    /// The values of the lines of one name.
+    pub(crate) fn lines(&self, name: &str) -> impl Iterator<Item = &str> {
+        let lines = self.text.lines();
+        lines.filter_map(move |line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    /// The value of the first of them.
     pub(crate) fn line(&self, name: &str) -> Option<&str> {
-        let mut lines = self.text.lines();
-        lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        self.lines(name).next()
     }
 
     pub(crate) fn kind(&self) -> &str {

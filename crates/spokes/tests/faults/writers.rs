@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Mutex,
         atomic::{AtomicBool, Ordering},
@@ -27,6 +27,7 @@ use crate::{
     },
     names::Resolver,
     network::{DOMAIN, Network},
+    tool::Turn,
 };
 
 /// How long she thinks between two posts: a new blog may have 200 entries a day (SPEC registry 4).
@@ -69,6 +70,22 @@ impl Safe {
         all.entry(blog.to_owned()).or_default().push(post);
     }
 
+    /// What an author heard at her own tool.
+    pub(crate) fn add_of_tool(&self, blog: &str, turn: &Turn) {
+        if let Some(id) = turn.safe {
+            let post = Post {
+                slug: turn.slug.clone(),
+                id,
+                began: turn.began,
+                accepted: turn.ended,
+                at: turn.ended,
+                epoch: 0,
+                through: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0),
+            };
+            self.add(blog, post);
+        }
+    }
+
     /// The slug of some post that has been safe for so long.
     pub(crate) fn settled(&self, blog: &str, turn: usize, since: Duration) -> Option<String> {
         let all = self.0.lock().unwrap();
@@ -108,10 +125,6 @@ impl<'a> Writer<'a> {
         };
         writer.look(to);
         writer
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.author.name
     }
 
     /// Writes until it is over.
