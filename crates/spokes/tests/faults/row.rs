@@ -32,6 +32,8 @@ pub(crate) struct Row {
     /// Commands that an author gave at her own tool, and those after which her post was not safe yet.
     pub(crate) commands: usize,
     pub(crate) commands_refused: usize,
+    /// The longest that she waited for a post to be safe.
+    pub(crate) commands_longest: f64,
     /// Posts that were said to be safe.
     pub(crate) safe: usize,
     /// Those that no living member had, or not all had, while the blow lasted, and in the end.
@@ -92,8 +94,12 @@ pub(crate) fn line(rows: &[Row]) -> String {
     let of_blogs = |of: fn(&Row) -> &Vec<Option<f64>>| -> Vec<Option<f64>> {
         rows.iter().flat_map(of).copied().collect()
     };
+    let tool = rows
+        .iter()
+        .map(|row| row.commands_longest)
+        .fold(0.0, f64::max);
     format!(
-        "| {} | {} | {} of {}, {} slow; {longest:.1} s | {} | {} | {} | {} of {} | {} |",
+        "| {} | {} | {} of {}, {} slow; {longest:.1} s | {} | {} | {} | {tool:.1} s | {} of {} | {} |",
         rows[0].story,
         rows.len(),
         sum(|row| row.failed),
@@ -110,8 +116,8 @@ pub(crate) fn line(rows: &[Row]) -> String {
 
 /// The head of the table.
 pub(crate) const HEAD: &str = "| fault | runs | failed reads of all; longest without a page | \
-     s until out of DNS, half / p99 | s until a post was safe | s until safe by a new primary | \
-     safe posts lost | false failovers |\n|---|---|---|---|---|---|---|---|";
+     s until out of DNS, half / p99 | s until a post was safe | s until safe by a new primary | longest wait at the author's tool | \
+     safe posts lost | false failovers |\n|---|---|---|---|---|---|---|---|---|";
 
 /// Half of all are below the first number, 99 % below the second.
 fn spread(values: &[Option<f64>]) -> String {

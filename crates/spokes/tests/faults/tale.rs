@@ -54,13 +54,13 @@ struct Times {
 pub(crate) fn tell(home: &Path, story: &Story) -> Row {
     let network = Network::found(home, &story.plan);
     let notes = Notes::default();
-    let blogs = blogs(&network, story);
+    let maria = Tool::with_blog(home, "maria");
+    let blogs = blogs(&network, story, &network.members(&maria.blog, &[])[0]);
     let mut writers: Vec<Writer<'_>> = blogs
         .iter()
         .map(|(blog, through)| Writer::with_blog(&network, blog, through))
         .collect();
     let blogs: Vec<String> = blogs.into_iter().map(|(blog, _)| blog).collect();
-    let maria = Tool::with_blog(home, "maria");
     let sets: BTreeMap<String, Vec<String>> = blogs
         .iter()
         .map(|blog| (blog.clone(), network.members(blog, &[])))
@@ -119,17 +119,18 @@ pub(crate) fn tell(home: &Path, story: &Story) -> Row {
     row
 }
 
-/// The blogs and through whom they are asked for, so that each has another primary.
-fn blogs(network: &Network, story: &Story) -> Vec<(String, String)> {
-    let (mut met, mut others): (Vec<&Node>, Vec<&Node>) = network.spokes().partition(|node| {
-        matches!(&story.victims, Victims::Labels(labels) if labels.contains(&node.label.as_str()))
-    });
-    // A secondary must be that and nothing else.
-    if matches!(story.blow, Blow::DiskFull) {
-        met.clear();
+/// The blogs and through whom they are asked for, so that each has another primary; the first one has
+/// that of the author at her own tool.
+fn blogs(network: &Network, story: &Story, first: &str) -> Vec<(String, String)> {
+    let mut spokes: Vec<&Node> = network.spokes().collect();
+    let is_met = |node: &&Node| matches!(&story.victims, Victims::Labels(labels) if labels.contains(&node.label.as_str()));
+    match (&story.victims, story.blow) {
+        // A secondary must be that and nothing else.
+        (_, Blow::DiskFull) => spokes.retain(|node| !is_met(node)),
+        (Victims::Labels(_), _) => spokes.sort_by_key(|node| !is_met(node)),
+        _ => spokes.sort_by_key(|node| node.label != first),
     }
-    met.append(&mut others);
-    let chosen = met.into_iter().take(BLOGS);
+    let chosen = spokes.into_iter().take(BLOGS);
     chosen
         .map(|node| (format!("blog-{}", node.label), node.label.clone()))
         .collect()
@@ -328,6 +329,7 @@ impl Facts<'_> {
                 .map(|b| self.safe_again(&safe[*b], 2))
                 .collect(),
             commands: self.turns.len(),
+            commands_longest: self.commands_longest(),
             commands_refused: self.turns.iter().filter(|t| t.safe.is_none()).count(),
             silence: silence.unwrap_or_default().as_secs_f64(),
             safe: safe.values().map(Vec::len).sum(),
@@ -348,6 +350,19 @@ impl Facts<'_> {
         let later = posts.iter().filter(|p| p.at > blow && p.began > blow);
         let first = later.filter(|post| post.epoch >= epoch).map(|p| p.at).min();
         first.map(|at| (at - blow).as_secs_f64())
+    }
+
+    /// The longest that the author at her own tool waited for her post to be safe, all commands together.
+    fn commands_longest(&self) -> f64 {
+        let (mut longest, mut began) = (Duration::ZERO, None);
+        for turn in &self.turns {
+            let since = *began.get_or_insert(turn.began);
+            longest = longest.max(turn.ended - since);
+            if turn.safe.is_some() {
+                began = None;
+            }
+        }
+        longest.as_secs_f64()
     }
 
     /// The longest time in which no post became safe.
