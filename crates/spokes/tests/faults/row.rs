@@ -71,6 +71,10 @@ impl Row {
                     broken.push(format!("safe by a new primary after {after:.1} s"));
                 }
             }
+            if self.commands_longest > NEW_PRIMARY_MAX {
+                let longest = self.commands_longest;
+                broken.push(format!("an author's own tool took {longest:.1} s"));
+            }
             broken.extend(self.meanwhile.iter().map(|it| format!("meanwhile: {it}")));
         }
         let parts = [&self.lost, &self.thin, &self.unsound, &self.false_failovers];
