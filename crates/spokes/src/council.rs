@@ -14,7 +14,8 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use spokes_log::name::BlogId;
 use spokes_rules::{
-    node::{NodeKey, NodeSecret, Signed},
+    health::Report,
+    node::{Label, NodeKey, NodeSecret, Signed},
     receipt::{Receipt, Seal},
     registry::{Refusal, Registry, Touched},
     request::{Ask, Request as Wanted, Wish},
@@ -27,6 +28,7 @@ use crate::{
     config::{self, CouncilConfig},
     dns::serve::Server,
     http::{self as web, Response},
+    observe::observe,
     outage::Outage,
     wire::{
         self, CouncilWire, LogWire, NetworkWire, Problem, RequestWire, SignedWire, StatementsWire,
@@ -35,6 +37,7 @@ use crate::{
 
 mod book;
 mod found;
+mod health;
 mod journal;
 mod order;
 mod peers;
@@ -68,6 +71,8 @@ pub struct Council {
     pinned: Vec<NodeKey>,
     /// Seals and receipts of sets that are changing, until they open.
     statements: Mutex<BTreeMap<BlogId, Vec<Signed>>>,
+    /// What observers say of spokes.
+    reports: health::Reports,
     /// How many requests came of late, and from whom.
     rates: Mutex<Rates>,
 }
@@ -106,6 +111,7 @@ impl Council {
             book,
             order,
             statements: Mutex::default(),
+            reports: health::Reports::default(),
             rates: Mutex::default(),
         }))
     }
@@ -159,9 +165,16 @@ impl Council {
         let served = tokio::select! {
             served = served => served,
             () = self.turn_slates() => Ok(()),
+            observed = self.observe() => observed,
         };
         self.order.end().await;
         served
+    }
+
+    /// Watches spokes, where there are too few to watch one another.
+    async fn observe(self: &Arc<Self>) -> Result<(), Outage> {
+        let me = Label::parse(&self.config.label).map_err(Outage::new)?;
+        observe(Arc::clone(self), me, Arc::new(self.secret.clone())).await
     }
 
     /// Publishes another slate of spokes every minute.
@@ -339,24 +352,28 @@ impl Council {
         let signed: Vec<Signed> = signed.collect();
         let node = Arc::clone(&self);
         let task = tokio::task::spawn_blocking(move || node.take_statements(signed));
-        let (touched, full) = match task.await {
+        let taken = match task.await {
             Ok(taken) => taken,
             Err(error) => return unavailable(&Outage::new(error.to_string())),
         };
-        for blog in touched {
+        self.judge_health(taken.spokes).await;
+        for blog in taken.blogs {
             self.try_open(blog).await;
         }
-        match full {
+        match taken.full {
             None => web::json(StatusCode::OK, &serde_json::json!({})),
             Some(full) => web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", full),
         }
     }
 
-    /// Keeps statements: about which blogs, and why not all of them.
-    fn take_statements(&self, signed: Vec<Signed>) -> (BTreeSet<BlogId>, Option<String>) {
-        let mut touched = BTreeSet::new();
-        let mut full = None;
+    /// Keeps statements.
+    fn take_statements(&self, signed: Vec<Signed>) -> Taken {
+        let mut taken = Taken::default();
         for statement in signed {
+            if let Ok(report) = Report::parse(statement.text.as_bytes()) {
+                taken.spokes.extend(self.take_report(report, statement));
+                continue;
+            }
             let Some(blog) = self.blog_of(&statement) else {
                 continue;
             };
@@ -370,16 +387,16 @@ impl Council {
             }
             let of_spoke = kept.iter().filter(|other| other.key == statement.key);
             if of_spoke.count() == STATEMENTS_PER_SPOKE_MAX {
-                full = Some(format!(
+                taken.full = Some(format!(
                     "{STATEMENTS_PER_SPOKE_MAX} statements of this spoke about {blog} are kept, the limit. \
                      This one was not kept; the set opens with those that are."
                 ));
                 continue;
             }
             kept.push(statement);
-            touched.insert(blog);
+            taken.blogs.insert(blog);
         }
-        (touched, full)
+        taken
     }
 
     /// The blog that a seal or receipt is about, if its set is changing and whoever signed it has a say:
@@ -445,6 +462,15 @@ impl Council {
             .collect();
         web::json(StatusCode::OK, &signed)
     }
+}
+
+/// What statements that were kept are about.
+#[derive(Debug, Default)]
+struct Taken {
+    blogs: BTreeSet<BlogId>,
+    spokes: BTreeSet<Label>,
+    /// Why not all of them were kept.
+    full: Option<String>,
 }
 
 /// The blog that a statement is about (see [`Council::blog_of`]).

@@ -78,9 +78,14 @@ impl Spoke {
             response.headers_mut().insert(header::ALLOW, allow);
             return response;
         }
-        match self.desk_medium(&request) {
-            Some(picture) => picture,
-            None => self.page(request).await,
+        if let Some(picture) = self.desk_medium(&request) {
+            return picture;
+        }
+        let nonce = self.nonce_of(&request);
+        let page = Arc::clone(&self).page(request).await;
+        match nonce {
+            Some(nonce) => self.with_receipt(nonce, page).await,
+            None => page,
         }
     }
 

@@ -13,6 +13,7 @@ mod former;
 mod front;
 mod glance;
 mod headlines;
+mod health;
 mod keys;
 mod latest;
 mod lists;
@@ -132,6 +133,8 @@ pub struct Spoke {
     searches: Arc<turns::Turns>,
     feeds: Arc<turns::Turns>,
     mended: AtomicU64,
+    /// How many receipts for pages may still be signed.
+    receipts_left: health::Receipts,
 }
 
 /// Who waits for an answer about an entry of a blog.
@@ -179,6 +182,7 @@ impl Spoke {
             searches: search::turns(),
             feeds: feeds::turns(),
             mended: AtomicU64::new(0),
+            receipts_left: health::Receipts::default(),
             config,
         });
         spoke.remember()?;
@@ -205,6 +209,7 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
+            tokio::spawn(Arc::clone(&self).observe()),
         ];
         let spoke = Arc::clone(&self);
         let handler = move |request| Arc::clone(&spoke).answer(request);
