@@ -277,6 +277,7 @@ impl Demo {
             names_per_blog: 3,
             blog_bytes: 1 << 36,
             entries_per_day: 1_000_000,
+            ..Policy::default()
         };
         let base_url = format!("http://{}:{}", self.plan.domain, self.plan.port);
         let beginning = Beginning {
