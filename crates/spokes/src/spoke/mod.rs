@@ -21,9 +21,11 @@ mod media;
 mod mend;
 mod pages;
 mod pull;
+mod readers;
 mod renders;
 mod replicas;
 mod restore;
+mod room;
 mod search;
 mod shelf;
 mod sketch;
@@ -128,6 +130,8 @@ pub struct Spoke {
     latest: latest::Latest,
     rendered: finished::Rendered,
     looks: looks::Looks,
+    room: room::Room,
+    counts: readers::Counts,
     renders: renders::Renders,
     searches: Arc<turns::Turns>,
     feeds: Arc<turns::Turns>,
@@ -175,6 +179,8 @@ impl Spoke {
             latest: latest::Latest::default(),
             rendered: finished::Rendered::default(),
             looks: looks::Looks::default(),
+            room: room::Room::new(dir, &config)?,
+            counts: readers::Counts::default(),
             renders: renders::Renders::default(),
             searches: search::turns(),
             feeds: feeds::turns(),
@@ -205,6 +211,7 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
+            tokio::spawn(Arc::clone(&self).watch_room()),
         ];
         let spoke = Arc::clone(&self);
         let handler = move |request| Arc::clone(&spoke).answer(request);
