@@ -582,6 +582,8 @@ pub fn network_wire(registry: &Registry, base_url: &str, node: &str) -> NetworkW
         ("names_per_blog", policy.names_per_blog),
         ("blog_bytes", policy.blog_bytes),
         ("entries_per_day", policy.entries_per_day),
+        ("readers_per_second", policy.readers_per_second),
+        ("demand_seconds", policy.demand_seconds),
     ];
     let council = registry.seats().sitting().map(|(node, ..)| CouncilWire {
         label: node.label.to_string(),

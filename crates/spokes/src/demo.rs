@@ -27,7 +27,7 @@ use tokio::{net::TcpListener, sync::watch};
 use crate::{
     client::{Ask, Client, Reply},
     clock,
-    config::{self, CouncilConfig, SpokeConfig},
+    config::{self, Ceiling, CouncilConfig, Floor, SpokeConfig},
     council::{self, Beginning, Stand, bind},
     gateway::{Gateway, Settings},
     join::{self, Wanted},
@@ -45,6 +45,8 @@ const END_WAIT: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long `demo restart` waits for the running demo.
 const ORDER_WAIT: Duration = Duration::from_secs(25);
+/// Bytes that the disk of a demo keeps free: all its spokes share it, and nobody's blogs depend on them.
+const DISK_FLOOR: u64 = 64 << 20;
 /// Spokes of one demo: the last number of their addresses.
 pub const SPOKES_MAX: u8 = 200;
 
@@ -57,8 +59,8 @@ pub struct Plan {
     pub council: u8,
     /// How many spokes.
     pub spokes: u8,
-    /// How many replicas of each blog.
-    pub replicas: u64,
+    /// Replicas of each blog, and what readers bring; the limits of what people send are out of the way.
+    pub policy: Policy,
     /// The network's domain.
     pub domain: Domain,
     /// The HTTP port of all nodes.
@@ -272,11 +274,11 @@ impl Demo {
 
     fn found(&self, dir: &Path) -> Result<(), Outage> {
         let policy = Policy {
-            replicas: self.plan.replicas,
             blogs_per_spoke_day: 1_000_000,
             names_per_blog: 3,
             blog_bytes: 1 << 36,
             entries_per_day: 1_000_000,
+            ..self.plan.policy
         };
         let base_url = format!("http://{}:{}", self.plan.domain, self.plan.port);
         let beginning = Beginning {
@@ -362,6 +364,8 @@ impl Demo {
                 operator: Operator::parse(&operator).map_err(Outage::new)?,
                 listen,
                 address: listen,
+                floor: Floor(Some(DISK_FLOOR)),
+                ceiling: Ceiling(None),
             };
             join::join(&dir, &invite, &wanted).await?;
         }

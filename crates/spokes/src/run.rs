@@ -7,12 +7,13 @@ use std::{net::SocketAddr, os::unix::process::CommandExt as _, path::PathBuf, pr
 use clap::{Args, Parser, Subcommand};
 use spokes_rules::{
     node::Label,
-    request::{Domain, Operator},
+    request::{Domain, Operator, Policy},
 };
 use tokio::{io::AsyncReadExt as _, sync::watch};
 
 use crate::{
     author::{self, Author, Console},
+    config::{Ceiling, Floor},
     demo::{self, Plan},
     join::{self, Invite},
     outage::Outage,
@@ -86,6 +87,12 @@ struct DemoArgs {
     /// Leaves out the sample blogs.
     #[arg(long)]
     empty: bool,
+    /// Readers' requests a second for which a blog has one replica more; for trying it out.
+    #[arg(long, default_value_t = Policy::default().readers_per_second, value_parser = clap::value_parser!(u64).range(1..))]
+    readers_per_second: u64,
+    /// Seconds between two changes for readers; for trying it out.
+    #[arg(long, default_value_t = Policy::default().demand_seconds, value_parser = clap::value_parser!(u64).range(1..))]
+    demand_seconds: u64,
     /// How many nodes make a circle (one circle for now).
     #[arg(long)]
     circle: Option<u8>,
@@ -122,6 +129,13 @@ struct JoinArgs {
     /// Where others reach it, if that is another address.
     #[arg(long)]
     address: Option<SocketAddr>,
+    /// Free space below which it takes no new blogs, such as 2GiB; auto: a twentieth of the disk, at least
+    /// 1 GiB, at most 10 GiB and a tenth of it. Below an eighth of this it takes nothing at all.
+    #[arg(long, default_value = "auto", value_parser = Floor::parse)]
+    disk_floor: Floor,
+    /// Space that it may use in all, such as 100GiB.
+    #[arg(long, default_value = "none", value_parser = Ceiling::parse)]
+    disk_ceiling: Ceiling,
 }
 
 impl JoinArgs {
@@ -242,7 +256,12 @@ async fn run_demo(args: DemoArgs) -> Result<(), Outage> {
         dir: args.dir,
         council: args.council,
         spokes: args.spokes,
-        replicas: args.replicas,
+        policy: Policy {
+            replicas: args.replicas,
+            readers_per_second: args.readers_per_second,
+            demand_seconds: args.demand_seconds,
+            ..Policy::default()
+        },
         domain: args.domain,
         port: args.port,
         dns_port: args.dns_port,
@@ -264,6 +283,8 @@ async fn run_join(args: JoinArgs) -> Result<(), Outage> {
         operator,
         listen: args.listen,
         address,
+        floor: args.disk_floor,
+        ceiling: args.disk_ceiling,
     };
     join::join(&args.dir, &args.invite, &wanted).await?;
     demo::speak(&format!(
