@@ -2,7 +2,7 @@
 //! of the council send.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs::File,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
@@ -11,7 +11,6 @@ use std::{
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use openraft::{
-    ChangeMembers, RaftMetrics,
     error::{
         ClientWriteError, InstallSnapshotError, NetworkError, RPCError, RaftError, Unreachable,
     },
@@ -28,9 +27,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     Unsequenced,
     book::Book,
-    journal::Frame,
+    part::{self, BATCH_MAX, Metrics, Mute, Part},
     peers::{self, Line, Silence},
-    raft::{Batch, Filled, LogStore, Machine, NodeId, Raft, Types},
+    raft::{Batch, Filled, LogStore, NodeId, Raft, Types},
 };
 use crate::{
     clock, http as web,
@@ -38,8 +37,6 @@ use crate::{
     wire::{Problem, RequestWire, StatementsWire, TakenWire},
 };
 
-/// Requests of one batch: enough to share a journey around the world, few enough that none waits long.
-const BATCH_MAX: usize = 256;
 /// Bytes of a batch, one long request apart: several fit a message between nodes.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Requests that wait for a batch; behind it whoever asks is told to come again.
@@ -53,17 +50,10 @@ const LEADER_WAIT: Duration = Duration::from_secs(5);
 const CONFIRM_WAIT: Duration = Duration::from_secs(2);
 /// How often the leader looks whether the council is as the registry says.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Entries that a node may lack and still be given a vote: it gets them within the next messages.
-const LAG_MAX: u64 = 1_000;
 /// How long a message with entries may take: the longest of them on a slow line.
 const APPEND_WAIT: Duration = Duration::from_secs(60);
 /// How long one waits before a silent node is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
-
-/// Heartbeats, and how long one waits for them. Three of them are lost before anybody stands for election,
-/// and a journey around the world (0.3 s there and back) fits between two.
-const HEARTBEAT_MILLIS: u64 = 250;
-const ELECTION_MILLIS: std::ops::Range<u64> = 800..1_400;
 
 /// A request on its way into a batch.
 struct Asked {
@@ -80,14 +70,11 @@ struct AppendWire {
     entries: AppendEntriesRequest<Types>,
 }
 
-type Metrics = RaftMetrics<NodeId, Filled>;
-
 /// What every part of the order shares.
 #[derive(Debug)]
 struct Shared {
     secret: NodeSecret,
     book: Arc<Book>,
-    store: LogStore<File>,
     lines: Mutex<BTreeMap<NodeId, Line>>,
     metrics: OnceLock<watch::Receiver<Metrics>>,
 }
@@ -96,7 +83,7 @@ struct Shared {
 #[derive(Clone)]
 pub(super) struct Order {
     shared: Arc<Shared>,
-    raft: Raft,
+    part: Part<File>,
     queue: mpsc::Sender<Asked>,
 }
 
@@ -147,12 +134,7 @@ impl Shared {
 
     /// Up to how many entries a node without a vote is to be filled.
     fn filling(&self, node: NodeId) -> Option<u64> {
-        let metrics = self.metrics.get()?.borrow();
-        let members = metrics.membership_config.membership();
-        if members.voter_ids().any(|voter| voter == node) {
-            return None;
-        }
-        metrics.last_log_index.map(|last| last + 1)
+        part::filling(&self.metrics.get()?.borrow(), node)
     }
 }
 
@@ -241,53 +223,36 @@ impl Order {
         book: Arc<Book>,
         store: LogStore<File>,
     ) -> Result<Self, Outage> {
-        let config = openraft::Config {
-            cluster_name: "council".into(),
-            heartbeat_interval: HEARTBEAT_MILLIS,
-            election_timeout_min: ELECTION_MILLIS.start,
-            election_timeout_max: ELECTION_MILLIS.end,
-            max_payload_entries: BATCH_MAX as u64,
-            snapshot_policy: openraft::SnapshotPolicy::Never,
-            // Nobody is ever so far behind that he gets a snapshot.
-            replication_lag_threshold: u64::MAX,
-            max_in_snapshot_log_to_keep: u64::MAX,
-            ..openraft::Config::default()
-        };
-        let config = config.validate().map_err(|e| Outage::new(e.to_string()))?;
         let me = NodeId::of(secret.key());
         let shared = Arc::new(Shared {
             secret,
             book: Arc::clone(&book),
-            store: store.clone(),
             lines: Mutex::default(),
             metrics: OnceLock::new(),
         });
-        let votes = !store.is_empty() && store.filling().is_none();
         let ways = Ways(Arc::clone(&shared));
-        let raft = Raft::new(me, Arc::new(config), ways, store, Machine(book));
-        let raft = raft.await.map_err(|e| Outage::new(e.to_string()))?;
-        raft.runtime_config().elect(votes);
+        let part = Part::begin(me, store, ways, book).await?;
         // Set once, here.
-        let _ours = shared.metrics.set(raft.metrics());
+        let _ours = shared.metrics.set(part.raft().metrics());
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let order = Self {
             shared,
-            raft,
+            part,
             queue,
         };
-        tokio::spawn(gather(order.raft.clone(), waiting));
+        tokio::spawn(gather(order.part.raft().clone(), waiting));
         tokio::spawn(order.clone().look_after_members());
         Ok(order)
     }
 
     /// Ends this node's part.
     pub(super) async fn end(&self) {
-        drop(self.raft.shutdown().await);
+        drop(self.part.raft().shutdown().await);
     }
 
     /// What Raft says of itself.
     pub(super) fn metrics(&self) -> Metrics {
-        self.raft.metrics().borrow().clone()
+        self.part.metrics()
     }
 
     fn me(&self) -> NodeId {
@@ -296,12 +261,12 @@ impl Order {
 
     /// Whether this node has nothing, or not yet all, and so has no vote.
     pub(super) fn has_no_vote(&self) -> bool {
-        self.shared.store.is_empty() || self.shared.store.filling().is_some()
+        self.part.has_no_vote()
     }
 
     /// The leader; waits for an election.
     async fn leader(&self) -> Option<NodeId> {
-        let mut metrics = self.raft.metrics();
+        let mut metrics = self.part.raft().metrics();
         let found = metrics.wait_for(|metrics| metrics.current_leader.is_some());
         let found = tokio::time::timeout(LEADER_WAIT, found).await.ok()?.ok()?;
         found.current_leader
@@ -407,7 +372,7 @@ impl Order {
             return false;
         };
         if leader == self.me() {
-            return self.raft.ensure_linearizable().await.is_ok();
+            return self.part.raft().ensure_linearizable().await.is_ok();
         }
         let asked = self.shared.post(leader, "/confirm", &(), LEADER_WAIT);
         let Ok(Ok(needed)): Result<Result<u64, Problem>, Silence> = asked.await else {
@@ -437,28 +402,14 @@ impl Order {
 
     async fn append(&self, request: Request<Incoming>) -> Result<web::Response, web::Response> {
         let AppendWire { filling, entries } = peers::read(request).await?;
-        let store = &self.shared.store;
-        if store.is_empty() {
-            let Some(until) = filling else {
-                return Err(empty());
-            };
-            let written = store.with(move |journal| journal.write(&[Frame::Filling(until)]));
-            written.await.map_err(|e| broken(&e))?;
-        }
-        let appended = self.raft.append_entries(entries).await;
-        let appended = appended.map_err(|e| broken(&e))?;
-        if !self.has_no_vote() {
-            self.raft.runtime_config().elect(true);
-        }
+        let appended = self.part.append(filling, entries).await;
+        let appended = appended.map_err(mute)?;
         Ok(web::json(StatusCode::OK, &appended))
     }
 
     async fn vote(&self, request: Request<Incoming>) -> Result<web::Response, web::Response> {
         let vote: VoteRequest<NodeId> = peers::read(request).await?;
-        if self.has_no_vote() {
-            return Err(empty());
-        }
-        let voted = self.raft.vote(vote).await.map_err(|e| broken(&e))?;
+        let voted = self.part.vote(vote).await.map_err(mute)?;
         Ok(web::json(StatusCode::OK, &voted))
     }
 
@@ -475,7 +426,7 @@ impl Order {
 
     /// How many records there are at least, as a majority confirms.
     async fn confirm(&self) -> Result<web::Response, web::Response> {
-        let confirmed = self.raft.ensure_linearizable().await;
+        let confirmed = self.part.raft().ensure_linearizable().await;
         confirmed.map_err(|_| not_leader())?;
         let records = self.shared.book.ask(|registry| registry.head().records);
         Ok(web::json(StatusCode::OK, &records.unwrap_or_default()))
@@ -494,10 +445,6 @@ impl Order {
     async fn look_after_members(self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let metrics = self.metrics();
-            if metrics.current_leader != Some(self.me()) || !metrics.running_state.is_ok() {
-                continue;
-            }
             let wanted = self.shared.book.ask(|registry| {
                 let sitting = registry.seats().sitting();
                 sitting
@@ -505,48 +452,11 @@ impl Order {
                     .collect::<BTreeMap<_, _>>()
             });
             let Some(wanted) = wanted else { continue };
-            if let Some(step) = next_step(&wanted, &metrics) {
-                tracing::info!(?step, "the council changes");
-                if let Err(error) = self.raft.change_membership(step, false).await {
-                    tracing::warn!(%error, "the council could not change; it is tried again");
-                }
+            if let Err(error) = self.part.change_towards(&wanted).await {
+                tracing::warn!(%error, "the council could not change; it is tried again");
             }
         }
     }
-}
-
-/// What to do next so that the members are those that are wanted.
-fn next_step(
-    wanted: &BTreeMap<NodeId, Filled>,
-    metrics: &Metrics,
-) -> Option<ChangeMembers<NodeId, Filled>> {
-    let members = metrics.membership_config.membership();
-    let voters: BTreeSet<NodeId> = members.voter_ids().collect();
-    // Who has no seat any more, or lost what it had, goes first: others may be waiting for it.
-    let gone = members.nodes().find_map(|(id, filled)| {
-        let stays = wanted.get(id).is_some_and(|wanted| wanted.0 <= filled.0);
-        (!stays).then_some(*id)
-    });
-    if let Some(gone) = gone {
-        let gone = BTreeSet::from([gone]);
-        return Some(if voters.is_superset(&gone) {
-            ChangeMembers::RemoveVoters(gone)
-        } else {
-            ChangeMembers::RemoveNodes(gone)
-        });
-    }
-    let new = wanted.iter().find(|(id, _)| members.get_node(id).is_none());
-    if let Some((id, filled)) = new {
-        return Some(ChangeMembers::AddNodes(BTreeMap::from([(*id, *filled)])));
-    }
-    // A learner that has nearly all becomes a voter.
-    let last = metrics.last_log_index?;
-    let progress = metrics.replication.as_ref()?;
-    let ready = wanted.keys().find(|id| {
-        let held = progress.get(id).copied().flatten();
-        !voters.contains(id) && held.is_some_and(|held| held.index + LAG_MAX >= last)
-    });
-    ready.map(|id| ChangeMembers::AddVoterIds(BTreeSet::from([*id])))
 }
 
 fn size(request: &RequestWire) -> usize {
@@ -626,9 +536,14 @@ fn empty() -> web::Response {
     )
 }
 
-fn broken(error: &dyn std::error::Error) -> web::Response {
-    let why = format!("This council node cannot go on: {error}");
-    web::refuse(StatusCode::SERVICE_UNAVAILABLE, "broken", why)
+fn mute(why: Mute) -> web::Response {
+    match why {
+        Mute::Empty => empty(),
+        Mute::Broken(outage) => {
+            let why = format!("This council node cannot go on: {outage}");
+            web::refuse(StatusCode::SERVICE_UNAVAILABLE, "broken", why)
+        }
+    }
 }
 
 fn nobody_leads() -> Unsequenced {
