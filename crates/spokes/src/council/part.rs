@@ -9,6 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 
 use openraft::{
@@ -29,10 +30,15 @@ pub(super) const BATCH_MAX: usize = 256;
 /// Entries that a node may lack and still be given a vote: it gets them within the next messages.
 const LAG_MAX: u64 = 1_000;
 
-/// Heartbeats, and how long one waits for them. Three of them are lost before anybody stands for election,
-/// and a journey around the world (0.3 s there and back) fits between two.
-const HEARTBEAT_MILLIS: u64 = 250;
-const ELECTION_MILLIS: std::ops::Range<u64> = 800..1_400;
+/// The pause between two heartbeats. Raft looks at its clock every one and a half of them.
+const HEARTBEAT_MILLIS: u64 = 150;
+/// How long one waits for votes: a journey around the world (0.3 s there and back) and a sync. Nobody stands
+/// for election before the longer of them has passed without a heartbeat, and his own on top: six are lost.
+const ELECTION_MILLIS: std::ops::Range<u64> = 500..900;
+/// As long after a heartbeat nobody votes for another leader.
+pub(super) const LEASE: Duration = Duration::from_millis(ELECTION_MILLIS.end);
+/// The pause between two heartbeats.
+pub(super) const HEARTBEAT: Duration = Duration::from_millis(HEARTBEAT_MILLIS);
 
 pub(super) type Metrics = RaftMetrics<NodeId, Filled>;
 
@@ -136,6 +142,32 @@ impl<D: Disk> Part<D> {
         Ok(appended)
     }
 
+    /// Whether a leader's log differs from what this node has applied already. That cannot be while a majority
+    /// kept what it had: it is the council founded anew, and this node holds what it has given up.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(super) async fn would_take_back(
+        &self,
+        entries: &AppendEntriesRequest<Types>,
+    ) -> Result<bool, Mute> {
+        let applied = self.raft.metrics().borrow().last_applied;
+        let Some(applied) = applied else {
+            return Ok(false);
+        };
+        let brought = entries.entries.iter().map(|entry| entry.log_id);
+        let mut known = entries.prev_log_id.into_iter().chain(brought);
+        // Where logs agree at one place they agree on all before it.
+        let Some(said) = known.rfind(|id| id.index <= applied.index) else {
+            return Ok(false);
+        };
+        if said == applied {
+            return Ok(false);
+        }
+        let ours = self.store.id_at(said.index).await.map_err(|e| broken(&e))?;
+        Ok(ours != Some(said))
+    }
+
     /// Answers who asks for this node's vote.
     ///
     /// # Errors
@@ -150,24 +182,23 @@ impl<D: Disk> Part<D> {
         self.raft.vote(vote).await.map_err(|e| broken(&e))
     }
 
-    /// Takes a step towards the members that are wanted, if this node leads and there is one to take.
+    /// Takes a step towards the members that are wanted; none if another node leads, or there is none to take
+    /// now.
     ///
     /// # Errors
     /// When the council could not change; it is tried again.
     pub(super) async fn change_towards(
         &self,
         wanted: &BTreeMap<NodeId, Filled>,
-    ) -> Result<(), Outage> {
+    ) -> Option<Result<(), Outage>> {
         let metrics = self.metrics();
-        if metrics.current_leader != Some(self.me) || !metrics.running_state.is_ok() {
-            return Ok(());
+        if metrics.current_leader != Some(self.me) || metrics.running_state.is_err() {
+            return None;
         }
-        let Some(step) = next_step(wanted, &metrics) else {
-            return Ok(());
-        };
+        let step = next_step(wanted, &metrics)?;
         tracing::info!(?step, "the council changes");
         let changed = self.raft.change_membership(step, false).await;
-        changed.map(|_| ()).map_err(|e| Outage::new(e.to_string()))
+        Some(changed.map(|_| ()).map_err(|e| Outage::new(e.to_string())))
     }
 }
 
