@@ -155,6 +155,10 @@ struct ServeArgs {
     until_stdin_closes: bool,
 }
 
+/// What is logged where the environment asks for nothing else. The council says itself what its people need
+/// of the order of requests; the library that makes it repeats every failed message.
+const LOGGED: &str = "info,openraft=off";
+
 /// Does what was asked; the exit code is 0 for done, 1 for refused with a reason, 2 for wrong usage: for
 /// what the command line alone shows to be wrong. What the world says of it, such as a file that is not
 /// there, is a refusal.
@@ -165,7 +169,7 @@ pub fn run(cli: Cli) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(LOGGED)),
         )
         .with_writer(std::io::stderr)
         .with_ansi(false)
