@@ -32,6 +32,8 @@ const HTTP: u16 = 80;
 const DNS: u16 = 53;
 /// The system asks no more (resolv.conf).
 const RESOLVERS_MAX: usize = 3;
+/// Below every disk of a test, the small one too.
+const DISK_FLOOR: &str = "8MiB";
 /// What fills a disk, at a time.
 const PAGE: [u8; 4_096] = [1; 4_096];
 pub(crate) const DOMAIN: &str = "blogs.test";
@@ -122,6 +124,12 @@ impl Network {
             network.bring(node);
         }
         network.be_resolved();
+        for node in network.council() {
+            wait_for(&format!("{} is filled", node.label), START_WAIT, || {
+                let reply = http::request(node.address(), "GET", "x", "/healthz", &[], b"");
+                (reply?.status == 200).then_some(())
+            });
+        }
         for node in network.spokes() {
             wait_for(&format!("{} is admitted", node.label), START_WAIT, || {
                 let status = node.api("status")?.json();
@@ -184,6 +192,7 @@ impl Network {
             "seat"
         } else {
             let who = ["--label", label, "--operator", &node.operator];
+            let who = [&who[..], &["--disk-floor", DISK_FLOOR]].concat();
             let join = ["join", invite, "--dir", dir, "--listen", &at];
             self.say(&[&join[..], &who].concat());
             "admit"
@@ -215,7 +224,9 @@ impl Network {
                 panic!("{} ended ({status}): {}", node.label, self.log(node));
             }
             let reply = http::request(node.address(), "GET", "x", "/healthz", &[], b"");
-            (reply?.status == 200).then_some(())
+            // A node of the council that has not been filled yet says so.
+            let is_new = node.is_council() && self.id.is_empty();
+            (reply?.status == 200 || is_new).then_some(())
         });
     }
 

@@ -102,7 +102,7 @@ pub(crate) fn all() -> Vec<Story> {
     };
     let disk = Story {
         plan: Plan {
-            small_disk: Some(("b", 24 * 1024)),
+            small_disk: Some(("b", 48 * 1024)),
             ..Plan::default()
         },
         ..Story::new(
