@@ -17,7 +17,6 @@ use spokes_rules::{
     node::{NodeKey, NodeSecret, Signed},
     receipt::{Receipt, Seal},
     registry::{Refusal, Registry, Touched},
-    request::{Ask, Request as Wanted, Wish},
     zone,
 };
 use tokio::{net::TcpListener, sync::watch};
@@ -28,20 +27,22 @@ use crate::{
     dns::serve::Server,
     http::{self as web, Response},
     outage::Outage,
-    wire::{
-        self, CouncilWire, LogWire, NetworkWire, Problem, RequestWire, SignedWire, StatementsWire,
-    },
+    wire::{self, CouncilWire, LogWire, NetworkWire, Problem, RequestWire, StatementsWire},
 };
 
 mod book;
+mod door;
 mod found;
 mod journal;
 mod order;
 mod peers;
+mod places;
 mod raft;
 mod rates;
+mod sets;
 
 use book::Book;
+pub use door::{Door, Whose};
 pub use found::{Beginning, Stand, init, invite, organize, recover, stand};
 use order::Order;
 use raft::LogStore;
@@ -159,6 +160,7 @@ impl Council {
         let served = tokio::select! {
             served = served => served,
             () = self.turn_slates() => Ok(()),
+            () = self.look_after_sets() => Ok(()),
         };
         self.order.end().await;
         served
@@ -186,7 +188,10 @@ impl Council {
             (&Method::GET, "/api/v1/registry/log") => self.log(&request).await,
             (&Method::POST, "/api/v1/registry/requests") => self.requests(request).await,
             (&Method::POST, "/api/v1/registry/statements") => self.statements(request).await,
-            (&Method::GET, "/api/v1/registry/statements") => self.statements_of(&request),
+            (&Method::GET, "/api/v1/registry/statements") => self.statements_for(&request).await,
+            (&Method::GET, "/api/v1/registry/status") => self.status().await,
+            (&Method::GET, "/api/v1/registry/spokes") => self.spokes(),
+            (&Method::GET, "/api/v1/registry/blogs") => self.blogs(&request),
             _ => web::refuse(
                 StatusCode::NOT_FOUND,
                 "no-such-path",
@@ -204,6 +209,12 @@ impl Council {
                 Err(refusal) => return refusal,
             };
             return self.keep_statements(wire).await;
+        }
+        if path == "/kept" {
+            return match peers::read(request).await {
+                Ok(wanted) => web::json(StatusCode::OK, &self.kept(&wanted)),
+                Err(refusal) => refusal,
+            };
         }
         let answer = self.order.answer(&path, request).await;
         let none = || {
@@ -387,63 +398,6 @@ impl Council {
     /// last, since strangers may send what they like.
     fn blog_of(&self, signed: &Signed) -> Option<BlogId> {
         self.book.ask(|registry| about(registry, signed)).flatten()
-    }
-
-    async fn try_open(&self, blog: BlogId) {
-        let closing = self.book.ask(|registry| {
-            let closing = registry.blog(blog)?.closing.clone()?;
-            Some((registry.network(), closing.next.epoch))
-        });
-        let Some((network, epoch)) = closing.flatten() else {
-            return;
-        };
-        let statements = {
-            let kept = self
-                .statements
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            kept.get(&blog).cloned().unwrap_or_default()
-        };
-        let ask = Ask {
-            network: Some(network),
-            time: clock::now(),
-            what: Wish::Open {
-                blog,
-                epoch,
-                forced: false,
-            },
-        };
-        let request = Wanted {
-            statements,
-            ..Wanted::plain(Signed::new(&self.secret, &ask))
-        };
-        match self.order.sequence(RequestWire::from(&request)).await {
-            Ok(_) => {
-                tracing::info!(%blog, epoch, "a new set is open");
-                self.statements
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .remove(&blog);
-            }
-            Err(Unsequenced::Refused(refusal)) => tracing::debug!(%blog, %refusal, "not yet"),
-            Err(why) => tracing::error!(?why, "our own request was not taken"),
-        }
-    }
-
-    fn statements_of(&self, request: &Request<Incoming>) -> Response {
-        let query = web::query(request);
-        let blog = query.get("blog").and_then(|id| BlogId::parse(id).ok());
-        let kept = self
-            .statements
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let signed: Vec<SignedWire> = blog
-            .and_then(|b| kept.get(&b))
-            .into_iter()
-            .flatten()
-            .map(SignedWire::from)
-            .collect();
-        web::json(StatusCode::OK, &signed)
     }
 }
 

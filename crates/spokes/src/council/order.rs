@@ -401,6 +401,26 @@ impl Order {
         told.map(|_| false).map_err(Unsequenced::Problem)
     }
 
+    /// Whether this node leads, as far as it knows.
+    pub(super) fn leads(&self) -> bool {
+        self.raft.metrics().borrow().current_leader == Some(self.me())
+    }
+
+    /// Asks the leader something; none when this node is the leader itself.
+    pub(super) async fn ask_leader<B: Serialize + Sync, T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        message: &B,
+    ) -> Result<Option<T>, Unsequenced> {
+        let leader = self.leader().await.ok_or_else(nobody_leads)?;
+        if leader == self.me() {
+            return Ok(None);
+        }
+        let said = self.shared.post(leader, path, message, ORDER_WAIT).await;
+        let said = said.map_err(|silence| Unsequenced::Outage(silence.outage))?;
+        said.map(Some).map_err(Unsequenced::Problem)
+    }
+
     /// Whether a majority of the council stands behind what this node has, now.
     pub(super) async fn is_confirmed(&self) -> bool {
         let Some(leader) = self.leader().await else {

@@ -11,7 +11,7 @@ use spokes_rules::{
     request::{Address, Domain, Policy, Wish},
 };
 
-use super::{ServeArgs, seconds, until_told};
+use super::{ServeArgs, places, seconds, until_told};
 use crate::{
     clock,
     council::{self, Beginning, Council, Stand},
@@ -131,6 +131,8 @@ pub(super) enum CouncilCommand {
         #[arg(long)]
         organizer: Option<PathBuf>,
     },
+    #[command(flatten)]
+    Places(places::PlacesCommand),
 }
 
 #[derive(Debug, Args)]
@@ -145,6 +147,7 @@ pub(super) struct Organized {
 
 pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
     match command {
+        CouncilCommand::Places(command) => places::run(command).await,
         CouncilCommand::Init {
             domain,
             dir,
@@ -202,7 +205,10 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
                 },
             )
             .await?;
-            demo::speak(&format!("{label} is barred and out of DNS."));
+            demo::speak(&format!(
+                "{label} is barred and out of DNS. Other spokes take its places now: \"spokes council blogs \
+                 --spoke {label}\" shows what is left."
+            ));
             Ok(())
         }
         CouncilCommand::Join {

@@ -13,6 +13,7 @@ mod former;
 mod front;
 mod glance;
 mod headlines;
+mod holds;
 mod keys;
 mod latest;
 mod lists;
@@ -204,6 +205,7 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).scrub()),
             tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
+            tokio::spawn(Arc::clone(&self).take_in_blogs()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
         ];
         let spoke = Arc::clone(&self);
