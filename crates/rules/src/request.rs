@@ -43,12 +43,12 @@ pub struct Request {
     pub word: Option<Word>,
 }
 
-/// A text that an author signed with her OpenPGP key.
+/// A text that an author signed with her own key, as `OpenPGP` has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Word {
     /// The text.
     pub text: String,
-    /// Her signature over it: one OpenPGP packet.
+    /// Her signature over it: one packet of `OpenPGP`.
     pub signature: Vec<u8>,
 }
 

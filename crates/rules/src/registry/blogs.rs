@@ -285,7 +285,12 @@ impl Registry {
     ) -> Result<Change, Refusal> {
         let blog = self.known(id)?;
         self.is_primary(key, blog)?;
-        if more > DEMAND_MAX || more == blog.demand.more {
+        if more > DEMAND_MAX {
+            return Err(Refusal::BadSet(
+                "has at most 4 members more for its readers",
+            ));
+        }
+        if more == blog.demand.more {
             return Err(Refusal::NothingNew);
         }
         if blog
