@@ -35,6 +35,8 @@ use crate::{
 
 mod book;
 mod found;
+#[cfg(test)]
+mod harness;
 mod journal;
 mod order;
 mod part;

@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     Unsequenced,
     book::Book,
-    part::{self, BATCH_MAX, Metrics, Mute, Part},
+    part::{self, AGAIN, BATCH_MAX, Metrics, Mute, Part},
     peers::{self, Line, Silence},
     raft::{Batch, Filled, LogStore, NodeId, Raft, Types},
 };
@@ -48,13 +48,6 @@ const ORDER_WAIT: Duration = Duration::from_secs(8);
 const LEADER_WAIT: Duration = Duration::from_secs(5);
 /// How long a node that lags waits for what the leader has, before it says that it is not sure.
 const CONFIRM_WAIT: Duration = Duration::from_secs(2);
-/// How often the leader looks whether the council is as the registry says.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How long a message with entries may take: the longest of them on a slow line.
-const APPEND_WAIT: Duration = Duration::from_secs(60);
-/// How long one waits before a silent node is tried again.
-const AGAIN: Duration = Duration::from_millis(250);
-
 /// A request on its way into a batch.
 struct Asked {
     request: Arc<RequestWire>,
@@ -171,11 +164,7 @@ impl RaftNetwork<Types> for Way {
         entries: AppendEntriesRequest<Types>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<NodeId>, RPCError<NodeId, Filled, RaftError<NodeId>>> {
-        let wait = if entries.entries.is_empty() {
-            option.hard_ttl()
-        } else {
-            APPEND_WAIT
-        };
+        let wait = part::append_wait(&entries, &option);
         let filling = self.shared.filling(self.to);
         let message = AppendWire { filling, entries };
         let answer = self.shared.post(self.to, "/append", &message, wait).await;
@@ -209,7 +198,7 @@ impl RaftNetwork<Types> for Way {
     }
 
     fn backoff(&self) -> Backoff {
-        Backoff::new(std::iter::repeat(AGAIN))
+        part::backoff()
     }
 }
 
@@ -241,7 +230,8 @@ impl Order {
             queue,
         };
         tokio::spawn(gather(order.part.raft().clone(), waiting));
-        tokio::spawn(order.clone().look_after_members());
+        let (part, wanting) = (order.part.clone(), order.clone());
+        tokio::spawn(part.look_after_members(move || wanting.wanted()));
         Ok(order)
     }
 
@@ -441,21 +431,14 @@ impl Order {
         known.unwrap_or_else(|| pinned.contains(&key))
     }
 
-    /// Makes the council what the registry says it is, one step at a time, as long as this node leads.
-    async fn look_after_members(self) {
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let wanted = self.shared.book.ask(|registry| {
-                let sitting = registry.seats().sitting();
-                sitting
-                    .map(|(node, _, filled)| (NodeId::of(node.key), Filled(filled)))
-                    .collect::<BTreeMap<_, _>>()
-            });
-            let Some(wanted) = wanted else { continue };
-            if let Err(error) = self.part.change_towards(&wanted).await {
-                tracing::warn!(%error, "the council could not change; it is tried again");
-            }
-        }
+    /// The members that the registry wants.
+    fn wanted(&self) -> Option<BTreeMap<NodeId, Filled>> {
+        self.shared.book.ask(|registry| {
+            let sitting = registry.seats().sitting();
+            sitting
+                .map(|(node, _, filled)| (NodeId::of(node.key), Filled(filled)))
+                .collect()
+        })
     }
 }
 

@@ -9,11 +9,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
+    time::Duration,
 };
 
 use openraft::{
     ChangeMembers, RaftMetrics,
-    network::RaftNetworkFactory,
+    network::{Backoff, RPCOption, RaftNetworkFactory},
     raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse},
 };
 
@@ -26,6 +27,8 @@ use crate::outage::Outage;
 /// Requests of one batch, and entries of one message: enough to share a journey around the world, few
 /// enough that none waits long.
 pub(super) const BATCH_MAX: usize = 256;
+/// How often the leader looks whether the council is as the registry says.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Entries that a node may lack and still be given a vote: it gets them within the next messages.
 const LAG_MAX: u64 = 1_000;
 
@@ -33,6 +36,10 @@ const LAG_MAX: u64 = 1_000;
 /// and a journey around the world (0.3 s there and back) fits between two.
 const HEARTBEAT_MILLIS: u64 = 250;
 const ELECTION_MILLIS: std::ops::Range<u64> = 800..1_400;
+/// How long a message with entries may take: the longest of them on a slow line.
+const APPEND_WAIT: Duration = Duration::from_secs(60);
+/// How long one waits before a silent node is tried again.
+pub(super) const AGAIN: Duration = Duration::from_millis(250);
 
 pub(super) type Metrics = RaftMetrics<NodeId, Filled>;
 
@@ -150,24 +157,36 @@ impl<D: Disk> Part<D> {
         self.raft.vote(vote).await.map_err(|e| broken(&e))
     }
 
-    /// Takes a step towards the members that are wanted, if this node leads and there is one to take.
-    ///
-    /// # Errors
-    /// When the council could not change; it is tried again.
-    pub(super) async fn change_towards(
-        &self,
-        wanted: &BTreeMap<NodeId, Filled>,
-    ) -> Result<(), Outage> {
-        let metrics = self.metrics();
-        if metrics.current_leader != Some(self.me) || !metrics.running_state.is_ok() {
-            return Ok(());
+    /// All entries that this node holds.
+    #[cfg(test)]
+    pub(super) async fn log(&self) -> std::io::Result<Vec<openraft::Entry<Types>>> {
+        let read = self.store.with(|journal| {
+            let read = journal.read(0..journal.len(), u64::MAX)?;
+            read.iter()
+                .map(|bytes| super::raft::unpack(bytes))
+                .collect()
+        });
+        read.await
+    }
+
+    /// Makes the council what the registry says it is, one step at a time, as long as this node leads.
+    pub(super) async fn look_after_members(
+        self,
+        wanted: impl Fn() -> Option<BTreeMap<NodeId, Filled>> + Send,
+    ) {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let metrics = self.metrics();
+            if metrics.current_leader != Some(self.me) || !metrics.running_state.is_ok() {
+                continue;
+            }
+            let step = wanted().and_then(|wanted| next_step(&wanted, &metrics));
+            let Some(step) = step else { continue };
+            tracing::info!(?step, "the council changes");
+            if let Err(error) = self.raft.change_membership(step, false).await {
+                tracing::warn!(%error, "the council could not change; it is tried again");
+            }
         }
-        let Some(step) = next_step(wanted, &metrics) else {
-            return Ok(());
-        };
-        tracing::info!(?step, "the council changes");
-        let changed = self.raft.change_membership(step, false).await;
-        changed.map(|_| ()).map_err(|e| Outage::new(e.to_string()))
     }
 }
 
@@ -184,6 +203,20 @@ pub(super) fn filling(metrics: &Metrics, node: NodeId) -> Option<u64> {
     metrics.last_log_index.map(|last| last + 1)
 }
 
+/// How long a message with entries may take, or one without.
+pub(super) fn append_wait(entries: &AppendEntriesRequest<Types>, option: &RPCOption) -> Duration {
+    if entries.entries.is_empty() {
+        option.hard_ttl()
+    } else {
+        APPEND_WAIT
+    }
+}
+
+/// How long Raft waits before it tries a silent node again.
+pub(super) fn backoff() -> Backoff {
+    Backoff::new(std::iter::repeat(AGAIN))
+}
+
 /// What to do next so that the members are those that are wanted.
 fn next_step(
     wanted: &BTreeMap<NodeId, Filled>,
@@ -191,6 +224,11 @@ fn next_step(
 ) -> Option<ChangeMembers<NodeId, Filled>> {
     let members = metrics.membership_config.membership();
     let voters: BTreeSet<NodeId> = members.voter_ids().collect();
+    if members.get_joint_config().len() > 1 {
+        // Whoever led before was in the middle of a change, and majorities of both councils are asked for
+        // until it is finished.
+        return Some(ChangeMembers::AddVoterIds(BTreeSet::new()));
+    }
     // Who has no seat any more, or lost what it had, goes first: others may be waiting for it.
     let gone = members.nodes().find_map(|(id, filled)| {
         let stays = wanted.get(id).is_some_and(|wanted| wanted.0 <= filled.0);
