@@ -410,12 +410,15 @@ impl Council {
         let ask = Ask {
             network: Some(network),
             time: clock::now(),
-            what: Wish::Open { blog, epoch },
+            what: Wish::Open {
+                blog,
+                epoch,
+                forced: false,
+            },
         };
         let request = Wanted {
-            signed: Signed::new(&self.secret, &ask),
-            proof: Vec::new(),
             statements,
+            ..Wanted::plain(Signed::new(&self.secret, &ask))
         };
         match self.order.sequence(RequestWire::from(&request)).await {
             Ok(_) => {
