@@ -17,8 +17,10 @@ mod world;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use openraft::LogId;
 use tokio::time::{sleep, timeout};
 
+use super::raft::NodeId;
 use runtime::Chance;
 use truth::{Truth, node_id};
 use world::{Air, Plant, World, number};
@@ -340,12 +342,14 @@ impl Weather {
             self.truth.breaks(why);
             return;
         }
+        // What comes while they are read is not yet everywhere.
+        let until = self.most();
         for at in self.seated.clone() {
             let Some(part) = self.world.part(at) else {
                 continue;
             };
             match part.log().await {
-                Ok(log) => self.truth.holds(at, &log),
+                Ok(log) => self.truth.holds(at, &log, until.map_or(0, |id| id.index)),
                 Err(error) => self
                     .truth
                     .breaks(format!("node {at} cannot be read: {error}")),
@@ -398,13 +402,16 @@ impl Weather {
         }
     }
 
-    fn all_have_all(&self) -> bool {
+    /// How far that node has applied the log which has come farthest.
+    fn most(&self) -> Option<LogId<NodeId>> {
         let nodes = self.world.nodes();
-        let leader = self
-            .seated
-            .iter()
-            .filter_map(|at| nodes[*at].tally.applied());
-        let most = leader.max();
+        let applied = self.seated.iter().map(|at| nodes[*at].tally.applied());
+        applied.max().flatten()
+    }
+
+    fn all_have_all(&self) -> bool {
+        let most = self.most();
+        let nodes = self.world.nodes();
         self.seated
             .iter()
             .all(|at| nodes[*at].part.is_some() && nodes[*at].tally.applied() == most)

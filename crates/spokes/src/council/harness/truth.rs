@@ -115,18 +115,20 @@ impl Truth {
         }
     }
 
-    /// Everything acknowledged is in this log, and it is as agreed as far as it was applied.
-    pub(super) fn holds(&self, node: usize, log: &[Entry<Types>]) {
+    /// Everything acknowledged up to a place is in this log, and all there is as it was agreed.
+    pub(super) fn holds(&self, node: usize, log: &[Entry<Types>], until: u64) {
         let why = {
             let facts = self.facts();
             let at = |index: u64| log.get(usize::try_from(index).unwrap());
             let text = |index| at(index).map(|entry| (entry.log_id, said(entry)));
-            let lost = facts.acknowledged.iter().find_map(|(write, id)| {
+            let acknowledged = facts.acknowledged.iter();
+            let mut acknowledged = acknowledged.filter(|(_, id)| id.index <= until);
+            let lost = acknowledged.find_map(|(write, id)| {
                 (text(id.index) != Some((*id, write.clone())))
                     .then(|| format!("node {node} lost {write:?} ({id})"))
             });
             lost.or_else(|| {
-                facts.agreed.iter().find_map(|(index, agreed)| {
+                facts.agreed.range(..=until).find_map(|(index, agreed)| {
                     (text(*index).as_ref() != Some(agreed)).then(|| {
                         format!(
                             "node {node} has {:?} where {agreed:?} was applied",

@@ -82,6 +82,7 @@ pub(super) fn request(text: &str) -> RequestWire {
         },
         proof: Vec::new(),
         statements: Vec::new(),
+        word: None,
     }
 }
 
