@@ -90,7 +90,7 @@ impl Council {
                 "a write that was never acknowledged was torn and is cut off"
             );
         }
-        let book = Arc::new(Book::open(&dir.join("registry.db"))?);
+        let book = Arc::new(Book::open(&dir.join("registry.db"), &secret)?);
         let store = LogStore::new(journal);
         let order = Order::begin(secret.clone(), Arc::clone(&book), store).await?;
         if order.has_no_vote() {
@@ -164,10 +164,13 @@ impl Council {
             () = self.turn_slates() => Ok(()),
         };
         self.order.end().await;
+        if let Err(outage) = self.book.keep(true) {
+            tracing::warn!(%outage, "the next start takes longer");
+        }
         served
     }
 
-    /// Publishes another slate of spokes every minute.
+    /// Publishes another slate of spokes every minute, and keeps what the registry adds up to.
     async fn turn_slates(&self) {
         let mut last = zone::minute(clock::now());
         loop {
@@ -176,6 +179,11 @@ impl Council {
             if minute != last {
                 last = minute;
                 self.book.publish(&[Touched::Nothing]);
+                let book = Arc::clone(&self.book);
+                let kept = tokio::task::spawn_blocking(move || book.keep(false)).await;
+                if let Ok(Err(outage)) = kept {
+                    tracing::warn!(%outage, "the next start takes longer");
+                }
             }
         }
     }
