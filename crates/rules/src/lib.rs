@@ -34,6 +34,10 @@ pub mod reserved;
 
 pub mod registry;
 
+pub mod room;
+
+pub mod demand;
+
 pub mod primary;
 
 pub mod replica;

@@ -13,6 +13,7 @@ pub mod gateway;
 pub mod http;
 pub mod join;
 mod kept;
+mod observe;
 pub mod outage;
 pub mod render;
 pub mod run;

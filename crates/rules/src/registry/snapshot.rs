@@ -47,7 +47,7 @@ kept_fields! {
     Head { records, hash, time }
     Founding { domain, council, organizers, policy }
     CouncilNode { label, key, api, dns, peer }
-    Policy { replicas, blogs_per_spoke_day, names_per_blog, blog_bytes, entries_per_day }
+    Policy { replicas, blogs_per_spoke_day, names_per_blog, blog_bytes, entries_per_day, readers_per_second, demand_seconds }
     Spoke { key, operator, address, standing, lot, health, fell, load, takes, told }
     Health { down, changed, falls }
     BlogRecord {

@@ -36,6 +36,12 @@ impl Town {
                 self.plain("organizer", Wish::Drain { label })
             }
             ["leave", spoke] => self.plain(spoke, Wish::Leave),
+            _ => return self.life_of_blogs(words),
+        })
+    }
+
+    fn life_of_blogs(&mut self, words: &[&str]) -> Option<Request> {
+        Some(match *words {
             ["move", author, "to", spoke] => {
                 let (blog, to) = (self.blog(author), label(spoke));
                 self.plain("organizer", Wish::Move { blog, to })

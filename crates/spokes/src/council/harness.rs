@@ -206,7 +206,8 @@ impl Weather {
             32..44 => self.fail_disk(at),
             44..58 => self.pause(at),
             58..82 => self.cut(at),
-            82..92 => self.wipe(at),
+            82..91 => self.wipe(at),
+            91..94 => self.stand(at),
             _ => self.churn(),
         }
     }
@@ -228,6 +229,17 @@ impl Weather {
             }
             world.start(at);
         });
+    }
+
+    /// A node that may vote stands for election before Raft would have it do so.
+    fn stand(&self, at: usize) {
+        let part = self.world.part(at).filter(|part| !part.has_no_vote());
+        let life = self.world.nodes()[at].life.clone();
+        let (Some(part), Some(life)) = (part, life) else {
+            return;
+        };
+        self.truth.tell(|| format!("node {at} stands for election"));
+        life.spawn(async move { drop(part.raft().trigger().elect().await) });
     }
 
     fn pause(&mut self, at: usize) {

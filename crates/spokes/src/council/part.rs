@@ -14,7 +14,7 @@ use std::{
 
 use openraft::{
     ChangeMembers, RaftMetrics,
-    network::{Backoff, RPCOption, RaftNetworkFactory},
+    network::RaftNetworkFactory,
     raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse},
 };
 
@@ -27,19 +27,18 @@ use crate::outage::Outage;
 /// Requests of one batch, and entries of one message: enough to share a journey around the world, few
 /// enough that none waits long.
 pub(super) const BATCH_MAX: usize = 256;
-/// How often the leader looks whether the council is as the registry says.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Entries that a node may lack and still be given a vote: it gets them within the next messages.
 const LAG_MAX: u64 = 1_000;
 
-/// Heartbeats, and how long one waits for them. Three of them are lost before anybody stands for election,
-/// and a journey around the world (0.3 s there and back) fits between two.
-const HEARTBEAT_MILLIS: u64 = 250;
-const ELECTION_MILLIS: std::ops::Range<u64> = 800..1_400;
-/// How long a message with entries may take: the longest of them on a slow line.
-const APPEND_WAIT: Duration = Duration::from_secs(60);
-/// How long one waits before a silent node is tried again.
-pub(super) const AGAIN: Duration = Duration::from_millis(250);
+/// The pause between two heartbeats. Raft looks at its clock every one and a half of them.
+const HEARTBEAT_MILLIS: u64 = 150;
+/// How long one waits for votes: a journey around the world (0.3 s there and back) and a sync. Nobody stands
+/// for election before the longer of them has passed without a heartbeat, and his own on top: six are lost.
+const ELECTION_MILLIS: std::ops::Range<u64> = 500..900;
+/// As long after a heartbeat nobody votes for another leader.
+pub(super) const LEASE: Duration = Duration::from_millis(ELECTION_MILLIS.end);
+/// The pause between two heartbeats.
+pub(super) const HEARTBEAT: Duration = Duration::from_millis(HEARTBEAT_MILLIS);
 
 pub(super) type Metrics = RaftMetrics<NodeId, Filled>;
 
@@ -143,6 +142,32 @@ impl<D: Disk> Part<D> {
         Ok(appended)
     }
 
+    /// Whether a leader's log differs from what this node has applied already. That cannot be while a majority
+    /// kept what it had: it is the council founded anew, and this node holds what it has given up.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(super) async fn would_take_back(
+        &self,
+        entries: &AppendEntriesRequest<Types>,
+    ) -> Result<bool, Mute> {
+        let applied = self.raft.metrics().borrow().last_applied;
+        let Some(applied) = applied else {
+            return Ok(false);
+        };
+        let brought = entries.entries.iter().map(|entry| entry.log_id);
+        let mut known = entries.prev_log_id.into_iter().chain(brought);
+        // Where logs agree at one place they agree on all before it.
+        let Some(said) = known.rfind(|id| id.index <= applied.index) else {
+            return Ok(false);
+        };
+        if said == applied {
+            return Ok(false);
+        }
+        let ours = self.store.id_at(said.index).await.map_err(|e| broken(&e))?;
+        Ok(ours != Some(said))
+    }
+
     /// Answers who asks for this node's vote.
     ///
     /// # Errors
@@ -169,24 +194,23 @@ impl<D: Disk> Part<D> {
         read.await
     }
 
-    /// Makes the council what the registry says it is, one step at a time, as long as this node leads.
-    pub(super) async fn look_after_members(
-        self,
-        wanted: impl Fn() -> Option<BTreeMap<NodeId, Filled>> + Send,
-    ) {
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let metrics = self.metrics();
-            if metrics.current_leader != Some(self.me) || !metrics.running_state.is_ok() {
-                continue;
-            }
-            let step = wanted().and_then(|wanted| next_step(&wanted, &metrics));
-            let Some(step) = step else { continue };
-            tracing::info!(?step, "the council changes");
-            if let Err(error) = self.raft.change_membership(step, false).await {
-                tracing::warn!(%error, "the council could not change; it is tried again");
-            }
+    /// Takes a step towards the members that are wanted; none if another node leads, or there is none to take
+    /// now.
+    ///
+    /// # Errors
+    /// When the council could not change; it is tried again.
+    pub(super) async fn change_towards(
+        &self,
+        wanted: &BTreeMap<NodeId, Filled>,
+    ) -> Option<Result<(), Outage>> {
+        let metrics = self.metrics();
+        if metrics.current_leader != Some(self.me) || metrics.running_state.is_err() {
+            return None;
         }
+        let step = next_step(wanted, &metrics)?;
+        tracing::info!(?step, "the council changes");
+        let changed = self.raft.change_membership(step, false).await;
+        Some(changed.map(|_| ()).map_err(|e| Outage::new(e.to_string())))
     }
 }
 
@@ -201,20 +225,6 @@ pub(super) fn filling(metrics: &Metrics, node: NodeId) -> Option<u64> {
         return None;
     }
     metrics.last_log_index.map(|last| last + 1)
-}
-
-/// How long a message with entries may take, or one without.
-pub(super) fn append_wait(entries: &AppendEntriesRequest<Types>, option: &RPCOption) -> Duration {
-    if entries.entries.is_empty() {
-        option.hard_ttl()
-    } else {
-        APPEND_WAIT
-    }
-}
-
-/// How long Raft waits before it tries a silent node again.
-pub(super) fn backoff() -> Backoff {
-    Backoff::new(std::iter::repeat(AGAIN))
 }
 
 /// What to do next so that the members are those that are wanted.

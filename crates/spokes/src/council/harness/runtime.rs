@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use super::super::raft::Patient;
 use openraft::{AsyncRuntime, OptionalSend, TokioInstant, TokioRuntime};
 use tokio::task::{AbortHandle, JoinHandle};
 
@@ -142,7 +143,7 @@ impl<T: Future> Future for Lived<T> {
     }
 }
 
-/// Tokio, with the dice of the life in which Raft rolls them.
+/// As `raft::Patient`, with the dice of the life in which Raft rolls them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Seeded;
 
@@ -205,7 +206,7 @@ impl AsyncRuntime for Seeded {
         duration: Duration,
         future: F,
     ) -> tokio::time::Timeout<F> {
-        tokio::time::timeout(duration, future)
+        Patient::timeout(duration, future)
     }
 
     fn timeout_at<R, F: Future<Output = R> + OptionalSend>(

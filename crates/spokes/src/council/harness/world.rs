@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use super::super::{
     found,
     journal::{Journal, testing::FaultyDisk},
-    part::{self, Metrics, Mute, Part},
+    part::{self, HEARTBEAT, Metrics, Mute, Part},
     raft::{Batch, Filled, LogStore, NodeId, Types},
 };
 use super::{
@@ -202,8 +202,7 @@ impl World {
         let mut seen = part.raft().metrics();
         metrics.set(seen.clone()).unwrap();
         self.nodes()[at].part = Some(part.clone());
-        let looks = part.look_after_members(move || tally.wanted());
-        life.spawn(looks);
+        life.spawn(look_after_members(part, tally));
         loop {
             let now = seen.borrow_and_update().clone();
             if let Err(why) = now.running_state {
@@ -327,7 +326,25 @@ impl World {
     }
 }
 
-/// As `order` does it, with the air of this world.
+/// How often the leader looks whether the council is as the registry says.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+async fn look_after_members(part: Part<FaultyDisk>, tally: Arc<Tally>) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let Some(wanted) = tally.wanted() else {
+            continue;
+        };
+        while let Some(Ok(())) = part.change_towards(&wanted).await {}
+    }
+}
+
+/// How long a message may take, as in `ways`.
+const WAIT: Duration = Duration::from_secs(2);
+/// The pause before a silent node is tried again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// As `ways` does it, with the air of this world.
 struct Ways {
     world: Arc<World>,
     from: usize,
@@ -371,24 +388,57 @@ fn heard<T, E: std::error::Error>(answer: Result<Result<T, Mute>, Outage>) -> Re
     }
 }
 
+impl Way {
+    async fn append(
+        &self,
+        filling: Option<u64>,
+        entries: &AppendEntriesRequest<Types>,
+    ) -> Result<Result<AppendEntriesResponse<NodeId>, Mute>, Outage> {
+        let ask = |part: Part<FaultyDisk>| {
+            let entries = entries.clone();
+            async move {
+                // `order` leaves a council alone that was founded anew; nothing is founded anew here.
+                if part.would_take_back(&entries).await? {
+                    let why = "a leader takes back what is applied here";
+                    return Err(Mute::Broken(Outage::new(why)));
+                }
+                part.append(filling, entries).await
+            }
+        };
+        let carried = self.world.carry(self.from, number(self.to), ask);
+        let carried = tokio::time::timeout(WAIT, carried).await;
+        carried.unwrap_or_else(|_| Err(Outage::new("took too long")))
+    }
+}
+
 impl RaftNetwork<Types> for Way {
     async fn append_entries(
         &mut self,
         entries: AppendEntriesRequest<Types>,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> Result<AppendEntriesResponse<NodeId>, Failed<RaftError<NodeId>>> {
         let metrics = self.metrics.get().map(|seen| seen.borrow().clone());
         let mut filling = metrics.and_then(|metrics| part::filling(&metrics, self.to));
         if self.world.plant == Some(Plant::EmptyConfirms) {
             filling = filling.or(Some(0));
         }
-        let ask = |part: Part<FaultyDisk>| {
-            let entries = entries.clone();
-            async move { part.append(filling, entries).await }
+        let meanwhile = AppendEntriesRequest {
+            vote: entries.vote,
+            prev_log_id: entries.prev_log_id,
+            entries: Vec::new(),
+            leader_commit: None,
         };
-        let carried = self.world.carry(self.from, number(self.to), ask);
-        let carried = tokio::time::timeout(part::append_wait(&entries, &option), carried).await;
-        heard(carried.unwrap_or_else(|_| Err(Outage::new("took too long"))))
+        let keeps_alive = async {
+            loop {
+                tokio::time::sleep(HEARTBEAT).await;
+                drop(self.append(filling, &meanwhile).await);
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = self.append(filling, &entries) => heard(answer),
+            () = keeps_alive => unreachable!("it never ends"),
+        }
     }
 
     async fn install_snapshot(
@@ -405,7 +455,7 @@ impl RaftNetwork<Types> for Way {
     async fn vote(
         &mut self,
         vote: VoteRequest<NodeId>,
-        option: RPCOption,
+        _option: RPCOption,
     ) -> Result<VoteResponse<NodeId>, Failed<RaftError<NodeId>>> {
         let planted = self.world.plant == Some(Plant::EmptyVotes);
         let ask = |part: Part<FaultyDisk>| {
@@ -419,11 +469,11 @@ impl RaftNetwork<Types> for Way {
             }
         };
         let carried = self.world.carry(self.from, number(self.to), ask);
-        let carried = tokio::time::timeout(option.hard_ttl(), carried).await;
+        let carried = tokio::time::timeout(WAIT, carried).await;
         heard(carried.unwrap_or_else(|_| Err(Outage::new("took too long"))))
     }
 
     fn backoff(&self) -> Backoff {
-        part::backoff()
+        Backoff::new(std::iter::repeat(AGAIN))
     }
 }
