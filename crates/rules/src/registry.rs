@@ -108,7 +108,7 @@ enum Change {
     },
     Keys(BlogId, EntryId, BTreeSet<Fingerprint>),
     Close(Vec<BlogId>, Set),
-    Open(BlogId),
+    Open(BlogId, BTreeSet<Tip>),
 }
 
 impl Registry {
@@ -530,6 +530,7 @@ impl Registry {
                 members: placed.members,
             },
             closing: None,
+            covered: BTreeSet::new(),
             shortfall: placed.shortfall,
             keys_at: last_keys(&chain, entry).unwrap_or(id),
             ended: ring.ended().clone(),
@@ -658,7 +659,7 @@ impl Registry {
         if found < needed {
             return Err(Refusal::TooFewReceipts { needed, found });
         }
-        Ok(Change::Open(id))
+        Ok(Change::Open(id, tips))
     }
 
     /// Good seals of this set by its members, one each.
@@ -768,7 +769,7 @@ impl Registry {
                 }
                 Touched::Blogs(ids)
             }
-            Change::Open(id) => {
+            Change::Open(id, covered) => {
                 let Some(blog) = self.blogs.get_mut(&id) else {
                     return Touched::Nothing;
                 };
@@ -776,6 +777,7 @@ impl Registry {
                     return Touched::Nothing;
                 };
                 let old = core::mem::replace(&mut blog.set, closing.next);
+                blog.covered = covered;
                 let new = blog.set.members.clone();
                 self.count(&old.members, -1);
                 self.count(&new, 1);

@@ -24,9 +24,9 @@ fn a_day_has_its_number_of_entries() {
             restart a: starts
             set a a,b,c: nothing
             limit a 1 entries: nothing
-            submit a 2: answers: this network takes 1 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
+            submit a 2: nothing
             wait 86400: later
-            submit a 2: writes 2
+            submit a 2: nothing
         "#]],
     );
 }

@@ -529,7 +529,9 @@ fn kind_of(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::NameTaken(_) | Refusal::NameReserved(_) | Refusal::HasName(_) => {
             (StatusCode::CONFLICT, "taken")
         }
-        Refusal::QuotaOfSpoke { .. } | Refusal::QuotaOfKeys(_) => (StatusCode::TOO_MANY_REQUESTS, "quota"),
+        Refusal::QuotaOfSpoke { .. } | Refusal::QuotaOfKeys(_) => {
+            (StatusCode::TOO_MANY_REQUESTS, "quota")
+        }
         Refusal::NoSpokes => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         Refusal::Text(_) | Refusal::Proof(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         _ => (StatusCode::CONFLICT, "refused"),

@@ -325,6 +325,7 @@ impl Nodes {
             cursor: format!("{}-{end}", blog.instance),
             more: end < blog.order.len(),
             entries: page,
+            epochs: BTreeMap::new(),
         };
         json(StatusCode::OK, &wire)
     }

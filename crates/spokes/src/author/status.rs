@@ -7,6 +7,7 @@ use crate::author::{
     Desk,
     console::Console,
     deliver::{self, Count},
+    offers::{self, Offer},
     report::Row,
     session::Session,
     state::Waiting,
@@ -43,6 +44,7 @@ pub(crate) async fn status(args: &Status, desk: &Desk<'_>) -> Result<(), Stop> {
             .collect(),
         entries: published.chain.len(),
         clashes: published.blog.clashes().len(),
+        offers: offers::of(&session).await?,
         waiting,
         session: &session,
     };
@@ -60,6 +62,7 @@ struct Found<'a> {
     heads: Vec<(u64, EntryId, Count)>,
     entries: usize,
     clashes: usize,
+    offers: Vec<Offer>,
     waiting: Vec<Waiting>,
 }
 
@@ -84,6 +87,7 @@ impl Found<'_> {
             "primary": wire.primary, "spokes": wire.members, "shortfall": wire.shortfall,
             "entries": self.entries, "clashes": self.clashes,
             "heads": self.heads.iter().map(head).collect::<Vec<_>>(),
+            "offers": self.offers.iter().map(Offer::facts).collect::<Vec<_>>(),
             "outbox": self.waiting.iter().map(waits).collect::<Vec<_>>(),
         })
     }
@@ -125,6 +129,14 @@ impl Found<'_> {
         }
         if let Some(shortfall) = &wire.shortfall {
             console.fact(&format!("note      {shortfall}"));
+        }
+        for offer in &self.offers {
+            console.fact(&format!("offer     {}", offer.sentence()));
+        }
+        if !self.offers.is_empty() {
+            console.fact(&format!(
+                "          \"spokes blog offers {name}\" shows them; repeat or dismiss each"
+            ));
         }
         for waiting in &self.waiting {
             let row = Row::of_waiting(waiting, self.session.known_count(waiting.id())?);

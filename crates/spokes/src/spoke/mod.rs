@@ -4,6 +4,7 @@
 
 mod about;
 mod api;
+mod awake;
 mod change;
 mod desk;
 mod feeds;
@@ -19,12 +20,14 @@ mod lists;
 mod looks;
 mod media;
 mod mend;
+mod offers;
 mod pages;
 mod pull;
 mod renders;
 mod replicas;
 mod restore;
 mod search;
+mod settle;
 mod shelf;
 mod sketch;
 mod submit;
@@ -109,6 +112,10 @@ pub struct Spoke {
     /// How many records the council had when this spoke had started.
     records_at_start: OnceLock<u64>,
     started: Time,
+    awake: awake::Awake,
+    /// Copies that a set was opened without, so far.
+    unsettled: settle::Unsettled,
+    offers: offers::Offers,
     /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
     instance: String,
     replicas: replicas::Replicas,
@@ -162,6 +169,9 @@ impl Spoke {
             looked: tokio::sync::Mutex::default(),
             records_at_start: OnceLock::new(),
             started: clock::now(),
+            awake: awake::Awake::new(),
+            unsettled: settle::Unsettled::default(),
+            offers: offers::Offers::default(),
             instance: config::random_hex::<8>()?,
             replicas: replicas::Replicas::default(),
             sketches: Mutex::default(),
@@ -205,6 +215,9 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
+            tokio::spawn(Arc::clone(&self).stay_awake()),
+            tokio::spawn(Arc::clone(&self).settle_all()),
+            tokio::spawn(Arc::clone(&self).give_all_back()),
         ];
         let spoke = Arc::clone(&self);
         let handler = move |request| Arc::clone(&spoke).answer(request);
@@ -250,6 +263,11 @@ impl Spoke {
                 Effect::CutOff(ids) => {
                     self.store_entries(blog, writes, std::mem::take(&mut entries), Vec::new());
                     self.cut_off(replica, ids);
+                }
+                Effect::Settled(epoch) => self.has_settled(replica, epoch),
+                Effect::Offer(epoch, ids) => {
+                    self.store_entries(blog, writes, std::mem::take(&mut entries), Vec::new());
+                    self.set_apart(writes, replica, epoch, ids);
                 }
                 Effect::StoreSeal(seal) => {
                     let write = Write::Seal(blog, seal.epoch, seal.to_string());
@@ -386,7 +404,7 @@ impl Spoke {
         });
         match read {
             Ok(recalled) => {
-                replica.begin_anew(recalled.chain, recalled.fold);
+                replica.begin_anew(clock::now(), recalled.chain, recalled.fold);
                 // Pages that showed them must not be served again.
                 self.rendered.forget(&[]);
             }
