@@ -467,6 +467,9 @@ pub struct OfferWire {
 pub struct OffersWire {
     /// Parents first.
     pub offers: Vec<OfferWire>,
+    /// Those that the author has answered and others follow: without them nobody could judge these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answered: Vec<EntryWire>,
 }
 
 /// `POST blogs/NAME/offers` (SPEC http 3.8).

@@ -79,7 +79,10 @@ pub(crate) fn check(story: &str, expected: &Expect) {
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        let author = Author::new("Maria <maria@example.org>");
+        Self::of(Author::new("Maria <maria@example.org>"))
+    }
+
+    pub(crate) fn of(author: Author) -> Self {
         let first = author.first.clone();
         let place = Chain::new(first.entry().id()).place(first.entry());
         let first = place

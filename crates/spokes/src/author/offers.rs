@@ -106,7 +106,12 @@ pub(crate) async fn of(session: &Session<'_>) -> Result<Vec<Offer>, Stop> {
     let outbox = session.shelf.outbox()?;
     let mut trial = session.copy.chain.clone();
     let mut offers = Vec::new();
-    for offer in wire.unwrap_or_default().offers {
+    let wire = wire.unwrap_or_default();
+    for answered in wire.answered.iter().filter_map(|entry| entry.sealed().ok()) {
+        // One that fits nowhere carries nothing.
+        trial.accept(answered).ok();
+    }
+    for offer in wire.offers {
         // Servers do not say what she has signed; her signature does.
         let Ok(sealed) = offer.entry.sealed() else {
             continue;

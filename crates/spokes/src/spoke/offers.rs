@@ -284,16 +284,16 @@ impl Spoke {
     /// `GET blogs/NAME/offers` (SPEC http 2.12).
     pub(super) fn offers_answer(self: &Arc<Self>, blog: BlogId) -> Response {
         match self.open_offers(blog) {
-            Ok(offers) => web::json(StatusCode::OK, &OffersWire { offers }),
+            Ok(offers) => web::json(StatusCode::OK, &offers),
             Err(outage) => unavailable(&outage),
         }
     }
 
     /// The offers on which the author has not decided.
-    pub(super) fn open_offers(self: &Arc<Self>, blog: BlogId) -> Result<Vec<OfferWire>, Outage> {
+    pub(super) fn open_offers(self: &Arc<Self>, blog: BlogId) -> Result<OffersWire, Outage> {
         let offers = self.store.offers(blog)?;
         if offers.is_empty() {
-            return Ok(Vec::new());
+            return Ok(OffersWire::default());
         }
         let giver = |id: EntryId| {
             let offer = offers.iter().find(|offer| offer.sealed.entry().id() == id);
@@ -305,11 +305,18 @@ impl Spoke {
             }
         };
         let all = offers.iter().map(|offer| offer.sealed.clone()).collect();
-        let judged = self.judge_given(blog, all).into_iter();
-        let open = judged.filter(|(_, what)| matches!(what, Offered::Kept | Offered::Extends));
-        let offers = open.map(|(verified, _)| {
+        let mut wire = OffersWire::default();
+        for (verified, what) in self.judge_given(blog, all) {
             let entry = verified.entry();
-            OfferWire {
+            match what {
+                Offered::Here => continue,
+                Offered::Answered => {
+                    wire.answered.push(EntryWire::from(verified.sealed()));
+                    continue;
+                }
+                Offered::Extends | Offered::Kept => {}
+            }
+            wire.offers.push(OfferWire {
                 id: entry.id().to_string(),
                 sequence: entry.skeleton().sequence,
                 kind: entry.skeleton().kind.to_string(),
@@ -320,8 +327,11 @@ impl Spoke {
                     .map(Hash::to_string)
                     .collect(),
                 entry: EntryWire::from(verified.sealed()),
-            }
-        });
-        Ok(offers.collect())
+            });
+        }
+        if wire.offers.is_empty() {
+            wire.answered.clear();
+        }
+        Ok(wire)
     }
 }
