@@ -12,9 +12,15 @@ pub mod node;
 
 pub mod receipt;
 
+pub mod address;
+
+pub mod health;
+
 pub mod request;
 
 pub mod placement;
+
+pub mod succession;
 
 pub mod record;
 
@@ -25,6 +31,10 @@ pub mod seat;
 pub mod reserved;
 
 pub mod registry;
+
+pub mod room;
+
+pub mod demand;
 
 pub mod primary;
 

@@ -44,6 +44,7 @@ pub struct Council {
     /// Entries that proved claims, with the number of their record.
     proofs: Vec<(u64, Arc<VerifiedEntry>)>,
     secret: NodeSecret,
+    organizer: NodeSecret,
     leader: bool,
     wanted: usize,
     /// Whether a set may become smaller when there is nobody to replace a silent member.
@@ -76,6 +77,7 @@ impl Council {
             log,
             proofs: Vec::new(),
             secret: founding::council_secret(),
+            organizer: founding::organizer_secret(),
             leader: true,
             wanted: usize::try_from(plan.replicas).unwrap_or(3),
             may_shrink: plan.patience,
@@ -222,7 +224,7 @@ impl Council {
             .filter(|(label, _)| !members.contains(label) && self.soft.heard.contains_key(*label))
             .filter(|(label, _)| self.is_live(now, label))
             .collect();
-        spare.sort_by_key(|(label, spoke)| (spoke.blogs, (*label).clone()));
+        spare.sort_by_key(|(label, _)| (self.registry.blogs_on(label), (*label).clone()));
         spare.into_iter().map(|(label, _)| label.clone()).collect()
     }
 
@@ -261,7 +263,12 @@ impl Council {
             time: hub.clock(0),
             what,
         };
-        let signed = Signed::new(&self.secret, &said);
+        // A node of the council may only close what follows from the registry; an organizer whatever it likes.
+        let by = match &said.what {
+            Wish::Close { .. } => &self.organizer,
+            _ => &self.secret,
+        };
+        let signed = Signed::new(by, &said);
         Request {
             statements,
             ..Request::plain(signed)
@@ -307,7 +314,7 @@ impl Council {
                 );
                 hub.note(Node::Council, format_args!("  for {members:?}"));
             }
-            Wish::Open { blog, epoch } => {
+            Wish::Open { blog, epoch, .. } => {
                 hub.note(
                     Node::Council,
                     format_args!("opens {epoch} of {}", short(blog)),
@@ -439,7 +446,15 @@ impl Council {
         }
         let mut statements = seals.clone();
         statements.extend(held.values().map(|receipt| receipt.signed.clone()));
-        let request = self.request(hub, Wish::Open { blog: id, epoch }, statements);
+        let request = self.request(
+            hub,
+            Wish::Open {
+                blog: id,
+                epoch,
+                forced: false,
+            },
+            statements,
+        );
         if let Err(refusal) = self.propose(hub, &request) {
             hub.note(Node::Council, format_args!("may not open: {refusal}"));
         }

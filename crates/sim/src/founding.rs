@@ -37,6 +37,11 @@ pub fn spoke_of(label: &Label) -> Option<usize> {
     LABELS.iter().position(|l| *l == label.as_str())
 }
 
+/// The organizer's key.
+pub fn organizer_secret() -> NodeSecret {
+    NodeSecret::from_seed(&[101; 32])
+}
+
 /// The key of a spoke.
 pub fn secret_of(label: &Label) -> NodeSecret {
     let number = spoke_of(label)
@@ -50,7 +55,7 @@ pub fn secret_of(label: &Label) -> NodeSecret {
 /// # Panics
 /// When the registry refuses one of these requests.
 pub fn found(plan: &Plan) -> (Registry, Vec<Record>) {
-    let organizer = NodeSecret::from_seed(&[101; 32]);
+    let organizer = organizer_secret();
     let council = CouncilNode {
         label: Label::parse("council-1").expect("a label"),
         key: council_secret().key(),

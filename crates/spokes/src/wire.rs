@@ -18,7 +18,7 @@ use spokes_rules::{
     node::{NodeKey, NodeSignature, Signed},
     receipt::Tip,
     registry::Record,
-    request::{PROOF_ENTRIES_MAX, Request},
+    request::{PROOF_ENTRIES_MAX, Request, Word},
 };
 
 /// Signatures that are read of one entry: more than its authors, for a tool may send several.
@@ -164,6 +164,24 @@ impl SignedWire {
     }
 }
 
+/// A signed text in one line of a head: text, key and signature, the text in base64 (SPEC http 1.2).
+pub fn signed_in_a_header(signed: &Signed) -> String {
+    let text = BASE64.encode(&signed.text);
+    format!("{text} {} {}", signed.key, signed.signature)
+}
+
+/// Reads such a line; whether the signature is good is not known yet. None where it is spelled otherwise.
+pub fn signed_of_a_header(line: &str) -> Option<Signed> {
+    let mut parts = line.split(' ');
+    let text = BASE64.decode(parts.next()?).ok()?;
+    let signed = Signed {
+        text: String::from_utf8(text).ok()?,
+        key: NodeKey::parse(parts.next()?).ok()?,
+        signature: NodeSignature::parse(parts.next()?).ok()?,
+    };
+    (signed_in_a_header(&signed) == line).then_some(signed)
+}
+
 /// An entry and its place (SPEC http 1.3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TipWire {
@@ -207,6 +225,37 @@ pub struct RequestWire {
     /// Receipts and seals.
     #[serde(default, deserialize_with = "at_most::<_, _, STATEMENTS_MAX>")]
     pub statements: Vec<SignedWire>,
+    /// What the author herself says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub word: Option<WordWire>,
+}
+
+/// A text that an author signed (SPEC registry 3.23).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WordWire {
+    /// The text.
+    pub text: String,
+    /// Her OpenPGP signature in base64.
+    pub signature: String,
+}
+
+impl WordWire {
+    fn word(&self) -> Result<Word, String> {
+        let signature = BASE64.decode(&self.signature);
+        Ok(Word {
+            text: self.text.clone(),
+            signature: signature.map_err(|e| e.to_string())?,
+        })
+    }
+}
+
+impl From<&Word> for WordWire {
+    fn from(word: &Word) -> Self {
+        Self {
+            text: word.text.clone(),
+            signature: BASE64.encode(&word.signature),
+        }
+    }
 }
 
 impl From<&Request> for RequestWire {
@@ -215,6 +264,7 @@ impl From<&Request> for RequestWire {
             signed: (&request.signed).into(),
             proof: request.proof.iter().map(EntryWire::from).collect(),
             statements: request.statements.iter().map(SignedWire::from).collect(),
+            word: request.word.as_ref().map(WordWire::from),
         }
     }
 }
@@ -231,6 +281,7 @@ impl RequestWire {
             signed: self.signed.signed()?,
             proof: proof.map_err(|e| e.to_string())?,
             statements: statements?,
+            word: self.word.as_ref().map(WordWire::word).transpose()?,
         })
     }
 }
@@ -323,10 +374,24 @@ pub struct BlogWire {
     pub members: Vec<MemberWire>,
     /// What placement could not reach, as a sentence.
     pub shortfall: Option<String>,
+    /// Whether its set was opened without knowing all that was safe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forced: Option<ForcedWire>,
     /// The `keys` entry that the registry took last, or entry 0.
     pub keys_at: String,
     /// When it got its name.
     pub since: String,
+}
+
+/// A set that was opened by force (SPEC receipt 3.7).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ForcedWire {
+    /// Since when.
+    pub since: String,
+    /// Entries behind this sequence may be missing.
+    pub after: u64,
+    /// Whose copies may have them.
+    pub missing: Vec<String>,
 }
 
 /// One replica of a blog.
@@ -483,6 +548,18 @@ pub struct GivingWire {
     pub entries: Vec<EntryWire>,
 }
 
+/// What a spoke has of a blog that its primary may lack (SPEC http 3.9).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LeftWire {
+    /// Whether its copy was compared with the epoch that was asked for.
+    pub settled: bool,
+    /// Whether it has a copy at all.
+    pub holds: bool,
+    /// What it keeps apart.
+    #[serde(deserialize_with = "at_most::<_, _, PROOF_ENTRIES_MAX>")]
+    pub entries: Vec<EntryWire>,
+}
+
 /// What became of what was given.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct GivenWire {
@@ -503,6 +580,9 @@ pub struct ReceiptsWire {
     /// The receipts.
     #[serde(deserialize_with = "at_most::<_, _, STATEMENTS_MAX>")]
     pub receipts: Vec<SignedWire>,
+    /// What a member serves to readers (SPEC receipt 7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<SignedWire>,
 }
 
 /// Seals and receipts of sets that are changing (SPEC http 3.5).
@@ -593,6 +673,18 @@ pub struct Problem {
     /// Whose slug it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Who has room instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherWire>,
+}
+
+/// A spoke that does what another one does not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OtherWire {
+    /// Its label.
+    pub label: String,
+    /// Its writing desk.
+    pub url: String,
 }
 
 #[cfg(test)]

@@ -272,6 +272,7 @@ impl Nodes {
             primary: MEMBERS[0].to_owned(),
             members: MEMBERS.iter().map(member).collect(),
             shortfall: None,
+            forced: None,
             keys_at: id.to_string(),
             since: now().to_string(),
         };
@@ -430,6 +431,7 @@ impl Nodes {
             epoch: 1,
             members: MEMBERS.iter().map(|label| (*label).to_owned()).collect(),
             receipts: self.signed(&blog.copy, Tip { sequence, id }),
+            ..ReceiptsWire::default()
         };
         json(StatusCode::OK, &wire)
     }

@@ -85,6 +85,7 @@ impl Found<'_> {
             "name": name.as_str(), "blog": wire.blog, "author": wire.author,
             "url": self.session.network.address_of(name), "epoch": wire.epoch,
             "primary": wire.primary, "spokes": wire.members, "shortfall": wire.shortfall,
+            "forced": wire.forced,
             "entries": self.entries, "clashes": self.clashes,
             "heads": self.heads.iter().map(head).collect::<Vec<_>>(),
             "offers": self.offers.iter().map(Offer::facts).collect::<Vec<_>>(),
@@ -129,6 +130,14 @@ impl Found<'_> {
         }
         if let Some(shortfall) = &wire.shortfall {
             console.fact(&format!("note      {shortfall}"));
+        }
+        if let Some(forced) = &wire.forced {
+            let (after, missing) = (forced.after, forced.missing.join(", "));
+            console.fact(&format!(
+                "note      servers of this blog were lost: it may lack entries after {after}, which {missing} \
+                 may have. They come back with the first of these that does; \"spokes blog restore\" \
+                 brings what an export of yours holds"
+            ));
         }
         for offer in &self.offers {
             console.fact(&format!("offer     {}", offer.sentence()));

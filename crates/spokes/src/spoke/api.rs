@@ -29,8 +29,8 @@ use crate::{
     store::Row,
     web::desk::DESK,
     wire::{
-        self, BlogWire, EntryWire, FeedWire, HeadWire, HeadsWire, MemberWire, ReceiptsWire,
-        SignedWire, TipWire,
+        self, BlogWire, EntryWire, FeedWire, ForcedWire, HeadWire, HeadsWire, MemberWire,
+        ReceiptsWire, SignedWire, TipWire,
     },
 };
 
@@ -78,9 +78,14 @@ impl Spoke {
             response.headers_mut().insert(header::ALLOW, allow);
             return response;
         }
-        match self.desk_medium(&request) {
-            Some(picture) => picture,
-            None => self.page(request).await,
+        if let Some(picture) = self.desk_medium(&request) {
+            return picture;
+        }
+        let nonce = self.nonce_of(&request);
+        let page = Arc::clone(&self).page(request).await;
+        match nonce {
+            Some(nonce) => self.with_receipt(nonce, page).await,
+            None => page,
         }
     }
 
@@ -111,6 +116,7 @@ impl Spoke {
             (&Method::GET, ["feed"]) => self.feed_page(&request).await,
             (&Method::GET, ["heads"]) => self.heads(&request),
             (&Method::GET, ["entries", id]) => self.entry(id),
+            (&Method::GET, ["offers"]) => self.left_answer(&request),
             (&Method::POST, ["receipts"]) => self.receipts(request).await,
             (&Method::POST, ["registry", "claims"]) => self.post_claim(request).await,
             (_, ["blogs", name, rest @ ..]) => {
@@ -244,6 +250,11 @@ impl Spoke {
             primary: record.set.primary().to_string(),
             members: record.set.members.iter().map(member).collect(),
             shortfall: record.shortfall.map(|shortfall| shortfall.to_string()),
+            forced: record.forced.as_ref().map(|forced| ForcedWire {
+                since: forced.since.to_string(),
+                after: forced.after,
+                missing: forced.missing.iter().map(Label::to_string).collect(),
+            }),
             keys_at: record.keys_at.to_string(),
             since: record.since.to_string(),
         }
@@ -279,6 +290,7 @@ impl Spoke {
                 "registry_records": records,
                 "mended": self.mended.load(std::sync::atomic::Ordering::Relaxed),
                 "started": self.started.to_string(),
+                "takes": self.room.takes().to_string(),
             }),
         )
     }
@@ -506,6 +518,9 @@ impl Spoke {
             Ok(wire) => wire,
             Err(why) => return invalid(&why),
         };
+        if let Some(rates) = &wire.rates {
+            tokio::task::block_in_place(|| self.take_rates(rates));
+        }
         // Ten thousand signatures may be among them: not on the event loop.
         let early = tokio::task::block_in_place(|| self.take_receipts(&wire.receipts));
         // A member that heard of a new blog before this spoke says it once, and an author waits for it.
@@ -557,6 +572,7 @@ impl Spoke {
             epoch: record.set.epoch,
             members,
             receipts,
+            rates: None,
         };
         web::json(StatusCode::OK, &wire)
     }
@@ -566,6 +582,7 @@ fn standing_word(standing: Standing) -> &'static str {
     match standing {
         Standing::Applied { .. } => "applied",
         Standing::Admitted { .. } => "admitted",
+        Standing::Leaving { .. } => "leaving",
         Standing::Evicted { .. } => "evicted",
     }
 }

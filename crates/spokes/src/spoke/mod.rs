@@ -14,18 +14,22 @@ mod former;
 mod front;
 mod glance;
 mod headlines;
+mod health;
 mod keys;
 mod latest;
 mod lists;
 mod looks;
 mod media;
 mod mend;
+mod missing;
 mod offers;
 mod pages;
 mod pull;
+mod readers;
 mod renders;
 mod replicas;
 mod restore;
+mod room;
 mod search;
 mod settle;
 mod shelf;
@@ -135,10 +139,14 @@ pub struct Spoke {
     latest: latest::Latest,
     rendered: finished::Rendered,
     looks: looks::Looks,
+    room: room::Room,
+    counts: readers::Counts,
     renders: renders::Renders,
     searches: Arc<turns::Turns>,
     feeds: Arc<turns::Turns>,
     mended: AtomicU64,
+    /// How many receipts for pages may still be signed.
+    receipts_left: health::Receipts,
 }
 
 /// Who waits for an answer about an entry of a blog.
@@ -185,10 +193,13 @@ impl Spoke {
             latest: latest::Latest::default(),
             rendered: finished::Rendered::default(),
             looks: looks::Looks::default(),
+            room: room::Room::new(dir, &config)?,
+            counts: readers::Counts::default(),
             renders: renders::Renders::default(),
             searches: search::turns(),
             feeds: feeds::turns(),
             mended: AtomicU64::new(0),
+            receipts_left: health::Receipts::default(),
             config,
         });
         spoke.remember()?;
@@ -218,6 +229,9 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).stay_awake()),
             tokio::spawn(Arc::clone(&self).settle_all()),
             tokio::spawn(Arc::clone(&self).give_all_back()),
+            tokio::spawn(Arc::clone(&self).read_missing()),
+            tokio::spawn(Arc::clone(&self).observe()),
+            tokio::spawn(Arc::clone(&self).watch_room()),
         ];
         let spoke = Arc::clone(&self);
         let handler = move |request| Arc::clone(&spoke).answer(request);

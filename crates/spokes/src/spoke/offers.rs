@@ -191,7 +191,7 @@ impl Spoke {
     }
 
     /// Keeps what another spoke gives, as far as there is room, and takes in what extends a head.
-    async fn keep_offers(
+    pub(super) async fn keep_offers(
         self: &Arc<Self>,
         blog: BlogId,
         giver: &Label,
@@ -333,5 +333,25 @@ impl Spoke {
             wire.answered.clear();
         }
         Ok(wire)
+    }
+
+    /// What the offers of a blog are called that is held here, for their author's desk.
+    pub(super) fn offers_called(
+        self: &Arc<Self>,
+        blog: BlogId,
+        record: &BlogRecord,
+    ) -> Vec<String> {
+        if !record.set.has(&self.me) {
+            return Vec::new();
+        }
+        let open = self.open_offers(blog).map(|wire| wire.offers);
+        let called = |offer: OfferWire| {
+            let sealed = offer.entry.sealed().ok();
+            let entry = sealed.as_ref().map(SealedEntry::entry);
+            let article = entry.and_then(|entry| entry.draft()?.article());
+            let title = article.map(|a| a.title.clone().unwrap_or_else(|| a.slug.to_string()));
+            title.unwrap_or_else(|| format!("{} {}", offer.kind, offer.sequence))
+        };
+        open.unwrap_or_default().into_iter().map(called).collect()
     }
 }

@@ -205,7 +205,7 @@ impl Spoke {
             replicas: record.set.members.iter().map(Label::to_string).collect(),
             pages: Vec::new(),
             late: false,
-            may_lack_after: None,
+            may_lack_after: record.forced.as_ref().map(|forced| forced.after),
         }
     }
 
@@ -245,6 +245,7 @@ impl Spoke {
         if !record.set.has(&self.me) {
             return self.page_elsewhere(name, &record, request).await;
         }
+        self.replicas.count(blog);
         if let Some(seen) = self.at_a_glance(blog, &record, path, request).await {
             return send(request, &seen);
         }

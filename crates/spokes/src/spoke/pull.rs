@@ -19,6 +19,7 @@ use spokes_log::{
     seal::SealedEntry,
 };
 use spokes_rules::{
+    health::Takes,
     node::Label,
     receipt::Tip,
     replica::{Event, Replica},
@@ -111,6 +112,10 @@ impl Spoke {
                 tokio::time::sleep(PAUSE_LONGEST).await;
                 continue;
             };
+            if self.room.takes() == Takes::Nothing {
+                tokio::time::sleep(PAUSE_LONGEST).await;
+                continue;
+            }
             let (began, had_cursor) = (Instant::now(), cursor.is_some());
             match self
                 .pull_once(&peer, address, &mut cursor, &mut compare_at)

@@ -58,6 +58,9 @@ impl Spoke {
                 .await;
             return relayed.unwrap_or_else(|outage| unavailable(&outage));
         }
+        if let Some(full) = self.takes_nothing() {
+            return full;
+        }
         self.ready(blog).await;
         // What would be taken in now might be set apart in a moment.
         if self.with(blog, |replica| replica.is_settled()) == Some(false) {
