@@ -9,6 +9,7 @@ use crate::{
     kept::{Kept, kept_as_text, kept_cases, kept_fields},
     node::{Label, NodeKey},
     placement::Shortfall,
+    receipt::Tip,
     record::Wanted,
     request::{CouncilNode, Founding, Policy},
     seat::{Seat, Seats, Sits},
@@ -52,8 +53,9 @@ kept_fields! {
     Health { down, changed, falls }
     BlogRecord {
         name, author, set, closing, shortfall, keys_at, ended, since, holders, replicas, demand, home, homed,
-        forced
+        forced, covered
     }
+    Tip { sequence, id }
     Demand { more, since }
     Wanted { to, since }
     Forced { since, after, missing }

@@ -272,6 +272,7 @@ impl Nodes {
             primary: MEMBERS[0].to_owned(),
             members: MEMBERS.iter().map(member).collect(),
             shortfall: None,
+            forced: None,
             keys_at: id.to_string(),
             since: now().to_string(),
         };
@@ -325,6 +326,7 @@ impl Nodes {
             cursor: format!("{}-{end}", blog.instance),
             more: end < blog.order.len(),
             entries: page,
+            epochs: BTreeMap::new(),
         };
         json(StatusCode::OK, &wire)
     }
@@ -426,11 +428,10 @@ impl Nodes {
         };
         let (sequence, id) = *blog.copy.chain.heads().last().expect("a head");
         let wire = ReceiptsWire {
-            rates: None,
             epoch: 1,
             members: MEMBERS.iter().map(|label| (*label).to_owned()).collect(),
             receipts: self.signed(&blog.copy, Tip { sequence, id }),
-            rates: None,
+            ..ReceiptsWire::default()
         };
         json(StatusCode::OK, &wire)
     }
