@@ -15,6 +15,7 @@ mod front;
 mod glance;
 mod headlines;
 mod health;
+mod holds;
 mod keys;
 mod latest;
 mod lists;
@@ -225,6 +226,7 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).scrub()),
             tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
+            tokio::spawn(Arc::clone(&self).take_in_blogs()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
             tokio::spawn(Arc::clone(&self).stay_awake()),
             tokio::spawn(Arc::clone(&self).settle_all()),
