@@ -126,10 +126,8 @@ impl World {
             }
             Step::Closes(next) => {
                 let next = set(self.open.epoch + 1, SETS[next]);
-                self.closing = Some(Closing {
-                    next,
-                    since: spokes_log::time::Time::from_unix(0),
-                });
+                let since = self.scene.now;
+                self.closing = Some(Closing { next, since });
             }
             Step::Covers(at) => self.covers(SPOKES[at]),
             Step::Opens => self.opens(),
@@ -319,7 +317,6 @@ impl World {
                 self.learns(spoke);
                 self.tell(spoke, Event::NothingForgotten);
                 for other in SPOKES {
-                    let lacks = self.scene.covered.clone();
                     let lacks = |tip: &Tip| !self.replica(spoke).chain().contains(tip.id);
                     if self.scene.covered.iter().any(lacks) {
                         self.pulls(spoke, other, true);

@@ -19,7 +19,7 @@ use crate::{
 ///
 /// Whoever changes what a registry holds, or how a record changes it, counts this up: then nodes fold their
 /// whole log once.
-pub const SNAPSHOT_FORM: u32 = 1;
+pub const SNAPSHOT_FORM: u32 = 2;
 
 impl Registry {
     /// All of it, for this node's own disk.
@@ -52,15 +52,15 @@ kept_fields! {
     Spoke { key, operator, address, standing, lot, health, fell, load, takes, told }
     Health { down, changed, falls }
     BlogRecord {
-        name, author, set, closing, shortfall, keys_at, ended, since, holders, replicas, demand, home, homed,
-        forced, covered
+        name, author, set, closing, covered, shortfall, keys_at, ended, since, holders, replicas, demand, home, homed,
+        forced
     }
-    Tip { sequence, id }
     Demand { more, since }
     Wanted { to, since }
     Forced { since, after, missing }
     Set { epoch, members }
     Closing { next, since }
+    Tip { sequence, id }
     Shortfall { wanted, operators }
     Seat { node, number, sits }
 }

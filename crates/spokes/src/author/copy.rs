@@ -201,13 +201,28 @@ impl BlogCopy {
         Err(Unread::Trouble(Trouble::Strange(why)))
     }
 
-    /// What was shown before, and is not there any more where all was read anew, is not in the blog: its
-    /// servers offer it to its author (SPEC receipt 6), and nobody writes on behind it.
+    /// What was shown before, and is not there any more where all was read anew, is not in the blog where
+    /// this has gone on without it: its servers offer it to its author (SPEC receipt 6), and nobody writes
+    /// on behind it. What goes on behind a head is brought back with the next entry.
     fn forget_what_went(&mut self) {
         let Some(anew) = self.anew.take().filter(|anew| !anew.is_empty()) else {
             return;
         };
-        let went: Vec<EntryId> = self.shown.difference(&anew).copied().collect();
+        let parent = |id: &EntryId| self.entries.get(id)?.entry().skeleton().previous;
+        let mut followed: BTreeSet<EntryId> = anew.iter().filter_map(parent).collect();
+        let mut stands = anew;
+        let mut went = Vec::new();
+        for id in self.in_order().iter().map(|sealed| sealed.entry().id()) {
+            if stands.contains(&id) || !self.shown.contains(&id) {
+                continue;
+            }
+            let extends = parent(&id).filter(|parent| stands.contains(parent));
+            if extends.is_some_and(|parent| followed.insert(parent)) {
+                stands.insert(id);
+            } else {
+                went.push(id);
+            }
+        }
         if !went.is_empty() {
             *self = self.without(&went);
         }

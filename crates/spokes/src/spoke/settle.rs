@@ -110,7 +110,8 @@ impl Spoke {
             let record = registry.blog(blog)?;
             let next = record.closing.as_ref();
             let member = record.set.has(&self.me) || next.is_some_and(|c| c.next.has(&self.me));
-            (!member).then_some(record.set.epoch)
+            // Nobody can have left before the first change; most blogs of a network are such.
+            (!member && record.set.epoch > 1).then_some(record.set.epoch)
         });
         let Some(epoch) = away.flatten() else { return };
         let is_old = self
