@@ -18,7 +18,7 @@ use spokes_log::{
 use spokes_rules::{
     node::Label,
     receipt::Tip,
-    registry::{BlogRecord, Registry, Set},
+    registry::{BlogRecord, Set},
     replica::{Event, Replica},
 };
 use tokio::{sync::Notify, task::JoinSet};
@@ -34,11 +34,6 @@ use crate::{
 
 /// How often an unsettled copy asks: nothing of it is safe meanwhile, and its authors wait.
 const SETTLE_EVERY: Duration = Duration::from_millis(300);
-/// How long one member is listened to: it may bring much. What came is kept, and the rest is asked for anew.
-const WELL_WAIT: Duration = Duration::from_secs(20);
-/// How long one that the registry calls silent is listened to: he may hold what nobody else has, but authors
-/// wait.
-const AILING_WAIT: Duration = Duration::from_secs(1);
 /// Copies that settle at a time: a spoke with hundreds of blogs comes back.
 const AT_ONCE: usize = 16;
 
@@ -141,22 +136,11 @@ impl Spoke {
             blogs.unwrap_or_else(PoisonError::into_inner).remove(&blog);
             return;
         };
-        // The primary first: what it holds goes on, and nothing more may be needed. Who was just followed
-        // by another is often silent, and nobody may be kept waiting for him alone.
-        let others = record.set.members.iter().filter(|label| **label != self.me);
-        let is_well = |label: &Label| {
-            let well = |registry: &Registry| registry.spoke(label).is_some_and(|it| it.is_well());
-            self.ask(well) == Some(true)
-        };
-        let mut others: Vec<(bool, &Label)> = others.map(|label| (is_well(label), label)).collect();
-        others.sort_by_key(|(well, _)| !well);
-        for (well, label) in others {
-            let Some(address) = self.address(label) else {
-                continue;
-            };
-            let most = if well { WELL_WAIT } else { AILING_WAIT };
-            let heard = self.settle_with(label, address, blog, &record);
-            if let Ok(Err(outage)) = tokio::time::timeout(most, heard).await {
+        // The primary first: what it holds goes on, and nothing more may be needed.
+        for label in record.set.members.iter().filter(|label| **label != self.me) {
+            if let Some(address) = self.address(label)
+                && let Err(outage) = self.settle_with(label, address, blog, &record).await
+            {
                 tracing::debug!(%label, %blog, %outage, "nothing was heard for settling");
             }
             if self.with(blog, |replica| replica.is_settled()) != Some(false) {
