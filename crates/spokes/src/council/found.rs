@@ -187,6 +187,37 @@ pub(super) fn keep_keys(dir: &Path, keys: &[NodeKey]) -> Result<(), Outage> {
     config::write_file(&dir.join(KEYS_FILE), lines.as_bytes(), 0o644)
 }
 
+/// The nodes of the council that entries speak of which the index has not applied yet. After a loss of power the
+/// index may be far behind, and without their addresses nobody could be asked what is agreed on.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub(super) fn nodes_ahead(
+    journal: &Journal<File>,
+    book: &Book,
+) -> Result<Vec<CouncilNode>, Outage> {
+    let failed = |e: std::io::Error| Outage::new(e.to_string());
+    let applied = book.applied().map_err(failed)?.0;
+    let mut nodes = Vec::new();
+    for at in applied.map_or(0, |id| id.index + 1)..journal.len() {
+        let bytes = journal.read(at..at + 1, u64::MAX).map_err(failed)?;
+        let entry = bytes.first().map(|bytes| unpack(bytes)).transpose();
+        let Some(EntryPayload::Normal(batch)) = entry.map_err(failed)?.map(|entry| entry.payload)
+        else {
+            continue;
+        };
+        for request in &batch.requests {
+            match Ask::parse(request.signed.text.as_bytes()).map(|ask| ask.what) {
+                Ok(Wish::Found(founding)) => nodes.extend(founding.council),
+                Ok(Wish::Stand { node, .. }) => nodes.push(node),
+                Ok(Wish::Recover { council }) => nodes.extend(council),
+                _ => {}
+            }
+        }
+    }
+    Ok(nodes)
+}
+
 /// Opens the registry that the journal adds up to. An index of another journal, which was put aside or brought
 /// back from a backup, is thrown away: it is made again from the entries.
 ///

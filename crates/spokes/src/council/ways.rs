@@ -19,7 +19,7 @@ use openraft::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use spokes_rules::{
     node::{NodeKey, NodeSecret},
-    registry::Registry,
+    request::CouncilNode,
 };
 use tokio::sync::watch;
 
@@ -53,6 +53,8 @@ pub(super) struct Ways {
     book: Arc<Book>,
     /// Keys of the council as this node learned them when it asked for its seat.
     pinned: Vec<NodeKey>,
+    /// Nodes that stand in the journal and not yet in the registry.
+    ahead: Vec<CouncilNode>,
     lines: Mutex<BTreeMap<NodeId, Line>>,
     metrics: OnceLock<watch::Receiver<Metrics>>,
     /// Nodes of which it was said that they take nothing.
@@ -60,11 +62,17 @@ pub(super) struct Ways {
 }
 
 impl Ways {
-    pub(super) fn new(secret: NodeSecret, book: Arc<Book>, pinned: Vec<NodeKey>) -> Arc<Self> {
+    pub(super) fn new(
+        secret: NodeSecret,
+        book: Arc<Book>,
+        pinned: Vec<NodeKey>,
+        ahead: Vec<CouncilNode>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             secret,
             book,
             pinned,
+            ahead,
             lines: Mutex::default(),
             metrics: OnceLock::new(),
             silent: Mutex::default(),
@@ -93,29 +101,28 @@ impl Ways {
         sits.unwrap_or_else(|| self.pinned.contains(&key)) || is_member()
     }
 
-    /// Where another node of the council is reached.
-    pub(super) fn peer(&self, node: NodeId) -> Option<SocketAddr> {
-        let found = |registry: &Registry| {
+    /// Another node of the council.
+    fn node(&self, id: NodeId) -> Option<CouncilNode> {
+        let seated = self.book.ask(|registry| {
             let mut seats = registry.seats().all().iter();
-            seats
-                .find(|seat| seat.node.key == node.key())
-                .map(|seat| seat.node.peer.0)
-        };
-        self.book.ask(found).flatten()
+            let seat = seats.find(|seat| seat.node.key == id.key());
+            seat.map(|seat| seat.node.clone())
+        });
+        let mut ahead = self.ahead.iter().rev();
+        seated
+            .flatten()
+            .or_else(|| ahead.find(|node| node.key == id.key()).cloned())
+    }
+
+    /// Where another node of the council is reached.
+    pub(super) fn peer(&self, id: NodeId) -> Option<SocketAddr> {
+        self.node(id).map(|node| node.peer.0)
     }
 
     /// What a node is called.
-    pub(super) fn label(&self, node: NodeId) -> String {
-        let found = |registry: &Registry| {
-            let mut seats = registry.seats().all().iter();
-            seats
-                .find(|seat| seat.node.key == node.key())
-                .map(|seat| seat.node.label.to_string())
-        };
-        self.book
-            .ask(found)
-            .flatten()
-            .unwrap_or_else(|| node.to_string())
+    pub(super) fn label(&self, id: NodeId) -> String {
+        self.node(id)
+            .map_or_else(|| id.to_string(), |node| node.label.to_string())
     }
 
     fn line(&self, node: NodeId) -> Result<Line, Outage> {
