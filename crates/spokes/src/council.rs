@@ -45,7 +45,7 @@ mod rates;
 mod ways;
 
 use book::Book;
-pub use found::{Beginning, Stand, init, invite, organize, recover, stand};
+pub use found::{Beginning, Recovery, Stand, backup, init, invite, organize, recover, stand};
 use order::Order;
 use raft::LogStore;
 use rates::Rates;

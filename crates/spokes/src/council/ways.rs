@@ -38,6 +38,9 @@ const BYTES_A_SECOND: u64 = 256 * 1024;
 /// The pause before a silent node is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
 
+/// Strangers of whom the log tells: more would be somebody who tries keys.
+const STRANGERS_TOLD: usize = 16;
+
 /// Entries, and up to how many of them the other is being filled, if it has no vote yet.
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
@@ -59,6 +62,8 @@ pub(super) struct Ways {
     metrics: OnceLock<watch::Receiver<Metrics>>,
     /// Nodes of which it was said that they take nothing.
     silent: Mutex<BTreeSet<NodeId>>,
+    /// Keys of which it was said that they have no seat.
+    strangers: Mutex<BTreeSet<NodeId>>,
 }
 
 impl Ways {
@@ -76,6 +81,7 @@ impl Ways {
             lines: Mutex::default(),
             metrics: OnceLock::new(),
             silent: Mutex::default(),
+            strangers: Mutex::default(),
         })
     }
 
@@ -98,7 +104,26 @@ impl Ways {
                 .map(|metrics| metrics.membership_config.membership());
             membership.is_some_and(|members| members.get_node(&NodeId::of(key)).is_some())
         };
-        sits.unwrap_or_else(|| self.pinned.contains(&key)) || is_member()
+        let known = sits.unwrap_or_else(|| self.pinned.contains(&key)) || is_member();
+        if !known {
+            self.note_stranger(key);
+        }
+        known
+    }
+
+    /// Says once that somebody wanted to speak as a node of the council.
+    fn note_stranger(&self, key: NodeKey) {
+        let mut strangers = self
+            .strangers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if strangers.len() < STRANGERS_TOLD && strangers.insert(NodeId::of(key)) {
+            tracing::warn!(
+                %key,
+                "a node with a key that has no seat wanted to speak as the council does, and was not listened to. \
+                 If this node is empty and that is the key of one that was founded anew, add it to council.keys"
+            );
+        }
     }
 
     /// Another node of the council.
