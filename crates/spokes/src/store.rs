@@ -98,6 +98,8 @@ pub enum Write {
     UnstageBefore(i64),
     /// Records of the registry's log.
     Records(Vec<(u64, String)>),
+    /// Records of a log founded anew, instead of all from a place on.
+    RecordsFrom(u64, Vec<(u64, String)>),
     /// A sketch of a blog whose newest entry stands at this position.
     Sketch(BlogId, u64, Vec<u8>),
 }
@@ -663,12 +665,19 @@ fn apply(c: &Connection, write: &Write) -> Result<(), rusqlite::Error> {
             c.execute("DELETE FROM staged WHERE since < ?1", [time])?;
         }
         Write::Sketch(blog, position, bytes) => sketch::keep(c, *blog, *position, bytes)?,
-        Write::Records(records) => {
-            let sql = "INSERT OR IGNORE INTO record (place, json) VALUES (?1, ?2)";
-            for (place, json) in records {
-                c.prepare_cached(sql)?.execute(params![place, json])?;
-            }
+        Write::Records(records) => keep_records(c, records)?,
+        Write::RecordsFrom(place, records) => {
+            c.execute("DELETE FROM record WHERE place >= ?1", [place])?;
+            keep_records(c, records)?;
         }
+    }
+    Ok(())
+}
+
+fn keep_records(c: &Connection, records: &[(u64, String)]) -> Result<(), rusqlite::Error> {
+    let sql = "INSERT OR IGNORE INTO record (place, json) VALUES (?1, ?2)";
+    for (place, json) in records {
+        c.prepare_cached(sql)?.execute(params![place, json])?;
     }
     Ok(())
 }

@@ -606,6 +606,9 @@ pub struct LogWire {
     /// Whether a majority of the council stood behind that when it was asked.
     #[serde(default)]
     pub confirmed: bool,
+    /// The hash of the last record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
 }
 
 /// What became of a request (SPEC http 3.5).

@@ -21,9 +21,9 @@ use common::{
     author::{Author, Signed, article, draft, now},
     demo::{answers, program},
     disk::{self, Deaf, Disk, Fate, Image},
-    http,
+    http, journal,
     pens::{Known, Story, play},
-    recorded::{COUNCIL, Process, Recorded, SPOKES, data},
+    recorded::{COUNCIL, COUNCIL_OF_THREE, Process, Recorded, SPOKES, data, is_council, serving},
     setting,
     trace::{Step, Trace},
     wait_for,
@@ -35,6 +35,9 @@ use spokes_log::{draft::Says, name::EntryId};
 const POINTS: usize = 200;
 /// At so many of them by the program itself.
 const STARTS: usize = 12;
+/// At so many instants the whole council loses its power, and at so many of them it is started again.
+const BLACKOUTS: usize = 100;
+const COUNCIL_STARTS: usize = 6;
 /// A spoke is killed in the middle of what it writes, after some entries.
 const KILLED_WRITING: &str = "inject=pwrite64:signal=SIGKILL:when=150";
 /// A spoke is killed when it has written an entry and begins to sync it: behind the syncs of its start.
@@ -44,10 +47,13 @@ const FATES: usize = 4;
 /// Losses that a failed test names.
 const TOLD: usize = 12;
 /// How long a started node and an entry may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Disks that do not hear a sync: of the database, of the folder of media, of the node's own folder.
 const DEAF: &[(&str, Deaf)] = &[
+    ("journals are never synced", |path| {
+        path.to_str().is_some_and(|path| path.ends_with(".journal"))
+    }),
     ("databases are never synced", |path| {
         path.to_str().is_some_and(|path| path.contains(".db"))
     }),
@@ -67,8 +73,10 @@ enum What {
     Held(String),
     /// A spoke said that it keeps this entry aside until its media come.
     Staged(String),
-    /// The council gave out the record of this place.
+    /// A node of the council gave out the record of this place.
     Record(u64),
+    /// The council said that it has taken a request as the record of this place.
+    Taken(u64),
     /// A file that the network or an operator now relies on.
     File(&'static str),
 }
@@ -102,11 +110,16 @@ fn promises(label: &str, trace: &Trace, story: &Story) -> Vec<Promise> {
 /// What one message promises.
 fn said(label: &str, text: &str) -> Vec<What> {
     let mut found = Vec::new();
-    if label == COUNCIL {
-        for behind in text.split("\"index\":").skip(1) {
-            let digits = behind.split(|c: char| !c.is_ascii_digit()).next().unwrap();
-            found.push(What::Record(digits.parse().unwrap()));
-        }
+    if is_council(label) {
+        let index = |behind: &str| {
+            let digits = behind.split(|c: char| !c.is_ascii_digit()).next();
+            digits.unwrap().parse().unwrap()
+        };
+        let indexes = text.split("\"index\":").skip(1).map(index);
+        // Whoever passes an answer of the leader on has the record itself a little later.
+        let gives = text.contains("\"records_in_all\":") || text.contains("\"previous\":");
+        let what = if gives { What::Record } else { What::Taken };
+        found.extend(indexes.map(what));
         if text.contains(" is founded: ") {
             found.push(What::Record(0));
             found.extend(["config.toml", "node.key", "organizer.key"].map(What::File));
@@ -141,6 +154,8 @@ fn said(label: &str, text: &str) -> Vec<What> {
 /// A node, what it did, and what it promised.
 struct Witness {
     label: String,
+    /// The texts of the council's records, by their places.
+    records: Vec<String>,
     address: SocketAddr,
     root: std::path::PathBuf,
     trace: Trace,
@@ -148,6 +163,17 @@ struct Witness {
 }
 
 fn witnesses(network: &mut Recorded, story: &Story) -> Vec<Witness> {
+    let log = network.get(COUNCIL, "/api/v1/registry/log?after=0").json();
+    let records = log["records"].as_array().unwrap();
+    let text = |record: &serde_json::Value| {
+        let text = record["request"]["signed"]["text"].as_str();
+        text.unwrap().to_owned()
+    };
+    let records: Vec<String> = records.iter().map(text).collect();
+    assert_eq!(
+        records.len() as u64,
+        log["records_in_all"].as_u64().unwrap()
+    );
     let traces = network.end().into_iter();
     let witness = |(label, trace): (String, Trace)| {
         let promises = promises(&label, &trace, story);
@@ -160,6 +186,7 @@ fn witnesses(network: &mut Recorded, story: &Story) -> Vec<Witness> {
         let (address, root) = (node.address, node.disk.clone());
         Witness {
             label,
+            records: records.clone(),
             address,
             root,
             trace,
@@ -202,19 +229,20 @@ fn losses(witness: &Witness, promised: &[&What], folder: &Path, story: &Story) -
             }
         }
     }
-    let file = if witness.label == COUNCIL {
-        "registry.db"
-    } else {
-        "spoke.db"
-    };
+    if is_council(&witness.label) {
+        let held = journal::requests(&node.join("registry.journal"));
+        let missing = |what: &&&What| matches!(what, What::Record(n) if !held.contains(&witness.records[*n as usize]));
+        let missing = promised.iter().filter(missing);
+        lost.extend(missing.map(|what| format!("{what:?} is not in the journal")));
+        return lost;
+    }
     let in_database = |what: &&What| !matches!(what, What::File(_));
     if !promised.iter().any(in_database) {
         return lost;
     }
-    match rows(&node.join(file), witness.label == COUNCIL) {
-        Ok(rows) if witness.label == COUNCIL => lost.extend(records_lost(&rows, promised)),
+    match rows(&node.join("spoke.db")) {
         Ok(rows) => lost.extend(entries_lost(&rows, promised, &node, story)),
-        Err(error) => lost.push(format!("{file}: {error}")),
+        Err(error) => lost.push(format!("spoke.db: {error}")),
     }
     lost
 }
@@ -224,44 +252,23 @@ struct Rows {
     /// Texts by their ids.
     entries: BTreeMap<String, String>,
     staged: BTreeSet<String>,
-    records: BTreeSet<u64>,
 }
 
-fn rows(path: &Path, council: bool) -> Result<Rows, rusqlite::Error> {
+fn rows(path: &Path) -> Result<Rows, rusqlite::Error> {
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
     let db = Connection::open_with_flags(path, flags)?;
     let whole: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0))?;
     if whole != "ok" {
         return Err(rusqlite::Error::InvalidColumnName(whole));
     }
-    let mut records = db.prepare("SELECT place FROM record")?;
-    let records = records
+    let mut statement = db.prepare("SELECT id, text FROM entry")?;
+    let pairs = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let entries = pairs.collect::<Result<_, _>>()?;
+    let mut statement = db.prepare("SELECT id FROM staged")?;
+    let staged = statement
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    let (mut entries, mut staged) = (BTreeMap::new(), BTreeSet::new());
-    if !council {
-        let mut statement = db.prepare("SELECT id, text FROM entry")?;
-        let pairs = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        entries = pairs.collect::<Result<_, _>>()?;
-        let mut statement = db.prepare("SELECT id FROM staged")?;
-        staged = statement
-            .query_map([], |row| row.get(0))?
-            .collect::<Result<_, _>>()?;
-    }
-    Ok(Rows {
-        entries,
-        staged,
-        records,
-    })
-}
-
-fn records_lost(rows: &Rows, promised: &[&What]) -> Vec<String> {
-    let missing = |what: &&&What| matches!(what, What::Record(n) if !rows.records.contains(n));
-    promised
-        .iter()
-        .filter(missing)
-        .map(|what| format!("{what:?}"))
-        .collect()
+    Ok(Rows { entries, staged })
 }
 
 /// The entries that receipts speak for: those that they name, and all before them.
@@ -394,36 +401,26 @@ fn lost_at(witness: &Witness, points: &[Point], deaf: Deaf, story: &Story) -> Ve
 
 // ---- by the program itself -------------------------------------------------------------------------
 
+fn begin(witness: &Witness, folder: &Path, said: &Path) -> Process {
+    let mut command = Command::new(program());
+    let command = command
+        .args(serving(&witness.label))
+        .arg("--until-stdin-closes");
+    Process::begin(command.arg("--dir").arg(data(folder)), said)
+}
+
 /// Starts the program on what the power left; it must begin, complain of nothing, and serve.
 fn starts(witness: &Witness, image: &Image, promised: &[&What], story: &Story) {
     let folder = tempfile::tempdir().unwrap();
     disk::write(image, folder.path());
     let said = folder.path().join("said.log");
-    let serve: &[&str] = if witness.label == COUNCIL {
-        &["council", "serve"]
-    } else {
-        &["serve"]
-    };
-    let mut command = Command::new(program());
-    let command = command.args(serve).arg("--until-stdin-closes");
-    let process = Process::begin(command.arg("--dir").arg(data(folder.path())), &said);
+    let process = begin(witness, folder.path(), &said);
     let to = witness.address;
     let label = &witness.label;
     wait_for("it starts on what is left", PATIENCE, || {
         answers(to).then_some(())
     });
     let get = |path: &str| http::get(to, &to.to_string(), path);
-    if label == COUNCIL {
-        let log = get("/api/v1/registry/log?after=0").json();
-        let there = |n: u64| {
-            let mut records = log["records"].as_array().unwrap().iter();
-            records.any(|record| record["index"] == n)
-        };
-        let lost = promised
-            .iter()
-            .any(|what| matches!(what, What::Record(n) if !there(*n)));
-        assert!(!lost, "{log}");
-    }
     let mut erased = BTreeSet::new();
     for id in ancestors(promised, story) {
         let known = &story[&id];
@@ -450,6 +447,196 @@ fn starts(witness: &Witness, image: &Image, promised: &[&What], story: &Story) {
     let said = std::fs::read_to_string(said).unwrap();
     for bad in ["ERROR", "altered", "add up", "fits nowhere", "panicked"] {
         assert!(!said.contains(bad), "{label} says \"{bad}\": {said}");
+    }
+}
+
+// ---- the whole council at once ----------------------------------------------------------------------
+
+/// At an instant: the disks of all nodes of the council, and the records that anybody was promised by then.
+struct Blackout<'a> {
+    at: u64,
+    images: Vec<Image>,
+    promised: BTreeSet<&'a str>,
+}
+
+fn blackouts<'a>(
+    council: &[&'a Witness],
+    first: u64,
+    random: &mut Random,
+    deaf: Deaf,
+) -> Vec<Blackout<'a>> {
+    let moment = |witness: &Witness, promise: &Promise| witness.trace.times[promise.at];
+    let all: Vec<(u64, &str)> = council
+        .iter()
+        .flat_map(|witness| {
+            let taken = witness
+                .promises
+                .iter()
+                .filter_map(move |promise| match promise.what {
+                    What::Record(n) | What::Taken(n) => Some((
+                        moment(witness, promise),
+                        witness.records[n as usize].as_str(),
+                    )),
+                    _ => None,
+                });
+            taken.collect::<Vec<_>>()
+        })
+        .collect();
+    let times = council.iter().flat_map(|witness| &witness.trace.times);
+    let last = *times.max().unwrap();
+    let late: Vec<u64> = all
+        .iter()
+        .map(|(time, _)| *time)
+        .filter(|time| *time >= first)
+        .collect();
+    let mut instants: Vec<(u64, usize)> = (0..BLACKOUTS)
+        .map(|n| {
+            let long = usize::try_from(last - first).unwrap();
+            let mut at = first + random.below(long) as u64;
+            if n % 2 == 0 {
+                at = late[random.below(late.len())];
+            }
+            (at, n / 2 % FATES)
+        })
+        .collect();
+    instants.sort_unstable();
+    let mut disks: Vec<(Disk, usize)> = council
+        .iter()
+        .map(|witness| (Disk::new(&witness.root, deaf), 0))
+        .collect();
+    let mut blackouts = Vec::new();
+    for (at, fate) in instants {
+        let images = council
+            .iter()
+            .zip(&mut disks)
+            .map(|(witness, (disk, done))| {
+                while witness
+                    .trace
+                    .times
+                    .get(*done)
+                    .is_some_and(|time| *time <= at)
+                {
+                    disk.take(&witness.trace, witness.trace.steps[*done]);
+                    *done += 1;
+                }
+                let seed = random.below(1 << 40);
+                disk.image(&mut Point { at: 0, fate, seed }.fate())
+            });
+        let images = images.collect();
+        let by_then = all.iter().filter(|(time, _)| *time <= at);
+        let promised = by_then.map(|(_, text)| *text).collect();
+        blackouts.push(Blackout {
+            at,
+            images,
+            promised,
+        });
+    }
+    blackouts
+}
+
+/// The promised records that fewer than a majority of the disks hold.
+fn forgotten<'a>(blackout: &Blackout<'a>) -> Vec<&'a str> {
+    let held: Vec<BTreeSet<String>> = blackout
+        .images
+        .iter()
+        .map(|image| {
+            let folder = tempfile::tempdir().unwrap();
+            disk::write(image, folder.path());
+            journal::requests(&data(folder.path()).join("registry.journal"))
+        })
+        .collect();
+    let few = |text: &&&str| {
+        let holders = held.iter().filter(|held| held.contains(**text)).count();
+        holders <= held.len() / 2
+    };
+    blackout.promised.iter().filter(few).copied().collect()
+}
+
+/// Starts all nodes on what the power left; together they know all that was promised.
+fn council_starts(council: &[&Witness], blackout: &Blackout<'_>) {
+    let folders: Vec<_> = council
+        .iter()
+        .map(|_| tempfile::tempdir().unwrap())
+        .collect();
+    let mut processes = Vec::new();
+    for ((witness, image), folder) in council.iter().zip(&blackout.images).zip(&folders) {
+        disk::write(image, folder.path());
+        processes.push(begin(
+            witness,
+            folder.path(),
+            &folder.path().join("said.log"),
+        ));
+    }
+    let to = council[0].address;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let path = "/api/v1/registry/log?after=0&confirm=1";
+        let log = http::request(to, "GET", &to.to_string(), path, &[], b"").unwrap_or_default();
+        let log: serde_json::Value = serde_json::from_slice(&log.body).unwrap_or_default();
+        if log["confirmed"] == true {
+            let records = log["records"].as_array().unwrap().iter();
+            let text = |record: &'_ serde_json::Value| {
+                let text = record["request"]["signed"]["text"].as_str();
+                text.unwrap().to_owned()
+            };
+            let texts: BTreeSet<String> = records.map(text).collect();
+            let mut promised = blackout.promised.iter();
+            assert!(
+                promised.all(|text| texts.contains(*text)),
+                "at {}: {log}",
+                blackout.at
+            );
+            break;
+        }
+        let said = || {
+            let said = folders.iter().map(|folder| folder.path().join("said.log"));
+            said.map(|path| std::fs::read_to_string(path).unwrap_or_default())
+                .collect::<String>()
+        };
+        assert!(
+            Instant::now() < until,
+            "at {}: {log} {}",
+            blackout.at,
+            said()
+        );
+        std::thread::sleep(common::LOOK_EVERY);
+    }
+    for process in processes {
+        assert!(process.end().success());
+    }
+}
+
+fn all_lose_power_at_once(witnesses: &[Witness], random: &mut Random) {
+    let council: Vec<&Witness> = witnesses
+        .iter()
+        .filter(|witness| is_council(&witness.label))
+        .collect();
+    // All nodes had their seats before the first spoke came.
+    let spokes = witnesses
+        .iter()
+        .filter(|witness| !is_council(&witness.label));
+    let first = spokes.map(|witness| witness.trace.times[1]).min().unwrap();
+    let dark = blackouts(&council, first, random, |_| false);
+    for blackout in &dark {
+        let lost = forgotten(blackout);
+        assert!(lost.is_empty(), "at {}: {lost:?}", blackout.at);
+    }
+    let promised: usize = dark.iter().map(|blackout| blackout.promised.len()).sum();
+    eprintln!("{BLACKOUTS} blackouts, {promised} promises kept");
+    let deaf = blackouts(&council, first, random, DEAF[0].1);
+    let noticed = deaf
+        .iter()
+        .filter(|blackout| !forgotten(blackout).is_empty())
+        .count();
+    eprintln!("{}: noticed in {noticed} blackouts", DEAF[0].0);
+    assert!(noticed > 0);
+    for blackout in dark
+        .iter()
+        .rev()
+        .step_by(BLACKOUTS / COUNCIL_STARTS)
+        .take(COUNCIL_STARTS)
+    {
+        council_starts(&council, blackout);
     }
 }
 
@@ -552,7 +739,7 @@ fn no_disk_lacks_what_was_promised() {
     let seed = setting("SPOKES_TEST_SEED", 20_261_125);
     eprintln!("seed {seed}, {POINTS} points");
     let began = Instant::now();
-    let mut network = Recorded::begin(&SPOKES, ("c", KILLED_WRITING));
+    let mut network = Recorded::begin(&COUNCIL_OF_THREE, &SPOKES, ("c", KILLED_WRITING));
     let story = play(&mut network, "c", seed);
     let witnesses = witnesses(&mut network, &story);
     eprintln!(
@@ -562,7 +749,10 @@ fn no_disk_lacks_what_was_promised() {
     );
     every_safe_entry_was_promised(&witnesses, &story);
     witnesses.iter().for_each(is_true_to_the_disk);
-    for witness in witnesses.iter().filter(|witness| witness.label != COUNCIL) {
+    for witness in witnesses
+        .iter()
+        .filter(|witness| !is_council(&witness.label))
+    {
         let receipts = syncs_come_first(witness, &story);
         assert!(receipts > 0, "{} signed nothing", witness.label);
     }
@@ -594,8 +784,11 @@ fn no_disk_lacks_what_was_promised() {
         eprintln!("{what}: {} losses", lost.len());
         assert!(!lost.is_empty(), "{what}: nobody noticed");
     }
+    all_lose_power_at_once(&witnesses, &mut random);
     let mut started = 0;
-    for (witness, points) in witnesses.iter().zip(&points) {
+    let pairs = witnesses.iter().zip(&points);
+    // A node of the council alone knows of nothing that it is agreed on.
+    for (witness, points) in pairs.filter(|(witness, _)| !is_council(&witness.label)) {
         let every = each / (STARTS / witnesses.len());
         let images = images(witness, points, |_| false);
         let some = images.enumerate().filter(|(n, _)| n % every == every - 1);
@@ -610,7 +803,7 @@ fn no_disk_lacks_what_was_promised() {
 
 #[test]
 fn a_spoke_killed_before_a_sync_makes_up_for_it() {
-    let mut network = Recorded::begin(&SPOKES[..1], ("a", KILLED_SYNCING));
+    let mut network = Recorded::begin(&[COUNCIL], &SPOKES[..1], ("a", KILLED_SYNCING));
     let to = network.nodes["a"].address;
     let mut author = Author::new("maria");
     let mut known = Vec::new();

@@ -147,14 +147,13 @@ impl Order {
     /// # Errors
     /// When the journal cannot be read.
     pub(super) async fn begin(
-        secret: NodeSecret,
-        pinned: Vec<NodeKey>,
+        secret: &NodeSecret,
+        ways: Arc<Ways>,
         dir: PathBuf,
         book: Arc<Book>,
         store: LogStore<File>,
     ) -> Result<Self, Outage> {
         let me = NodeId::of(secret.key());
-        let ways = Ways::new(secret, Arc::clone(&book), pinned);
         let factory = Factory(Arc::clone(&ways));
         let part = Part::begin(me, store, factory, Arc::clone(&book)).await?;
         ways.watch(part.raft().metrics());

@@ -23,7 +23,7 @@ use super::Spoke;
 use crate::{
     client::{Ask, Reply},
     clock,
-    wire::StatementsWire,
+    wire::{SignedWire, StatementsWire},
 };
 
 /// How often the council is asked for the seals of sets that have just begun to change: their authors wait.
@@ -46,7 +46,23 @@ struct Kept {
     statements: Vec<Signed>,
 }
 
+
 impl Spoke {
+    /// Tells the council a seal or a receipt, whichever node takes it; what got lost is said again.
+    pub(super) fn tell_council(self: &Arc<Self>, signed: Signed) {
+        let spoke = Arc::clone(self);
+        tokio::spawn(async move {
+            let body = [SignedWire::from(&signed)];
+            for node in spoke.council() {
+                let ask = Ask::new(node, "/api/v1/registry/statements");
+                let told = spoke.client.post::<_, serde_json::Value>(ask, &body).await;
+                if told.and_then(Reply::good).is_ok() {
+                    return;
+                }
+            }
+        });
+    }
+
     /// Seals and covers, again and again, as long as sets change that this spoke is in or will be in.
     pub(super) async fn change_sets(self: Arc<Self>) {
         let mut followed = self.followed.subscribe();

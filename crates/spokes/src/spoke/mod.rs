@@ -3,6 +3,7 @@
 //! What it decides stands in [`spokes_rules`]; here its effects are carried out.
 
 mod about;
+mod anew;
 mod api;
 mod awake;
 mod change;
@@ -40,6 +41,7 @@ mod turns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     path::Path,
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
@@ -55,12 +57,12 @@ use spokes_log::{
     time::Time,
 };
 use spokes_rules::{
-    node::{Label, NodeSecret, Signed},
+    node::{Label, NodeSecret},
     receipt::Receipt,
     registry::Registry,
     replica::{Answer, Effect, Event, Replica, Ticket},
 };
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use crate::{
     blobs::Blobs,
@@ -72,7 +74,7 @@ use crate::{
     http as web,
     outage::Outage,
     store::{Store, Strand, Write},
-    wire::{ReceiptsWire, SignedWire},
+    wire::ReceiptsWire,
 };
 
 /// Receipts on their way to peers: what does not fit is said again with the next entry.
@@ -84,11 +86,6 @@ const RECEIPTS_PER_MESSAGE: usize = 500;
 const RECEIPTS_GATHER: Duration = Duration::from_millis(100);
 /// Media of other servers' blogs fetched for readers at a time: four of the largest are 128 MiB.
 const MEDIA_RELAYS_MAX: usize = 4;
-/// How long a message waits before it is sent again to a council that is silent.
-const COUNCIL_PAUSE: Duration = Duration::from_secs(1);
-/// How often a statement is sent again: the council asks for it in its own time, too.
-const COUNCIL_TRIES: u32 = 60;
-
 /// A running spoke.
 #[derive(Debug)]
 pub struct Spoke {
@@ -112,6 +109,10 @@ pub struct Spoke {
     followed: watch::Sender<u64>,
     /// When the council was heard last, since the start.
     heard: RwLock<Option<Time>>,
+    /// The node of the council that answered last.
+    good_council: Mutex<Option<SocketAddr>>,
+    /// Told when the council has more than the node that is followed.
+    hurry: Notify,
     /// When the council was asked last how long its log is, and everything up to there is here.
     looked: tokio::sync::Mutex<Option<Instant>>,
     /// How many records the council had when this spoke had started.
@@ -175,6 +176,8 @@ impl Spoke {
             registry: RwLock::new(None),
             followed: watch::channel(0).0,
             heard: RwLock::new(None),
+            good_council: Mutex::default(),
+            hurry: Notify::new(),
             looked: tokio::sync::Mutex::default(),
             records_at_start: OnceLock::new(),
             started: clock::now(),
@@ -256,7 +259,7 @@ impl Spoke {
     }
 
     /// Where a peer answers.
-    fn address(&self, label: &Label) -> Option<std::net::SocketAddr> {
+    fn address(&self, label: &Label) -> Option<SocketAddr> {
         self.ask(|r| {
             r.spoke(label)
                 .filter(|s| s.is_admitted())
@@ -445,23 +448,6 @@ impl Spoke {
         if receipt.held.epoch > set.epoch {
             self.tell_council(receipt.signed.clone());
         }
-    }
-
-    fn tell_council(self: &Arc<Self>, signed: Signed) {
-        let spoke = Arc::clone(self);
-        tokio::spawn(async move {
-            let body = [SignedWire::from(&signed)];
-            for attempt in 0..COUNCIL_TRIES {
-                let nodes = spoke.council();
-                let to = nodes[attempt as usize % nodes.len()];
-                let ask = client::Ask::new(to, "/api/v1/registry/statements");
-                let told = spoke.client.post::<_, serde_json::Value>(ask, &body).await;
-                if told.and_then(client::Reply::good).is_ok() {
-                    return;
-                }
-                tokio::time::sleep(COUNCIL_PAUSE).await;
-            }
-        });
     }
 
     /// Hands receipts to those who bring them, one for each peer.

@@ -487,16 +487,27 @@ impl Spoke {
             proof,
             ..Wanted::plain(signed)
         });
+        self.send_request(&wanted).await
+    }
+
+    /// Brings a request to the council; an outage where no node of it answers.
+    pub(super) async fn send_request(
+        &self,
+        wanted: &RequestWire,
+    ) -> Result<Reply<TakenWire>, Outage> {
         let mut silent = Outage::new("no council node is known");
         let mut refused = None;
         for node in self.council() {
             let path = Ask::new(node, "/api/v1/registry/requests");
-            match self.client.post::<_, TakenWire>(path, &wanted).await {
+            match self.client.post::<_, TakenWire>(path, wanted).await {
                 // It may be cut off from the others, or empty; the next one may not.
                 Ok(Reply::Refused(problem)) if problem.status == 503 => {
                     refused = refused.or(Some(problem));
                 }
-                Ok(reply) => return Ok(reply),
+                Ok(reply) => {
+                    self.answered(node);
+                    return Ok(reply);
+                }
                 Err(outage) => silent = outage,
             }
         }
@@ -551,8 +562,8 @@ impl Spoke {
 
     /// Answers once this spoke has heard of the name itself.
     async fn granted(self: &Arc<Self>, blog: BlogId, taken: &TakenWire) -> Response {
-        let mut followed = self.followed.subscribe();
-        let reached = followed.wait_for(|records| *records > taken.index);
+        let reached = self.followed_to(taken.index + 1);
+        // The answer says whether it has come.
         drop(tokio::time::timeout(FOLLOW_WAIT, reached).await);
         let record = self.ask(|registry| registry.blog(blog).cloned()).flatten();
         match record {
