@@ -4,6 +4,7 @@
 //! come; when it is lost, or a loss of power took its end, it is made again from the journal.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
@@ -14,7 +15,10 @@ use std::{
 
 use openraft::{Entry, LogId, entry::EntryPayload};
 use rusqlite::{Connection, OptionalExtension as _, params};
-use spokes_log::{name::Hash, time::Time};
+use spokes_log::{
+    name::{BlogId, Hash},
+    time::Time,
+};
 use spokes_rules::{
     node::{NodeKey, NodeSecret},
     refusal::Refusal,
@@ -72,6 +76,16 @@ pub(super) struct Book {
     kept: Mutex<u64>,
     /// As long as not all is here, names that are given would seem to be free.
     hidden: AtomicBool,
+    changed: Mutex<Changed>,
+}
+
+/// What has changed since somebody looked: whose sets may have to follow.
+#[derive(Debug, Default)]
+pub(super) struct Changed {
+    /// These blogs, and those on spokes that changed.
+    pub(super) blogs: BTreeSet<BlogId>,
+    /// Spokes came or went: any blog that lacks something may get it now.
+    pub(super) spokes: bool,
 }
 
 impl Book {
@@ -94,6 +108,7 @@ impl Book {
             secret: secret.clone(),
             kept: Mutex::new(kept_records),
             hidden: AtomicBool::new(hidden),
+            changed: Mutex::default(),
         };
         if let Some(registry) = registry {
             book.found(registry)
@@ -181,6 +196,28 @@ impl Book {
     /// Tells how many records there are.
     pub(super) fn grown(&self) -> watch::Receiver<u64> {
         self.grown.subscribe()
+    }
+
+    /// Takes what has changed since this was asked last.
+    pub(super) fn changed(&self) -> Changed {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut changed)
+    }
+
+    fn note_changed(&self, touched: &[Touched]) {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        for touched in touched {
+            match touched {
+                Touched::Blog(id) => drop(changed.blogs.insert(*id)),
+                Touched::Blogs(ids) => changed.blogs.extend(ids),
+                Touched::Spoke(label) => {
+                    self.ask(|registry| changed.blogs.extend(registry.placed_on(label)));
+                }
+                Touched::Spokes => changed.spokes = true,
+                // A new blog has the set that it should have.
+                Touched::NewBlog(_) | Touched::Council | Touched::Nothing => {}
+            }
+        }
     }
 
     fn index(&self) -> MutexGuard<'_, Connection> {
@@ -347,6 +384,7 @@ impl Ledger for Book {
         transaction.commit().map_err(std::io::Error::other)?;
         if !touched.is_empty() {
             self.publish(&touched);
+            self.note_changed(&touched);
         }
         drop(index);
         let records = self.ask(|registry| registry.head().records);
