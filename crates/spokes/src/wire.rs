@@ -502,6 +502,9 @@ pub struct ReceiptsWire {
     /// The receipts.
     #[serde(deserialize_with = "at_most::<_, _, STATEMENTS_MAX>")]
     pub receipts: Vec<SignedWire>,
+    /// What a member serves to readers (SPEC receipt 7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<SignedWire>,
 }
 
 /// Seals and receipts of sets that are changing (SPEC http 3.5).
@@ -592,6 +595,18 @@ pub struct Problem {
     /// Whose slug it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Who has room instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherWire>,
+}
+
+/// A spoke that does what another one does not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OtherWire {
+    /// Its label.
+    pub label: String,
+    /// Its writing desk.
+    pub url: String,
 }
 
 #[cfg(test)]

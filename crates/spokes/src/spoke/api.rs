@@ -285,6 +285,7 @@ impl Spoke {
                 "registry_records": records,
                 "mended": self.mended.load(std::sync::atomic::Ordering::Relaxed),
                 "started": self.started.to_string(),
+                "takes": self.room.takes().to_string(),
             }),
         )
     }
@@ -495,6 +496,9 @@ impl Spoke {
             Ok(wire) => wire,
             Err(why) => return invalid(&why),
         };
+        if let Some(rates) = &wire.rates {
+            tokio::task::block_in_place(|| self.take_rates(rates));
+        }
         // Ten thousand signatures may be among them: not on the event loop.
         let early = tokio::task::block_in_place(|| self.take_receipts(&wire.receipts));
         // A member that heard of a new blog before this spoke says it once, and an author waits for it.
@@ -546,6 +550,7 @@ impl Spoke {
             epoch: record.set.epoch,
             members,
             receipts,
+            rates: None,
         };
         web::json(StatusCode::OK, &wire)
     }

@@ -22,9 +22,11 @@ mod media;
 mod mend;
 mod pages;
 mod pull;
+mod readers;
 mod renders;
 mod replicas;
 mod restore;
+mod room;
 mod search;
 mod shelf;
 mod sketch;
@@ -129,6 +131,8 @@ pub struct Spoke {
     latest: latest::Latest,
     rendered: finished::Rendered,
     looks: looks::Looks,
+    room: room::Room,
+    counts: readers::Counts,
     renders: renders::Renders,
     searches: Arc<turns::Turns>,
     feeds: Arc<turns::Turns>,
@@ -178,6 +182,8 @@ impl Spoke {
             latest: latest::Latest::default(),
             rendered: finished::Rendered::default(),
             looks: looks::Looks::default(),
+            room: room::Room::new(dir, &config)?,
+            counts: readers::Counts::default(),
             renders: renders::Renders::default(),
             searches: search::turns(),
             feeds: feeds::turns(),
@@ -210,6 +216,7 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).change_sets()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
             tokio::spawn(Arc::clone(&self).observe()),
+            tokio::spawn(Arc::clone(&self).watch_room()),
         ];
         let spoke = Arc::clone(&self);
         let handler = move |request| Arc::clone(&spoke).answer(request);
