@@ -429,6 +429,7 @@ impl Nodes {
             epoch: 1,
             members: MEMBERS.iter().map(|label| (*label).to_owned()).collect(),
             receipts: self.signed(&blog.copy, Tip { sequence, id }),
+            ..ReceiptsWire::default()
         };
         json(StatusCode::OK, &wire)
     }
