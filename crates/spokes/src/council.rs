@@ -19,7 +19,6 @@ use spokes_rules::{
     node::{Label, NodeKey, NodeSecret, Signed},
     receipt::{Receipt, Seal},
     registry::{Refusal, Registry, Touched},
-    request::{Ask, Request as Wanted, Wish},
     zone,
 };
 use tokio::{net::TcpListener, sync::watch};
@@ -31,23 +30,27 @@ use crate::{
     http::{self as web, Response},
     observe::observe,
     outage::Outage,
-    wire::{
-        self, CouncilWire, LogWire, NetworkWire, Problem, RequestWire, SignedWire, StatementsWire,
-    },
+    wire::{self, CouncilWire, LogWire, NetworkWire, Problem, RequestWire, StatementsWire},
 };
 
 mod book;
+mod door;
 mod found;
+#[cfg(test)]
+mod harness;
 mod health;
 mod journal;
 mod order;
 mod part;
 mod peers;
+mod places;
 mod raft;
 mod rates;
+mod sets;
 mod ways;
 
 use book::Book;
+pub use door::{Door, Whose};
 pub use found::{Beginning, Stand, init, invite, organize, recover, stand};
 use order::Order;
 use raft::LogStore;
@@ -96,7 +99,7 @@ impl Council {
                 "a write that was never acknowledged was torn and is cut off"
             );
         }
-        let book = Arc::new(found::open_book(dir, &journal)?);
+        let book = Arc::new(found::open_book(dir, &journal, &secret)?);
         let store = LogStore::new(journal);
         let pinned = found::known_keys(dir, &config)?;
         let order = Order::begin(
@@ -178,8 +181,12 @@ impl Council {
             served = served => served,
             () = self.look_after_zone() => Ok(()),
             observed = self.observe() => observed,
+            () = self.look_after_sets() => Ok(()),
         };
         self.order.end().await;
+        if let Err(outage) = self.book.keep(true) {
+            tracing::warn!(%outage, "the next start takes longer");
+        }
         served
     }
 
@@ -225,6 +232,11 @@ impl Council {
             if minute != last {
                 last = minute;
                 self.book.publish(&[Touched::Nothing]);
+                let book = Arc::clone(&self.book);
+                let kept = tokio::task::spawn_blocking(move || book.keep(false)).await;
+                if let Ok(Err(outage)) = kept {
+                    tracing::warn!(%outage, "the next start takes longer");
+                }
             }
         }
     }
@@ -253,7 +265,10 @@ impl Council {
             (&Method::GET, "/api/v1/registry/log") => self.log(&request).await,
             (&Method::POST, "/api/v1/registry/requests") => self.requests(request).await,
             (&Method::POST, "/api/v1/registry/statements") => self.statements(request).await,
-            (&Method::GET, "/api/v1/registry/statements") => self.statements_of(&request).await,
+            (&Method::GET, "/api/v1/registry/statements") => self.statements_for(&request).await,
+            (&Method::GET, "/api/v1/registry/status") => self.status().await,
+            (&Method::GET, "/api/v1/registry/spokes") => self.spokes(),
+            (&Method::GET, "/api/v1/registry/blogs") => self.blogs(&request),
             _ => web::refuse(
                 StatusCode::NOT_FOUND,
                 "no-such-path",
@@ -265,19 +280,18 @@ impl Council {
     /// Answers another node of the council.
     async fn answer_peer(self: Arc<Self>, peer: NodeKey, request: Request<Incoming>) -> Response {
         let path = request.uri().path().to_owned();
-        if path == "/statements-of" {
-            let blog: String = match peers::read(request).await {
-                Ok(blog) => blog,
-                Err(refusal) => return refusal,
-            };
-            return web::json(StatusCode::OK, &self.kept_of(BlogId::parse(&blog).ok()));
-        }
         if path == "/statements" {
             let wire: StatementsWire = match peers::read(request).await {
                 Ok(wire) => wire,
                 Err(refusal) => return refusal,
             };
             return self.keep_statements(wire).await;
+        }
+        if path == "/kept" {
+            return match peers::read(request).await {
+                Ok(wanted) => web::json(StatusCode::OK, &self.kept(&wanted)),
+                Err(refusal) => refusal,
+            };
         }
         let answer = self.order.answer(peer, &path, request).await;
         let none = || {
@@ -475,73 +489,6 @@ impl Council {
     /// last, since strangers may send what they like.
     fn blog_of(&self, signed: &Signed) -> Option<BlogId> {
         self.book.ask(|registry| about(registry, signed)).flatten()
-    }
-
-    async fn try_open(&self, blog: BlogId) {
-        let closing = self.book.ask(|registry| {
-            let closing = registry.blog(blog)?.closing.clone()?;
-            Some((registry.network(), closing.next.epoch))
-        });
-        let Some((network, epoch)) = closing.flatten() else {
-            return;
-        };
-        let statements = {
-            let kept = self
-                .statements
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            kept.get(&blog).cloned().unwrap_or_default()
-        };
-        let ask = Ask {
-            network: Some(network),
-            time: clock::now(),
-            what: Wish::Open {
-                blog,
-                epoch,
-                forced: false,
-            },
-        };
-        let request = Wanted {
-            statements,
-            ..Wanted::plain(Signed::new(&self.secret, &ask))
-        };
-        match self.order.sequence(RequestWire::from(&request)).await {
-            Ok(_) => {
-                tracing::info!(%blog, epoch, "a new set is open");
-                self.statements
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .remove(&blog);
-            }
-            Err(Unsequenced::Refused(refusal)) => tracing::debug!(%blog, %refusal, "not yet"),
-            Err(why) => tracing::error!(?why, "our own request was not taken"),
-        }
-    }
-
-    async fn statements_of(&self, request: &Request<Incoming>) -> Response {
-        let query = web::query(request);
-        let blog = query.get("blog").and_then(|id| BlogId::parse(id).ok());
-        let Some(blog) = blog else {
-            return web::json(StatusCode::OK, &self.kept_of(None));
-        };
-        // The leader alone keeps them.
-        match self.order.statements_at_leader(blog).await {
-            Ok(None) => web::json(StatusCode::OK, &self.kept_of(Some(blog))),
-            Ok(Some(kept)) => web::json(StatusCode::OK, &kept),
-            Err(why) => why.answer(),
-        }
-    }
-
-    /// The statements about a blog that are kept here.
-    fn kept_of(&self, blog: Option<BlogId>) -> StatementsWire {
-        let kept = self
-            .statements
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let statements = blog.and_then(|blog| kept.get(&blog)).into_iter().flatten();
-        StatementsWire {
-            statements: statements.map(SignedWire::from).collect(),
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: what is asked, and who does it.
 
 mod council;
+mod places;
 
 use std::{net::SocketAddr, os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
 
@@ -47,6 +48,10 @@ enum Command {
     ///
     /// Example: spokes serve --dir /var/lib/spokes
     Serve(ServeArgs),
+    /// Hands over everything that this spoke holds, to go then.
+    ///
+    /// Example: spokes leave --dir /var/lib/spokes
+    Leave(places::Leave),
 }
 
 impl Command {
@@ -243,6 +248,7 @@ async fn command(command: Command) -> Result<ExitCode, Outage> {
             return Ok(ExitCode::from(2));
         }
         Command::Join(args) => run_join(args).await?,
+        Command::Leave(args) => places::leave(args).await?,
         Command::Serve(args) => {
             let ended = until_told(args.until_stdin_closes);
             let (spoke, courier) = Spoke::open(&args.dir)?;

@@ -1,6 +1,8 @@
 //! What nodes and tools say to one another over HTTP (SPEC http 1): plain structs at the edge,
 //! converted by hand to and from what has been checked.
 
+pub mod places;
+
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};

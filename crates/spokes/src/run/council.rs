@@ -11,7 +11,7 @@ use spokes_rules::{
     request::{Address, Domain, Policy, Wish},
 };
 
-use super::{ServeArgs, seconds, until_told};
+use super::{ServeArgs, places, seconds, until_told};
 use crate::{
     clock,
     council::{self, Beginning, Council, Stand},
@@ -76,6 +76,8 @@ pub(super) enum CouncilCommand {
         #[arg(long)]
         organizer: Option<PathBuf>,
     },
+    #[command(flatten)]
+    Places(places::PlacesCommand),
 }
 
 #[derive(Debug, Args)]
@@ -137,6 +139,7 @@ pub(super) struct Organized {
 
 pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
     match command {
+        CouncilCommand::Places(command) => places::run(command).await,
         CouncilCommand::Init(founded) => init(founded),
         CouncilCommand::Serve(args) => {
             let ended = until_told(args.until_stdin_closes);
@@ -156,7 +159,10 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
         }
         CouncilCommand::Evict(told) => {
             organize(told, |label| Wish::Evict { label }, |label| {
-                format!("{label} is barred and out of DNS.")
+                format!(
+                    "{label} is barred and out of DNS. Other spokes take its places now: \"spokes council blogs \
+                     --spoke {label}\" shows what is left."
+                )
             })
             .await
         }

@@ -14,6 +14,7 @@ mod front;
 mod glance;
 mod headlines;
 mod health;
+mod holds;
 mod keys;
 mod latest;
 mod lists;
@@ -214,6 +215,7 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).scrub()),
             tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
+            tokio::spawn(Arc::clone(&self).take_in_blogs()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
             tokio::spawn(Arc::clone(&self).observe()),
             tokio::spawn(Arc::clone(&self).watch_room()),
