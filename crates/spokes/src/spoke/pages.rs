@@ -245,6 +245,7 @@ impl Spoke {
         if !self.answers(&record, request) {
             return self.page_elsewhere(name, &record, request).await;
         }
+        self.replicas.count(blog);
         if let Some(seen) = self.at_a_glance(blog, &record, path, request).await {
             return send(request, &seen);
         }
