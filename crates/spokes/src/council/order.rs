@@ -15,7 +15,6 @@ use openraft::{
     error::{ClientWriteError, RaftError},
     raft::VoteRequest,
 };
-use spokes_log::name::BlogId;
 use spokes_rules::node::{NodeKey, NodeSecret};
 use tokio::{
     net::TcpStream,
@@ -215,7 +214,7 @@ impl Order {
     }
 
     /// Whether there is a leader with a majority behind it, as far as this node can tell.
-    fn leads(&self, metrics: &Metrics) -> bool {
+    fn is_led(&self, metrics: &Metrics) -> bool {
         let Some(leader) = metrics.current_leader else {
             return false;
         };
@@ -230,7 +229,7 @@ impl Order {
     async fn leader(&self) -> Option<NodeId> {
         let mut metrics = self.part.raft().metrics();
         let wait = LEADER_WAIT.saturating_sub(since(&self.moments.led));
-        let found = metrics.wait_for(|metrics| self.leads(metrics));
+        let found = metrics.wait_for(|metrics| self.is_led(metrics));
         let found = timeout(wait.max(LEADER_WAIT_AGAIN), found).await;
         found.ok()?.ok()?.current_leader
     }
@@ -337,11 +336,16 @@ impl Order {
 
     /// Whether this node leads, as far as it knows.
     pub(super) fn leads(&self) -> bool {
-        self.raft.metrics().borrow().current_leader == Some(self.me)
+        self.part.raft().metrics().borrow().current_leader == Some(self.me)
+    }
+
+    /// What Raft says of itself.
+    pub(super) fn metrics(&self) -> Metrics {
+        self.part.metrics()
     }
 
     /// Asks the leader something; none when this node is the leader itself.
-    pub(super) async fn ask_leader<B: Serialize + Sync, T: serde::de::DeserializeOwned>(
+    pub(super) async fn ask_leader<B: serde::Serialize + Sync, T: serde::de::DeserializeOwned>(
         &self,
         path: &str,
         message: &B,
@@ -505,7 +509,7 @@ impl Order {
         loop {
             sleep(WATCH_EVERY).await;
             let metrics = self.part.metrics();
-            if self.leads(&metrics) {
+            if self.is_led(&metrics) {
                 now_in(&self.moments.led);
             }
             if metrics.current_leader.is_some() && metrics.current_leader != followed {
