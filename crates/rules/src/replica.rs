@@ -3,6 +3,8 @@
 //! A state machine: [`Replica::handle`] is told what happened and when, [`Replica::poll_effect`] says
 //! what to do. It never waits and never reads storage. The hands and the simulator drive the same one.
 
+mod wait;
+
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -35,7 +37,8 @@ pub const COUNCIL_SILENCE_SECONDS_MAX: i64 = 40 * 60;
 /// every author of its blogs waiting whenever another restarts (SPEC receipt 4.2).
 pub const COMPARE_PATIENCE_SECONDS: i64 = 60;
 
-/// Entries that wait until those before them are durable: an author sends one after the other.
+/// Entries that wait until those before them are durable, or the next set is open: an author sends one after the
+/// other.
 const BEHIND_MAX: usize = 32;
 
 /// Whom to answer; the hands know who it is.
@@ -454,6 +457,12 @@ impl Replica {
         }
         self.closing = closing;
         self.receipts.forget_before(set.epoch);
+        let was_primary = self
+            .set
+            .as_ref()
+            .is_some_and(|set| *set.primary() == self.me);
+        let is_primary = *set.primary() == self.me;
+        let successor = (was_primary && !is_primary).then(|| set.primary().clone());
         self.set = Some(set);
         // With more keys ended, or another `keys` entry to wait for, what is here may not stand.
         if !self.chain.contains(self.keys_at) {
@@ -467,6 +476,13 @@ impl Replica {
         self.seal_if_closed();
         self.hold_heads(now);
         self.answer_safe();
+        if let Some(successor) = successor {
+            // What they brought is there already, or is taken there now.
+            for (ticket, _) in core::mem::take(&mut self.waiting) {
+                self.answer(ticket, Answer::Forward(successor.clone()));
+            }
+        }
+        self.go_on(now);
     }
 
     /// Is done once so many others as can seal without us have named their tips, and all of those
@@ -551,7 +567,8 @@ impl Replica {
             let primary = set.primary().clone();
             return self.answer(ticket, Answer::Forward(primary));
         }
-        if !self.storing.is_empty() {
+        // What was accepted behind a seal would stand beside what the next set goes on with.
+        if !self.storing.is_empty() || self.is_sealed() {
             if self.behind.len() == BEHIND_MAX {
                 return self.answer(ticket, Answer::Refused(Refusal::StillWriting));
             }
@@ -674,11 +691,7 @@ impl Replica {
         self.hold_heads(now);
         self.hold_cover(now);
         self.answer_safe();
-        while self.storing.is_empty()
-            && let Some((ticket, entry, refused_elsewhere)) = self.behind.pop_front()
-        {
-            self.submitted(now, ticket, entry, refused_elsewhere);
-        }
+        self.go_on(now);
     }
 
     /// Signs that the durable tips are held, where that may be said.

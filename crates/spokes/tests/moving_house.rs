@@ -69,7 +69,8 @@ fn blogs(demo: &Demo, query: &str) -> Vec<Value> {
             .strip_prefix("http://")?
             .parse()
             .ok()?;
-        let reply = http::get(to, "council", &format!("/api/v1/registry/blogs?{query}"));
+        let path = format!("/api/v1/registry/blogs?{query}");
+        let reply = http::request(to, "GET", "council", &path, &[], b"")?;
         (reply.status == 200).then(|| reply.json())
     });
     asked.map_or(vec![], |said| said["blogs"].as_array().unwrap().clone())
@@ -214,6 +215,12 @@ fn assert_whole(demo: &Demo, name: &str, written: &[String]) {
 fn with_first_post(demo: &Demo, name: &str, through: &str) -> Author {
     let mut author = Author::with_blog(demo, name, through);
     author.post(demo, through, "first", "The first words.");
+    // Safe is what a majority holds; the last one follows.
+    for label in members(&place(demo, name)) {
+        wait_for("every member has it", SETTLE, || {
+            (demo.http(&label, name, "/first").status == 200).then_some(())
+        });
+    }
     author
 }
 
@@ -330,6 +337,115 @@ fn a_spoke_is_emptied(many: usize) {
         assert_eq!(read.status, 200, "{name}");
     }
     assert_whole(&demo, "maria", &written);
+    demo.assert_no_panic();
+}
+
+#[test]
+fn a_spoke_that_is_barred_leaves_its_places_to_others() {
+    let demo = Demo::start();
+    let mut maria = with_first_post(&demo, "maria", "a");
+    let secondary = labels(&place(&demo, "maria"), "secondaries")
+        .pop_first()
+        .unwrap();
+    let full = |without: &str| {
+        wait_for("the set is full again", SETTLE, || {
+            let place = place(&demo, "maria");
+            let is_full =
+                labels(&place, "held_by").len() == 3 && !members(&place).contains(without);
+            is_full.then_some(())
+        });
+    };
+    for barred in [secondary.as_str(), "a"] {
+        let began = Instant::now();
+        told(&demo, &["evict", barred], "barred");
+        full(barred);
+        eprintln!("{barred} barred, full again after {:?}", began.elapsed());
+        maria.publish(
+            &demo,
+            &[place(&demo, "maria")["primary"]
+                .as_str()
+                .unwrap()
+                .to_owned()],
+            draft(
+                Says::Post(article(&format!("without-{barred}"))),
+                "It goes on.",
+            ),
+        );
+    }
+    demo.assert_no_panic();
+}
+
+#[test]
+fn a_donor_takes_leave() {
+    let demo = Demo::start();
+    let mut maria = with_first_post(&demo, "maria", "a");
+    let street = Street::new(&demo, "maria", 3);
+    let written = street.while_life_goes_on(&mut maria, || {
+        let dir = demo.node("a").data;
+        let line = ["leave", "--dir", dir.to_str().unwrap()];
+        let (code, said) = run(&program(), &line);
+        assert!(code == 0 && said.contains("no blog any more"), "{said}");
+    });
+    assert_whole(&demo, "maria", &written);
+    demo.kill("a");
+    let read = http::get(demo.gateway(), &demo.host("maria"), "/first");
+    assert_eq!(read.status, 200);
+    demo.assert_no_panic();
+}
+
+#[test]
+fn an_author_moves_her_blog_home() {
+    let demo = Demo::start();
+    let home = tempfile::tempdir().unwrap();
+    let mut maria = with_first_post(&demo, "maria", "a");
+    let key = home.path().join("maria.key");
+    std::fs::write(&key, maria.key.armored()).unwrap();
+    let other = common::author::random_key("Eve <eve@example.org>");
+    let stolen = home.path().join("eve.key");
+    std::fs::write(&stolen, other.armored()).unwrap();
+    let network = format!("http://{}", demo.gateway());
+    let blog = |arguments: &[&str], key: &std::path::Path| {
+        let output = Command::new(program())
+            .arg("blog")
+            .args(arguments)
+            .args(["--network", &network, "--key-file", key.to_str().unwrap()])
+            .env("XDG_STATE_HOME", home.path())
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    };
+    let at = members(&place(&demo, "maria"));
+    let to = demo
+        .labels()
+        .into_iter()
+        .find(|label| !at.contains(label))
+        .unwrap();
+    let (code, said) = blog(&["home", "maria", "--to", &to], &stolen);
+    assert_eq!(code, 1, "it is not Eve's to move: {said}");
+    let street = Street::new(&demo, "maria", 3);
+    let written = street.while_life_goes_on(&mut maria, || {
+        let (code, said) = blog(&["home", "maria", "--to", &to], &key);
+        assert!(
+            code == 0 && said.contains(&format!("is on {to} now")),
+            "{code} {said}"
+        );
+    });
+    assert_whole(&demo, "maria", &written);
+    // Her program writes on where the blog is now.
+    let file = home.path().join("settled.md");
+    std::fs::write(&file, "---\ntitle: Settled\n---\nIn the new house.\n").unwrap();
+    let (code, said) = blog(
+        &["publish", file.to_str().unwrap(), "--blog", "maria"],
+        &key,
+    );
+    assert!(code == 0 && said.contains("safe"), "{code} {said}");
+    let back = at.first().unwrap();
+    let (code, said) = blog(&["home", "maria", "--to", back], &key);
+    assert!(code == 1, "once a day: {said}");
     demo.assert_no_panic();
 }
 

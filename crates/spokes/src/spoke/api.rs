@@ -141,6 +141,7 @@ impl Spoke {
         let method = request.method().clone();
         match (&method, path) {
             (&Method::POST, ["entries"]) => return self.post_entry(name, request).await,
+            (&Method::POST, ["home"]) => return self.post_home(name, request).await,
             (&Method::POST, ["restore"]) => return self.restore(name, request).await,
             (&Method::PUT, ["media", hash]) => {
                 return match Hash::parse_path(hash) {

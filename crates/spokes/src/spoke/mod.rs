@@ -15,6 +15,7 @@ mod glance;
 mod headlines;
 mod health;
 mod holds;
+mod home;
 mod keys;
 mod latest;
 mod lists;
@@ -51,7 +52,7 @@ use spokes_log::{
     time::Time,
 };
 use spokes_rules::{
-    node::{Label, NodeSecret, Signed},
+    node::{Label, NodeSecret},
     receipt::Receipt,
     registry::Registry,
     replica::{Answer, Effect, Event, Replica, Ticket},
@@ -68,7 +69,7 @@ use crate::{
     http as web,
     outage::Outage,
     store::{Store, Strand, Write},
-    wire::{ReceiptsWire, SignedWire},
+    wire::ReceiptsWire,
 };
 
 /// Receipts on their way to peers: what does not fit is said again with the next entry.
@@ -80,10 +81,6 @@ const RECEIPTS_PER_MESSAGE: usize = 500;
 const RECEIPTS_GATHER: Duration = Duration::from_millis(100);
 /// Media of other servers' blogs fetched for readers at a time: four of the largest are 128 MiB.
 const MEDIA_RELAYS_MAX: usize = 4;
-/// How long a message waits before it is sent again to a council that is silent.
-const COUNCIL_PAUSE: Duration = Duration::from_secs(1);
-/// How often a statement is sent again: the council asks for it in its own time, too.
-const COUNCIL_TRIES: u32 = 60;
 
 /// A running spoke.
 #[derive(Debug)]
@@ -116,6 +113,10 @@ pub struct Spoke {
     /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
     instance: String,
     replicas: replicas::Replicas,
+    /// Blogs whose set has changed.
+    reopened: holds::Reopened,
+    /// What the council is to hear of sets that change.
+    telling: change::Telling,
     /// Of blogs that are being read.
     sketches: Mutex<BTreeMap<BlogId, Arc<sketch::Sketch>>>,
     /// Blogs for which this spoke took entries in place of their primary, and when last.
@@ -172,6 +173,8 @@ impl Spoke {
             started: clock::now(),
             instance: config::random_hex::<8>()?,
             replicas: replicas::Replicas::default(),
+            reopened: holds::Reopened::default(),
+            telling: change::Telling::default(),
             sketches: Mutex::default(),
             stood_in: Mutex::default(),
             settled: Mutex::default(),
@@ -215,7 +218,9 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).scrub()),
             tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
+            tokio::spawn(Arc::clone(&self).tell_all_to_council()),
             tokio::spawn(Arc::clone(&self).take_in_blogs()),
+            tokio::spawn(Arc::clone(&self).catch_up_behind_changes()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
             tokio::spawn(Arc::clone(&self).observe()),
             tokio::spawn(Arc::clone(&self).watch_room()),
@@ -425,23 +430,6 @@ impl Spoke {
         if receipt.held.epoch > set.epoch {
             self.tell_council(receipt.signed.clone());
         }
-    }
-
-    fn tell_council(self: &Arc<Self>, signed: Signed) {
-        let spoke = Arc::clone(self);
-        tokio::spawn(async move {
-            let body = [SignedWire::from(&signed)];
-            for attempt in 0..COUNCIL_TRIES {
-                let nodes = spoke.council();
-                let to = nodes[attempt as usize % nodes.len()];
-                let ask = client::Ask::new(to, "/api/v1/registry/statements");
-                let told = spoke.client.post::<_, serde_json::Value>(ask, &body).await;
-                if told.and_then(client::Reply::good).is_ok() {
-                    return;
-                }
-                tokio::time::sleep(COUNCIL_PAUSE).await;
-            }
-        });
     }
 
     /// Hands receipts to those who bring them, one for each peer.

@@ -23,7 +23,7 @@ use spokes_rules::{
     receipt::Receipt,
     registry::{self, BlogRecord},
     replica::{Answer, Event, Standing},
-    request::{Ask as Asked, Request as Wanted, Wish},
+    request::{Ask as Asked, Request as Wanted, Wish, Word},
     reserved::is_reserved,
 };
 
@@ -112,10 +112,34 @@ impl Spoke {
             return full;
         }
         self.ready(blog).await;
-        self.submit(blog, &record, entry, &signatures, refused_by.is_some())
-            .await
+        let submitted = Arc::clone(&self)
+            .submit(blog, &record, entry, &signatures, refused_by.is_some())
+            .await;
+        let successor = match submitted {
+            Ok(response) => return response,
+            Err(successor) => successor,
+        };
+        // Its set has changed meanwhile: the author needs not know.
+        let path = format!("/api/v1/blogs/{name}/entries");
+        let passed_on = match hopped {
+            true => Err(Outage::new("it has come from another server already")),
+            false => {
+                self.relay(&successor, http::Method::POST, &path, body)
+                    .await
+            }
+        };
+        passed_on.unwrap_or_else(|_| {
+            web::refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                format!(
+                    "{successor} became the primary just now. Nothing was lost; send it again."
+                ),
+            )
+        })
     }
 
+    /// Takes in one entry of a blog that is here; who does by now, where that is somebody else.
     async fn submit(
         self: Arc<Self>,
         blog: BlogId,
@@ -123,7 +147,7 @@ impl Spoke {
         entry: Entry,
         signatures: &[RawSignature],
         refused_elsewhere: bool,
-    ) -> Response {
+    ) -> Result<Response, Label> {
         let id = entry.id();
         let known = self.with(blog, |r| {
             r.chain().contains(id) && r.chain().eraser(id).is_none()
@@ -132,24 +156,26 @@ impl Spoke {
             return self.wait(blog, record, id, None).await;
         }
         let Some(place) = self.with(blog, |replica| replica.chain().place(&entry)) else {
-            return unavailable(&Outage::new("This blog's copy cannot be read here"));
+            return Ok(unavailable(&Outage::new(
+                "This blog's copy cannot be read here",
+            )));
         };
         let verified = match place.and_then(|place| place.seal(entry, signatures)) {
             Ok(verified) => verified,
-            Err(fault) => return fault_response(&fault),
+            Err(fault) => return Ok(fault_response(&fault)),
         };
         if let Some(medium) = self.of_other_size(verified.entry()) {
-            return invalid(&format!(
+            return Ok(invalid(&format!(
                 "the entry says that {} has {} bytes, and it has not; sign what it is",
                 medium.hash, medium.bytes
-            ));
+            )));
         }
         let missing = self.missing_media(verified.entry());
         if !missing.is_empty() {
             if let Err(refusal) = self.room_to_stage(blog, verified.sealed()) {
-                return self.refused(blog, &refusal);
+                return Ok(self.refused(blog, &refusal));
             }
-            return self.stage(record, &verified, &missing).await;
+            return Ok(self.stage(record, &verified, &missing).await);
         }
         self.wait(blog, record, id, Some((verified, refused_elsewhere)))
             .await
@@ -162,7 +188,7 @@ impl Spoke {
         record: &BlogRecord,
         id: EntryId,
         submit: Option<(VerifiedEntry, bool)>,
-    ) -> Response {
+    ) -> Result<Response, Label> {
         let (ticket, answer) = self.ticket(blog);
         if submit.is_some() && *record.set.primary() != self.me {
             let mut stood_in = self.stood_in.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,18 +209,16 @@ impl Spoke {
             }),
         };
         if handed.is_none() {
-            return unavailable(&Outage::new("This blog's copy cannot be read here"));
+            return Ok(unavailable(&Outage::new(
+                "This blog's copy cannot be read here",
+            )));
         }
-        match tokio::time::timeout(SAFE_WAIT, answer).await {
+        Ok(match tokio::time::timeout(SAFE_WAIT, answer).await {
             Ok(Ok(Ok(Answer::Safe(receipts)))) => {
                 self.standing(StatusCode::CREATED, "safe", record, id, &receipts)
             }
             Ok(Ok(Ok(Answer::Refused(refusal)))) => self.refused(blog, &refusal),
-            Ok(Ok(Ok(Answer::Forward(label)))) => web::refuse(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "busy",
-                format!("{label} became the primary just now. Nothing was lost; send it again."),
-            ),
+            Ok(Ok(Ok(Answer::Forward(label)))) => return Err(label),
             Ok(Ok(Err(outage))) => unavailable(&outage),
             Ok(Err(_)) => unavailable(&Outage::new("this server is about to stop")),
             Err(_) => {
@@ -203,7 +227,7 @@ impl Spoke {
                 });
                 self.standing_now(blog, record, id, StatusCode::ACCEPTED)
             }
-        }
+        })
     }
 
     /// How far an entry has come, as `POST` answers it.
@@ -278,6 +302,14 @@ impl Spoke {
             .relay_refused(primary, http::Method::POST, &path, body.clone(), refused_by)
             .await
         {
+            // Who accepted entries a moment ago does not any more, and this server hears of it later.
+            Ok(response) if response.status() == StatusCode::MISDIRECTED_REQUEST => web::refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                format!(
+                    "The servers of \"{name}\" change just now. Nothing was lost; send it again in a moment."
+                ),
+            ),
             Ok(response) => response,
             Err(outage) => web::refuse(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -456,6 +488,17 @@ impl Spoke {
         time: Time,
         proof: Vec<SealedEntry>,
     ) -> Result<Reply<TakenWire>, Outage> {
+        self.bring_to_council(what, time, proof, None).await
+    }
+
+    /// The same, with what the author herself says.
+    pub(super) async fn bring_to_council(
+        &self,
+        what: Wish,
+        time: Time,
+        proof: Vec<SealedEntry>,
+        word: Option<Word>,
+    ) -> Result<Reply<TakenWire>, Outage> {
         let ask = Asked {
             network: Some(self.network),
             time,
@@ -464,6 +507,7 @@ impl Spoke {
         let signed = Signed::new(&self.secret, &ask);
         let wanted = RequestWire::from(&Wanted {
             proof,
+            word,
             ..Wanted::plain(signed)
         });
         let mut silent = Outage::new("no council node is known");
