@@ -23,6 +23,8 @@ use spokes_log::draft::Says;
 
 /// How long one change may take on a machine that does other things, too.
 const SETTLE: Duration = Duration::from_secs(60);
+/// Posts of one command line.
+const POSTS: usize = 30;
 /// How often each reader reads.
 const READS_EVERY: Duration = Duration::from_millis(50);
 
@@ -435,14 +437,30 @@ fn an_author_moves_her_blog_home() {
         );
     });
     assert_whole(&demo, "maria", &written);
-    // Her program writes on where the blog is now.
-    let file = home.path().join("settled.md");
-    std::fs::write(&file, "---\ntitle: Settled\n---\nIn the new house.\n").unwrap();
-    let (code, said) = blog(
-        &["publish", file.to_str().unwrap(), "--blog", "maria"],
-        &key,
-    );
-    assert!(code == 0 && said.contains("safe"), "{code} {said}");
+    // Her program goes on writing while the house moves on.
+    let files = (0..POSTS).map(|n| {
+        let file = home.path().join(format!("settled-{n}.md"));
+        let words = format!("---\ntitle: Settled {n}\n---\nIn the new house.\n");
+        std::fs::write(&file, words).unwrap();
+        file.to_str().unwrap().to_owned()
+    });
+    let files: Vec<String> = files.collect();
+    let mut line = vec!["publish", "--blog", "maria"];
+    line.extend(files.iter().map(String::as_str));
+    thread::scope(|scope| {
+        let published = scope.spawn(|| blog(&line, &key));
+        let mut moves = 0;
+        while !published.is_finished() {
+            let to = labels(&place(&demo, "maria"), "secondaries").pop_last();
+            let Some(to) = to else { continue };
+            told(&demo, &["move", "maria", "--to", &to], "now");
+            moves += 1;
+        }
+        let (code, said) = published.join().unwrap();
+        let safe = said.matches("safe on").count();
+        assert!(code == 0 && safe == POSTS, "{code} {said}");
+        eprintln!("{POSTS} posts of her program through {moves} moves");
+    });
     let back = at.first().unwrap();
     let (code, said) = blog(&["home", "maria", "--to", back], &key);
     assert!(code == 1, "once a day: {said}");
