@@ -272,6 +272,7 @@ impl Nodes {
             primary: MEMBERS[0].to_owned(),
             members: MEMBERS.iter().map(member).collect(),
             shortfall: None,
+            forced: None,
             keys_at: id.to_string(),
             since: now().to_string(),
         };
@@ -325,6 +326,7 @@ impl Nodes {
             cursor: format!("{}-{end}", blog.instance),
             more: end < blog.order.len(),
             entries: page,
+            epochs: BTreeMap::new(),
         };
         json(StatusCode::OK, &wire)
     }

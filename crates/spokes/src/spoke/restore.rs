@@ -11,7 +11,10 @@ use spokes_log::{
     ring::VerifiedEntry,
     seal::SealedEntry,
 };
-use spokes_rules::{primary::Brings, replica::Event};
+use spokes_rules::{
+    primary::{Brings, Refusal},
+    replica::Event,
+};
 
 use super::{
     Spoke,
@@ -59,6 +62,10 @@ impl Spoke {
             return full;
         }
         self.ready(blog).await;
+        // What would be taken in now might be set apart in a moment.
+        if self.with(blog, |replica| replica.is_settled()) == Some(false) {
+            return self.refused(blog, &Refusal::NotReady);
+        }
         let entries = wire::read::<EntriesWire>(&body).and_then(|wire| sealed(&wire.entries));
         let entries = match entries {
             Ok(entries) => entries,

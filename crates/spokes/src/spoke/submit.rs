@@ -94,6 +94,8 @@ impl Spoke {
                 None => self.claim_by_first(entry, &signatures).await,
             };
         }
+        // Else what it was before it slept is what it takes itself for.
+        self.wake_up().await;
         let (blog, record) = match self.look_up(name).await {
             Ok(known) => known,
             Err(unknown) => return no_such_blog(name, unknown),
@@ -115,31 +117,22 @@ impl Spoke {
         let submitted = Arc::clone(&self)
             .submit(blog, &record, entry, &signatures, refused_by.is_some())
             .await;
-        let successor = match submitted {
-            Ok(response) => return response,
-            Err(successor) => successor,
-        };
-        // Its set has changed meanwhile: the author needs not know.
-        let path = format!("/api/v1/blogs/{name}/entries");
-        let passed_on = match hopped {
-            true => Err(Outage::new("it has come from another server already")),
-            false => {
-                self.relay(&successor, http::Method::POST, &path, body)
-                    .await
+        match (submitted, self.look_up(name).await) {
+            (Ok(response), _) => response,
+            // Another is the primary by now: it has the entry, or takes it.
+            (Err(_), Ok((_, record))) if !hopped => {
+                let by = refused_by.as_deref();
+                self.pass_on(&record, name, &body, hopped, by).await
             }
-        };
-        passed_on.unwrap_or_else(|_| {
-            web::refuse(
+            (Err(label), _) => web::refuse(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "busy",
-                format!(
-                    "{successor} became the primary just now. Nothing was lost; send it again."
-                ),
-            )
-        })
+                format!("{label} became the primary just now. Nothing was lost; send it again."),
+            ),
+        }
     }
 
-    /// Takes in one entry of a blog that is here; who does by now, where that is somebody else.
+    /// Submits an entry; gives back who is the primary instead.
     async fn submit(
         self: Arc<Self>,
         blog: BlogId,
@@ -156,9 +149,7 @@ impl Spoke {
             return self.wait(blog, record, id, None).await;
         }
         let Some(place) = self.with(blog, |replica| replica.chain().place(&entry)) else {
-            return Ok(unavailable(&Outage::new(
-                "This blog's copy cannot be read here",
-            )));
+            return Ok(unreadable());
         };
         let verified = match place.and_then(|place| place.seal(entry, signatures)) {
             Ok(verified) => verified,
@@ -209,11 +200,17 @@ impl Spoke {
             }),
         };
         if handed.is_none() {
-            return Ok(unavailable(&Outage::new(
-                "This blog's copy cannot be read here",
-            )));
+            return Ok(unreadable());
         }
-        Ok(match tokio::time::timeout(SAFE_WAIT, answer).await {
+        let sleeps = self.sleeps();
+        let mut answer = answer;
+        let mut answered = tokio::time::timeout(SAFE_WAIT, &mut answer).await;
+        if answered.is_err() && self.sleeps() != sleeps {
+            // It slept through that time, and another may be the primary: what was accepted may not go on.
+            self.wake_up().await;
+            answered = tokio::time::timeout(SAFE_WAIT, answer).await;
+        }
+        Ok(match answered {
             Ok(Ok(Ok(Answer::Safe(receipts)))) => {
                 self.standing(StatusCode::CREATED, "safe", record, id, &receipts)
             }
@@ -247,7 +244,7 @@ impl Spoke {
             }
             Some(Standing::Storing) => self.standing(status, "storing", record, id, &[]),
             _ if status == StatusCode::ACCEPTED => unavailable(&Outage::new(
-                "This server is still writing what came before the entry",
+                "This server is still writing what came before the entry, or waits for the council",
             )),
             _ => web::refuse(
                 StatusCode::NOT_FOUND,
@@ -736,6 +733,10 @@ pub(super) fn fault_response(fault: &Fault) -> Response {
         missing: Some(missing.to_string()),
         ..Problem::default()
     })
+}
+
+fn unreadable() -> Response {
+    unavailable(&Outage::new("This blog's copy cannot be read here"))
 }
 
 pub(super) fn no_such_blog(name: &BlogName, unknown: Unknown) -> Response {
