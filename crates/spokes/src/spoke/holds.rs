@@ -178,9 +178,13 @@ impl Spoke {
                 };
                 let _none = self.take_receipts(&heads.receipts);
                 for blog in some {
-                    let Some(tips) = heads.blogs.get(&blog.to_string()) else {
+                    let id = blog.to_string();
+                    let Some(tips) = heads.blogs.get(&id) else {
                         continue;
                     };
+                    if !self.exchanges(*blog, heads.epochs.get(&id).copied()).await {
+                        continue;
+                    }
                     let tips = tips.iter().filter_map(|tip: &TipWire| tip.tip().ok());
                     let said = (label.clone(), address, tips.collect());
                     named.entry(*blog).or_default().push(said);
@@ -224,7 +228,8 @@ impl Spoke {
                 |tip: &Tip| replica.chain().contains(tip.id) && !replica.is_storing(tip.id);
             let is_member = replica.open_set().is_some_and(|set| set.has(&self.me));
             let has_any = !replica.durable_tips().is_empty();
-            is_member && has_any && replica.is_compared() && wanted.iter().all(durable)
+            let is_whole = replica.is_compared() && replica.is_settled();
+            is_member && has_any && is_whole && wanted.iter().all(durable)
         });
         holds.unwrap_or(false)
     }
