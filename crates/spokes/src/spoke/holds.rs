@@ -32,7 +32,7 @@ use crate::{
 /// How often a spoke says what it holds now: one request for many blogs.
 const SAY_EVERY: Duration = Duration::from_secs(2);
 /// After which pause a blog is looked at again that could not be had, or of which the council did not hear.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Blogs that are taken in at a time: readers need disk and line, too.
 const TAKING_IN_MAX: usize = 4;
 /// Blogs that are asked about and not taken in yet: what was said of them is not old when their turn comes.
