@@ -441,9 +441,7 @@ impl Council {
             Err(error) => return unavailable(&Outage::new(error.to_string())),
         };
         self.judge_health(taken.spokes).await;
-        for blog in taken.blogs {
-            self.try_open(blog).await;
-        }
+        self.try_open(taken.blogs).await;
         match taken.full {
             None => web::json(StatusCode::OK, &serde_json::json!({})),
             Some(full) => web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", full),

@@ -4,6 +4,7 @@
 //! the commit returns after an fsync) and only then says so: eight authors share one sync.
 
 mod offer;
+mod seals;
 mod sketch;
 
 pub use offer::{Apart, Offer};
@@ -337,30 +338,6 @@ impl Store {
             let sql = "SELECT position, blog, id, text, signatures FROM entry WHERE id = ?1";
             let mut statement = connection.prepare_cached(sql)?;
             statement.query_row([id.to_string()], row_of).optional()
-        })
-    }
-
-    /// The highest epoch of a blog that a durable seal closes.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn sealed(&self, blog: BlogId) -> Result<u64, Outage> {
-        self.read(|connection| {
-            let sql = "SELECT coalesce(max(epoch), 0) FROM seal WHERE blog = ?1";
-            connection.query_row(sql, [blog.to_string()], |row| row.get(0))
-        })
-    }
-
-    /// The seal of a blog's epoch, if one is durable.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn seal(&self, blog: BlogId, epoch: u64) -> Result<Option<String>, Outage> {
-        self.read(|connection| {
-            let sql = "SELECT text FROM seal WHERE blog = ?1 AND epoch = ?2";
-            let mut statement = connection.prepare_cached(sql)?;
-            let row = statement.query_row(params![blog.to_string(), epoch], |row| row.get(0));
-            row.optional()
         })
     }
 

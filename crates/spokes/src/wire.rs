@@ -234,6 +234,7 @@ pub struct RequestWire {
 
 /// A text that an author signed (SPEC registry 3.23).
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(expecting = "a word with \"text\" and \"signature\"")]
 pub struct WordWire {
     /// The text.
     pub text: String,
@@ -242,7 +243,11 @@ pub struct WordWire {
 }
 
 impl WordWire {
-    fn word(&self) -> Result<Word, String> {
+    /// Reads it; nothing is judged yet.
+    ///
+    /// # Errors
+    /// Says what is not in its form.
+    pub fn word(&self) -> Result<Word, String> {
         let signature = BASE64.decode(&self.signature);
         Ok(Word {
             text: self.text.clone(),

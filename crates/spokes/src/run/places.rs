@@ -54,7 +54,7 @@ pub(super) enum PlacesCommand {
     Status(Look),
     /// Shows the spokes: how each is, what it has to do, and how many blogs it holds.
     ///
-    /// Example: spokes council spokes --network http://blogs.example.org
+    /// Example: spokes council spokes --dir /var/lib/council --json
     Spokes(Look),
     /// Shows where each blog is, who holds it, and what is under way.
     ///

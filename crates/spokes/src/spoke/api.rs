@@ -142,6 +142,7 @@ impl Spoke {
         let method = request.method().clone();
         match (&method, path) {
             (&Method::POST, ["entries"]) => return self.post_entry(name, request).await,
+            (&Method::POST, ["home"]) => return self.post_home(name, request).await,
             (&Method::POST, ["offers"]) => return self.post_offers(name, request).await,
             (&Method::POST, ["restore"]) => return self.restore(name, request).await,
             (&Method::PUT, ["media", hash]) => {

@@ -370,7 +370,15 @@ impl Spoke {
             let Some(Some(record)) = self.ask(|registry| registry.blog(blog).cloned()) else {
                 return;
             };
+            let before = replica.open_set().map(|set| set.epoch);
+            let (epoch, is_secondary) = (
+                record.set.epoch,
+                record.set.has(&self.me) && *record.set.primary() != self.me,
+            );
             replica.handle(clock::now(), set_of(record));
+            if is_secondary && before.is_some_and(|before| before < epoch) {
+                self.reopened.note(blog);
+            }
         });
     }
 }

@@ -17,6 +17,7 @@ mod glance;
 mod headlines;
 mod health;
 mod holds;
+mod home;
 mod keys;
 mod latest;
 mod lists;
@@ -86,6 +87,7 @@ const RECEIPTS_PER_MESSAGE: usize = 500;
 const RECEIPTS_GATHER: Duration = Duration::from_millis(100);
 /// Media of other servers' blogs fetched for readers at a time: four of the largest are 128 MiB.
 const MEDIA_RELAYS_MAX: usize = 4;
+
 /// A running spoke.
 #[derive(Debug)]
 pub struct Spoke {
@@ -125,6 +127,10 @@ pub struct Spoke {
     /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
     instance: String,
     replicas: replicas::Replicas,
+    /// Blogs whose set has changed.
+    reopened: holds::Reopened,
+    /// What the council is to hear of sets that change.
+    telling: change::Telling,
     /// Of blogs that are being read.
     sketches: Mutex<BTreeMap<BlogId, Arc<sketch::Sketch>>>,
     /// Blogs for which this spoke took entries in place of their primary, and when last.
@@ -186,6 +192,8 @@ impl Spoke {
             offers: offers::Offers::default(),
             instance: config::random_hex::<8>()?,
             replicas: replicas::Replicas::default(),
+            reopened: holds::Reopened::default(),
+            telling: change::Telling::default(),
             sketches: Mutex::default(),
             stood_in: Mutex::default(),
             settled: Mutex::default(),
@@ -229,7 +237,9 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).scrub()),
             tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
+            tokio::spawn(Arc::clone(&self).tell_all_to_council()),
             tokio::spawn(Arc::clone(&self).take_in_blogs()),
+            tokio::spawn(Arc::clone(&self).catch_up_behind_changes()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
             tokio::spawn(Arc::clone(&self).stay_awake()),
             tokio::spawn(Arc::clone(&self).settle_all()),

@@ -23,7 +23,7 @@ use spokes_rules::{
     receipt::Receipt,
     registry::{self, BlogRecord},
     replica::{Answer, Event, Standing},
-    request::{Ask as Asked, Request as Wanted, Wish},
+    request::{Ask as Asked, Request as Wanted, Wish, Word},
     reserved::is_reserved,
 };
 
@@ -299,6 +299,14 @@ impl Spoke {
             .relay_refused(primary, http::Method::POST, &path, body.clone(), refused_by)
             .await
         {
+            // Who accepted entries a moment ago does not any more, and this server hears of it later.
+            Ok(response) if response.status() == StatusCode::MISDIRECTED_REQUEST => web::refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                format!(
+                    "The servers of \"{name}\" change just now. Nothing was lost; send it again in a moment."
+                ),
+            ),
             Ok(response) => response,
             Err(outage) => web::refuse(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -477,6 +485,17 @@ impl Spoke {
         time: Time,
         proof: Vec<SealedEntry>,
     ) -> Result<Reply<TakenWire>, Outage> {
+        self.bring_to_council(what, time, proof, None).await
+    }
+
+    /// The same, with what the author herself says.
+    pub(super) async fn bring_to_council(
+        &self,
+        what: Wish,
+        time: Time,
+        proof: Vec<SealedEntry>,
+        word: Option<Word>,
+    ) -> Result<Reply<TakenWire>, Outage> {
         let ask = Asked {
             network: Some(self.network),
             time,
@@ -485,6 +504,7 @@ impl Spoke {
         let signed = Signed::new(&self.secret, &ask);
         let wanted = RequestWire::from(&Wanted {
             proof,
+            word,
             ..Wanted::plain(signed)
         });
         self.send_request(&wanted).await
