@@ -217,7 +217,13 @@ fn slate(registry: &Registry, minute: i64) -> Vec<&Spoke> {
     let well = |spoke: &Spoke| spoke.is_well() && !spoke.is_leaving();
     let mut spokes: Vec<_> = registry.admitted().filter(|(_, s)| well(s)).collect();
     let takes_new = |spoke: &&Spoke| spoke.takes == Takes::New;
-    if spokes.iter().map(|(_, spoke)| *spoke).filter(takes_new).count() >= SLATE_FEW {
+    if spokes
+        .iter()
+        .map(|(_, spoke)| *spoke)
+        .filter(takes_new)
+        .count()
+        >= SLATE_FEW
+    {
         spokes.retain(|(_, spoke)| takes_new(spoke));
     }
     if spokes.is_empty() {

@@ -115,7 +115,9 @@ fn size(text: &str, none: &str) -> Result<Option<u64>, &'static str> {
     if text == none {
         return Ok(None);
     }
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let number: u64 = number.parse().map_err(|_| SHAPE)?;
     let factor: u64 = match unit.trim() {
@@ -228,7 +230,9 @@ impl SpokeConfig {
     /// When it is no size.
     pub fn disk_floor(&self) -> Result<Option<u64>, Outage> {
         let floor = Floor::parse(&self.disk_floor);
-        floor.map(|floor| floor.0).map_err(|why| bad("disk_floor", why))
+        floor
+            .map(|floor| floor.0)
+            .map_err(|why| bad("disk_floor", why))
     }
 
     /// Bytes that the spoke may use; none where it may use all there are.
@@ -237,7 +241,9 @@ impl SpokeConfig {
     /// When it is no size.
     pub fn disk_ceiling(&self) -> Result<Option<u64>, Outage> {
         let ceiling = Ceiling::parse(&self.disk_ceiling);
-        ceiling.map(|ceiling| ceiling.0).map_err(|why| bad("disk_ceiling", why))
+        ceiling
+            .map(|ceiling| ceiling.0)
+            .map_err(|why| bad("disk_ceiling", why))
     }
 
     /// One for tests.
@@ -479,12 +485,26 @@ mod tests {
 
     #[test]
     fn sizes_are_read_as_people_write_them() {
-        for (text, bytes) in [("2GiB", 2 << 30), ("500 MB", 500_000_000), ("0", 0), (" 7B ", 7)] {
+        for (text, bytes) in [
+            ("2GiB", 2 << 30),
+            ("500 MB", 500_000_000),
+            ("0", 0),
+            (" 7B ", 7),
+        ] {
             assert_eq!(Floor::parse(text), Ok(Floor(Some(bytes))), "{text}");
         }
         assert_eq!(Floor::parse("auto"), Ok(Floor(None)));
         assert_eq!(Ceiling::parse("none"), Ok(Ceiling(None)));
-        for bad in ["", "GiB", "2gb", "-1", "1.5GiB", "99999999999TiB", "none", "2 GiB!"] {
+        for bad in [
+            "",
+            "GiB",
+            "2gb",
+            "-1",
+            "1.5GiB",
+            "99999999999TiB",
+            "none",
+            "2 GiB!",
+        ] {
             assert!(Floor::parse(bad).is_err(), "{bad}");
         }
         assert!(Ceiling::parse("0").is_err() && Ceiling::parse("auto").is_err());
@@ -507,7 +527,10 @@ mod tests {
         let read = SpokeConfig::load(dir.path()).unwrap();
         assert_eq!(read.disk_floor().unwrap(), None);
         assert_eq!(read.disk_ceiling().unwrap(), None);
-        let wrong = SpokeConfig { disk_floor: "much".into(), ..example };
+        let wrong = SpokeConfig {
+            disk_floor: "much".into(),
+            ..example
+        };
         let said = wrong.disk_floor().unwrap_err().to_string();
         assert!(said.contains("\"disk_floor\" is not a size"), "{said}");
     }

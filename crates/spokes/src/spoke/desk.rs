@@ -311,6 +311,7 @@ impl Spoke {
             tongue: visit.tongue,
             signed_in: signed_in.map(|s| (s.fingerprint.to_string(), s.form_key())),
             refusal: None,
+            way_on: None,
             done: None,
             path: Some(visit.address.clone()),
         }

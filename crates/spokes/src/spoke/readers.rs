@@ -167,7 +167,12 @@ impl Spoke {
             return;
         };
         let (network, spoke) = (self.network, self.me.clone());
-        let rates = Rates { network, spoke, time, rates };
+        let rates = Rates {
+            network,
+            spoke,
+            time,
+            rates,
+        };
         let body = ReceiptsWire {
             rates: Some(SignedWire::from(&Signed::new(&self.secret, &rates))),
             ..ReceiptsWire::default()
@@ -216,7 +221,11 @@ mod tests {
         let served = BTreeMap::from([(blog, 1_000)]);
         for tick in 0..200_u64 {
             let now = began + Duration::from_secs(tick * 5);
-            let served = if tick < 10 { served.clone() } else { BTreeMap::new() };
+            let served = if tick < 10 {
+                served.clone()
+            } else {
+                BTreeMap::new()
+            };
             state.count(now, &served);
             if tick == 9 {
                 assert!(state.rates[&blog] > 10_000, "{:?}", state.rates);

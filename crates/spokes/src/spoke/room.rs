@@ -208,7 +208,9 @@ impl Spoke {
                 drop(tokio::time::timeout(FOLLOW_WAIT, reached).await);
             }
             // It is said again with the next measurement.
-            Ok(Reply::Refused(problem)) => tracing::debug!(problem.detail, "the load was not taken"),
+            Ok(Reply::Refused(problem)) => {
+                tracing::debug!(problem.detail, "the load was not taken")
+            }
             Err(outage) => tracing::debug!(%outage, "the council did not hear of the load"),
         }
     }
@@ -245,10 +247,16 @@ impl Spoke {
             })
             .collect();
         let todo = match others.first() {
-            Some(other) => format!("Send it to {}: {}", other.label, self.spoke_origin_of(other)),
-            None => "No other server of this network takes new blogs now; send it again in a day, or \
+            Some(other) => format!(
+                "Send it to {}: {}",
+                other.label,
+                self.spoke_origin_of(other)
+            ),
+            None => {
+                "No other server of this network takes new blogs now; send it again in a day, or \
                      ask its organizers for room"
-                .to_owned(),
+                    .to_owned()
+            }
         };
         let mut response = web::problem(&Problem {
             kind: "no-room".to_owned(),
@@ -262,7 +270,9 @@ impl Spoke {
             others: others.clone(),
             ..Problem::default()
         });
-        let links = others.iter().map(|other| format!("<{}>; rel=\"alternate\"", other.url));
+        let links = others
+            .iter()
+            .map(|other| format!("<{}>; rel=\"alternate\"", other.url));
         let links = links.collect::<Vec<_>>().join(", ");
         if let Ok(links) = http::HeaderValue::from_str(&links)
             && !links.is_empty()
@@ -273,7 +283,11 @@ impl Spoke {
     }
 
     fn spoke_origin_of(&self, other: &OtherWire) -> String {
-        other.url.strip_suffix(DESK).unwrap_or(&other.url).to_owned()
+        other
+            .url
+            .strip_suffix(DESK)
+            .unwrap_or(&other.url)
+            .to_owned()
     }
 
     /// What authors hear while nothing is taken at all.
