@@ -19,7 +19,9 @@ use common::{
     http::{self, Reply},
     wait_for,
 };
-use spokes_log::draft::Says;
+use serde_json::json;
+use spokes::wire::EntryWire;
+use spokes_log::{chain::Chain, draft::Says, seal::RawSignature};
 
 /// All that the full spoke may use.
 const CEILING: u64 = 64 << 20;
@@ -149,11 +151,7 @@ fn a_spoke_below_its_floor_leads_maria_on_in_one_click() {
     let mut maria = Author::new("maria");
     let first = maria.first(&demo.network, "maria", now() + 3_600);
     leads_on(&maria.send(demo.address("a"), &first).unwrap());
-    let claim = format!(
-        "{{\"entries\":[{}],\"entry\":\"{}\"}}",
-        first.json,
-        first.id()
-    );
+    let claim = json!({ "entries": [kept(&first)], "entry": first.id().to_string() }).to_string();
     leads_on(&http::post(demo.address("a"), "/api/v1/registry/claims", &claim).unwrap());
     small.wait_until_said("held");
     let said: Vec<_> = records(demo).split_off(at_rest);
@@ -179,6 +177,17 @@ fn a_spoke_below_its_floor_leads_maria_on_in_one_click() {
     let olga = Author::with_blog(demo, "olga", "a");
     assert_eq!(demo.members(&olga.name)[0], "a");
     demo.assert_no_panic();
+}
+
+/// An entry 0 in its kept form.
+fn kept(signed: &Signed) -> EntryWire {
+    let wire: EntryWire = serde_json::from_value(signed.wire()).unwrap();
+    let packets = wire.packets().unwrap();
+    let signature = RawSignature::parse_all(&packets[0]).unwrap().remove(0);
+    let chain = Chain::new(signed.id());
+    let place = chain.place(&signed.entry).unwrap();
+    let sealed = place.seal(signed.entry.clone(), &[signature]).unwrap();
+    EntryWire::from(sealed.sealed())
 }
 
 /// A newcomer meets the sentence before she signs anything, and the button takes along what she typed.
