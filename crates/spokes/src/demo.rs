@@ -294,11 +294,13 @@ impl Demo {
 
     /// Starts the council: the first node founds it, the others come in through the ordinary door.
     async fn start_council(&mut self) -> Result<(), Outage> {
+        let mut grown = false;
         for number in 1..=self.plan.council {
             let label = format!("council{number}");
             let dir = self.dir.join(&label);
             let (api, dns) = (self.api(number), self.dns(number));
             let is_new = !dir.join("config.toml").exists();
+            grown |= is_new;
             if is_new && number == 1 {
                 self.found(&dir)?;
             } else if is_new {
@@ -338,6 +340,25 @@ impl Demo {
         let ask = Ask::new(self.api(1), "/api/v1/network");
         let network: NetworkWire = self.client.get(ask).await?.good()?;
         self.network = network.network;
+        if grown {
+            for number in 1..=self.plan.council {
+                self.wait_whole(number).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a council node has all that there is.
+    async fn wait_whole(&self, number: u8) -> Result<(), Outage> {
+        let until = Instant::now() + START_WAIT;
+        let at = self.api(number);
+        while let Err(outage) = self.client.bytes(Ask::new(at, "/healthz"), 100).await {
+            if Instant::now() > until {
+                let why = format!("\"council{number}\" was not filled: {outage}");
+                return Err(Outage::new(why));
+            }
+            tokio::time::sleep(START_PAUSE).await;
+        }
         Ok(())
     }
 
@@ -410,9 +431,10 @@ impl Demo {
         node.child = Some(child);
         let (address, label) = (node.address, node.label.clone());
         let until = Instant::now() + START_WAIT;
+        // A node that is empty so far says so: it answers, too.
         while self
             .client
-            .bytes(Ask::new(address, "/healthz"), 100)
+            .get::<serde_json::Value>(Ask::new(address, "/api/v1/network"))
             .await
             .is_err()
         {

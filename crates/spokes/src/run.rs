@@ -1,6 +1,7 @@
 //! The command line: what is asked, and who does it.
 
 mod council;
+mod places;
 
 use std::{net::SocketAddr, os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
 
@@ -47,6 +48,10 @@ enum Command {
     ///
     /// Example: spokes serve --dir /var/lib/spokes
     Serve(ServeArgs),
+    /// Hands over everything that this spoke holds, to go then.
+    ///
+    /// Example: spokes leave --dir /var/lib/spokes
+    Leave(places::Leave),
 }
 
 impl Command {
@@ -155,6 +160,10 @@ struct ServeArgs {
     until_stdin_closes: bool,
 }
 
+/// What is logged where the environment asks for nothing else. The council says itself what its people need
+/// of the order of requests; the library that makes it repeats every failed message.
+const LOGGED: &str = "info,openraft=off";
+
 /// Does what was asked; the exit code is 0 for done, 1 for refused with a reason, 2 for wrong usage: for
 /// what the command line alone shows to be wrong. What the world says of it, such as a file that is not
 /// there, is a refusal.
@@ -165,7 +174,7 @@ pub fn run(cli: Cli) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(LOGGED)),
         )
         .with_writer(std::io::stderr)
         .with_ansi(false)
@@ -239,6 +248,7 @@ async fn command(command: Command) -> Result<ExitCode, Outage> {
             return Ok(ExitCode::from(2));
         }
         Command::Join(args) => run_join(args).await?,
+        Command::Leave(args) => places::leave(args).await?,
         Command::Serve(args) => {
             let ended = until_told(args.until_stdin_closes);
             let (spoke, courier) = Spoke::open(&args.dir)?;

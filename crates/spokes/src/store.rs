@@ -343,6 +343,19 @@ impl Store {
         })
     }
 
+    /// The seal of a blog's epoch, if one is durable.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn seal(&self, blog: BlogId, epoch: u64) -> Result<Option<String>, Outage> {
+        self.read(|connection| {
+            let sql = "SELECT text FROM seal WHERE blog = ?1 AND epoch = ?2";
+            let mut statement = connection.prepare_cached(sql)?;
+            let row = statement.query_row(params![blog.to_string(), epoch], |row| row.get(0));
+            row.optional()
+        })
+    }
+
     /// Entries of a blog whose media are awaited.
     ///
     /// # Errors

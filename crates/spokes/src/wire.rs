@@ -1,6 +1,8 @@
 //! What nodes and tools say to one another over HTTP (SPEC http 1): plain structs at the edge,
 //! converted by hand to and from what has been checked.
 
+pub mod places;
+
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -162,6 +164,24 @@ impl SignedWire {
             signature: NodeSignature::parse(&self.signature)?,
         })
     }
+}
+
+/// A signed text in one line of a head: text, key and signature, the text in base64 (SPEC http 1.2).
+pub fn signed_in_a_header(signed: &Signed) -> String {
+    let text = BASE64.encode(&signed.text);
+    format!("{text} {} {}", signed.key, signed.signature)
+}
+
+/// Reads such a line; whether the signature is good is not known yet. None where it is spelled otherwise.
+pub fn signed_of_a_header(line: &str) -> Option<Signed> {
+    let mut parts = line.split(' ');
+    let text = BASE64.decode(parts.next()?).ok()?;
+    let signed = Signed {
+        text: String::from_utf8(text).ok()?,
+        key: NodeKey::parse(parts.next()?).ok()?,
+        signature: NodeSignature::parse(parts.next()?).ok()?,
+    };
+    (signed_in_a_header(&signed) == line).then_some(signed)
 }
 
 /// An entry and its place (SPEC http 1.3).

@@ -446,6 +446,7 @@ impl Nodes {
         };
         let (sequence, id) = *blog.copy.chain.heads().last().expect("a head");
         let wire = ReceiptsWire {
+            rates: None,
             epoch: 1,
             members: MEMBERS.iter().map(|label| (*label).to_owned()).collect(),
             receipts: self.signed(&blog.copy, Tip { sequence, id }),

@@ -4,14 +4,21 @@
 //! come; when it is lost, or a loss of power took its end, it is made again from the journal.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use openraft::{Entry, LogId, entry::EntryPayload};
 use rusqlite::{Connection, OptionalExtension as _, params};
-use spokes_log::{name::Hash, time::Time};
+use spokes_log::{
+    name::{BlogId, Hash},
+    time::Time,
+};
 use spokes_rules::{
     refusal::Refusal,
     registry::{Record, Registry, Touched, Verdict},
@@ -61,14 +68,26 @@ pub(super) struct Book {
     index: Mutex<Connection>,
     zone: SharedZone,
     grown: watch::Sender<u64>,
+    /// As long as not all is here, names that are given would seem to be free.
+    hidden: AtomicBool,
+    changed: Mutex<Changed>,
+}
+
+/// What has changed since somebody looked: whose sets may have to follow.
+#[derive(Debug, Default)]
+pub(super) struct Changed {
+    /// These blogs, and those on spokes that changed.
+    pub(super) blogs: BTreeSet<BlogId>,
+    /// Spokes came or went: any blog that lacks something may get it now.
+    pub(super) spokes: bool,
 }
 
 impl Book {
-    /// Opens the index, or makes an empty one.
+    /// Opens the index, or makes an empty one. What is `hidden` is in no zone until [`Self::reveal`].
     ///
     /// # Errors
     /// When it is damaged, of a newer program, or the disk fails.
-    pub(super) fn open(path: &Path) -> Result<Self, Outage> {
+    pub(super) fn open(path: &Path, hidden: bool) -> Result<Self, Outage> {
         let index = open_index(path)?;
         let registry = replay(&index)?;
         let records = registry.as_ref().map_or(0, |r| r.head().records);
@@ -77,6 +96,8 @@ impl Book {
             index: Mutex::new(index),
             zone: Arc::new(RwLock::new(Zone::new("invalid").map_err(outage)?)),
             grown: watch::channel(records).0,
+            hidden: AtomicBool::new(hidden),
+            changed: Mutex::default(),
         };
         if let Some(registry) = registry {
             book.found(registry)
@@ -87,16 +108,43 @@ impl Book {
 
     /// Begins with a registry: only now the zone's name is known.
     fn found(&self, registry: Registry) -> std::io::Result<()> {
-        let domain = registry.founding().domain.as_str();
-        let mut zone = Zone::new(domain).map_err(std::io::Error::other)?;
-        for (owner, node) in zone::project(&registry, zone::minute(clock::now())) {
-            zone.set(&owner, node).map_err(std::io::Error::other)?;
+        if !self.is_hidden() {
+            self.project(&registry)?;
         }
-        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
         *self
             .registry
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Some(registry);
+        Ok(())
+    }
+
+    /// Makes the whole zone.
+    fn project(&self, registry: &Registry) -> std::io::Result<()> {
+        let domain = registry.founding().domain.as_str();
+        let mut zone = Zone::new(domain).map_err(std::io::Error::other)?;
+        for (owner, node) in zone::project(registry, zone::minute(clock::now())) {
+            zone.set(&owner, node).map_err(std::io::Error::other)?;
+        }
+        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
+        Ok(())
+    }
+
+    /// Whether DNS answers nothing so far.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.hidden.load(Ordering::Acquire)
+    }
+
+    /// Publishes what is here: it is all there is.
+    ///
+    /// # Errors
+    /// When a name cannot be published.
+    pub(super) fn reveal(&self) -> Result<(), Outage> {
+        // Whoever applies holds the index: nothing changes meanwhile.
+        let _still = self.index();
+        self.ask(|registry| self.project(registry))
+            .unwrap_or(Ok(()))
+            .map_err(outage)?;
+        self.hidden.store(false, Ordering::Release);
         Ok(())
     }
 
@@ -115,6 +163,28 @@ impl Book {
     /// Tells how many records there are.
     pub(super) fn grown(&self) -> watch::Receiver<u64> {
         self.grown.subscribe()
+    }
+
+    /// Takes what has changed since this was asked last.
+    pub(super) fn changed(&self) -> Changed {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut changed)
+    }
+
+    fn note_changed(&self, touched: &[Touched]) {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        for touched in touched {
+            match touched {
+                Touched::Blog(id) => drop(changed.blogs.insert(*id)),
+                Touched::Blogs(ids) => changed.blogs.extend(ids),
+                Touched::Spoke(label) => {
+                    self.ask(|registry| changed.blogs.extend(registry.placed_on(label)));
+                }
+                Touched::Spokes => changed.spokes = true,
+                // A new blog has the set that it should have.
+                Touched::NewBlog(_) | Touched::Council | Touched::Nothing => {}
+            }
+        }
     }
 
     fn index(&self) -> MutexGuard<'_, Connection> {
@@ -149,6 +219,9 @@ impl Book {
 
     /// Brings the zone up to date before anybody is answered.
     pub(super) fn publish(&self, touched: &[Touched]) {
+        if self.is_hidden() {
+            return;
+        }
         let minute = zone::minute(clock::now());
         let owned = self.ask(|registry| {
             let names = |id| {
@@ -276,10 +349,11 @@ impl Ledger for Book {
             note(&transaction, last.log_id, members.as_ref())?;
         }
         transaction.commit().map_err(std::io::Error::other)?;
-        drop(index);
         if !touched.is_empty() {
             self.publish(&touched);
+            self.note_changed(&touched);
         }
+        drop(index);
         let records = self.ask(|registry| registry.head().records);
         self.grown.send_if_modified(|grown| {
             let before = std::mem::replace(grown, records.unwrap_or_default());

@@ -12,7 +12,7 @@ use spokes_log::name::{BlogId, BlogName, EntryId, Hash};
 use spokes_rules::{
     node::Label,
     receipt::{Receipt, Tip},
-    registry::{BlogRecord, Standing},
+    registry::{self, BlogRecord, Standing},
     replica::Event,
 };
 
@@ -78,9 +78,14 @@ impl Spoke {
             response.headers_mut().insert(header::ALLOW, allow);
             return response;
         }
-        match self.desk_medium(&request) {
-            Some(picture) => picture,
-            None => self.page(request).await,
+        if let Some(picture) = self.desk_medium(&request) {
+            return picture;
+        }
+        let nonce = self.nonce_of(&request);
+        let page = Arc::clone(&self).page(request).await;
+        match nonce {
+            Some(nonce) => self.with_receipt(nonce, page).await,
+            None => page,
         }
     }
 
@@ -152,7 +157,7 @@ impl Spoke {
         if path.is_empty() && method == Method::GET {
             return web::json(StatusCode::OK, &self.blog_wire(blog, &record));
         }
-        if !record.set.has(&self.me) {
+        if !self.answers(&record, &request) {
             return self.elsewhere(name, &record, &request).await;
         }
         self.ready(blog).await;
@@ -183,14 +188,9 @@ impl Spoke {
             .path_and_query()
             .map_or("/", |path| path.as_str());
         let host = web::host(request);
-        let readers = record
-            .set
-            .members
-            .iter()
-            .skip(1)
-            .chain(record.set.members.first());
-        for label in readers {
-            let Some(address) = self.address(label) else {
+        let mut silent = None;
+        for label in self.readers_of(record) {
+            let Some(address) = self.address(&label) else {
                 continue;
             };
             let body = bytes::Bytes::new();
@@ -199,15 +199,44 @@ impl Spoke {
                 .client
                 .relay(address, &host, method, path, body, None)
                 .await;
-            if let Ok(mut response) = relayed {
-                // Its words are the other's, but nothing in them runs, or leads away, under our name.
-                secure(&mut response);
+            let Ok(mut response) = relayed else { continue };
+            // Its words are the other's, but nothing in them runs, or leads away, under our name.
+            secure(&mut response);
+            let status = response.status();
+            if status != StatusCode::MISDIRECTED_REQUEST
+                && status != StatusCode::SERVICE_UNAVAILABLE
+            {
                 return response;
             }
+            silent.get_or_insert(response);
         }
-        unavailable(&Outage::new(format!(
-            "\"{name}\" is held by other servers and none of them answers"
-        )))
+        silent.unwrap_or_else(|| {
+            unavailable(&Outage::new(format!(
+                "\"{name}\" is held by other servers and none of them answers"
+            )))
+        })
+    }
+
+    /// Whether a request for a blog is answered from here; one that was passed on to here goes no further.
+    pub(super) fn answers(&self, record: &BlogRecord, request: &Request<Incoming>) -> bool {
+        let is_passed_on = request.headers().contains_key("spokes-hop");
+        record.set.has(&self.me) && (is_passed_on || self.serves(record))
+    }
+
+    /// The other members of a set, in the order in which readers are sent to them: those that hold the blog,
+    /// its primary behind them, and behind it those that are taking it in.
+    pub(super) fn readers_of(&self, record: &BlogRecord) -> Vec<Label> {
+        let rank = |label: &Label| {
+            let known = self.ask(|registry| {
+                let is_well = registry.spoke(label).is_some_and(registry::Spoke::is_well);
+                (!is_well, !registry.holds_blog(record, label))
+            });
+            (known.unwrap_or_default(), label == record.set.primary())
+        };
+        let others = record.set.members.iter().filter(|label| **label != self.me);
+        let mut others: Vec<Label> = others.cloned().collect();
+        others.sort_by_key(rank);
+        others
     }
 
     /// The blog with this name.
@@ -423,7 +452,16 @@ impl Spoke {
                         .as_ref()
                         .is_none_or(|label| blog.set.has(label) || next(label))
             };
-            let fitting = registry.blogs().filter(|(id, blog)| fits(id, blog));
+            let named = |id: &BlogId| Some((*id, registry.blog(*id)?));
+            let (asked, placed) = (only.map(|ids| ids.iter().filter_map(named)), &replica);
+            let fitting: Box<dyn Iterator<Item = (BlogId, &BlogRecord)>> = match (asked, placed) {
+                (Some(asked), _) => Box::new(asked),
+                (None, Some(label)) => {
+                    Box::new(registry.placed_on(label).filter_map(|id| named(&id)))
+                }
+                (None, None) => Box::new(registry.blogs()),
+            };
+            let fitting = fitting.filter(|(id, blog)| fits(id, blog));
             fitting.map(|(id, _)| id.to_string()).collect()
         });
         blogs.unwrap_or_default()

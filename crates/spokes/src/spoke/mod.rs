@@ -13,6 +13,8 @@ mod former;
 mod front;
 mod glance;
 mod headlines;
+mod health;
+mod holds;
 mod keys;
 mod latest;
 mod lists;
@@ -136,6 +138,8 @@ pub struct Spoke {
     searches: Arc<turns::Turns>,
     feeds: Arc<turns::Turns>,
     mended: AtomicU64,
+    /// How many receipts for pages may still be signed.
+    receipts_left: health::Receipts,
 }
 
 /// Who waits for an answer about an entry of a blog.
@@ -185,6 +189,7 @@ impl Spoke {
             searches: search::turns(),
             feeds: feeds::turns(),
             mended: AtomicU64::new(0),
+            receipts_left: health::Receipts::default(),
             config,
         });
         spoke.remember()?;
@@ -210,7 +215,9 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).scrub()),
             tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
+            tokio::spawn(Arc::clone(&self).take_in_blogs()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
+            tokio::spawn(Arc::clone(&self).observe()),
             tokio::spawn(Arc::clone(&self).watch_room()),
         ];
         let spoke = Arc::clone(&self);

@@ -242,7 +242,7 @@ impl Spoke {
             let query = query.map_or(String::new(), |query| format!("?{query}"));
             return leads_to(&format!("{}{path}{query}", self.config.base_url));
         }
-        if !record.set.has(&self.me) {
+        if !self.answers(&record, request) {
             return self.page_elsewhere(name, &record, request).await;
         }
         self.replicas.count(blog);
@@ -638,7 +638,7 @@ impl Spoke {
         if let Site::Blog(name) = self.site(&web::host(request))
             && let Some((blog, record)) = self.named(&name)
         {
-            if !record.set.has(&self.me) {
+            if !self.answers(&record, request) {
                 let _turn = self.media_relays.acquire().await;
                 return match self.medium_elsewhere(blog, hash).await {
                     Ok(Some(bytes)) => medium(bytes),

@@ -78,17 +78,18 @@ impl Spoke {
     fn peers(&self) -> BTreeSet<Label> {
         let peers = self.ask(|registry| {
             let mut peers = BTreeSet::new();
-            for (_, blog) in registry.blogs() {
+            for blog in registry
+                .placed_on(&self.me)
+                .filter_map(|id| registry.blog(id))
+            {
                 let next = blog.closing.as_ref().filter(|c| c.next.has(&self.me));
-                if blog.set.has(&self.me) || next.is_some() {
-                    peers.extend(blog.set.members.iter().cloned());
-                    peers.extend(
-                        next.into_iter()
-                            .flat_map(|c| c.next.members.iter().cloned()),
-                    );
+                let next = next.into_iter().flat_map(|c| &c.next.members);
+                for label in blog.set.members.iter().chain(next) {
+                    if *label != self.me && !peers.contains(label) {
+                        peers.insert(label.clone());
+                    }
                 }
             }
-            peers.remove(&self.me);
             peers
         });
         peers.unwrap_or_default()
@@ -223,7 +224,7 @@ impl Spoke {
     }
 
     /// Pulls a blog until these tips are here.
-    async fn catch_up(
+    pub(super) async fn catch_up(
         self: &Arc<Self>,
         address: SocketAddr,
         blog: BlogId,

@@ -467,14 +467,19 @@ impl Spoke {
             ..Wanted::plain(signed)
         });
         let mut silent = Outage::new("no council node is known");
+        let mut refused = None;
         for node in self.council() {
             let path = Ask::new(node, "/api/v1/registry/requests");
             match self.client.post::<_, TakenWire>(path, &wanted).await {
+                // It may be cut off from the others, or empty; the next one may not.
+                Ok(Reply::Refused(problem)) if problem.status == 503 => {
+                    refused = refused.or(Some(problem));
+                }
                 Ok(reply) => return Ok(reply),
                 Err(outage) => silent = outage,
             }
         }
-        Err(silent)
+        refused.map_or(Err(silent), |problem| Ok(Reply::Refused(problem)))
     }
 
     /// Why a claim is not worth a request to the council, of which this spoke has so many a second.
