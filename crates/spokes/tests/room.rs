@@ -33,6 +33,8 @@ const HELD: u64 = 52 << 20;
 const NOTHING: u64 = CEILING - (1 << 20);
 /// A spoke measures each five seconds, and says what has changed once a minute at most.
 const SAID_WAIT: Duration = Duration::from_secs(90);
+/// A change of set: closed, sealed, taken in, opened, said.
+const GROWN_WAIT: Duration = Duration::from_secs(60);
 const WAIT: Duration = Duration::from_secs(20);
 
 /// A demo whose first spoke may use little.
@@ -154,7 +156,8 @@ fn a_spoke_below_its_floor_leads_maria_on_in_one_click() {
     let claim = json!({ "entries": [kept(&first)], "entry": first.id().to_string() }).to_string();
     leads_on(&http::post(demo.address("a"), "/api/v1/registry/claims", &claim).unwrap());
     small.wait_until_said("held");
-    let said: Vec<_> = records(demo).split_off(at_rest);
+    let mut said = records(demo).split_off(at_rest);
+    said.retain(|text| text.contains("\nKind: load\n"));
     assert_eq!(said.len(), 1, "one record says it: {said:?}");
     let apex = demo.dig(&["+short", "blogs.localhost", "A"]);
     assert!(
@@ -345,9 +348,23 @@ fn a_blog_that_many_read_gets_more_copies_and_they_go_again() {
         }
     }
     assert!((1..=4).contains(&demands(&demo)[0]), "{:?}", demands(&demo));
+    let members = wait_for("others take the blog in", GROWN_WAIT, || {
+        let members = demo.members("maria");
+        (members.len() > 2).then_some(members)
+    });
+    wait_for("its name leads to more of them", GROWN_WAIT, || {
+        let names = demo.dig(&["+short", "maria.blogs.localhost", "A"]);
+        (names.lines().count() > 1).then_some(())
+    });
+    assert_eq!(members[..2], ["a".to_owned(), secondary]);
     wait_for("they go again", Duration::from_secs(240), || {
         (demands(&demo).last() == Some(&0)).then_some(())
     });
+    wait_for("two are left", GROWN_WAIT, || {
+        (demo.members("maria").len() == 2).then_some(())
+    });
+    assert_eq!(demo.http("a", "maria", "/early").status, 200);
+    maria.post(&demo, "a", "later", "Later words.");
     let demands = demands(&demo);
     assert!(demands.len() <= 4, "they do not come and go: {demands:?}");
     demo.assert_no_panic();
