@@ -207,6 +207,7 @@ fn at_the_desk(demo: &Demo) {
             "Go on at “",
         ],
     );
+    assert!(!page.text().contains("you go on with the name"));
     let arabic = visitor.get(&format!("{typed}&ui=ar"));
     assert_says(&arabic, 200, &["لا متسع هنا لمدونة أخرى", "تابع على «"]);
     assert_eq!(way_on(&page).1, way_on(&arabic).1);
@@ -274,6 +275,7 @@ fn below_the_second_mark_nothing_is_taken_and_reading_goes_on() {
     album.media.push(medium);
     let signed = nadia.sign(&draft(Says::Post(album), "With a picture."));
     assert_eq!(nadia.send(demo.address("a"), &signed).unwrap().status, 202);
+    let desk = Visitor::with_blog(demo, &mut nadia);
     small.lay(NOTHING);
     let refused = |reply: &Reply| {
         assert_eq!(
@@ -290,6 +292,13 @@ fn below_the_second_mark_nothing_is_taken_and_reading_goes_on() {
     refused(&put(demo.address("a"), "nadia", hash, &bytes));
     let late: Signed = nadia.sign(&draft(Says::Post(article("late")), "Late words."));
     refused(&nadia.send(demo.address("a"), &late).unwrap());
+    let typed = [
+        ("blog", "nadia"),
+        ("title", "A draft"),
+        ("body", "Typed words."),
+    ];
+    let (not_kept, _) = desk.write("save", &typed);
+    assert_says(&not_kept, 507, &["no room for drafts", "Typed words."]);
     small.wait_until_said("nothing");
     for path in ["/", "/early", "/early.asc", "/feed.atom"] {
         assert_eq!(demo.http("a", "nadia", path).status, 200, "{path}");

@@ -69,6 +69,8 @@ impl Spoke {
         view.has_left = visit.ask("said") == "out";
         if let Some((message, way_on)) = self.no_room(visit, &Wanted::of_visit(visit)) {
             (frame.refusal, frame.way_on) = (Some(message), way_on);
+            // She goes on elsewhere; who signs in here has a blog here.
+            view.wants = None;
         }
         if view.has_left {
             frame.done = Some(frame.words().signed_out);
