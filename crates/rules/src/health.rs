@@ -311,7 +311,7 @@ pub struct Health {
     /// When it last changed.
     pub changed: Time,
     /// When it fell, within [`FALLS_SECONDS`].
-    falls: Vec<Time>,
+    pub(crate) falls: Vec<Time>,
 }
 
 impl Health {

@@ -30,8 +30,10 @@ mod blogs;
 mod make;
 mod nodes;
 mod sets;
+mod snapshot;
 
 pub use sets::{FORCE_SECONDS, GONE_SECONDS};
+pub use snapshot::SNAPSHOT_FORM;
 
 /// How far ahead a claim may reach, so that an old one cannot be replayed (SPEC entry 3.3).
 const CLAIM_SECONDS_MAX: i64 = 24 * 60 * 60;

@@ -55,6 +55,11 @@ impl Seats {
         seats
     }
 
+    /// These seats, as they were.
+    pub(crate) fn of(seats: Vec<Seat>) -> Self {
+        Self(seats)
+    }
+
     /// The nodes that sit, with their numbers and the records since which they are filled.
     pub fn sitting(&self) -> impl Iterator<Item = (&CouncilNode, u64, u64)> {
         self.0.iter().filter_map(|seat| match seat.sits {

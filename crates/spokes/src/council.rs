@@ -36,6 +36,8 @@ use crate::{
 mod book;
 mod door;
 mod found;
+#[cfg(test)]
+mod harness;
 mod health;
 mod journal;
 mod order;
@@ -97,7 +99,7 @@ impl Council {
                 "a write that was never acknowledged was torn and is cut off"
             );
         }
-        let book = Arc::new(found::open_book(dir, &journal)?);
+        let book = Arc::new(found::open_book(dir, &journal, &secret)?);
         let store = LogStore::new(journal);
         let pinned = found::known_keys(dir, &config)?;
         let order = Order::begin(
@@ -182,6 +184,9 @@ impl Council {
             () = self.look_after_sets() => Ok(()),
         };
         self.order.end().await;
+        if let Err(outage) = self.book.keep(true) {
+            tracing::warn!(%outage, "the next start takes longer");
+        }
         served
     }
 
@@ -227,6 +232,11 @@ impl Council {
             if minute != last {
                 last = minute;
                 self.book.publish(&[Touched::Nothing]);
+                let book = Arc::clone(&self.book);
+                let kept = tokio::task::spawn_blocking(move || book.keep(false)).await;
+                if let Ok(Err(outage)) = kept {
+                    tracing::warn!(%outage, "the next start takes longer");
+                }
             }
         }
     }

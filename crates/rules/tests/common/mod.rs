@@ -204,6 +204,10 @@ impl Town {
             Ok(Verdict::New) => {
                 let record = self.registry.next_record(self.now, request);
                 let touched = self.registry.take(&record).expect("it was judged before");
+                // Every story goes on with what a node would have kept for its next start.
+                let kept = self.registry.keep();
+                self.registry = Registry::recall(&kept).expect("it was kept just now");
+                assert_eq!(self.registry.keep(), kept);
                 let touched = scrub(&format!("{touched:?}").replace(['(', ')'], " "));
                 format!(
                     "record {} {}",

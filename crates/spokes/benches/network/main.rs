@@ -1,14 +1,17 @@
 //! What a network does on this machine, beside a floor or a peer measured in the same run.
 //!
 //!     cargo bench -p spokes --bench network [-- NAME]      NAME: verify publish catch-up page render start memory
+//!                                                            council names
 //!
 //! Prints one line for each figure; `docs/benchmarks.md` keeps them with machine and date. Only the
 //! ratios last: whatever else the machine does slows both sides.
 
 #![allow(clippy::print_stdout, reason = "figures are what this program prints")]
 
+mod council;
 mod desk;
 mod load;
+mod million;
 mod render;
 
 use std::{
@@ -32,6 +35,12 @@ fn main() -> Result<(), Failed> {
         .skip(1)
         .filter(|a| !a.starts_with('-'))
         .collect();
+    if let Some(("council-inside", rest)) = wanted.split_first().map(|(w, r)| (w.as_str(), r)) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
+        return runtime.block_on(council::inside(rest));
+    }
     let asks = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -58,6 +67,13 @@ fn main() -> Result<(), Failed> {
     }
     if asks("memory") {
         runtime.block_on(memory())?;
+    }
+    if asks("council") {
+        runtime.block_on(council::council())?;
+        council::far()?;
+    }
+    if asks("names") {
+        runtime.block_on(million::million())?;
     }
     Ok(())
 }

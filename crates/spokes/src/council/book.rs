@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeSet,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -20,6 +20,7 @@ use spokes_log::{
     time::Time,
 };
 use spokes_rules::{
+    node::{NodeKey, NodeSecret},
     refusal::Refusal,
     registry::{Record, Registry, Touched, Verdict},
     request::Request,
@@ -34,6 +35,7 @@ use super::{
 use crate::{
     clock, config,
     dns::zone::{SharedZone, Zone},
+    kept,
     outage::Outage,
     wire::{LogWire, Problem, RecordWire, TakenWire},
 };
@@ -68,6 +70,10 @@ pub(super) struct Book {
     index: Mutex<Connection>,
     zone: SharedZone,
     grown: watch::Sender<u64>,
+    path: PathBuf,
+    secret: NodeSecret,
+    /// How many records the registry had when it was kept last.
+    kept: Mutex<u64>,
     /// As long as not all is here, names that are given would seem to be free.
     hidden: AtomicBool,
     changed: Mutex<Changed>,
@@ -87,15 +93,20 @@ impl Book {
     ///
     /// # Errors
     /// When it is damaged, of a newer program, or the disk fails.
-    pub(super) fn open(path: &Path, hidden: bool) -> Result<Self, Outage> {
+    pub(super) fn open(path: &Path, secret: &NodeSecret, hidden: bool) -> Result<Self, Outage> {
         let index = open_index(path)?;
-        let registry = replay(&index)?;
+        let kept = recall(&index, &kept_at(path), secret.key());
+        let kept_records = kept.as_ref().map_or(0, |registry| registry.head().records);
+        let registry = replay(&index, kept)?;
         let records = registry.as_ref().map_or(0, |r| r.head().records);
         let book = Self {
             registry: RwLock::new(None),
             index: Mutex::new(index),
             zone: Arc::new(RwLock::new(Zone::new("invalid").map_err(outage)?)),
             grown: watch::channel(records).0,
+            path: path.to_owned(),
+            secret: secret.clone(),
+            kept: Mutex::new(kept_records),
             hidden: AtomicBool::new(hidden),
             changed: Mutex::default(),
         };
@@ -104,6 +115,28 @@ impl Book {
                 .map_err(|e| Outage::new(e.to_string()))?;
         }
         Ok(book)
+    }
+
+    /// Keeps what the registry adds up to for the next start, if it has grown enough, or at the `end`.
+    ///
+    /// # Errors
+    /// When the disk fails: then the next start takes longer, and nothing else.
+    pub(super) fn keep(&self, end: bool) -> Result<(), Outage> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = self.ask(|registry| {
+            let records = registry.head().records;
+            let due = kept::is_due(*kept, records) || end && records > *kept;
+            due.then(|| (registry.head(), registry.keep()))
+        });
+        let Some((head, body)) = taken.flatten() else {
+            return Ok(());
+        };
+        // The records below it must not be lost with the end of the index when power is.
+        let index = Connection::open(&self.path)?;
+        index.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        kept::keep(&kept_at(&self.path), &self.secret, &head, &body)?;
+        *kept = head.records;
+        Ok(())
     }
 
     /// Begins with a registry: only now the zone's name is known.
@@ -462,27 +495,55 @@ pub(super) fn records_alone(path: &Path) -> Result<Option<Vec<RecordWire>>, Outa
     Ok(Some(records?))
 }
 
-/// Folds the index; each record is judged again.
-fn replay(index: &Connection) -> Result<Option<Registry>, Outage> {
-    let mut statement = index.prepare("SELECT json FROM record ORDER BY place")?;
-    let mut rows = statement.query([])?;
-    let mut registry: Option<Registry> = None;
+/// Where the registry is kept, beside its index.
+fn kept_at(index: &Path) -> PathBuf {
+    index.with_extension("kept")
+}
+
+/// What was kept, if it goes with the index.
+fn recall(index: &Connection, path: &Path, key: NodeKey) -> Option<Registry> {
+    let fits = |registry: Registry| {
+        let head = registry.head();
+        let last = record_at(index, head.records - 1).map_err(|outage| outage.to_string())?;
+        let fits = last.is_some_and(|record| record.hash() == head.hash);
+        fits.then_some(registry)
+            .ok_or_else(|| "the index does not go with it".to_owned())
+    };
+    let recalled = kept::recall(path, key).and_then(|kept| kept.map(fits).transpose());
+    recalled.unwrap_or_else(|why| {
+        tracing::warn!(
+            why,
+            "what the registry added up to is not used; the whole log is judged again, which may take minutes"
+        );
+        None
+    })
+}
+
+fn read(json: &str) -> Result<Record, Outage> {
+    let wire = serde_json::from_str::<RecordWire>(json).map_err(|e| damaged(&e.to_string()))?;
+    wire.record().map_err(|why| damaged(&why))
+}
+
+fn record_at(index: &Connection, place: u64) -> Result<Option<Record>, Outage> {
+    let sql = "SELECT json FROM record WHERE place = ?1";
+    let json = index.query_row(sql, [place], |row| row.get::<_, String>(0));
+    json.optional()?.map(|json| read(&json)).transpose()
+}
+
+/// Folds the index, from what was kept on; each record is judged again.
+fn replay(index: &Connection, kept: Option<Registry>) -> Result<Option<Registry>, Outage> {
+    let mut registry = kept;
+    let from = registry.as_ref().map_or(0, |kept| kept.head().records);
+    let mut statement =
+        index.prepare("SELECT json FROM record WHERE place >= ?1 ORDER BY place")?;
+    let mut rows = statement.query([from])?;
     while let Some(row) = rows.next()? {
-        let json: String = row.get(0)?;
-        let record = serde_json::from_str::<RecordWire>(&json)
-            .map_err(|e| e.to_string())
-            .and_then(|wire| wire.record())
-            .map_err(|why| damaged(&why))?;
-        match &mut registry {
-            None => {
-                registry = Some(Registry::found(&record).map_err(|e| damaged(&e.to_string()))?);
-            }
-            Some(registry) => {
-                registry
-                    .take(&record)
-                    .map_err(|e| damaged(&e.to_string()))?;
-            }
-        }
+        let record = read(&row.get::<_, String>(0)?)?;
+        let judged = match &mut registry {
+            None => Registry::found(&record).map(|founded| registry = Some(founded)),
+            Some(registry) => registry.take(&record).map(|_| ()),
+        };
+        judged.map_err(|refusal| damaged(&refusal.to_string()))?;
     }
     Ok(registry)
 }
@@ -496,4 +557,154 @@ fn damaged(why: &str) -> Outage {
         "the registry's index does not add up ({why}); nothing was served. Remove registry.db: it is made \
          again from registry.journal"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::CommittedLeaderId;
+    use spokes_rules::{
+        node::{Label, Signed},
+        request::{Address, Ask, CouncilNode, Domain, Founding, Policy, Wish},
+    };
+
+    use super::*;
+    use crate::wire::RequestWire;
+
+    /// A registry of a few records in a folder of its own.
+    struct Shelf {
+        dir: tempfile::TempDir,
+        secret: NodeSecret,
+    }
+
+    const RECORDS: u64 = 8;
+
+    fn said(organizer: &NodeSecret, network: Option<Hash>, what: Wish) -> RequestWire {
+        let time = Time::from_unix(1_800_000_000);
+        let ask = Ask {
+            network,
+            time,
+            what,
+        };
+        RequestWire::from(&Request::plain(Signed::new(organizer, &ask)))
+    }
+
+    impl Shelf {
+        fn new() -> Self {
+            let shelf = Self {
+                dir: tempfile::tempdir().unwrap(),
+                secret: NodeSecret::from_seed(&[1; 32]),
+            };
+            let organizer = NodeSecret::from_seed(&[2; 32]);
+            let address = Address("127.0.0.1:1".parse().unwrap());
+            let founding = Founding {
+                domain: Domain::parse("blogs.example").unwrap(),
+                council: vec![CouncilNode {
+                    label: Label::parse("council1").unwrap(),
+                    key: shelf.secret.key(),
+                    api: address,
+                    dns: address,
+                    peer: address,
+                }],
+                organizers: vec![organizer.key()],
+                policy: Policy::default(),
+            };
+            let book = shelf.open().unwrap();
+            book.add(0, said(&organizer, None, Wish::Found(founding)));
+            let network = book.ask(Registry::network);
+            for number in 1..RECORDS {
+                let token = Hash::of(&number.to_le_bytes());
+                let expires = Time::from_unix(1_900_000_000);
+                book.add(
+                    number,
+                    said(&organizer, network, Wish::Invite { token, expires }),
+                );
+            }
+            shelf
+        }
+
+        fn at(&self) -> PathBuf {
+            self.dir.path().join("registry.db")
+        }
+
+        fn open(&self) -> Result<Book, Outage> {
+            Book::open(&self.at(), &self.secret, false)
+        }
+
+        /// Changes a letter of what a record asked, behind the registry's back.
+        fn alter(&self, place: u64) {
+            let index = Connection::open(self.at()).unwrap();
+            let sql = "UPDATE record SET json = replace(json, 'Expires: 2030', 'Expires: 2031') WHERE place = ?1";
+            assert_eq!(index.execute(sql, [place]).unwrap(), 1);
+        }
+    }
+
+    impl Book {
+        fn add(&self, index: u64, request: RequestWire) {
+            let leader = CommittedLeaderId::new(1, NodeId::default());
+            let batch = Batch {
+                time: "2027-01-15T08:00:00Z".into(),
+                requests: vec![request.into()],
+            };
+            let entry = Entry::<Types> {
+                log_id: LogId::new(leader, index),
+                payload: EntryPayload::Normal(batch),
+            };
+            let answers = self.apply(vec![entry]).unwrap();
+            assert!(answers[0].0[0].is_ok(), "{answers:?}");
+        }
+
+        fn records(&self) -> Option<u64> {
+            self.ask(|registry| registry.head().records)
+        }
+    }
+
+    #[test]
+    fn what_was_kept_is_not_judged_again_and_what_came_after_is() {
+        let shelf = Shelf::new();
+        shelf.open().unwrap().keep(true).unwrap();
+        shelf.alter(3);
+        let book = shelf.open().unwrap();
+        assert_eq!(book.records(), Some(RECORDS), "record 3 was not read");
+        let organizer = NodeSecret::from_seed(&[2; 32]);
+        let network = book.ask(Registry::network);
+        let (token, expires) = (Hash::of(b"new"), Time::from_unix(1_900_000_000));
+        book.add(
+            RECORDS,
+            said(&organizer, network, Wish::Invite { token, expires }),
+        );
+        drop(book);
+        assert_eq!(shelf.open().unwrap().records(), Some(RECORDS + 1));
+        shelf.alter(RECORDS);
+        let why = shelf.open().unwrap_err().to_string();
+        assert!(why.contains("does not add up"), "{why}");
+    }
+
+    #[test]
+    fn what_is_off_is_not_used_and_the_whole_log_is_judged() {
+        let shelf = Shelf::new();
+        shelf.open().unwrap().keep(true).unwrap();
+        let path = kept_at(&shelf.at());
+        let kept = std::fs::read(&path).unwrap();
+        for at in [0, 20, 60, kept.len() / 2, kept.len() - 1] {
+            let mut other = kept.clone();
+            other[at] ^= 1;
+            std::fs::write(&path, other).unwrap();
+            assert_eq!(shelf.open().unwrap().records(), Some(RECORDS));
+            assert!(
+                kept::recall(&path, shelf.secret.key()).is_err(),
+                "byte {at}"
+            );
+        }
+        std::fs::write(&path, &kept).unwrap();
+        assert!(kept::recall(&path, shelf.secret.key()).unwrap().is_some());
+        let stranger = NodeSecret::from_seed(&[3; 32]);
+        assert!(kept::recall(&path, stranger.key()).is_err());
+        // The index lost its end: what was kept knows more than the log does.
+        let index = Connection::open(shelf.at()).unwrap();
+        let sql = "DELETE FROM record WHERE place = ?1";
+        index.execute(sql, [RECORDS - 1]).unwrap();
+        assert_eq!(shelf.open().unwrap().records(), Some(RECORDS - 1));
+        shelf.alter(3);
+        assert!(shelf.open().is_err(), "record 3 was judged");
+    }
 }

@@ -12,7 +12,7 @@ use spokes_rules::{
 
 use super::{
     book::{self, Book},
-    journal::{Frame, Journal},
+    journal::{Disk, Frame, Journal},
     raft::{Batch, Filled, Ledger as _, NodeId, Types, pack, unpack},
 };
 use crate::{
@@ -92,7 +92,8 @@ pub fn init(dir: &Path, beginning: Beginning) -> Result<Registry, Outage> {
     };
     let registry = Registry::found(&record).map_err(|why| Outage::new(why.to_string()))?;
     let mut journal = Journal::open(&dir.join("registry.journal"))?;
-    begin(&mut journal, &secret, vec![(now.to_string(), wire)])?;
+    let me = NodeId::of(secret.key());
+    begin(&mut journal, me, vec![(now.to_string(), wire)])?;
     let config = CouncilConfig {
         layout: config::LAYOUT,
         label: label.to_string(),
@@ -107,12 +108,11 @@ pub fn init(dir: &Path, beginning: Beginning) -> Result<Registry, Outage> {
 }
 
 /// Writes the first entries of a council of one.
-fn begin(
-    journal: &mut Journal<File>,
-    secret: &NodeSecret,
+pub(super) fn begin<D: Disk>(
+    journal: &mut Journal<D>,
+    me: NodeId,
     requests: Vec<(String, RequestWire)>,
 ) -> Result<(), Outage> {
-    let me = NodeId::of(secret.key());
     let vote = Vote::new_committed(FIRST_TERM, me);
     let mut frames = vec![Frame::Vote(
         serde_json::to_vec(&vote).map_err(|e| Outage::new(e.to_string()))?,
@@ -154,7 +154,7 @@ pub(super) fn open_journal(dir: &Path, secret: &NodeSecret) -> Result<Journal<Fi
         let requests = records
             .into_iter()
             .map(|record| (record.time, record.request));
-        begin(&mut journal, secret, requests.collect())?;
+        begin(&mut journal, NodeId::of(secret.key()), requests.collect())?;
         tracing::info!("the registry of one node got its journal");
     }
     Ok(journal)
@@ -192,11 +192,15 @@ pub(super) fn keep_keys(dir: &Path, keys: &[NodeKey]) -> Result<(), Outage> {
 ///
 /// # Errors
 /// When it is damaged, or the disk fails.
-pub(super) fn open_book(dir: &Path, journal: &Journal<File>) -> Result<Book, Outage> {
+pub(super) fn open_book(
+    dir: &Path,
+    journal: &Journal<File>,
+    secret: &NodeSecret,
+) -> Result<Book, Outage> {
     let path = dir.join("registry.db");
     let hidden = journal.len() == 0 || journal.filling().is_some();
     let failed = |e: std::io::Error| Outage::new(e.to_string());
-    let book = Book::open(&path, hidden)?;
+    let book = Book::open(&path, secret, hidden)?;
     let Some(applied) = book.applied().map_err(failed)?.0 else {
         return Ok(book);
     };
@@ -220,7 +224,7 @@ pub(super) fn open_book(dir: &Path, journal: &Journal<File>) -> Result<Book, Out
             _ => {}
         }
     }
-    Book::open(&path, hidden)
+    Book::open(&path, secret, hidden)
 }
 
 /// Founds the council anew on what this one node holds, with an organizer's key: it is a council of one

@@ -9,7 +9,10 @@
 //! Nothing is ever taken out: entries that Raft takes back are only marked as such, and there are no
 //! snapshots, since the whole log is what the registry is (WHY.md).
 
-use std::{fmt, fs::File, io, ops::Range, os::unix::fs::FileExt as _, path::Path, sync::Arc};
+use std::{
+    fmt, fs::File, io, ops::Range, os::unix::fs::FileExt as _, path::Path, sync::Arc,
+    time::Duration,
+};
 
 use crate::{config, outage::Outage};
 
@@ -42,6 +45,11 @@ pub(super) trait Disk: fmt::Debug + Send + Sync + 'static {
     fn cut(&self, at: u64) -> io::Result<()>;
     /// Returns when all that was written and cut is durable.
     fn sync(&self) -> io::Result<()>;
+    /// How long a disk in memory pretends to take. On a real one, which says nothing, a thread of its own
+    /// waits: then the order of things is not the seed's.
+    fn pretends(&self) -> Option<Duration> {
+        None
+    }
 }
 
 impl Disk for File {
@@ -299,6 +307,11 @@ impl<D: Disk> Journal<D> {
         self.note(self.end, block)
     }
 
+    /// Its disk.
+    pub(super) fn disk(&self) -> &D {
+        &self.disk
+    }
+
     /// How many entries there are.
     pub(super) fn len(&self) -> u64 {
         self.entries.len() as u64
@@ -430,6 +443,12 @@ pub(super) mod testing {
         seen: Vec<u8>,
         /// Writes and syncs until the disk fails; none: never.
         left: Option<u32>,
+        /// Planted: a sync returns before anything is durable, which it is only at the next one.
+        syncs_late: bool,
+        /// What was written when the last sync returned, where it is late.
+        late: Vec<u8>,
+        /// How long an access takes, if this disk is part of a seeded run.
+        pretends: Option<Duration>,
     }
 
     const SECTOR: usize = 512;
@@ -438,6 +457,23 @@ pub(super) mod testing {
         /// Fails after so many operations.
         pub(in super::super) fn fail_after(&self, operations: u32) {
             self.platter().left = Some(operations);
+        }
+
+        /// Takes so long for each access from now on, without a thread of its own.
+        pub(in super::super) fn pretend(&self, takes: Duration) {
+            self.platter().pretends = Some(takes);
+        }
+
+        /// Plants a bug: what is acknowledged is durable only at the sync after it.
+        pub(in super::super) fn sync_late(&self) {
+            let mut platter = self.platter();
+            platter.syncs_late = true;
+            platter.late = platter.durable.clone();
+        }
+
+        /// Works again: there is room, or the cable is in its place.
+        pub(in super::super) fn mend(&self) {
+            self.platter().left = None;
         }
 
         /// Loses power; `kept` says of each sector that was not synced whether it had been written.
@@ -455,6 +491,7 @@ pub(super) mod testing {
                 }
             }
             platter.durable.clone_from(&left);
+            platter.late.clone_from(&left);
             platter.seen = left;
             platter.left = None;
         }
@@ -524,8 +561,17 @@ pub(super) mod testing {
         fn sync(&self) -> io::Result<()> {
             let mut platter = self.platter();
             platter.work()?;
-            platter.durable = platter.seen.clone();
+            let seen = platter.seen.clone();
+            platter.durable = if platter.syncs_late {
+                std::mem::replace(&mut platter.late, seen)
+            } else {
+                seen
+            };
             Ok(())
+        }
+
+        fn pretends(&self) -> Option<Duration> {
+            self.platter().pretends
         }
     }
 }

@@ -182,6 +182,18 @@ impl<D: Disk> Part<D> {
         self.raft.vote(vote).await.map_err(|e| broken(&e))
     }
 
+    /// All entries that this node holds.
+    #[cfg(test)]
+    pub(super) async fn log(&self) -> std::io::Result<Vec<openraft::Entry<Types>>> {
+        let read = self.store.with(|journal| {
+            let read = journal.read(0..journal.len(), u64::MAX)?;
+            read.iter()
+                .map(|bytes| super::raft::unpack(bytes))
+                .collect()
+        });
+        read.await
+    }
+
     /// Takes a step towards the members that are wanted; none if another node leads, or there is none to take
     /// now.
     ///
@@ -222,6 +234,11 @@ fn next_step(
 ) -> Option<ChangeMembers<NodeId, Filled>> {
     let members = metrics.membership_config.membership();
     let voters: BTreeSet<NodeId> = members.voter_ids().collect();
+    if members.get_joint_config().len() > 1 {
+        // Whoever led before was in the middle of a change, and majorities of both councils are asked for
+        // until it is finished.
+        return Some(ChangeMembers::AddVoterIds(BTreeSet::new()));
+    }
     // Who has no seat any more, or lost what it had, goes first: others may be waiting for it.
     let gone = members.nodes().find_map(|(id, filled)| {
         let stays = wanted.get(id).is_some_and(|wanted| wanted.0 <= filled.0);

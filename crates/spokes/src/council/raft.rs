@@ -164,8 +164,14 @@ openraft::declare_raft_types!(
         NodeId = NodeId,
         Node = Filled,
         SnapshotData = Cursor<Vec<u8>>,
-        AsyncRuntime = Patient,
+        AsyncRuntime = Runtime,
 );
+
+/// What runs Raft's tasks; in tests of this crate a seed rolls their dice.
+#[cfg(not(test))]
+type Runtime = Patient;
+#[cfg(test)]
+type Runtime = super::harness::runtime::Seeded;
 
 pub(super) type Raft = openraft::Raft<Types>;
 pub(super) type Member = StoredMembership<NodeId, Filled>;
@@ -191,11 +197,12 @@ impl<D: Disk> LogStore<D> {
         &self,
         act: impl FnOnce(&mut Journal<D>) -> std::io::Result<T> + Send + 'static,
     ) -> std::io::Result<T> {
+        let pretends = self.journal().disk().pretends();
         let journal = Arc::clone(&self.0);
-        let task = tokio::task::spawn_blocking(move || {
+        waited(pretends, move || {
             act(&mut journal.lock().unwrap_or_else(PoisonError::into_inner))
-        });
-        task.await.unwrap_or_else(|e| Err(std::io::Error::other(e)))
+        })
+        .await
     }
 
     /// Up to how many entries this node is being filled, if it is.
@@ -219,6 +226,19 @@ impl<D: Disk> LogStore<D> {
     fn journal(&self) -> std::sync::MutexGuard<'_, Journal<D>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Does what waits for a disk: on a thread of its own, or after as long as a disk in memory pretends.
+async fn waited<T: Send + 'static>(
+    pretends: Option<Duration>,
+    act: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> std::io::Result<T> {
+    if let Some(takes) = pretends {
+        tokio::time::sleep(takes).await;
+        return act();
+    }
+    let task = tokio::task::spawn_blocking(act);
+    task.await.unwrap_or_else(|e| Err(std::io::Error::other(e)))
 }
 
 /// Bytes of a request, nearly.
@@ -380,6 +400,11 @@ pub(super) trait Ledger: Send + Sync + 'static {
 
     /// Applies batches in their order; one answer for each entry that holds one.
     fn apply(&self, entries: Vec<Entry<Types>>) -> std::io::Result<Vec<Answers>>;
+
+    /// As of a disk: how long it pretends to take, if it is in memory.
+    fn pretends(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Raft's state machine: it hands on what was agreed.
@@ -419,8 +444,7 @@ impl<L: Ledger> RaftStateMachine<Types> for Machine<L> {
     {
         let entries: Vec<_> = entries.into_iter().collect();
         let ledger = Arc::clone(&self.0);
-        let applied = tokio::task::spawn_blocking(move || ledger.apply(entries)).await;
-        let applied = applied.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+        let applied = waited(self.0.pretends(), move || ledger.apply(entries)).await;
         applied.map_err(|e| StorageIOError::write_state_machine(AnyError::new(&e)).into())
     }
 
