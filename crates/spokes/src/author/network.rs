@@ -468,7 +468,7 @@ impl Trouble {
     /// The servers that have room where this one has none.
     pub(crate) fn others(&self) -> impl Iterator<Item = Label> {
         let others = match self {
-            Self::No(refusal) if self.is("no-room") => refusal.problem.others.as_slice(),
+            Self::No(refusal) if self.is("no-room") => &*refusal.problem.others,
             _ => &[],
         };
         // They are a stranger's words, and become a host's name.
