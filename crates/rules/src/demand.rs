@@ -233,6 +233,7 @@ mod tests {
             author: Fingerprint::parse(&"A".repeat(40)).expect("a fingerprint"),
             set: Set { epoch: 1, members },
             closing: None,
+            covered: BTreeSet::new(),
             shortfall: None,
             keys_at: id,
             ended: BTreeSet::new(),

@@ -15,6 +15,7 @@ use crate::{
     health::{Health, Load, Takes},
     node::{Label, NodeKey},
     placement::Shortfall,
+    receipt::Tip,
     request::{Address, Operator, Request},
 };
 
@@ -155,6 +156,9 @@ pub struct BlogRecord {
     pub set: Set,
     /// A change of set that has begun.
     pub closing: Option<Closing>,
+    /// What the open set was opened with: the tips in the seals of the one before. Its members hold
+    /// them; whoever has something else gives it back as an offer (SPEC receipt 6).
+    pub covered: BTreeSet<Tip>,
     /// What placement could not reach.
     pub shortfall: Option<Shortfall>,
     /// The `keys` entry taken last, or entry 0.

@@ -16,7 +16,7 @@ use spokes_log::{
 use crate::{
     health::{Load, Says, Takes},
     node::Label,
-    receipt::Receipt,
+    receipt::{Receipt, Tip},
     request::{Ask, CouncilNode, Founding, Request, Wish},
     seat::{Seats, Sits},
 };
@@ -120,6 +120,7 @@ enum Change {
     Close(Vec<BlogId>, Set),
     Open {
         id: BlogId,
+        covered: BTreeSet<Tip>,
         holders: Vec<Label>,
         forced: Option<Forced>,
     },

@@ -18,7 +18,7 @@ fn a_day_has_its_number_of_entries() {
     // What is on disk after a start counts by the day on which it says it was signed.
     check(
         "limit a 1 entries | write one | submit a 1 | store a | write two | submit a 2 | restart a \
-         | set a a,b,c | limit a 1 entries | submit a 2 | wait 86400 | submit a 2",
+         | set a a,b,c | heard a | limit a 1 entries | submit a 2 | wait 86400 | submit a 2",
         &expect![[r#"
             limit a 1 entries: nothing
             write one: entry 1
@@ -28,6 +28,7 @@ fn a_day_has_its_number_of_entries() {
             submit a 2: answers: this network takes 1 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
             restart a: starts
             set a a,b,c: nothing
+            heard a: nothing
             limit a 1 entries: nothing
             submit a 2: answers: this network takes 1 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
             wait 86400: later

@@ -1,6 +1,9 @@
 //! How a spoke follows the others: the registry's log, the feeds of primaries, and the tips of all.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use spokes_log::name::BlogId;
 use spokes_rules::{
@@ -294,6 +297,7 @@ impl Spoke {
                     closing: record.closing.clone(),
                     ended: record.ended.clone(),
                     keys_at: record.keys_at,
+                    covered: BTreeSet::new(),
                 };
                 self.tell(hub, id, event);
             }

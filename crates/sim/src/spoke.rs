@@ -1,6 +1,9 @@
 //! A spoke: the hands around the replicas of its blogs, played by the rules of SPEC http.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use spokes_log::{
     blog::Blog,
@@ -218,6 +221,7 @@ impl Spoke {
                 closing: None,
                 ended: record.ended.clone(),
                 keys_at: record.keys_at,
+                covered: BTreeSet::new(),
             };
             self.tell(hub, id, event);
             let now = hub.clock(self.skew);
@@ -392,7 +396,8 @@ impl Spoke {
                 self.send_receipts(hub, blog, vec![receipt]);
             }
             Effect::Answer(ticket, answer) => self.answer(hub, ticket, answer),
-            Effect::Erase(_) => {}
+            Effect::Erase(_) | Effect::Settled(_) => {}
+            Effect::Offer(..) => panic!("this world tells nobody what a set was opened with"),
             Effect::CutOff(_) => panic!("no author in this world ends a key"),
         }
     }

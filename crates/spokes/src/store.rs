@@ -3,7 +3,10 @@
 //! One thread writes. It takes all that waits, commits it in one transaction (WAL, `synchronous=FULL`:
 //! the commit returns after an fsync) and only then says so: eight authors share one sync.
 
+mod offer;
 mod sketch;
+
+pub use offer::{Apart, Offer};
 
 use std::{
     path::Path,
@@ -39,8 +42,8 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// After how long without a write a log with erased words is emptied, again and again until no reader is
 /// in the way.
 const TRUNCATE_AGAIN: Duration = Duration::from_secs(1);
-/// The schema that this program writes; what it adds to the one before is sketches.
-const SCHEMA: i64 = 2;
+/// The schema that this program writes; what it adds to those before are sketches, then offers.
+const SCHEMA: i64 = 3;
 
 const CREATE: &str = "
 CREATE TABLE entry (
@@ -85,6 +88,8 @@ pub enum Write {
     Remove(EntryId),
     /// A seal, by blog and epoch.
     Seal(BlogId, u64, String),
+    /// Entries that stand outside the log, or leave it.
+    Apart(Apart),
     /// An entry whose media are awaited, and since when.
     Stage(SealedEntry, i64),
     /// A staged entry that is staged no more.
@@ -186,6 +191,7 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, Outage> {
         sync_database(path)?;
         let connection = connect(path, SCHEMA, CREATE)?;
+        offer::prepare(&connection)?;
         sketch::prepare(&connection)?;
         let newest =
             connection.query_row("SELECT coalesce(max(position), 0) FROM entry", [], |row| {
@@ -383,7 +389,8 @@ impl Store {
     pub fn lists(&self, hash: Hash) -> Result<bool, Outage> {
         self.read(|connection| {
             let sql = "SELECT text FROM entry WHERE instr(text, ?1) > 0 \
-                       UNION ALL SELECT text FROM staged WHERE instr(text, ?1) > 0";
+                       UNION ALL SELECT text FROM staged WHERE instr(text, ?1) > 0 \
+                       UNION ALL SELECT text FROM offer WHERE instr(text, ?1) > 0";
             let mut statement = connection.prepare_cached(sql)?;
             let mut rows = statement.query([hash.to_string()])?;
             while let Some(row) = rows.next()? {
@@ -640,6 +647,7 @@ fn apply(c: &Connection, write: &Write) -> Result<(), rusqlite::Error> {
             c.prepare_cached(sql)?
                 .execute(params![blog.to_string(), epoch, text])?;
         }
+        Write::Apart(apart) => offer::apply(c, apart)?,
         Write::Stage(sealed, since) => {
             let entry = sealed.entry();
             let sql = "INSERT OR IGNORE INTO staged (id, blog, text, signatures, since) \
@@ -717,11 +725,6 @@ fn put_behind(c: &Connection, sealed: &SealedEntry, end: u64) -> Result<(), rusq
         c.prepare_cached(sql)?.execute([position])?;
     }
     Ok(())
-}
-
-/// A hash kept as text.
-pub fn hash(text: &str) -> Option<Hash> {
-    Hash::parse(text).ok()
 }
 
 #[cfg(test)]

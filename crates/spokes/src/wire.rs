@@ -376,10 +376,24 @@ pub struct BlogWire {
     pub members: Vec<MemberWire>,
     /// What placement could not reach, as a sentence.
     pub shortfall: Option<String>,
+    /// Whether its set was opened without knowing all that was safe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forced: Option<ForcedWire>,
     /// The `keys` entry that the registry took last, or entry 0.
     pub keys_at: String,
     /// When it got its name.
     pub since: String,
+}
+
+/// A set that was opened by force (SPEC receipt 3.7).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ForcedWire {
+    /// Since when.
+    pub since: String,
+    /// Entries behind this sequence may be missing.
+    pub after: u64,
+    /// Whose copies may have them.
+    pub missing: Vec<String>,
 }
 
 /// One replica of a blog.
@@ -447,6 +461,9 @@ pub struct FeedWire {
     pub more: bool,
     /// The entries.
     pub entries: Vec<EntryWire>,
+    /// By blog, the epoch in which the copy that they are from has settled.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub epochs: BTreeMap<String, u64>,
 }
 
 /// Several entries.
@@ -486,9 +503,70 @@ pub struct RestoredWire {
 pub struct HeadsWire {
     /// By blog, its durable tips.
     pub blogs: BTreeMap<String, Vec<TipWire>>,
+    /// By blog, the epoch in which its copy here has settled.
+    #[serde(default)]
+    pub epochs: BTreeMap<String, u64>,
     /// The receipts that this node has signed for them.
     #[serde(default)]
     pub receipts: Vec<SignedWire>,
+}
+
+/// An entry that was accepted and stands outside the log until its author decides (SPEC http 2.12).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OfferWire {
+    /// Its id.
+    pub id: String,
+    /// Its sequence.
+    pub sequence: u64,
+    /// Its kind.
+    pub kind: String,
+    /// The spoke that had accepted it, or gave it on.
+    pub giver: String,
+    /// Media that nobody has brought with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_media: Vec<String>,
+    /// As its author signed it.
+    pub entry: EntryWire,
+}
+
+/// `GET blogs/NAME/offers` (SPEC http 2.12).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct OffersWire {
+    /// Parents first.
+    pub offers: Vec<OfferWire>,
+    /// Those that the author has answered and others follow: without them nobody could judge these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answered: Vec<EntryWire>,
+}
+
+/// `POST blogs/NAME/offers` (SPEC http 3.8).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(expecting = "an object with \"giver\" and \"entries\"")]
+pub struct GivingWire {
+    /// The spoke that gives them.
+    pub giver: String,
+    /// Parents first.
+    #[serde(deserialize_with = "at_most::<_, _, PROOF_ENTRIES_MAX>")]
+    pub entries: Vec<EntryWire>,
+}
+
+/// What a spoke has of a blog that its primary may lack (SPEC http 3.9).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LeftWire {
+    /// Whether its copy was compared with the epoch that was asked for.
+    pub settled: bool,
+    /// Whether it has a copy at all.
+    pub holds: bool,
+    /// What it keeps apart.
+    #[serde(deserialize_with = "at_most::<_, _, PROOF_ENTRIES_MAX>")]
+    pub entries: Vec<EntryWire>,
+}
+
+/// What became of what was given.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct GivenWire {
+    /// What is in the log, or answered by its author: it need not be kept any more.
+    pub done: Vec<String>,
 }
 
 /// Several receipts (SPEC http 2.9, 3.3).

@@ -1,6 +1,6 @@
 //! Requests about blogs: names, keys, and where a blog is at home (SPEC registry 3.6, 3.7, 3.22 to 3.27).
 
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 
 use spokes_log::{
     chain::Chain,
@@ -79,6 +79,7 @@ impl Registry {
                 members: placed.members,
             },
             closing: None,
+            covered: BTreeSet::new(),
             shortfall: placed.shortfall,
             keys_at: last_keys(&chain, entry).unwrap_or(id),
             ended: ring.ended().clone(),

@@ -11,6 +11,7 @@ use super::{Change, DAY, Registry, Touched};
 use crate::{
     health::{Health, Says},
     node::Label,
+    receipt::Tip,
     record::{BlogRecord, Closing, Demand, Forced, Record, Standing, Wanted},
     seat::Sits,
 };
@@ -73,9 +74,10 @@ impl Registry {
             }
             Change::Open {
                 id,
+                covered,
                 holders,
                 forced,
-            } => self.begin_epoch(index, id, holders, forced),
+            } => self.begin_epoch(index, id, covered, holders, forced),
             Change::Health(label, says) => {
                 if let Some(spoke) = self.spokes.get_mut(&label) {
                     match says {
@@ -177,6 +179,7 @@ impl Registry {
         &mut self,
         index: u64,
         id: BlogId,
+        covered: BTreeSet<Tip>,
         holders: Vec<Label>,
         forced: Option<Forced>,
     ) -> Touched {
@@ -187,6 +190,7 @@ impl Registry {
             return Touched::Nothing;
         };
         let old = core::mem::replace(&mut blog.set, closing.next);
+        blog.covered = covered;
         for label in holders {
             blog.holders.insert(label, index);
         }

@@ -130,6 +130,7 @@ impl Registry {
         });
         Ok(Change::Open {
             id,
+            covered: tips,
             holders,
             forced,
         })

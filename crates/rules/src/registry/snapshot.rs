@@ -9,6 +9,7 @@ use crate::{
     kept::{Kept, kept_as_text, kept_cases, kept_fields},
     node::{Label, NodeKey},
     placement::Shortfall,
+    receipt::Tip,
     record::Wanted,
     request::{CouncilNode, Founding, Policy},
     seat::{Seat, Seats, Sits},
@@ -18,7 +19,7 @@ use crate::{
 ///
 /// Whoever changes what a registry holds, or how a record changes it, counts this up: then nodes fold their
 /// whole log once.
-pub const SNAPSHOT_FORM: u32 = 1;
+pub const SNAPSHOT_FORM: u32 = 2;
 
 impl Registry {
     /// All of it, for this node's own disk.
@@ -51,7 +52,7 @@ kept_fields! {
     Spoke { key, operator, address, standing, lot, health, fell, load, takes, told }
     Health { down, changed, falls }
     BlogRecord {
-        name, author, set, closing, shortfall, keys_at, ended, since, holders, replicas, demand, home, homed,
+        name, author, set, closing, covered, shortfall, keys_at, ended, since, holders, replicas, demand, home, homed,
         forced
     }
     Demand { more, since }
@@ -59,6 +60,7 @@ kept_fields! {
     Forced { since, after, missing }
     Set { epoch, members }
     Closing { next, since }
+    Tip { sequence, id }
     Shortfall { wanted, operators }
     Seat { node, number, sits }
 }

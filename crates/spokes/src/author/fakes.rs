@@ -292,6 +292,7 @@ impl Nodes {
             primary: MEMBERS[0].to_owned(),
             members: MEMBERS.iter().map(member).collect(),
             shortfall: None,
+            forced: None,
             keys_at: id.to_string(),
             since: now().to_string(),
         };
@@ -345,6 +346,7 @@ impl Nodes {
             cursor: format!("{}-{end}", blog.instance),
             more: end < blog.order.len(),
             entries: page,
+            epochs: BTreeMap::new(),
         };
         json(StatusCode::OK, &wire)
     }

@@ -376,7 +376,7 @@ impl<'a> Session<'a> {
 
     /// The same words for another place: they stand instead of those that some server may have
     /// seen, and name the new forms of what they named.
-    fn redrafted(&self, old: &Waiting) -> Result<Draft, Stop> {
+    pub(crate) fn redrafted(&self, old: &Waiting) -> Result<Draft, Stop> {
         let mut draft = old.sealed.entry().draft().cloned().ok_or_else(|| {
             Stop::Refused(format!(
                 "the words of entry {} are gone from the outbox",

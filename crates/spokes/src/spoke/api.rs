@@ -29,8 +29,8 @@ use crate::{
     store::Row,
     web::desk::DESK,
     wire::{
-        self, BlogWire, EntryWire, FeedWire, HeadWire, HeadsWire, MemberWire, ReceiptsWire,
-        SignedWire, TipWire,
+        self, BlogWire, EntryWire, FeedWire, ForcedWire, HeadWire, HeadsWire, MemberWire,
+        ReceiptsWire, SignedWire, TipWire,
     },
 };
 
@@ -116,6 +116,7 @@ impl Spoke {
             (&Method::GET, ["feed"]) => self.feed_page(&request).await,
             (&Method::GET, ["heads"]) => self.heads(&request),
             (&Method::GET, ["entries", id]) => self.entry(id),
+            (&Method::GET, ["offers"]) => self.left_answer(&request),
             (&Method::POST, ["receipts"]) => self.receipts(request).await,
             (&Method::POST, ["registry", "claims"]) => self.post_claim(request).await,
             (_, ["blogs", name, rest @ ..]) => {
@@ -141,6 +142,7 @@ impl Spoke {
         let method = request.method().clone();
         match (&method, path) {
             (&Method::POST, ["entries"]) => return self.post_entry(name, request).await,
+            (&Method::POST, ["offers"]) => return self.post_offers(name, request).await,
             (&Method::POST, ["restore"]) => return self.restore(name, request).await,
             (&Method::PUT, ["media", hash]) => {
                 return match Hash::parse_path(hash) {
@@ -169,6 +171,7 @@ impl Spoke {
                 None => invalid("the path names no entry"),
             },
             (&Method::GET, ["receipts"]) => self.receipts_of(blog, &record),
+            (&Method::GET, ["offers"]) => self.offers_answer(blog),
             _ => no_such_path(),
         }
     }
@@ -271,6 +274,11 @@ impl Spoke {
             primary: record.set.primary().to_string(),
             members: record.set.members.iter().map(member).collect(),
             shortfall: record.shortfall.map(|shortfall| shortfall.to_string()),
+            forced: record.forced.as_ref().map(|forced| ForcedWire {
+                since: forced.since.to_string(),
+                after: forced.after,
+                missing: forced.missing.iter().map(Label::to_string).collect(),
+            }),
             keys_at: record.keys_at.to_string(),
             since: record.since.to_string(),
         }
@@ -400,6 +408,7 @@ impl Spoke {
         let mut seat = None;
         loop {
             grown.mark_unchanged();
+            let moves = self.moves();
             let wanted = self.wanted(&query, only.as_deref());
             let read = tokio::task::block_in_place(|| {
                 self.store
@@ -408,7 +417,11 @@ impl Spoke {
             match read {
                 Err(outage) => return unavailable(&outage),
                 Ok((rows, read_to, more)) if !rows.is_empty() || more => {
-                    return self.page_of(rows, read_to, more);
+                    let page = self.page_of(rows, read_to, more);
+                    // Else rows of one epoch would go out under the name of the next.
+                    if self.moves() == moves {
+                        return page;
+                    }
                 }
                 Ok((_, read_to, _)) => position = read_to,
             }
@@ -475,19 +488,30 @@ impl Spoke {
         }
         let (instance, position) = cursor.split_once('-')?;
         let position = position.parse().ok().filter(|at| *at <= POSITION_MAX)?;
-        (instance == self.instance).then_some(position)
+        (instance == self.cursor_instance()).then_some(position)
+    }
+
+    /// What a cursor counts in: after entries have left the log it is another store, of which whoever reads
+    /// compares heads, and whoever keeps a copy reads all.
+    fn cursor_instance(&self) -> String {
+        match self.moves() {
+            0 => self.instance.clone(),
+            moves => format!("{}.{moves}", self.instance),
+        }
     }
 
     fn page_of(&self, rows: Vec<Row>, read_to: u64, more: bool) -> Response {
+        let epochs = self.epochs_of(rows.iter().map(|row| row.blog.clone()));
         // A row that is not what its id says is left out: the reader finds it at another member.
         let entries = rows.into_iter().filter_map(Row::into_wire).collect();
-        let cursor = format!("{}-{read_to}", self.instance);
+        let cursor = format!("{}-{read_to}", self.cursor_instance());
         web::json(
             StatusCode::OK,
             &FeedWire {
                 cursor,
                 more,
                 entries,
+                epochs,
             },
         )
     }
@@ -502,12 +526,13 @@ impl Spoke {
         let mut wire = HeadsWire::default();
         for id in wanted {
             let Ok(blog) = Hash::parse(&id) else { continue };
-            let facts: Option<(Vec<Tip>, Vec<SignedWire>)> = self.with(blog, |replica| {
+            let facts: Option<(Vec<Tip>, Vec<SignedWire>, u64)> = self.with(blog, |replica| {
                 let mine = replica.receipts().all().filter(|r| r.held.spoke == self.me);
                 let mine = mine.map(|r| SignedWire::from(&r.signed)).collect();
-                (replica.durable_tips(), mine)
+                (replica.durable_tips(), mine, replica.settled_epoch())
             });
-            if let Some((tips, mine)) = facts {
+            if let Some((tips, mine, epoch)) = facts {
+                wire.epochs.insert(id.clone(), epoch);
                 wire.blogs
                     .insert(id, tips.into_iter().map(TipWire::from).collect());
                 wire.receipts.extend(mine);

@@ -199,7 +199,11 @@ impl Spoke {
             if lacks(tips) != Some(false)
                 && let Some(address) = self.address(label)
             {
-                self.catch_up_with(address, blog).await;
+                // Settled or not: what it has sealed has to be had.
+                let caught_up = self.catch_up(address, blog, tips).await;
+                if let Err(outage) = caught_up {
+                    tracing::debug!(%label, %blog, %outage, "a seal was not caught up with");
+                }
             }
         }
         let cover = Event::Cover(tips);

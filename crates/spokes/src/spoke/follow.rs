@@ -122,6 +122,7 @@ impl Spoke {
             self.store.written(Write::Records(unkept.clone())).await?;
             unkept.clear();
         }
+        let sleeps = self.sleeps();
         let after = *self.followed.borrow();
         let path = format!(
             "/api/v1/registry/log?after={after}&wait={}&confirm=1",
@@ -161,6 +162,9 @@ impl Spoke {
         }
         unkept.clear();
         if log.confirmed && *self.followed.borrow() >= log.records_in_all {
+            if self.sleeps() != sleeps {
+                return Err(Outage::new("the answer is as old as this spoke's sleep"));
+            }
             let now = clock::now();
             let before = self
                 .heard
@@ -175,7 +179,7 @@ impl Spoke {
     }
 
     /// After a silence the replicas hear at once that the council is there, and sign what waited.
-    fn tell_heard(self: &Arc<Self>) {
+    pub(super) fn tell_heard(self: &Arc<Self>) {
         // Who waits for one that is being read tells it.
         let in_memory = |blog: &BlogId| self.replicas.has(*blog);
         for blog in self.replicas.blogs().into_iter().filter(in_memory) {
@@ -216,7 +220,7 @@ impl Spoke {
             if let Some(at) = *looked {
                 tokio::time::sleep_until((at + LOOK_PAUSE).into()).await;
             }
-            let now = Instant::now();
+            let (now, sleeps) = (Instant::now(), self.sleeps());
             let path = format!("/api/v1/registry/log?after={BEHIND_ALL}&confirm=1");
             let mut records = None;
             for node in self.council() {
@@ -230,10 +234,13 @@ impl Spoke {
             }
             let Some(records) = records else { return false };
             let mut followed = self.followed.subscribe();
-            if followed.wait_for(|here| *here >= records).await.is_err() {
+            let reached = followed.wait_for(|here| *here >= records).await;
+            if reached.is_err() || self.sleeps() != sleeps {
                 return false;
             }
             *looked = Some(now);
+            let mut heard = self.heard.write().unwrap_or_else(PoisonError::into_inner);
+            heard.get_or_insert_with(clock::now);
         }
         true
     }
@@ -265,6 +272,7 @@ impl Spoke {
             Touched::Blogs(blogs) => return self.tell_all(blogs),
             Touched::Spokes | Touched::Spoke(_) | Touched::Council | Touched::Nothing => return,
         };
+        self.leave_no_copy_unsettled(*blog);
         self.tell(*blog);
         let is_new = |sealed: &&SealedEntry| {
             let id = sealed.entry().id();

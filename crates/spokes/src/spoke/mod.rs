@@ -4,6 +4,7 @@
 
 mod about;
 mod api;
+mod awake;
 mod change;
 mod desk;
 mod feeds;
@@ -21,6 +22,8 @@ mod lists;
 mod looks;
 mod media;
 mod mend;
+mod missing;
+mod offers;
 mod pages;
 mod pull;
 mod readers;
@@ -29,6 +32,7 @@ mod replicas;
 mod restore;
 mod room;
 mod search;
+mod settle;
 mod shelf;
 mod sketch;
 mod submit;
@@ -113,6 +117,10 @@ pub struct Spoke {
     /// How many records the council had when this spoke had started.
     records_at_start: OnceLock<u64>,
     started: Time,
+    awake: awake::Awake,
+    /// Copies that a set was opened without, so far.
+    unsettled: settle::Unsettled,
+    offers: offers::Offers,
     /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
     instance: String,
     replicas: replicas::Replicas,
@@ -170,6 +178,9 @@ impl Spoke {
             looked: tokio::sync::Mutex::default(),
             records_at_start: OnceLock::new(),
             started: clock::now(),
+            awake: awake::Awake::new(),
+            unsettled: settle::Unsettled::default(),
+            offers: offers::Offers::default(),
             instance: config::random_hex::<8>()?,
             replicas: replicas::Replicas::default(),
             sketches: Mutex::default(),
@@ -217,6 +228,10 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).change_sets()),
             tokio::spawn(Arc::clone(&self).take_in_blogs()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
+            tokio::spawn(Arc::clone(&self).stay_awake()),
+            tokio::spawn(Arc::clone(&self).settle_all()),
+            tokio::spawn(Arc::clone(&self).give_all_back()),
+            tokio::spawn(Arc::clone(&self).read_missing()),
             tokio::spawn(Arc::clone(&self).observe()),
             tokio::spawn(Arc::clone(&self).watch_room()),
         ];
@@ -264,6 +279,11 @@ impl Spoke {
                 Effect::CutOff(ids) => {
                     self.store_entries(blog, writes, std::mem::take(&mut entries), Vec::new());
                     self.cut_off(replica, ids);
+                }
+                Effect::Settled(epoch) => self.has_settled(replica, epoch),
+                Effect::Offer(epoch, ids) => {
+                    self.store_entries(blog, writes, std::mem::take(&mut entries), Vec::new());
+                    self.set_apart(writes, replica, epoch, ids);
                 }
                 Effect::StoreSeal(seal) => {
                     let write = Write::Seal(blog, seal.epoch, seal.to_string());
@@ -400,7 +420,7 @@ impl Spoke {
         });
         match read {
             Ok(recalled) => {
-                replica.begin_anew(recalled.chain, recalled.fold);
+                replica.begin_anew(clock::now(), recalled.chain, recalled.fold);
                 // Pages that showed them must not be served again.
                 self.rendered.forget(&[]);
             }

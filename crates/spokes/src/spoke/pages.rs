@@ -205,7 +205,7 @@ impl Spoke {
             replicas: record.set.members.iter().map(Label::to_string).collect(),
             pages: Vec::new(),
             late: false,
-            may_lack_after: None,
+            may_lack_after: record.forced.as_ref().map(|forced| forced.after),
         }
     }
 

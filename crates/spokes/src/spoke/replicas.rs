@@ -212,6 +212,7 @@ pub(super) fn set_of(record: BlogRecord) -> Event {
         closing: record.closing,
         ended: record.ended,
         keys_at: record.keys_at,
+        covered: record.covered,
     }
 }
 
@@ -232,11 +233,14 @@ impl Spoke {
         };
         // It may be read anew with the lock held, to cut something off.
         let mut replica = lock_for_long(&held.replica);
-        if let Some(heard) = self.heard() {
-            replica.handle(clock::now(), Event::CouncilHeard(heard));
-        }
+        self.look_awake();
+        let heard = self.heard().map(Event::CouncilHeard);
+        replica.handle(clock::now(), heard.unwrap_or(Event::StoodStill));
         let outcome = act(&mut replica);
         self.perform(&held.writes, &mut replica);
+        if !replica.is_settled() {
+            self.must_settle(blog);
+        }
         Some(outcome)
     }
 
@@ -255,13 +259,15 @@ impl Spoke {
         }
     }
 
-    /// What the registry says of a blog that this spoke is to hold, now or next.
+    /// What the registry says of a blog that this spoke is to hold, now or next, or that it has to give
+    /// back.
     fn record_held(&self, blog: BlogId) -> Option<BlogRecord> {
         let held = self.ask(|registry| {
             let record = registry.blog(blog)?;
             let next = record.closing.as_ref();
             let next = next.is_some_and(|c| c.next.has(&self.me));
-            (record.set.has(&self.me) || next).then(|| record.clone())
+            let held = record.set.has(&self.me) || next || self.owes(blog);
+            held.then(|| record.clone())
         });
         held.flatten()
     }
@@ -289,10 +295,11 @@ impl Spoke {
         let recalled = self.recall(blog)?;
         // A copy that lost something is compared anew, whatever was known of it before.
         let whole = recalled.altered == 0;
-        let sealed = self.store.sealed(blog)?;
+        let (sealed, settled) = (self.store.sealed(blog)?, self.store.settled(blog)?);
         let secret = Arc::clone(&self.secret);
         let (chain, fold) = (recalled.chain, recalled.fold);
-        let mut replica = Replica::new(self.network, self.me.clone(), secret, chain, fold, sealed);
+        let replica = Replica::new(self.network, self.me.clone(), secret, chain, fold, sealed);
+        let mut replica = replica.settled_in(settled);
         // Asked only now: who follows the registry waits for what is being read, and tells it what
         // comes later.
         let Some(record) = self.record_held(blog) else {

@@ -11,7 +11,10 @@ use spokes_log::{
     ring::VerifiedEntry,
     seal::SealedEntry,
 };
-use spokes_rules::{primary::Brings, replica::Event};
+use spokes_rules::{
+    primary::{Brings, Refusal},
+    replica::Event,
+};
 
 use super::{
     Spoke,
@@ -56,6 +59,10 @@ impl Spoke {
             return relayed.unwrap_or_else(|outage| unavailable(&outage));
         }
         self.ready(blog).await;
+        // What would be taken in now might be set apart in a moment.
+        if self.with(blog, |replica| replica.is_settled()) == Some(false) {
+            return self.refused(blog, &Refusal::NotReady);
+        }
         let entries = wire::read::<EntriesWire>(&body).and_then(|wire| sealed(&wire.entries));
         let entries = match entries {
             Ok(entries) => entries,

@@ -94,6 +94,8 @@ impl Spoke {
                 None => self.claim_by_first(entry, &signatures).await,
             };
         }
+        // Else what it was before it slept is what it takes itself for.
+        self.wake_up().await;
         let (blog, record) = match self.look_up(name).await {
             Ok(known) => known,
             Err(unknown) => return no_such_blog(name, unknown),
@@ -112,10 +114,25 @@ impl Spoke {
             return full;
         }
         self.ready(blog).await;
-        self.submit(blog, &record, entry, &signatures, refused_by.is_some())
-            .await
+        let submitted = Arc::clone(&self)
+            .submit(blog, &record, entry, &signatures, refused_by.is_some())
+            .await;
+        match (submitted, self.look_up(name).await) {
+            (Ok(response), _) => response,
+            // Another is the primary by now: it has the entry, or takes it.
+            (Err(_), Ok((_, record))) if !hopped => {
+                let by = refused_by.as_deref();
+                self.pass_on(&record, name, &body, hopped, by).await
+            }
+            (Err(label), _) => web::refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                format!("{label} became the primary just now. Nothing was lost; send it again."),
+            ),
+        }
     }
 
+    /// Submits an entry; gives back who is the primary instead.
     async fn submit(
         self: Arc<Self>,
         blog: BlogId,
@@ -123,7 +140,7 @@ impl Spoke {
         entry: Entry,
         signatures: &[RawSignature],
         refused_elsewhere: bool,
-    ) -> Response {
+    ) -> Result<Response, Label> {
         let id = entry.id();
         let known = self.with(blog, |r| {
             r.chain().contains(id) && r.chain().eraser(id).is_none()
@@ -132,24 +149,24 @@ impl Spoke {
             return self.wait(blog, record, id, None).await;
         }
         let Some(place) = self.with(blog, |replica| replica.chain().place(&entry)) else {
-            return unavailable(&Outage::new("This blog's copy cannot be read here"));
+            return Ok(unreadable());
         };
         let verified = match place.and_then(|place| place.seal(entry, signatures)) {
             Ok(verified) => verified,
-            Err(fault) => return fault_response(&fault),
+            Err(fault) => return Ok(fault_response(&fault)),
         };
         if let Some(medium) = self.of_other_size(verified.entry()) {
-            return invalid(&format!(
+            return Ok(invalid(&format!(
                 "the entry says that {} has {} bytes, and it has not; sign what it is",
                 medium.hash, medium.bytes
-            ));
+            )));
         }
         let missing = self.missing_media(verified.entry());
         if !missing.is_empty() {
             if let Err(refusal) = self.room_to_stage(blog, verified.sealed()) {
-                return self.refused(blog, &refusal);
+                return Ok(self.refused(blog, &refusal));
             }
-            return self.stage(record, &verified, &missing).await;
+            return Ok(self.stage(record, &verified, &missing).await);
         }
         self.wait(blog, record, id, Some((verified, refused_elsewhere)))
             .await
@@ -162,7 +179,7 @@ impl Spoke {
         record: &BlogRecord,
         id: EntryId,
         submit: Option<(VerifiedEntry, bool)>,
-    ) -> Response {
+    ) -> Result<Response, Label> {
         let (ticket, answer) = self.ticket(blog);
         if submit.is_some() && *record.set.primary() != self.me {
             let mut stood_in = self.stood_in.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,18 +200,22 @@ impl Spoke {
             }),
         };
         if handed.is_none() {
-            return unavailable(&Outage::new("This blog's copy cannot be read here"));
+            return Ok(unreadable());
         }
-        match tokio::time::timeout(SAFE_WAIT, answer).await {
+        let sleeps = self.sleeps();
+        let mut answer = answer;
+        let mut answered = tokio::time::timeout(SAFE_WAIT, &mut answer).await;
+        if answered.is_err() && self.sleeps() != sleeps {
+            // It slept through that time, and another may be the primary: what was accepted may not go on.
+            self.wake_up().await;
+            answered = tokio::time::timeout(SAFE_WAIT, answer).await;
+        }
+        Ok(match answered {
             Ok(Ok(Ok(Answer::Safe(receipts)))) => {
                 self.standing(StatusCode::CREATED, "safe", record, id, &receipts)
             }
             Ok(Ok(Ok(Answer::Refused(refusal)))) => self.refused(blog, &refusal),
-            Ok(Ok(Ok(Answer::Forward(label)))) => web::refuse(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "busy",
-                format!("{label} became the primary just now. Nothing was lost; send it again."),
-            ),
+            Ok(Ok(Ok(Answer::Forward(label)))) => return Err(label),
             Ok(Ok(Err(outage))) => unavailable(&outage),
             Ok(Err(_)) => unavailable(&Outage::new("this server is about to stop")),
             Err(_) => {
@@ -203,7 +224,7 @@ impl Spoke {
                 });
                 self.standing_now(blog, record, id, StatusCode::ACCEPTED)
             }
-        }
+        })
     }
 
     /// How far an entry has come, as `POST` answers it.
@@ -223,7 +244,7 @@ impl Spoke {
             }
             Some(Standing::Storing) => self.standing(status, "storing", record, id, &[]),
             _ if status == StatusCode::ACCEPTED => unavailable(&Outage::new(
-                "This server is still writing what came before the entry",
+                "This server is still writing what came before the entry, or waits for the council",
             )),
             _ => web::refuse(
                 StatusCode::NOT_FOUND,
@@ -692,6 +713,10 @@ pub(super) fn fault_response(fault: &Fault) -> Response {
         missing: Some(missing.to_string()),
         ..Problem::default()
     })
+}
+
+fn unreadable() -> Response {
+    unavailable(&Outage::new("This blog's copy cannot be read here"))
 }
 
 pub(super) fn no_such_blog(name: &BlogName, unknown: Unknown) -> Response {

@@ -470,6 +470,7 @@ impl Spoke {
                 .unwrap_or_default(),
             origin: self.origin(record.name.as_str()),
             servers: members.iter().map(ToString::to_string).collect(),
+            offers: self.offers_called(blog, record),
             desks: if record.set.has(&self.me) {
                 Vec::new()
             } else {

@@ -143,6 +143,8 @@ pub(crate) struct BlogLine {
     pub(crate) servers: Vec<String>,
     /// Desks of these servers with their labels; empty when this server is one of them.
     pub(crate) desks: Vec<(String, String)>,
+    /// What this server keeps that was accepted and is not in the blog, by what it is called.
+    pub(crate) offers: Vec<String>,
 }
 
 /// One of the author's drafts.
@@ -200,6 +202,14 @@ fn blog_item(frame: &Frame, blog: &BlogLine) -> maud::Markup {
         div.blog {
             h3 { a href=(format!("{}/", blog.origin)) { bdi { @if blog.title.is_empty() { (blog.name) } @else { (blog.title) } } } }
             p.quiet { bdi dir="ltr" { (blog.origin) } br; (fill(words.kept_by, &[("servers", &servers)])) }
+            @if !blog.offers.is_empty() {
+                div.refusal {
+                    p { (words.offers) }
+                    ul { @for offer in &blog.offers { li { bdi { (offer) } } } }
+                    p { (words.offers_todo) }
+                    pre tabindex="0" dir="ltr" { code { "spokes blog offers " (blog.name) } }
+                }
+            }
             @if blog.desks.is_empty() {
                 p.row {
                     a.button.main href=(format!("{DESK}/write?blog={}", blog.name)) { (words.write_post) }

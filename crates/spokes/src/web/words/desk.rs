@@ -47,6 +47,10 @@ words! {
         download_all: "Download everything", "نزّل كل شيء";
         read: "Read it", "اقرأها";
         kept_by: "Kept by {servers}.", "تحفظها {servers}.";
+        offers: "A server accepted this, and then another took its place without it. Readers do not see it; it is kept.",
+            "قبِل خادم هذا ثم حلّ محله آخر من دونه. لا يراه القراء، وهو محفوظ.";
+        offers_todo: "Your own program publishes it again by itself if you wrote it there. Else say what shall become of it:",
+            "إن كتبته في برنامجك الخاص فسينشره ثانية من تلقاء نفسه. وإلا فقل ما الذي يُفعل به:";
         write_there: "Go to its desk at {server}", "اذهب إلى مكتبها على {server}";
         other_desks: "If that server does not answer:", "إن لم يجب ذلك الخادم:";
         found_title: "The desk of “{name}”", "مكتب «{name}»";

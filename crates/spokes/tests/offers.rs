@@ -1,0 +1,372 @@
+//! A primary sleeps, another takes its place, and it wakes up: it accepts nothing that belongs to the
+//! other, and what it had accepted comes back to its author.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
+
+mod common;
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
+};
+
+use common::{
+    author::{Author, Signed, article, draft, now, picture, put, random_key},
+    demo::{Demo, program},
+    http, wait_for,
+};
+use serde_json::{Value, json};
+use spokes_log::{draft::Says, name::Hash, secret::SecretKey};
+use spokes_rules::{
+    node::{Label, NodeSecret, Signed as NodeSigned},
+    replica::STILL_SECONDS_MAX,
+    request::{Ask, Wish},
+};
+
+/// A photograph: a marker, what the camera noted, and a scan.
+const PHOTO: &[u8] = b"\xFF\xD8\xFF\xE1\x00\x15Exif\0\0her home town\xFF\xDA\x00\x02pixels\xFF\xD9";
+const SOON: Duration = Duration::from_secs(20);
+/// A member that was just started waits a minute for one that is silent.
+const COMPARED: Duration = Duration::from_secs(90);
+
+/// The council's address, and the organizer who may change sets.
+fn organizer(demo: &Demo) -> (SocketAddr, NodeSecret) {
+    let council = demo.node("council1");
+    let hex = fs::read_to_string(council.data.join("organizer.key")).unwrap();
+    let mut seed = [0; 32];
+    for (n, byte) in seed.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap();
+    }
+    (council.address, NodeSecret::from_seed(&seed))
+}
+
+/// Gives blogs another set, in epoch 2.
+fn close(demo: &Demo, blogs: &[Value], members: &[&str]) {
+    let (council, secret) = organizer(demo);
+    let ids = blogs
+        .iter()
+        .map(|blog| Hash::parse(blog.as_str().unwrap()).unwrap());
+    let ask = Ask {
+        network: Some(Hash::parse(&demo.network).unwrap()),
+        time: now(),
+        what: Wish::Close {
+            blogs: ids.collect(),
+            epoch: 1,
+            members: members
+                .iter()
+                .map(|label| Label::parse(label).unwrap())
+                .collect(),
+        },
+    };
+    let signed = spokes::wire::SignedWire::from(&NodeSigned::new(&secret, &ask));
+    let body = json!({ "signed": signed, "proof": [], "statements": [] }).to_string();
+    let reply = http::post(council, "/api/v1/registry/requests", &body).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+}
+
+fn opened(demo: &Demo, name: &str, primary: &str, most: Duration) {
+    wait_for("the next set is open", most, || {
+        let said = demo.api(primary, &format!("blogs/{name}")).json();
+        (said["epoch"] == 2 && said["primary"] == primary).then_some(())
+    });
+}
+
+fn id_of(demo: &Demo, name: &str) -> Value {
+    demo.api("b", &format!("blogs/{name}")).json()["blog"].clone()
+}
+
+/// Sends a request to somebody who sleeps, without waiting for the answer.
+fn send_to_sleeper(to: SocketAddr, name: &str, signed: &Signed) -> TcpStream {
+    let mut stream = TcpStream::connect(to).unwrap();
+    let body = signed.json.as_bytes();
+    let head = format!(
+        "POST /api/v1/blogs/{name}/entries HTTP/1.1\r\nHost: {to}\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(body).unwrap();
+    stream
+}
+
+#[test]
+fn who_slept_accepts_nothing_that_belongs_to_another() {
+    let demo = Demo::start_with(3, &[]);
+    let mut maria = Author::with_blog(&demo, "maria", "a");
+    let mut nadia = Author::with_blog(&demo, "nadia", "a");
+    let fork = maria.parent.clone();
+    let (late, later) = (
+        maria.sign(&draft(Says::Post(article("late")), "Sent to who sleeps.")),
+        nadia.sign(&draft(Says::Post(article("later")), "As well.")),
+    );
+    let blogs = [id_of(&demo, "maria"), id_of(&demo, "nadia")];
+    demo.pause("a");
+    let to_a = demo.address("a");
+    // They are the first that it reads when it wakes up.
+    let mut answers = [
+        send_to_sleeper(to_a, "maria", &late),
+        send_to_sleeper(to_a, "nadia", &later),
+    ];
+    thread::sleep(Duration::from_secs(STILL_SECONDS_MAX.unsigned_abs() + 2));
+    close(&demo, &blogs, &["b", "c", "a"]);
+    opened(&demo, "maria", "b", SOON);
+    opened(&demo, "nadia", "b", SOON);
+    // One of the blogs goes on there.
+    maria.post(&demo, "b", "meanwhile", "At the new primary.");
+    demo.resume("a");
+    let said = answers.each_mut().map(|stream| {
+        let mut said = String::new();
+        stream.read_to_string(&mut said).unwrap();
+        said
+    });
+    assert!(
+        said[0].starts_with("HTTP/1.1 409") && said[0].contains("stale"),
+        "{}",
+        said[0]
+    );
+    assert!(said[1].starts_with("HTTP/1.1 201"), "{}", said[1]);
+    assert!(demo.log("a").contains("stood still"), "{}", demo.log("a"));
+    for label in ["a", "b", "c"] {
+        wait_for("all have the same", SOON, || {
+            let here = |blog: &str, path: &str| demo.http(label, blog, path).status;
+            (here("nadia", "/later") == 200 && here("maria", "/meanwhile") == 200).then_some(())
+        });
+        assert_eq!(demo.http(label, "maria", "/late").status, 404);
+        assert_eq!(offers(&demo, label, "maria"), 0);
+    }
+    flood(&demo, &mut maria, &mut nadia, fork.as_ref());
+    demo.assert_no_panic();
+}
+
+/// What a hostile member may bring, who was given many texts that their authors did sign: only so many, and
+/// none that they did not.
+fn flood(
+    demo: &Demo,
+    maria: &mut Author,
+    nadia: &mut Author,
+    fork: Option<&(spokes_log::entry::Skeleton, spokes_log::name::EntryId)>,
+) {
+    let give = |name: &str, entries: Vec<Value>| {
+        let body = json!({ "giver": "c", "entries": entries }).to_string();
+        let path = format!("/api/v1/blogs/{name}/offers");
+        http::post(demo.address("b"), &path, &body).unwrap()
+    };
+    let small = |n: usize| draft(Says::Post(article(&format!("flood-{n}"))), "Again.");
+    let entries = (0..70).map(|n| maria.sign_behind(&small(n), fork).wire());
+    let reply = give("maria", entries.collect());
+    assert_eq!(
+        (reply.status, reply.json()["done"].as_array().map(Vec::len)),
+        (200, Some(0))
+    );
+    assert_eq!(
+        offers(demo, "b", "maria"),
+        64,
+        "as many as a primary keeps for others"
+    );
+    // Signed by somebody else, for a blog of Nadia's.
+    let mut forged = maria.sign_behind(&small(0), nadia.parent.as_ref()).wire();
+    let large = "Many words.\n".repeat(80_000);
+    let said = |n: usize| draft(Says::Post(article(&format!("large-{n}"))), large.trim());
+    let first = nadia.parent.clone();
+    let entries = (0..20).map(|n| nadia.sign_behind(&said(n), first.as_ref()).wire());
+    let mut entries: Vec<Value> = entries.collect();
+    entries.insert(0, std::mem::take(&mut forged));
+    assert_eq!(give("nadia", entries).status, 200);
+    assert_eq!(offers(demo, "b", "nadia"), 17, "16 MiB of what she signed");
+    let other = http::post(demo.address("a"), "/api/v1/blogs/nadia/offers", "{}").unwrap();
+    assert_eq!((other.status, other.kind().as_str()), (421, "not-here"));
+}
+
+/// How many offers a spoke knows.
+fn offers(demo: &Demo, label: &str, name: &str) -> usize {
+    let said = demo.api(label, &format!("blogs/{name}/offers")).json();
+    said["offers"].as_array().map_or(99, Vec::len)
+}
+
+/// Maria's machines: one key, and what each knows.
+struct Desk {
+    dir: tempfile::TempDir,
+    network: String,
+}
+
+impl Desk {
+    fn new(demo: &Demo, key: &SecretKey) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("key.asc"), key.armored()).unwrap();
+        let network = format!("http://127.0.0.1:{}", demo.port);
+        let desk = Self { dir, network };
+        // The spoke that is asked becomes the primary.
+        let a = Self {
+            dir: tempfile::tempdir().unwrap(),
+            network: format!("http://{}", demo.address("a")),
+        };
+        fs::copy(
+            desk.dir.path().join("key.asc"),
+            a.dir.path().join("key.asc"),
+        )
+        .unwrap();
+        a.does("laptop", "create maria --title Maria --language en KEY");
+        desk
+    }
+
+    fn write(&self, file: &str, words: &str) {
+        fs::write(self.dir.path().join(file), words).unwrap();
+    }
+
+    /// What a command says on one of the machines, as people read it, or in JSON.
+    fn run(&self, machine: &str, line: &str) -> (bool, String) {
+        let output = Command::new(program())
+            .current_dir(self.dir.path())
+            .arg("blog")
+            .args(line.replace("KEY", "--key-file key.asc").split(' '))
+            .arg("--yes")
+            .env("SPOKES_NETWORK", &self.network)
+            .env("XDG_STATE_HOME", self.dir.path().join(machine))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    }
+
+    #[track_caller]
+    fn does(&self, machine: &str, line: &str) -> String {
+        let (done, said) = self.run(machine, line);
+        assert!(done, "{line}: {said}");
+        said
+    }
+}
+
+#[test]
+fn what_was_accepted_and_not_made_safe_comes_back_to_its_author() {
+    let demo = Demo::start_with(3, &[]);
+    let key = random_key("Maria <maria@example.org>");
+    let desk = Desk::new(&demo, &key);
+    assert_eq!(demo.members("maria")[0], "a");
+    desk.write("one.md", "---\ntitle: One\n---\nThe first words.\n");
+    desk.does("laptop", "publish one.md --blog maria KEY");
+    let mut nadia = Author::with_blog(&demo, "nadia", "a");
+    nadia.post(&demo, "a", "before", "Before it.");
+    for label in ["b", "c"] {
+        wait_for("all have both", SOON, || {
+            let here = |blog: &str, path: &str| demo.http(label, blog, path).status == 200;
+            (here("maria", "/one") && here("nadia", "/before")).then_some(())
+        });
+    }
+    let blogs = [id_of(&demo, "maria"), id_of(&demo, "nadia")];
+    alone(&demo, &desk, &mut nadia);
+
+    // The others come back, and the one that knows more is silent.
+    demo.pause("a");
+    demo.restart("b");
+    demo.restart("c");
+    close(&demo, &blogs, &["b", "c", "a"]);
+    opened(&demo, "maria", "b", COMPARED);
+    opened(&demo, "nadia", "b", SOON);
+    desk.write("phone.md", "---\ntitle: Phone\n---\nFrom the phone.\n");
+    desk.does("phone", "publish phone.md --blog maria KEY");
+    demo.resume("a");
+
+    // Nadia's goes on behind a head: nobody had written there. Maria's are offers.
+    for label in ["a", "b", "c"] {
+        wait_for("it goes on", SOON, || {
+            (demo.http(label, "nadia", "/alone").status == 200).then_some(())
+        });
+    }
+    wait_for("they are offered", SOON, || {
+        (offers(&demo, "b", "maria") == 2).then_some(())
+    });
+    wait_for("it keeps them apart", SOON, || {
+        (offers(&demo, "a", "maria") == 2).then_some(())
+    });
+    wait_for("nothing is offered", SOON, || {
+        (offers(&demo, "a", "nadia") == 0).then_some(())
+    });
+    for label in ["a", "b", "c"] {
+        assert_eq!(demo.http(label, "maria", "/two").status, 404, "{label}");
+        assert_eq!(demo.http(label, "maria", "/phone").status, 200, "{label}");
+    }
+    answered(&demo, &desk);
+    demo.assert_no_panic();
+}
+
+/// Both others are down: the primary accepts, and nobody else has it.
+fn alone(demo: &Demo, desk: &Desk, nadia: &mut Author) {
+    demo.kill("b");
+    demo.kill("c");
+    fs::write(desk.dir.path().join("two.jpg"), PHOTO).unwrap();
+    desk.write(
+        "two.md",
+        "---\ntitle: Two\n---\nThe second, with ![a picture](two.jpg).\n",
+    );
+    let (_, said) = desk.run("laptop", "publish two.md --blog maria KEY");
+    assert!(said.contains("accepted, not yet safe"), "{said}");
+    // From another machine, which has it from the blog.
+    desk.write("three.md", "---\ntitle: Three\n---\nBehind the second.\n");
+    let (_, said) = desk.run("tablet", "publish three.md --blog maria KEY");
+    assert!(said.contains("accepted, not yet safe"), "{said}");
+    let (pixels, medium) = picture("alone");
+    let mut alone = article("alone");
+    alone.media = vec![medium.clone()];
+    let alone = nadia.sign(&draft(Says::Post(alone), "Nobody else has it."));
+    let staged = nadia.send(demo.address("a"), &alone).unwrap();
+    assert_eq!(staged.json()["status"], "staged", "{}", staged.text());
+    put(demo.address("a"), "nadia", medium.hash, &pixels);
+    let accepted = nadia.send(demo.address("a"), &alone).unwrap();
+    assert_eq!(
+        (accepted.status, &accepted.json()["status"]),
+        (202, &"accepted".into())
+    );
+}
+
+/// Maria does what she would do anyway, and decides on the rest.
+fn answered(demo: &Demo, desk: &Desk) {
+    let offered = demo.api("b", "blogs/maria/offers").json()["offers"].clone();
+    assert_eq!(
+        (&offered[0]["giver"], &offered[0]["missing_media"]),
+        (&"a".into(), &Value::Null)
+    );
+    let third = offered[1]["id"].as_str().unwrap().to_owned();
+    let status = desk.does("laptop", "status maria");
+    assert!(
+        status.contains("waits in your outbox") && status.contains("\"Three\""),
+        "{status}"
+    );
+
+    // The same command again signs it anew, and its offer is gone.
+    let said = desk.does("laptop", "publish two.md --blog maria KEY");
+    assert!(said.contains("safe on"), "{said}");
+    assert_eq!(offers(demo, "b", "maria"), 1);
+    // A machine that had read what is not there any more goes on behind what is.
+    desk.write(
+        "four.md",
+        "---\ntitle: Four\n---\nFrom the tablet, later.\n",
+    );
+    let (_, said) = desk.run("camera", "offers maria");
+    assert!(
+        said.contains("was accepted by a and is not in the blog")
+            && said.contains("Behind the second")
+    );
+    let said = desk.does("camera", &format!("offers maria --dismiss {third} KEY"));
+    assert!(said.contains("safe on"), "{said}");
+    assert_eq!(offers(demo, "b", "maria"), 0);
+    wait_for("nobody keeps it", SOON, || {
+        (offers(demo, "a", "maria") == 0).then_some(())
+    });
+    // What she dismissed on one machine she does not get back from the outbox of another by chance.
+    let said = desk.run("tablet", "publish four.md --blog maria KEY").1;
+    assert!(said.contains("Four") || said.contains("four"), "{said}");
+    for label in ["a", "b", "c"] {
+        wait_for("all agree", SOON, || {
+            let here = |path: &str| demo.http(label, "maria", path).status;
+            (here("/two") == 200 && here("/four") == 200).then_some(())
+        });
+    }
+}
