@@ -684,8 +684,12 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// Who has room instead.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub others: Vec<OtherWire>,
+    #[serde(default, skip_serializing_if = "nobody")]
+    pub others: Box<[OtherWire]>,
+}
+
+fn nobody(others: &[OtherWire]) -> bool {
+    others.is_empty()
 }
 
 /// A spoke that does what another one does not.
