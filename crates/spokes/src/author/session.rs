@@ -103,6 +103,8 @@ impl<'a> Session<'a> {
                     "{}; nothing is lost: the blog is read from where its readers read it",
                     trouble.sentence()
                 ));
+                // What is sent goes to another one first, too.
+                self.door.set(1);
                 self.copy.read(network, To::Blog(name), name, console).await
             }
             read => read,
