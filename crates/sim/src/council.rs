@@ -96,7 +96,7 @@ impl Council {
 
     /// The leader is lost, with all that it had in memory only.
     pub fn lose_leader(&mut self, hub: &mut Hub) {
-        hub.note(Node::Council, format_args!("loses its leader"));
+        hub.story(Node::Council, format_args!("loses its leader"));
         (self.leader, self.soft) = (false, Soft::default());
     }
 
@@ -105,7 +105,7 @@ impl Council {
         if self.leader {
             return;
         }
-        hub.note(Node::Council, format_args!("has a leader"));
+        hub.story(Node::Council, format_args!("has a leader"));
         (self.leader, self.soft.since) = (true, hub.now);
         if hub.has(Plant::CouncilForgets) {
             self.registry = Arc::clone(&self.before);
@@ -205,7 +205,42 @@ impl Council {
         self.close(hub, id, blog, members);
     }
 
+    /// An organizer lets a spoke in; false when there is nobody to ask.
+    pub fn let_in(&mut self, hub: &mut Hub, spoke: usize, operator: usize) -> bool {
+        if !self.leader {
+            return false;
+        }
+        let (network, now) = (self.registry.network(), hub.clock(0));
+        let requests = founding::requests_to_join(network, now, spoke, operator);
+        requests
+            .iter()
+            .all(|request| self.propose(hub, request).is_ok())
+    }
+
+    /// An organizer bars a spoke, as long as others are left.
+    pub fn evict(&mut self, hub: &mut Hub, spoke: usize) {
+        let label = founding::label(spoke);
+        let is_other = |l: &Label| *l != label && self.is_live(hub.now, l);
+        let others = self.registry.admitted().filter(|(l, _)| is_other(l));
+        if !self.leader || others.count() < self.wanted {
+            return;
+        }
+        let said = Said {
+            network: Some(self.registry.network()),
+            time: hub.clock(0),
+            what: Wish::Evict { label },
+        };
+        let request = Request::plain(Signed::new(&founding::organizer_secret(), &said));
+        if let Err(refusal) = self.propose(hub, &request) {
+            hub.story(Node::Council, format_args!("may not evict: {refusal}"));
+        }
+    }
+
     fn is_live(&self, now: Millis, label: &Label) -> bool {
+        let spoke = self.registry.spoke(label);
+        if !spoke.is_some_and(spokes_rules::registry::Spoke::is_admitted) {
+            return false;
+        }
         let heard = self
             .soft
             .heard
@@ -223,6 +258,10 @@ impl Council {
             .filter(|(label, _)| self.is_live(now, label))
             .collect();
         spare.sort_by_key(|(label, spoke)| (spoke.blogs, (*label).clone()));
+        let operator = |label: &Label| self.registry.spoke(label).map(|s| &s.operator);
+        let live = members.iter().filter(|l| self.is_live(now, l));
+        let mut operators: BTreeSet<_> = live.filter_map(operator).collect();
+        spare.retain(|(_, spoke)| operators.insert(&spoke.operator));
         spare.into_iter().map(|(label, _)| label.clone()).collect()
     }
 
@@ -251,7 +290,7 @@ impl Council {
         self.changes.insert(id, hub.now);
         let request = self.request(hub, wish, Vec::new());
         if let Err(refusal) = self.propose(hub, &request) {
-            hub.note(Node::Council, format_args!("may not close: {refusal}"));
+            hub.story(Node::Council, format_args!("may not close: {refusal}"));
         }
     }
 
@@ -294,25 +333,29 @@ impl Council {
         match said.what {
             Wish::Claim { blog, .. } => {
                 let name = self.registry.blog(blog).map(|b| (&b.name, &b.set.members));
-                hub.note(Node::Council, format_args!("grants {name:?}"));
+                hub.story(Node::Council, format_args!("grants {name:?}"));
             }
             Wish::Close {
                 blogs,
                 epoch,
                 members,
             } => {
-                hub.note(
+                hub.story(
                     Node::Council,
                     format_args!("closes {epoch} of {}", short(blogs[0])),
                 );
-                hub.note(Node::Council, format_args!("  for {members:?}"));
+                hub.story(Node::Council, format_args!("  for {members:?}"));
             }
             Wish::Open { blog, epoch } => {
-                hub.note(
+                hub.story(
                     Node::Council,
                     format_args!("opens {epoch} of {}", short(blog)),
                 );
             }
+            Wish::Join { label, .. } => {
+                hub.story(Node::Council, format_args!("is asked by {label}"));
+            }
+            Wish::Evict { label } => hub.story(Node::Council, format_args!("bars {label}")),
             _ => {}
         }
     }
@@ -441,7 +484,7 @@ impl Council {
         statements.extend(held.values().map(|receipt| receipt.signed.clone()));
         let request = self.request(hub, Wish::Open { blog: id, epoch }, statements);
         if let Err(refusal) = self.propose(hub, &request) {
-            hub.note(Node::Council, format_args!("may not open: {refusal}"));
+            hub.story(Node::Council, format_args!("may not open: {refusal}"));
         }
     }
 }

@@ -138,7 +138,7 @@ impl Device {
             skew,
             owner: true,
             alone: devices == 1,
-            spokes: plan.spokes,
+            spokes: plan.founders,
             network,
             blog,
             chain: Chain::new(blog),
@@ -279,7 +279,7 @@ impl Device {
         match answer {
             Ok(_) | Err(registry::Refusal::HasName(_)) => {
                 (self.granted, self.silent) = (true, 0);
-                hub.note(self.node(), format_args!("has its name"));
+                hub.story(self.node(), format_args!("has its name"));
             }
             Err(registry::Refusal::NameTaken(name)) => {
                 hub.note(self.node(), format_args!("finds {name} taken"));
@@ -413,7 +413,7 @@ impl Device {
 
     fn replied(&mut self, hub: &mut Hub, spoke: usize, reply: Reply) {
         if !matches!(reply, Reply::Held(_)) {
-            hub.note(
+            hub.story(
                 self.node(),
                 format_args!("is told by spoke {spoke}: {reply:?}"),
             );
@@ -503,7 +503,7 @@ impl Device {
                 entry,
                 epoch: set.epoch,
             };
-            hub.note(
+            hub.story(
                 self.node(),
                 format_args!("counts text {number} safe in {}", set.epoch),
             );
@@ -567,7 +567,7 @@ impl Device {
         let current = entry.entry().id();
         hub.truth.forms.insert(current, (self.number, number));
         let sequence = entry.entry().skeleton().sequence;
-        hub.note(
+        hub.story(
             self.node(),
             format_args!(
                 "writes text {number} as entry {sequence} at {}",
@@ -620,7 +620,7 @@ impl Device {
     }
 
     fn add_form(&mut self, hub: &mut Hub, number: usize, form: EntryId) {
-        hub.note(self.node(), format_args!("signs text {number} again"));
+        hub.story(self.node(), format_args!("signs text {number} again"));
         hub.truth.forms.insert(form, (self.number, number));
         self.outbox[number].forms.push(form);
         self.outbox[number].current = form;

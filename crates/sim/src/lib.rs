@@ -22,4 +22,5 @@ pub mod plant;
 mod pull;
 pub mod spoke;
 pub mod truth;
+mod weather;
 pub mod world;

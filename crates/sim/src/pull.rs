@@ -297,7 +297,7 @@ impl Spoke {
                 };
                 self.tell(hub, id, event);
             }
-            let now = hub.clock(self.skew);
+            let now = hub.time(self.clock);
             self.tell(hub, id, replica::Event::CouncilHeard(now));
         }
         self.live.registry = Some(registry);

@@ -12,7 +12,7 @@ use spokes_rules::{
     registry::{Registry, Set},
 };
 
-use crate::{disk::Disk, spoke::Spoke};
+use crate::{disk::Disk, hub::Millis, spoke::Spoke};
 
 /// A text by its device and number.
 pub type TextId = (usize, usize);
@@ -44,6 +44,8 @@ pub struct Truth {
     names: BTreeMap<BlogName, BlogId>,
     granted: BTreeSet<BlogId>,
     records: u64,
+    /// How many faults keep each spoke from others, and when the last ended.
+    ailing: BTreeMap<usize, (u32, Millis)>,
     /// Whether copies may have been lost since [`Truth::check_safe`] looked last.
     pub shaken: bool,
 }
@@ -52,6 +54,24 @@ impl Truth {
     /// Remembers the first broken promise.
     pub fn breaks(&mut self, what: String) {
         self.broken.get_or_insert(what);
+    }
+
+    /// A fault begins that keeps a spoke from others.
+    pub fn ails(&mut self, spoke: usize) {
+        self.ailing.entry(spoke).or_default().0 += 1;
+    }
+
+    /// Such a fault has ended.
+    pub fn recovers(&mut self, spoke: usize, now: Millis) {
+        if let Some((faults, at)) = self.ailing.get_mut(&spoke) {
+            (*faults, *at) = (faults.saturating_sub(1), now);
+        }
+    }
+
+    /// Whether nothing has kept this spoke from others for so long.
+    pub fn is_well(&self, spoke: usize, now: Millis, since: Millis) -> bool {
+        let ailing = self.ailing.get(&spoke);
+        ailing.is_none_or(|(faults, at)| *faults == 0 && now >= at + since)
     }
 
     /// A spoke sends a seal; whether of an epoch of which it has sent none.

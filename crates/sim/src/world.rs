@@ -1,14 +1,15 @@
 //! A whole run: the council, the spokes and the authors, the weather over them, and the verdict.
 
-use spokes_rules::registry::Registry;
+use spokes_rules::{node::Label, registry::Registry};
 
 use crate::{
     chance::Chance,
     council::Council,
     device::{self, Device},
-    hub::{Event, Hub, MINUTE, Millis, SECOND},
+    founding,
+    hub::{Clock, Event, Hub, MINUTE, Millis, SECOND, Told},
     message::Node,
-    plan::{Fault, Plan},
+    plan::Plan,
     plant::Plant,
     spoke::Spoke,
 };
@@ -37,31 +38,39 @@ pub struct Outcome {
 }
 
 /// Runs one seed to its end.
-pub fn run(seed: u64, plant: Option<Plant>, traced: bool) -> Outcome {
-    World::new(seed, plant, traced).run()
+pub fn run(seed: u64, plant: Option<Plant>, told: Told) -> Outcome {
+    World::new(seed, plant, told).run()
 }
 
-struct World {
-    hub: Hub,
-    council: Council,
-    spokes: Vec<Spoke>,
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) hub: Hub,
+    pub(crate) council: Council,
+    pub(crate) spokes: Vec<Spoke>,
+    pub(crate) operators: Vec<usize>,
     devices: Vec<Device>,
 }
 
 impl World {
-    fn new(seed: u64, plant: Option<Plant>, traced: bool) -> Self {
+    fn new(seed: u64, plant: Option<Plant>, told: Told) -> Self {
         let mut chance = Chance::new(seed);
         let plan = Plan::new(&mut chance);
-        let mut hub = Hub::new(chance, plan.air, plant, traced);
+        let mut hub = Hub::new(chance, plan.air, plant, told);
         hub.note(Node::Council, format_args!("{plan:?}"));
         let council = Council::found(&plan);
         let network = council.registry().network();
         hub.truth.check_registry(council.registry());
         let mut spokes: Vec<Spoke> = Vec::new();
-        for number in 0..plan.spokes {
+        for number in 0..plan.spokes() {
             let skew = device::skew(&mut hub);
-            let mut spoke = Spoke::new(number, network, skew, plan.patience);
-            spoke.start(&mut hub);
+            let drift = plan.drift.filter(|(spoke, _)| *spoke == number);
+            let drift = drift.map_or(0, |(_, drift)| drift);
+            let clock = Clock { skew, drift };
+            let mut spoke = Spoke::new(number, network, clock, plan.patience);
+            if number < plan.founders {
+                spoke.join();
+                spoke.start(&mut hub);
+            }
             spokes.push(spoke);
         }
         let mut devices: Vec<Device> = Vec::new();
@@ -87,8 +96,18 @@ impl World {
             hub,
             council,
             spokes,
+            operators: plan.operators,
             devices,
         }
+    }
+
+    /// The spoke with this label.
+    pub(crate) fn spoke(&self, label: &Label) -> Option<&Spoke> {
+        self.spokes.get(founding::spoke_of(label)?)
+    }
+
+    pub(crate) fn is_alive(&self, label: &Label) -> bool {
+        self.spoke(label).is_some_and(|spoke| !spoke.is_dead())
     }
 
     fn run(mut self) -> Outcome {
@@ -157,153 +176,22 @@ impl World {
         }
     }
 
-    fn begin(&mut self, fault: Fault) {
-        if self.hub.clear {
-            return;
-        }
-        let hub = &mut self.hub;
-        hub.note(Node::Council, format_args!("weather: {fault:?}"));
-        let lasts = match fault {
-            Fault::Crash { spoke, lasts } => {
-                self.spokes[spoke].stop(hub, false, None);
-                lasts
-            }
-            Fault::OldDisk {
-                spoke,
-                items,
-                lasts,
-            } => {
-                let items = self.may_forget(spoke, items);
-                self.spokes[spoke].stop(&mut self.hub, false, Some(items));
-                lasts
-            }
-            Fault::Death { spoke } => {
-                if !self.is_last(spoke) {
-                    self.spokes[spoke].stop(&mut self.hub, true, None);
-                }
-                return;
-            }
-            Fault::Pause { spoke, lasts } => {
-                self.spokes[spoke].paused_until = hub.now + lasts;
-                return;
-            }
-            Fault::DiskFull { spoke, lasts } => {
-                self.spokes[spoke].fill_disk(hub);
-                lasts
-            }
-            Fault::SlowDisk { spoke, lasts } => {
-                self.spokes[spoke].slow_disk = true;
-                lasts
-            }
-            Fault::Cut { lasts, .. } | Fault::Island { lasts, .. } => {
-                for (from, to) in self.ways(fault) {
-                    self.hub.cut(from, to);
-                }
-                lasts
-            }
-            Fault::Leaderless { lasts } => {
-                self.council.lose_leader(hub);
-                lasts
-            }
-            Fault::Move { blog } => return self.council.move_blog(hub, blog),
-        };
-        self.hub.later(lasts, Event::Ends(fault));
-    }
-
-    fn end(&mut self, fault: Fault) {
-        let hub = &mut self.hub;
-        match fault {
-            Fault::Crash { spoke, .. } | Fault::OldDisk { spoke, .. } => {
-                self.spokes[spoke].start(hub)
-            }
-            Fault::DiskFull { spoke, .. } => self.spokes[spoke].disk.full = false,
-            Fault::SlowDisk { spoke, .. } => self.spokes[spoke].slow_disk = false,
-            Fault::Cut { .. } | Fault::Island { .. } => {
-                for (from, to) in self.ways(fault) {
-                    self.hub.mend(from, to);
-                }
-            }
-            Fault::Leaderless { .. } => self.council.elect(hub),
-            Fault::Death { .. } | Fault::Pause { .. } | Fault::Move { .. } => {}
-        }
-    }
-
-    /// The ways that a partition cuts.
-    fn ways(&self, fault: Fault) -> Vec<(Node, Node)> {
-        let node = |n| match n {
-            n if n == self.spokes.len() => Node::Council,
-            n => Node::Spoke(n),
-        };
-        match fault {
-            Fault::Cut { from, to, .. } => vec![(node(from), node(to))],
-            Fault::Island { spoke, .. } => {
-                let others = (0..=self.spokes.len()).filter(|n| *n != spoke);
-                others
-                    .flat_map(|n| [(node(spoke), node(n)), (node(n), node(spoke))])
-                    .collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// Whether a blog is on this spoke alone: with it the words would be gone from the network, and
-    /// only a forced open, which is not modeled, would bring the blog back.
-    fn is_last(&self, spoke: usize) -> bool {
-        let label = std::slice::from_ref(self.spokes[spoke].label());
-        self.council.registry().blogs().any(|(_, blog)| {
-            let next = blog.closing.as_ref().map(|closing| &closing.next);
-            blog.set.members == label || next.is_some_and(|next| next.members == label)
-        })
-    }
-
-    /// How many of the last items an old disk may lack: up to the newest entry that the other
-    /// members could not give back. A set bears one lost copy of what a majority holds; what only
-    /// this spoke holds and has signed for is lost with the disk, and no rule can help that.
-    fn may_forget(&self, spoke: usize, items: usize) -> usize {
-        let registry = self.council.registry();
-        let all = self.spokes[spoke].disk().items().iter().rev().take(items);
-        let given_back = |item: &&crate::disk::Item| match item {
-            crate::disk::Item::Seal(_) => true,
-            crate::disk::Item::Entry(blog, entry) => registry.blog(*blog).is_some_and(|blog| {
-                let id = entry.entry().id();
-                let others =
-                    self.spokes.iter().enumerate().filter(|(n, s)| {
-                        *n != spoke && blog.set.has(s.label()) && s.disk().holds(id)
-                    });
-                others.count() + 1 >= blog.set.majority() && blog.set.members.len() > 1
-            }),
-        };
-        all.take_while(given_back).count()
-    }
-
-    fn clear(&mut self) {
-        let hub = &mut self.hub;
-        hub.note(Node::Council, format_args!("the weather clears"));
-        hub.clear();
-        self.council.elect(hub);
-        for spoke in &mut self.spokes {
-            spoke.paused_until = 0;
-            spoke.disk.full = false;
-            spoke.slow_disk = false;
-            spoke.start(hub);
-        }
-    }
-
     /// What is not in order yet: a text that is not safe, a change of set that has not ended, a
     /// dead member, or members that hold different entries.
     fn complaint(&self) -> Option<String> {
         if let Some(device) = self.devices.iter().find(|device| !device.is_done()) {
             return Some(device.complaint());
         }
-        for (id, blog) in self.council.registry().blogs() {
+        let registry = self.council.registry();
+        for (id, blog) in registry.blogs() {
             if blog.closing.is_some() {
                 return Some(format!("epoch {} of {id} stays closed", blog.set.epoch));
             }
             let mut seen: Option<usize> = None;
             for label in &blog.set.members {
-                let spoke = self.spokes.iter().find(|spoke| spoke.label() == label)?;
-                if spoke.is_dead() {
-                    return Some(format!("{label} is dead and in the set of {id}"));
+                let spoke = self.spoke(label)?;
+                if spoke.is_dead() || !registry.spoke(label)?.is_admitted() {
+                    return Some(format!("{label} is gone and in the set of {id}"));
                 }
                 let durable = spoke.replica(id).map(|replica| {
                     let links = replica.chain().links();
