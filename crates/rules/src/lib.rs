@@ -12,9 +12,15 @@ pub mod node;
 
 pub mod receipt;
 
+pub mod address;
+
+pub mod health;
+
 pub mod request;
 
 pub mod placement;
+
+pub mod succession;
 
 pub mod record;
 

@@ -1,6 +1,10 @@
 //! Records: what the registry's log holds, and what it adds up to for each spoke and blog.
 
-use alloc::{collections::BTreeSet, string::String, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::String,
+    vec::Vec,
+};
 
 use spokes_log::{
     name::{BlogName, EntryId, Fingerprint, Hash},
@@ -8,6 +12,7 @@ use spokes_log::{
 };
 
 use crate::{
+    health::{Health, Load, Takes},
     node::{Label, NodeKey},
     placement::Shortfall,
     request::{Address, Operator, Request},
@@ -50,6 +55,9 @@ impl Record {
         for hash in ids.chain(texts) {
             proof.push_str(&alloc::format!("{hash}\n"));
         }
+        if let Some(word) = &self.request.word {
+            proof.push_str(&alloc::format!("{}\n", Hash::of(word.text.as_bytes())));
+        }
         let Self {
             index,
             previous,
@@ -77,8 +85,18 @@ pub struct Spoke {
     pub address: Address,
     /// Whether it is let in.
     pub standing: Standing,
-    /// How many blogs it holds.
-    pub blogs: usize,
+    /// Its place among those who watch one another; none chose its own.
+    pub lot: Hash,
+    /// Whether it is well.
+    pub health: Health,
+    /// The record since which what it said of its copies does not count any more.
+    pub fell: u64,
+    /// How much it has to do.
+    pub load: Load,
+    /// What it takes.
+    pub takes: Takes,
+    /// When it said so last.
+    pub told: Option<Time>,
 }
 
 /// How far a spoke is let in.
@@ -94,6 +112,11 @@ pub enum Standing {
         /// When.
         since: Time,
     },
+    /// It is let in, and handing over what it has.
+    Leaving {
+        /// Since when.
+        since: Time,
+    },
     /// It is barred.
     Evicted {
         /// When.
@@ -102,9 +125,22 @@ pub enum Standing {
 }
 
 impl Spoke {
-    /// Whether it serves and takes blogs.
+    /// Whether it is let in.
     pub fn is_admitted(&self) -> bool {
-        matches!(self.standing, Standing::Admitted { .. })
+        matches!(
+            self.standing,
+            Standing::Admitted { .. } | Standing::Leaving { .. }
+        )
+    }
+
+    /// Whether it is handing over what it has.
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.standing, Standing::Leaving { .. })
+    }
+
+    /// Whether it is let in and serves.
+    pub fn is_well(&self) -> bool {
+        self.is_admitted() && self.health.down.is_none()
     }
 }
 
@@ -127,6 +163,52 @@ pub struct BlogRecord {
     pub ended: BTreeSet<Fingerprint>,
     /// When it got its name.
     pub since: Time,
+    /// The members that hold all of it, each with the record that says so.
+    pub holders: BTreeMap<Label, u64>,
+    /// How many replicas an organizer wants it to have; as the policy says, if none.
+    pub replicas: Option<u64>,
+    /// How many more its readers need.
+    pub demand: Demand,
+    /// Where author or organizer want its primary.
+    pub home: Option<Wanted>,
+    /// When its author last moved it: as she says, and as the registry took it.
+    pub homed: Option<(Time, Time)>,
+    /// Whether its set was opened without knowing all that was safe.
+    pub forced: Option<Forced>,
+}
+
+/// The most replicas that demand adds.
+pub const DEMAND_MAX: u64 = 4;
+/// How often demand may change: a copy that comes and goes costs more than it carries.
+pub const DEMAND_SECONDS: i64 = 600;
+
+/// How many more replicas readers need.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Demand {
+    /// How many more.
+    pub more: u64,
+    /// When that was said.
+    pub since: Option<Time>,
+}
+
+/// A spoke that is wanted as primary.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wanted {
+    /// Which.
+    pub to: Label,
+    /// Since when.
+    pub since: Time,
+}
+
+/// A set was opened with too few seals (SPEC receipt 3.7): entries may be missing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Forced {
+    /// Since when.
+    pub since: Time,
+    /// The last entry that is known.
+    pub after: u64,
+    /// The former members whose copies nobody has seen.
+    pub missing: BTreeSet<Label>,
 }
 
 /// The replicas of a blog in one epoch.
@@ -165,4 +247,6 @@ impl Set {
 pub struct Closing {
     /// The new set, of the next epoch.
     pub next: Set,
+    /// When it began.
+    pub since: Time,
 }

@@ -13,6 +13,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use spokes_log::name::{BlogId, Hash};
 
 use crate::{
+    health::Takes,
     node::Label,
     registry::{BlogRecord, Registry, Spoke},
     seat::Sits,
@@ -172,17 +173,24 @@ pub fn of_spoke(registry: &Registry, label: &Label, spoke: &Spoke) -> (String, N
 pub fn of_blog(registry: &Registry, id: BlogId, blog: &BlogRecord) -> Owned {
     let domain = &registry.founding().domain;
     let name = &blog.name;
-    let spoke = |label: &Label| registry.spoke(label).filter(|spoke| spoke.is_admitted());
-    let ip = |spoke: &Spoke| spoke.address.0.ip();
+    let ip = |label: &Label| registry.spoke(label).map(|spoke| spoke.address.0.ip());
+    let is_well = |label: &&Label| registry.spoke(label).is_some_and(Spoke::is_well);
     let primary = blog.set.primary();
-    let mut readers: Vec<IpAddr> = blog.set.members[1..]
-        .iter()
-        .filter_map(&spoke)
-        .map(ip)
-        .collect();
-    if readers.is_empty() {
-        readers.extend(spoke(primary).map(ip));
+    let well: Vec<&Label> = blog.set.members.iter().filter(is_well).collect();
+    let keeps_up = |label: &&&Label| {
+        let takes = registry.spoke(label).map(|spoke| spoke.takes);
+        takes != Some(Takes::Nothing) && registry.holds_blog(blog, label)
+    };
+    // Its secondaries that keep up; else its primary; else whoever of the set is there.
+    let mut readers: Vec<&Label> = well.iter().filter(keeps_up).copied().collect();
+    if readers.len() > 1 {
+        readers.retain(|label| *label != primary);
     }
+    if readers.is_empty() {
+        readers = well;
+    }
+    let readers = readers.into_iter().filter_map(ip);
+    let accepts = Some(primary).filter(is_well).and_then(ip);
     let text = format!(
         "v=1 blog={id} author={} epoch={} primary={primary}",
         blog.author, blog.set.epoch
@@ -192,18 +200,23 @@ pub fn of_blog(registry: &Registry, id: BlogId, blog: &BlogRecord) -> Owned {
         data: vec![Data::Txt(text)],
     };
     vec![
-        (format!("{name}.{domain}"), addresses(readers.into_iter())),
+        (format!("{name}.{domain}"), addresses(readers)),
         (
             format!("edit.{name}.{domain}"),
-            addresses(spoke(primary).map(ip).into_iter()),
+            addresses(accepts.into_iter()),
         ),
         (format!("_blog.{name}.{domain}"), vec![text]),
     ]
 }
 
-/// At most [`SLATE_MAX`] admitted spokes, others each minute (SPEC dns 2).
+/// At most [`SLATE_MAX`] spokes that are well, others each minute (SPEC dns 2).
 fn slate(registry: &Registry, minute: i64) -> Vec<&Spoke> {
-    let mut spokes: Vec<_> = registry.admitted().collect();
+    let well = |spoke: &Spoke| spoke.is_well() && !spoke.is_leaving();
+    let mut spokes: Vec<_> = registry.admitted().filter(|(_, s)| well(s)).collect();
+    if spokes.is_empty() {
+        // Whoever is said to be silent may be there all the same.
+        spokes = registry.admitted().collect();
+    }
     spokes.sort_by_key(|(label, _)| *Hash::of(format!("{minute} {label}").as_bytes()).as_bytes());
     spokes
         .into_iter()

@@ -58,6 +58,8 @@ pub struct Device {
     outbox: Vec<Text>,
     /// Texts still to be written, and when the next one is.
     unwritten: u64,
+    /// Whether the one after the weather was asked for.
+    last_begun: bool,
     write_at: Millis,
     registry: Option<Arc<Registry>>,
     read_at: Millis,
@@ -147,6 +149,7 @@ impl Device {
             granted: false,
             outbox: Vec::new(),
             unwritten: plan.texts,
+            last_begun: false,
             write_at: 0,
             registry: None,
             read_at: 0,
@@ -190,17 +193,19 @@ impl Device {
 
     /// Whether all that it wrote is safe.
     pub fn is_done(&self) -> bool {
-        self.granted && self.outbox.iter().all(|text| text.safe)
+        let wrote = self.last_begun && self.unwritten == 0;
+        self.granted && wrote && self.outbox.iter().all(|text| text.safe)
     }
 
     /// What it waits for, in words.
     pub fn complaint(&self) -> String {
         let unsafe_texts = self.outbox.iter().filter(|text| !text.safe).count();
         format!(
-            "device {} granted: {}, texts not safe: {unsafe_texts} of {}",
+            "device {} granted: {}, texts not safe: {unsafe_texts} of {}, to write: {}",
             self.number,
             self.granted,
-            self.outbox.len()
+            self.outbox.len(),
+            self.unwritten
         )
     }
 
@@ -316,7 +321,11 @@ impl Device {
         if self.at < self.outbox.len() {
             return self.post(hub);
         }
-        if self.unwritten > 0 && hub.now >= self.write_at && !hub.clear {
+        // Once the weather has cleared each device writes one text more: the blog takes texts again.
+        if hub.clear && !self.last_begun {
+            (self.last_begun, self.unwritten, self.write_at) = (true, 1, hub.now);
+        }
+        if self.unwritten > 0 && hub.now >= self.write_at {
             let Some(spoke) = self.member(hub) else {
                 return;
             };
@@ -491,11 +500,13 @@ impl Device {
                 .and_then(|blog| blog.closing.as_ref());
             sets.extend(closing.map(|closing| (closing.next.epoch, closing.next.clone())));
         }
+        let any_older = hub.has(Plant::AcceptsOldEpoch);
         for number in 0..self.outbox.len() {
             let text = &self.outbox[number];
             let forms = text.forms.iter().filter(|_| !text.safe);
             let mut pairs = forms.flat_map(|form| sets.values().map(move |set| (*form, set)));
-            let Some((entry, set)) = pairs.find(|(form, set)| self.is_safe(*form, set)) else {
+            let Some((entry, set)) = pairs.find(|(form, set)| self.is_safe(*form, set, any_older))
+            else {
                 continue;
             };
             let safe = SafeText {
@@ -512,11 +523,11 @@ impl Device {
         }
     }
 
-    fn is_safe(&self, form: EntryId, set: &Set) -> bool {
+    fn is_safe(&self, form: EntryId, set: &Set, any_older: bool) -> bool {
         let of_epoch = self
             .receipts
             .keys()
-            .filter(|(epoch, ..)| *epoch == set.epoch);
+            .filter(|(epoch, ..)| *epoch == set.epoch || any_older && *epoch < set.epoch);
         let covering = of_epoch
             .filter(|(_, label, tip)| set.has(label) && self.chain.reaches(tip.id, form))
             .map(|(_, label, _)| label);

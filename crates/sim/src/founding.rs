@@ -14,9 +14,13 @@ use crate::{hub::START, message::Node, plan::Plan};
 /// The names of the first spokes; the others have numbers.
 const LABELS: [&str; 7] = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta"];
 
-/// The key of the council's node.
-pub fn council_secret() -> NodeSecret {
-    NodeSecret::from_seed(&[100; 32])
+/// Nodes of the council, which is one sequencer here; each watches spokes with eyes of its own.
+pub const COUNCIL: [&str; 3] = ["council-1", "council-2", "council-3"];
+
+/// The key of a node of the council.
+pub fn council_secret(node: usize) -> NodeSecret {
+    let number = u8::try_from(node).unwrap_or(u8::MAX);
+    NodeSecret::from_seed(&[number.saturating_add(200); 32])
 }
 
 /// The label of a spoke.
@@ -90,16 +94,19 @@ pub fn requests_to_join(network: Hash, now: Time, spoke: usize, operator: usize)
 /// When the registry refuses one of these requests.
 pub fn found(plan: &Plan) -> (Registry, Vec<Record>) {
     let organizer = organizer_secret();
-    let council = CouncilNode {
-        label: Label::parse("council-1").expect("a label"),
-        key: council_secret().key(),
-        api: address(200),
-        dns: address(201),
-        peer: address(202),
-    };
+    let council = COUNCIL.iter().enumerate().map(|(node, label)| {
+        let first = u8::try_from(3 * node).unwrap_or(u8::MAX);
+        CouncilNode {
+            label: Label::parse(label).expect("a label"),
+            key: council_secret(node).key(),
+            api: address(first),
+            dns: address(first + 1),
+            peer: address(first + 2),
+        }
+    });
     let founding = Founding {
         domain: Domain::parse("blogs.example.org").expect("a domain"),
-        council: vec![council],
+        council: council.collect(),
         organizers: vec![organizer.key()],
         policy: Policy {
             replicas: plan.replicas,

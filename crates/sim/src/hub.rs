@@ -23,6 +23,9 @@ pub const MINUTE: Millis = 60 * SECOND;
 /// When every run begins: 2026-11-23T14:05:00Z.
 pub const START: Time = Time::from_unix(1_795_442_700);
 
+/// Messages lost or late, in thousandths, that no observer takes for a death.
+const CALM_PER_MILLE: u64 = 15;
+
 /// What comes to pass at some time.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -30,6 +33,8 @@ pub enum Event {
     Arrives(Node, Node, Box<Message>),
     /// A node looks around. The number is that of its start: a spoke that crashed does not go on.
     Tick(Node, u64),
+    /// A node looks at the spokes that it watches.
+    Look(Node),
     /// A sync of a spoke's disk ends.
     Synced(usize, u64),
     /// A fault begins.
@@ -94,6 +99,8 @@ pub struct Hub {
     air: Air,
     /// Ways on which nothing goes, and how many faults each is cut by.
     cut: BTreeMap<Way, u32>,
+    /// When each way was mended last.
+    mended: BTreeMap<Way, Millis>,
     hash: u64,
     told: Told,
     lines: Vec<String>,
@@ -114,6 +121,7 @@ impl Hub {
             asked: 0,
             air,
             cut: BTreeMap::new(),
+            mended: BTreeMap::new(),
             // FNV-1a's first value.
             hash: 0xCBF2_9CE4_8422_2325,
             told,
@@ -203,13 +211,33 @@ impl Hub {
             if *faults == 0 {
                 self.cut.remove(&way);
             }
+            self.mended.insert(way, self.now);
         }
+    }
+
+    /// Whether something small that goes to and fro would miss its time on this way.
+    pub fn misses(&mut self, from: Node, to: Node) -> bool {
+        let (lost, slow) = (self.air.lost, self.air.slow);
+        self.is_cut(from, to) || lost + slow > 0 && self.chance.per_mille(lost + slow)
+    }
+
+    /// Whether the way from the one to the other was cut since then.
+    pub fn was_cut(&self, from: Node, to: Node, since: Millis) -> bool {
+        let mended = self.mended.get(&Way::From(from, to));
+        self.is_cut(from, to) || mended.is_some_and(|at| *at >= since)
+    }
+
+    /// Whether so little is lost or late that three losses in a row have another reason.
+    pub fn is_calm(&self) -> bool {
+        self.air.lost + self.air.slow <= CALM_PER_MILLE
     }
 
     /// Clears the weather.
     pub fn clear(&mut self) {
         (self.clear, self.air) = (true, CLEAR);
-        self.cut.clear();
+        for way in std::mem::take(&mut self.cut).into_keys() {
+            self.mended.insert(way, self.now);
+        }
     }
 
     /// Notes a line of the trace; its hash is what two runs of one seed have in common.

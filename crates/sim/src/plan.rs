@@ -100,8 +100,18 @@ pub enum Fault {
     },
     /// The council has no leader.
     Leaderless { lasts: Millis },
-    /// An organizer moves a blog to other spokes.
+    /// An organizer wants another primary for a blog.
     Move { blog: u64 },
+    /// An organizer names a set herself.
+    Shuffle { blog: u64 },
+    /// An organizer wants more or fewer copies of a blog.
+    Replicas { blog: u64 },
+    /// An organizer has a spoke emptied.
+    Drain { spoke: usize },
+    /// A spoke's operator wants it to leave.
+    Leave { spoke: usize },
+    /// All but one of a blog's members die at once.
+    Ruin { blog: u64 },
     /// A new spoke joins.
     Joins { spoke: usize },
     /// An organizer bars a spoke.
@@ -123,9 +133,15 @@ impl Fault {
             | Self::Island { lasts, .. }
             | Self::Clock { lasts, .. }
             | Self::Leaderless { lasts } => Some(lasts),
-            Self::Death { .. } | Self::Move { .. } | Self::Joins { .. } | Self::Evicted { .. } => {
-                None
-            }
+            Self::Death { .. }
+            | Self::Move { .. }
+            | Self::Shuffle { .. }
+            | Self::Replicas { .. }
+            | Self::Drain { .. }
+            | Self::Leave { .. }
+            | Self::Ruin { .. }
+            | Self::Joins { .. }
+            | Self::Evicted { .. } => None,
         }
     }
 }
@@ -210,7 +226,8 @@ impl Plan {
                 1 => chance.between(20 * SECOND, 2 * MINUTE),
                 _ => chance.between(2 * MINUTE, 6 * MINUTE),
             };
-            let fault = match chance.below(12) {
+            let blog = chance.bits();
+            let fault = match chance.below(14) {
                 0..=2 => Fault::Crash { spoke, lasts },
                 3 => Fault::Pause { spoke, lasts },
                 4 => Fault::DiskFull { spoke, lasts },
@@ -236,9 +253,9 @@ impl Plan {
                 8 => Fault::Mute { spoke, lasts },
                 9 => Fault::Deaf { spoke, lasts },
                 10 => Fault::Leaderless { lasts: lasts / 2 },
-                _ => Fault::Move {
-                    blog: chance.bits(),
-                },
+                11 => Fault::Move { blog },
+                12 => Fault::Replicas { blog },
+                _ => Fault::Shuffle { blog },
             };
             self.faults.push((at, fault));
         }
@@ -255,11 +272,20 @@ impl Plan {
             let at = chance.between(MINUTE, self.weather);
             self.faults.push((at, Fault::Evicted { spoke }));
         }
+        if self.founders >= 4 && chance.per_mille(200) {
+            let spoke = chance.index(self.founders);
+            let at = chance.between(MINUTE, self.weather);
+            let fault = match chance.per_mille(500) {
+                true => Fault::Drain { spoke },
+                false => Fault::Leave { spoke },
+            };
+            self.faults.push((at, fault));
+        }
         if chance.per_mille(200) {
             let at = chance.between(SECOND, 40 * SECOND);
             let (spoke, lasts) = (chance.index(self.founders), 40 * SECOND);
             let blog = chance.bits();
-            self.faults.push((at, Fault::Move { blog }));
+            self.faults.push((at, Fault::Shuffle { blog }));
             self.faults.push((SECOND, Fault::SlowDisk { spoke, lasts }));
         }
     }
@@ -280,6 +306,10 @@ impl Plan {
                 self.faults
                     .push((chance.between(MINUTE, self.weather), Fault::Death { spoke }));
             }
+        } else if chance.per_mille(60) {
+            let blog = chance.bits();
+            self.faults
+                .push((chance.between(MINUTE, self.weather), Fault::Ruin { blog }));
         }
     }
 

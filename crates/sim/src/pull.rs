@@ -215,6 +215,7 @@ impl Spoke {
             Message::RegistryAnswer {
                 ask,
                 registry,
+                watching,
                 proofs,
                 covers,
             } => {
@@ -223,6 +224,7 @@ impl Spoke {
                     return;
                 }
                 self.live.pulls.proofs.extend(proofs);
+                self.live.watching = Some(watching);
                 self.follow(hub, registry, covers);
             }
             Message::FeedAsk { ask, after, blogs } => self.feed(hub, from, ask, after, blogs),
@@ -248,6 +250,10 @@ impl Spoke {
                     };
                     let chain = copy.replica.chain();
                     let lacks = tips.iter().any(|tip| !chain.contains(tip.id));
+                    let told = copy.told.as_ref();
+                    if told.is_some_and(|(set, _)| *set.primary() == label) {
+                        copy.keeps_up = !lacks;
+                    }
                     if lacks {
                         let ask = hub.ask();
                         hub.send(self.node(), from, Message::EntriesAsk { ask, blog });

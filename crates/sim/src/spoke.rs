@@ -26,6 +26,7 @@ use crate::{
     message::{Ask, Entries, Message, Node, Reply},
     plant::Plant,
     pull::Pulls,
+    watch::{Eyes, Watching},
 };
 
 /// How long an author's tool waits for an entry to be safe before it is told how far it came.
@@ -38,8 +39,10 @@ const LOOK: Millis = SECOND;
 pub struct Spoke {
     pub(crate) number: usize,
     label: Label,
-    secret: Arc<NodeSecret>,
+    pub(crate) secret: Arc<NodeSecret>,
     network: Hash,
+    /// Whether its operator wants it to leave.
+    pub leaving: bool,
     /// Its clock, and how wrong that goes.
     pub clock: Clock,
     state: State,
@@ -73,6 +76,11 @@ pub(crate) struct Live {
     claims: BTreeMap<Ask, (Node, Ask)>,
     claimed: BTreeMap<(BlogId, EntryId), Arc<Request>>,
     pub(crate) pulls: Pulls,
+    /// Whom each node watches, as far as this spoke knows.
+    pub(crate) watching: Option<Arc<Watching>>,
+    pub(crate) eyes: Eyes,
+    /// When it tells the registry next what that does not know.
+    pub(crate) tell_at: Millis,
 }
 
 /// One blog here.
@@ -81,6 +89,8 @@ pub(crate) struct Copy {
     pub(crate) replica: Replica,
     /// What it was told last about its set.
     pub(crate) told: Option<(Set, Option<Closing>)>,
+    /// Whether all that the primary named last was here.
+    pub(crate) keeps_up: bool,
 }
 
 #[derive(Debug)]
@@ -101,6 +111,7 @@ impl Spoke {
             secret: Arc::new(founding::secret_of(&label)),
             label,
             network,
+            leaving: false,
             clock,
             state: State::Outside,
             paused_until: 0,
@@ -202,6 +213,7 @@ impl Spoke {
         let copy = Copy {
             replica,
             told: None,
+            keeps_up: false,
         };
         self.live.copies.insert(blog, copy);
     }
@@ -271,6 +283,7 @@ impl Spoke {
             self.give_up(hub, ticket);
         }
         self.pull(hub);
+        self.tell_registry(hub);
     }
 
     fn give_up(&mut self, hub: &mut Hub, ticket: Ask) {

@@ -2,6 +2,7 @@
 
 use crate::{
     disk::Item,
+    founding,
     hub::{Clock, Event, SECOND, Way},
     message::Node,
     plan::Fault,
@@ -10,8 +11,9 @@ use crate::{
 
 /// When something is tried again that the council could not take.
 const AGAIN: u64 = 5 * SECOND;
-/// By how many seconds a clock may be wrong after the weather: that of a machine whose owner looks.
-const SKEW_LEFT: i64 = 8 * 60;
+/// By how many seconds a clock may be wrong after the weather: the council refuses what is signed five
+/// minutes ahead and reports that are two minutes old, and says so, and the owner sets the clock.
+const SKEW_LEFT: i64 = 60;
 
 impl World {
     pub(crate) fn begin(&mut self, fault: Fault) {
@@ -21,7 +23,7 @@ impl World {
         self.hub
             .story(Node::Council, format_args!("weather: {fault:?}"));
         if let Some(spoke) = ailing(fault) {
-            self.hub.truth.ails(spoke);
+            self.hub.truth.ails(spoke, self.hub.now);
         }
         match fault {
             Fault::Crash { spoke, .. } => self.spokes[spoke].stop(&mut self.hub, false, None),
@@ -48,6 +50,11 @@ impl World {
                 self.council.evict(&mut self.hub, spoke);
             }
             Fault::Evicted { .. } => {}
+            Fault::Shuffle { blog } => self.council.shuffle(&mut self.hub, blog),
+            Fault::Replicas { blog } => self.council.set_replicas(&mut self.hub, blog),
+            Fault::Drain { spoke } => self.council.drain(&mut self.hub, spoke),
+            Fault::Leave { spoke } => self.spokes[spoke].leaving = true,
+            Fault::Ruin { blog } => self.ruin(blog),
         }
         if let Some(lasts) = fault.lasts() {
             self.hub.later(lasts, Event::Ends(fault));
@@ -56,7 +63,7 @@ impl World {
 
     fn kill(&mut self, spoke: usize) {
         if self.may_die(spoke) {
-            self.hub.truth.ails(spoke);
+            self.hub.truth.ails(spoke, self.hub.now);
             self.spokes[spoke].stop(&mut self.hub, true, None);
         }
     }
@@ -87,7 +94,12 @@ impl World {
             | Fault::Move { .. }
             | Fault::Clock { .. }
             | Fault::Joins { .. }
-            | Fault::Evicted { .. } => {}
+            | Fault::Evicted { .. }
+            | Fault::Shuffle { .. }
+            | Fault::Replicas { .. }
+            | Fault::Drain { .. }
+            | Fault::Leave { .. }
+            | Fault::Ruin { .. } => {}
         }
     }
 
@@ -113,6 +125,26 @@ impl World {
             self.spokes[spoke].start(&mut self.hub);
         } else {
             self.hub.later(AGAIN, Event::Begins(Fault::Joins { spoke }));
+        }
+    }
+
+    /// All but one of a blog's members die at once: with them goes what they alone held.
+    fn ruin(&mut self, number: u64) {
+        let registry = self.council.registry();
+        let blogs: Vec<_> = registry.blogs().collect();
+        let at = usize::try_from(number % blogs.len().max(1) as u64).unwrap_or(0);
+        let Some((_, blog)) = blogs.get(at) else {
+            return;
+        };
+        let members = blog.set.members.iter().filter_map(founding::spoke_of);
+        let mut members: Vec<usize> = members.filter(|n| !self.spokes[*n].is_dead()).collect();
+        let stays = self.hub.chance.index(members.len().max(1));
+        if members.len() > 1 {
+            members.remove(stays);
+            for spoke in members {
+                self.hub.truth.ails(spoke, self.hub.now);
+                self.spokes[spoke].stop(&mut self.hub, true, None);
+            }
         }
     }
 

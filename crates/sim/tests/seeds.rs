@@ -49,6 +49,9 @@ fn planted_bugs_are_found() {
         let Some((seed, broken)) = (last..TRIES).chain(0..last).find_map(find) else {
             panic!("{plant} is not found in {TRIES} seeds");
         };
-        assert!(broken.starts_with(promise), "{plant}: {broken}");
+        assert!(
+            broken.starts_with(promise),
+            "{plant}, seed {seed}: {broken}"
+        );
     }
 }

@@ -407,12 +407,15 @@ impl Council {
         let ask = Ask {
             network: Some(network),
             time: clock::now(),
-            what: Wish::Open { blog, epoch },
+            what: Wish::Open {
+                blog,
+                epoch,
+                forced: false,
+            },
         };
         let request = Wanted {
-            signed: Signed::new(&self.secret, &ask),
-            proof: Vec::new(),
             statements,
+            ..Wanted::plain(Signed::new(&self.secret, &ask))
         };
         match self.order.sequence(RequestWire::from(&request)).await {
             Ok(_) => {
@@ -529,7 +532,9 @@ fn kind_of(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::NameTaken(_) | Refusal::NameReserved(_) | Refusal::HasName(_) => {
             (StatusCode::CONFLICT, "taken")
         }
-        Refusal::QuotaOfSpoke { .. } | Refusal::QuotaOfKeys(_) => (StatusCode::TOO_MANY_REQUESTS, "quota"),
+        Refusal::QuotaOfSpoke { .. } | Refusal::QuotaOfKeys(_) => {
+            (StatusCode::TOO_MANY_REQUESTS, "quota")
+        }
         Refusal::NoSpokes => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
         Refusal::Text(_) | Refusal::Proof(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
         _ => (StatusCode::CONFLICT, "refused"),

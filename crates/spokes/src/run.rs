@@ -2,12 +2,7 @@
 
 mod council;
 
-use std::{
-    net::SocketAddr,
-    os::unix::process::CommandExt as _,
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{net::SocketAddr, os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use spokes_rules::{

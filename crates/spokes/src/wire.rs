@@ -18,7 +18,7 @@ use spokes_rules::{
     node::{NodeKey, NodeSignature, Signed},
     receipt::Tip,
     registry::Record,
-    request::{PROOF_ENTRIES_MAX, Request},
+    request::{PROOF_ENTRIES_MAX, Request, Word},
 };
 
 /// Signatures that are read of one entry: more than its authors, for a tool may send several.
@@ -207,6 +207,37 @@ pub struct RequestWire {
     /// Receipts and seals.
     #[serde(default, deserialize_with = "at_most::<_, _, STATEMENTS_MAX>")]
     pub statements: Vec<SignedWire>,
+    /// What the author herself says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub word: Option<WordWire>,
+}
+
+/// A text that an author signed (SPEC registry 3.23).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WordWire {
+    /// The text.
+    pub text: String,
+    /// Her OpenPGP signature in base64.
+    pub signature: String,
+}
+
+impl WordWire {
+    fn word(&self) -> Result<Word, String> {
+        let signature = BASE64.decode(&self.signature);
+        Ok(Word {
+            text: self.text.clone(),
+            signature: signature.map_err(|e| e.to_string())?,
+        })
+    }
+}
+
+impl From<&Word> for WordWire {
+    fn from(word: &Word) -> Self {
+        Self {
+            text: word.text.clone(),
+            signature: BASE64.encode(&word.signature),
+        }
+    }
 }
 
 impl From<&Request> for RequestWire {
@@ -215,6 +246,7 @@ impl From<&Request> for RequestWire {
             signed: (&request.signed).into(),
             proof: request.proof.iter().map(EntryWire::from).collect(),
             statements: request.statements.iter().map(SignedWire::from).collect(),
+            word: request.word.as_ref().map(WordWire::from),
         }
     }
 }
@@ -231,6 +263,7 @@ impl RequestWire {
             signed: self.signed.signed()?,
             proof: proof.map_err(|e| e.to_string())?,
             statements: statements?,
+            word: self.word.as_ref().map(WordWire::word).transpose()?,
         })
     }
 }

@@ -395,7 +395,11 @@ fn the_council_takes_few_requests_of_unknown_keys_and_no_statements() {
     let ask = |n: i64| Ask {
         network,
         time: now() - n,
-        what: Wish::Open { blog, epoch: 2 },
+        what: Wish::Open {
+            blog,
+            epoch: 2,
+            forced: false,
+        },
     };
     let post =
         |path: &str, body: &Value| http::post(demo.council(), path, &body.to_string()).unwrap();

@@ -177,7 +177,7 @@ impl Town {
                 self.end_key(author, other, author, spoke)
             }
             ["close", author, epoch, "for", members] => {
-                self.close("council", author, epoch, members)
+                self.close("organizer", author, epoch, members)
             }
             ["close", author, epoch, "for", members, "by", who] => {
                 self.close(who, author, epoch, members)
@@ -370,7 +370,14 @@ impl Town {
         let statements = seals.chain(held).collect();
         Request {
             statements,
-            ..self.plain("council", Wish::Open { blog, epoch })
+            ..self.plain(
+                "council",
+                Wish::Open {
+                    blog,
+                    epoch,
+                    forced: false,
+                },
+            )
         }
     }
 

@@ -118,7 +118,10 @@ impl Scene {
     pub(crate) fn event(&self, set: Set, next: Option<Set>) -> Event {
         Event::Set {
             set,
-            closing: next.map(|next| Closing { next }),
+            closing: next.map(|next| Closing {
+                next,
+                since: Time::from_unix(0),
+            }),
             ended: self.ended.clone(),
             keys_at: self.entries[self.keys_at].entry().id(),
         }

@@ -161,6 +161,11 @@ impl Book {
                 match touched {
                     Touched::Nothing => {}
                     Touched::Blog(id) | Touched::NewBlog(id) => owned.extend(names(*id)),
+                    Touched::Spoke(label) => {
+                        let spoke = registry.spoke(label);
+                        owned.extend(spoke.map(|s| zone::of_spoke(registry, label, s)));
+                        owned.extend(registry.placed_on(label).flat_map(names));
+                    }
                     Touched::Blogs(ids) => owned.extend(ids.iter().flat_map(|id| names(*id))),
                     Touched::Council => owned.extend(zone::servers(registry)),
                     Touched::Spokes => owned = zone::project(registry, minute),

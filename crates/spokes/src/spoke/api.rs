@@ -547,6 +547,7 @@ fn standing_word(standing: Standing) -> &'static str {
     match standing {
         Standing::Applied { .. } => "applied",
         Standing::Admitted { .. } => "admitted",
+        Standing::Leaving { .. } => "leaving",
         Standing::Evicted { .. } => "evicted",
     }
 }

@@ -263,7 +263,7 @@ impl Spoke {
         let blog = match touched {
             Touched::Blog(blog) | Touched::NewBlog(blog) => blog,
             Touched::Blogs(blogs) => return self.tell_all(blogs),
-            Touched::Spokes | Touched::Council | Touched::Nothing => return,
+            Touched::Spokes | Touched::Spoke(_) | Touched::Council | Touched::Nothing => return,
         };
         self.tell(*blog);
         let is_new = |sealed: &&SealedEntry| {

@@ -195,16 +195,21 @@ impl Spoke {
             return send(request, &finished);
         }
         let facts = self.ask(|registry| {
-            let line = |(label, spoke): (&_, &spokes_rules::registry::Spoke)| SpokeLine {
-                label: ToString::to_string(label),
-                operator: spoke.operator.to_string(),
-                state: match spoke.standing {
-                    Standing::Applied { since } => SpokeState::Applied(timestamp(since)),
-                    Standing::Admitted { since } => SpokeState::Admitted(timestamp(since)),
-                    Standing::Evicted { since } => SpokeState::Evicted(timestamp(since)),
-                },
-                blogs: spoke.blogs as u64,
-            };
+            let line =
+                |(label, spoke): (&spokes_rules::node::Label, &spokes_rules::registry::Spoke)| {
+                    SpokeLine {
+                        label: ToString::to_string(label),
+                        operator: spoke.operator.to_string(),
+                        state: match spoke.standing {
+                            Standing::Applied { since } => SpokeState::Applied(timestamp(since)),
+                            Standing::Admitted { since } | Standing::Leaving { since } => {
+                                SpokeState::Admitted(timestamp(since))
+                            }
+                            Standing::Evicted { since } => SpokeState::Evicted(timestamp(since)),
+                        },
+                        blogs: registry.blogs_on(label) as u64,
+                    }
+                };
             let spokes: Vec<SpokeLine> = registry.spokes().map(line).collect();
             let blogs = registry.blogs().count() as u64;
             (spokes, blogs, registry.head().records)

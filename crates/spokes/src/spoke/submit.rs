@@ -443,9 +443,8 @@ impl Spoke {
         };
         let signed = Signed::new(&self.secret, &ask);
         let wanted = RequestWire::from(&Wanted {
-            signed,
             proof,
-            statements: Vec::new(),
+            ..Wanted::plain(signed)
         });
         let mut silent = Outage::new("no council node is known");
         for node in self.council() {

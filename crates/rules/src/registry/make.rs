@@ -1,0 +1,250 @@
+//! What a record that was taken changes.
+
+use alloc::{collections::BTreeSet, vec::Vec};
+
+use spokes_log::{
+    name::{BlogId, EntryId, Fingerprint},
+    time::Time,
+};
+
+use super::{Change, DAY, Registry, Touched};
+use crate::{
+    health::{Health, Says},
+    node::Label,
+    record::{BlogRecord, Closing, Demand, Forced, Record, Standing, Wanted},
+    seat::Sits,
+};
+
+impl Registry {
+    pub(super) fn make(&mut self, now: Time, record: &Record, change: Change) -> Touched {
+        match change {
+            Change::Invite(token, invite) => {
+                self.invites.retain(|_, invite| invite.expires >= now);
+                self.invites.insert(token, invite);
+                Touched::Nothing
+            }
+            Change::Join(token, label, spoke) => {
+                if let Some(invite) = self.invites.get_mut(&token) {
+                    invite.used = true;
+                }
+                self.spokes.insert(label, spoke);
+                Touched::Spokes
+            }
+            Change::Standing(label, standing) => {
+                self.stands(now, record, &label, standing);
+                Touched::Spokes
+            }
+            Change::Stand(token, node) => {
+                if let Some(invite) = self.invites.get_mut(&token) {
+                    invite.used = true;
+                }
+                self.seats.add(node, Sits::Asks { since: now });
+                Touched::Nothing
+            }
+            Change::Sits(label, to) => {
+                self.seats.set(&label, to);
+                Touched::Council
+            }
+            Change::Recover(council) => {
+                let filled = self.head.records - 1;
+                self.seats.recover(council, filled, now);
+                Touched::Council
+            }
+            change => self.make_of_blogs(now, record.index, change),
+        }
+    }
+
+    fn make_of_blogs(&mut self, now: Time, index: u64, change: Change) -> Touched {
+        match change {
+            Change::Blog { id, blog, brought } => self.name(now, id, blog, brought),
+            Change::Keys(id, entry, ended) => {
+                self.note_keys(now, id, entry, ended);
+                Touched::Blog(id)
+            }
+            Change::Close(ids, next) => {
+                for id in &ids {
+                    if let Some(blog) = self.blogs.get_mut(id) {
+                        let next = next.clone();
+                        blog.closing = Some(Closing { next, since: now });
+                    }
+                    self.place(*id);
+                }
+                Touched::Blogs(ids)
+            }
+            Change::Open {
+                id,
+                holders,
+                forced,
+            } => self.begin_epoch(index, id, holders, forced),
+            Change::Health(label, says) => {
+                if let Some(spoke) = self.spokes.get_mut(&label) {
+                    match says {
+                        Says::Silent => {
+                            spoke.health.fall(now);
+                            spoke.fell = index;
+                        }
+                        Says::Answers => spoke.health.rise(now),
+                    }
+                }
+                Touched::Spoke(label)
+            }
+            Change::Load(label, load, takes) => {
+                if let Some(spoke) = self.spokes.get_mut(&label) {
+                    (spoke.load, spoke.takes, spoke.told) = (load, takes, Some(now));
+                }
+                Touched::Spoke(label)
+            }
+            Change::Holds(label, ids) => {
+                for id in &ids {
+                    if let Some(blog) = self.blogs.get_mut(id) {
+                        blog.holders.insert(label.clone(), index);
+                    }
+                }
+                Touched::Blogs(ids)
+            }
+            change => self.make_wish(now, change),
+        }
+    }
+
+    /// What somebody wants of a blog: it shows when its set has changed.
+    fn make_wish(&mut self, now: Time, change: Change) -> Touched {
+        let (Change::Home { id, .. }
+        | Change::Replicas(id, _)
+        | Change::Demand(id, _)
+        | Change::Whole(id)) = &change
+        else {
+            return Touched::Nothing;
+        };
+        let id = *id;
+        let Some(blog) = self.blogs.get_mut(&id) else {
+            return Touched::Nothing;
+        };
+        match change {
+            Change::Home {
+                to, since, hers, ..
+            } => {
+                blog.home = Some(Wanted { to, since });
+                if let Some(said) = hers {
+                    blog.homed = Some((said, now));
+                }
+            }
+            Change::Replicas(_, replicas) => blog.replicas = Some(replicas),
+            Change::Demand(_, more) => {
+                let since = Some(now);
+                blog.demand = Demand { more, since };
+            }
+            _ => blog.forced = None,
+        }
+        Touched::Blog(id)
+    }
+
+    fn name(&mut self, now: Time, id: BlogId, blog: BlogRecord, brought: Label) -> Touched {
+        let today = now.as_unix().div_euclid(DAY);
+        self.brought.retain(|(day, _), _| *day >= today);
+        *self.brought.entry((today, brought)).or_default() += 1;
+        self.names.insert(blog.name.clone(), id);
+        self.by_author
+            .entry(blog.author.clone())
+            .or_default()
+            .insert(id);
+        if blog.ended.contains(&blog.author) {
+            self.ended.insert(blog.author.clone());
+        }
+        let before = self.blogs.insert(id, blog);
+        self.place(id);
+        match before {
+            None => Touched::NewBlog(id),
+            Some(_) => Touched::Blog(id),
+        }
+    }
+
+    fn stands(&mut self, now: Time, record: &Record, label: &Label, standing: Standing) {
+        let Some(spoke) = self.spokes.get_mut(label) else {
+            return;
+        };
+        if !spoke.is_admitted() && matches!(standing, Standing::Admitted { .. }) {
+            spoke.lot = record.hash();
+            spoke.health = Health::new(now);
+            self.ring.insert(spoke.lot, label.clone());
+        }
+        if matches!(standing, Standing::Evicted { .. }) {
+            self.ring.remove(&spoke.lot);
+        }
+        spoke.standing = standing;
+    }
+
+    fn begin_epoch(
+        &mut self,
+        index: u64,
+        id: BlogId,
+        holders: Vec<Label>,
+        forced: Option<Forced>,
+    ) -> Touched {
+        let Some(blog) = self.blogs.get_mut(&id) else {
+            return Touched::Nothing;
+        };
+        let Some(closing) = blog.closing.take() else {
+            return Touched::Nothing;
+        };
+        let old = core::mem::replace(&mut blog.set, closing.next);
+        for label in holders {
+            blog.holders.insert(label, index);
+        }
+        let set = &blog.set;
+        blog.holders.retain(|label, _| set.has(label));
+        if blog
+            .home
+            .as_ref()
+            .is_some_and(|home| set.primary() == &home.to)
+        {
+            blog.home = None;
+        }
+        // What was missing before is missing still.
+        if let Some(forced) = forced {
+            let mut missing = blog.forced.take().map(|f| f.missing).unwrap_or_default();
+            missing.extend(forced.missing);
+            blog.forced = Some(Forced { missing, ..forced });
+        }
+        for label in old.members {
+            if let Some(placed) = self.placed.get_mut(&label) {
+                placed.remove(&id);
+            }
+        }
+        self.place(id);
+        Touched::Blog(id)
+    }
+
+    /// Notes where a blog is and will be.
+    fn place(&mut self, id: BlogId) {
+        let Some(blog) = self.blogs.get(&id) else {
+            return;
+        };
+        let next = blog
+            .closing
+            .iter()
+            .flat_map(|closing| &closing.next.members);
+        for label in blog.set.members.iter().chain(next) {
+            match self.placed.get_mut(label) {
+                Some(placed) => {
+                    placed.insert(id);
+                }
+                None => {
+                    self.placed.insert(label.clone(), BTreeSet::from([id]));
+                }
+            }
+        }
+    }
+
+    fn note_keys(&mut self, now: Time, id: BlogId, entry: EntryId, ended: BTreeSet<Fingerprint>) {
+        let today = now.as_unix().div_euclid(DAY);
+        self.keyed.retain(|(day, _), _| *day >= today);
+        *self.keyed.entry((today, id)).or_default() += 1;
+        if let Some(blog) = self.blogs.get_mut(&id) {
+            blog.keys_at = entry;
+            blog.ended.extend(ended);
+            if blog.ended.contains(&blog.author) {
+                self.ended.insert(blog.author.clone());
+            }
+        }
+    }
+}
