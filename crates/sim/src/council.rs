@@ -65,7 +65,7 @@ pub(crate) struct Soft {
     pub(crate) shown: BTreeMap<(BlogId, u64), Vec<Signed>>,
     pub(crate) held: BTreeMap<(BlogId, u64), BTreeMap<(Label, Tip), Receipt>>,
     /// The last report of each observer, by the spoke that it is about.
-    pub(crate) reports: BTreeMap<Label, BTreeMap<Label, (Says, Signed)>>,
+    pub(crate) reports: BTreeMap<Label, BTreeMap<Label, (Says, Millis, Signed)>>,
 }
 
 impl Council {

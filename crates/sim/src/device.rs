@@ -140,7 +140,7 @@ impl Device {
             skew,
             owner: true,
             alone: devices == 1,
-            spokes: plan.founders,
+            spokes: plan.spokes(),
             network,
             blog,
             chain: Chain::new(blog),

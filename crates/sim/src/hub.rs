@@ -26,6 +26,9 @@ pub const START: Time = Time::from_unix(1_795_442_700);
 /// Messages lost or late, in thousandths, that no observer takes for a death.
 const CALM_PER_MILLE: u64 = 15;
 
+/// How long losses show in what observers say.
+const ROUGH: Millis = 2 * MINUTE;
+
 /// What comes to pass at some time.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -97,6 +100,8 @@ pub struct Hub {
     queued: u64,
     asked: Ask,
     air: Air,
+    /// From when on nothing shows any more of what was lost before.
+    calm_from: Millis,
     /// Ways on which nothing goes, and how many faults each is cut by.
     cut: BTreeMap<Way, u32>,
     /// When each way was mended last.
@@ -120,6 +125,7 @@ impl Hub {
             queued: 0,
             asked: 0,
             air,
+            calm_from: 0,
             cut: BTreeMap::new(),
             mended: BTreeMap::new(),
             // FNV-1a's first value.
@@ -229,11 +235,14 @@ impl Hub {
 
     /// Whether so little is lost or late that three losses in a row have another reason.
     pub fn is_calm(&self) -> bool {
-        self.air.lost + self.air.slow <= CALM_PER_MILLE
+        self.air.lost + self.air.slow <= CALM_PER_MILLE && self.now >= self.calm_from
     }
 
     /// Clears the weather.
     pub fn clear(&mut self) {
+        if !self.is_calm() {
+            self.calm_from = self.now + ROUGH;
+        }
         (self.clear, self.air) = (true, CLEAR);
         for way in std::mem::take(&mut self.cut).into_keys() {
             self.mended.insert(way, self.now);

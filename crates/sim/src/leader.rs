@@ -18,11 +18,15 @@ use spokes_rules::{
 use crate::{
     council::{Council, tips_of},
     founding,
-    hub::Hub,
+    hub::{Hub, Millis, SECOND},
     message::Node,
     plant::Plant,
     watch,
 };
+
+/// How long a report counts here: who still thinks so says it again sooner, and what somebody thought
+/// a minute ago says nothing of now.
+const REPORT: Millis = watch::SAY_AGAIN + 10 * SECOND;
 
 impl Council {
     /// The spokes that each of the council's nodes watches.
@@ -59,7 +63,7 @@ impl Council {
             ),
         );
         let reports = self.soft.reports.entry(report.of.clone()).or_default();
-        reports.insert(report.observer, (report.says, signed));
+        reports.insert(report.observer, (report.says, hub.now, signed));
         self.judge_health(hub, &report.of);
     }
 
@@ -73,8 +77,8 @@ impl Council {
             Some(_) => Says::Answers,
         };
         let reports = self.soft.reports.get(label).into_iter().flatten();
-        let agree = reports.filter(|(_, (said, _))| *said == says);
-        let agree: Vec<Signed> = agree.map(|(_, (_, signed))| signed.clone()).collect();
+        let agree = reports.filter(|(_, (said, at, _))| *said == says && hub.now < at + REPORT);
+        let agree: Vec<Signed> = agree.map(|(_, (.., signed))| signed.clone()).collect();
         if agree.len() <= self.registry.observers(label).len() / 2 {
             return;
         }

@@ -23,7 +23,7 @@ use crate::{
 pub const LOOK: Millis = PROBE_SECONDS * SECOND;
 /// How often a report is said again as long as the registry says something else: well below the age
 /// at which the registry does not take it any more.
-const SAY_AGAIN: Millis = 30 * SECOND;
+pub const SAY_AGAIN: Millis = 30 * SECOND;
 
 /// Whom each node watches, as one registry has it.
 #[derive(Clone, Debug, Default)]
@@ -61,7 +61,8 @@ struct Watched {
     watch: Watch,
     /// Looks in a row that agreed with the opinion, up to as many as make sure.
     sure: u32,
-    said: Option<Millis>,
+    /// What it said last, and when.
+    said: Option<(Says, Millis)>,
 }
 
 impl Watched {
@@ -81,7 +82,7 @@ impl Watched {
     fn look(&mut self, saw: Says, looks: u32) {
         for _ in 0..looks {
             if self.watch.look(saw).is_some() {
-                (self.sure, self.said) = (ANSWERS, None);
+                self.sure = ANSWERS;
             }
         }
         self.sure = match saw == self.watch.opinion() {
@@ -122,9 +123,14 @@ impl Eyes {
             }
             watched.look(*saw, looks);
             let opinion = watched.watch.opinion();
-            let again = watched.said.is_none_or(|said| hub.now >= said + SAY_AGAIN);
-            if (opinion == Says::Silent) != down && watched.sure == ANSWERS && again {
-                watched.said = Some(hub.now);
+            let is_news = (opinion == Says::Silent) != down;
+            let due = match watched.said {
+                None => is_news,
+                // What is not so any more is taken back, or it would count with what others say later.
+                Some((said, at)) => said != opinion || is_news && hub.now >= at + SAY_AGAIN,
+            };
+            if due && watched.sure == ANSWERS {
+                watched.said = Some((opinion, hub.now));
                 reports.push((label.clone(), opinion));
             }
         }
