@@ -261,17 +261,16 @@ pub struct Watch {
     against: u32,
 }
 
-impl Default for Watch {
-    /// Who is not watched yet counts as well.
-    fn default() -> Self {
+impl Watch {
+    /// Who begins to watch thinks what the registry says, until it has seen otherwise: else a new observer of a
+    /// dead spoke would say at once that it answers.
+    pub fn new(opinion: Says) -> Self {
         Self {
-            opinion: Says::Answers,
+            opinion,
             against: 0,
         }
     }
-}
 
-impl Watch {
     /// What the last look saw; gives the new opinion where it has changed.
     pub fn look(&mut self, saw: Says) -> Option<Says> {
         if saw == self.opinion {
@@ -423,8 +422,9 @@ mod tests {
 
     #[test]
     fn one_miss_is_no_death_and_one_answer_no_life() {
-        let mut watch = Watch::default();
         let (miss, hit) = (Says::Silent, Says::Answers);
+        assert_eq!(Watch::new(miss).opinion(), miss);
+        let mut watch = Watch::new(hit);
         for _ in 0..10 {
             assert_eq!(watch.look(miss), None);
             assert_eq!(watch.look(miss), None);

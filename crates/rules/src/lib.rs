@@ -32,6 +32,10 @@ pub mod reserved;
 
 pub mod registry;
 
+pub mod room;
+
+pub mod demand;
+
 pub mod primary;
 
 pub mod replica;

@@ -179,8 +179,6 @@ pub struct BlogRecord {
 
 /// The most replicas that demand adds.
 pub const DEMAND_MAX: u64 = 4;
-/// How often demand may change: a copy that comes and goes costs more than it carries.
-pub const DEMAND_SECONDS: i64 = 600;
 
 /// How many more replicas readers need.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

@@ -63,6 +63,7 @@ pub enum Refusal {
     WordMissing,
     WordTooOld(Time),
     HomedToday,
+    TooEarlyToForce(Time),
 }
 
 impl fmt::Display for Refusal {
@@ -214,6 +215,11 @@ impl Refusal {
             Self::TooSoon(seconds) => {
                 write!(f, "that may change once in {seconds} seconds; wait")
             }
+            Self::TooEarlyToForce(from) => write!(
+                f,
+                "the members that are missing may still come back; the council opens the set without them \
+                 from {from} on, an organizer may before"
+            ),
             Self::CannotTake(label) => write!(
                 f,
                 "\"{label}\" cannot take a blog now: it is silent, leaving, or its disk is full; choose \

@@ -43,12 +43,12 @@ pub struct Request {
     pub word: Option<Word>,
 }
 
-/// A text that an author signed with her OpenPGP key.
+/// A text that an author signed with her own key, as `OpenPGP` has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Word {
     /// The text.
     pub text: String,
-    /// Her signature over it: one OpenPGP packet.
+    /// Her signature over it: one packet of `OpenPGP`.
     pub signature: Vec<u8>,
 }
 
@@ -329,7 +329,16 @@ pub struct Policy {
     pub blog_bytes: u64,
     /// Entries of one blog in a day.
     pub entries_per_day: u64,
+    /// Readers' requests a second that one replica of a blog should have to answer.
+    pub readers_per_second: u64,
+    /// Seconds between two changes for a blog's readers.
+    pub demand_seconds: u64,
 }
+
+/// What one replica answers before readers need another: a small server that also does other things.
+const READERS_PER_SECOND: u64 = 50;
+/// How often demand may change: a copy that comes and goes costs more than it carries.
+const DEMAND_SECONDS: u64 = 600;
 
 impl Default for Policy {
     fn default() -> Self {
@@ -339,6 +348,8 @@ impl Default for Policy {
             names_per_blog: 3,
             blog_bytes: 1 << 30,
             entries_per_day: 200,
+            readers_per_second: READERS_PER_SECOND,
+            demand_seconds: DEMAND_SECONDS,
         }
     }
 }
@@ -551,6 +562,8 @@ impl Founding {
                 names_per_blog: h.required("Names-Per-Blog")?,
                 blog_bytes: h.required("Blog-Bytes")?,
                 entries_per_day: h.required("Entries-Per-Day")?,
+                readers_per_second: other("Readers-Per-Second", READERS_PER_SECOND, h)?,
+                demand_seconds: other("Demand-Seconds", DEMAND_SECONDS, h)?,
             },
         })
     }
@@ -566,6 +579,16 @@ fn forced(headers: &mut Headers<'_>) -> Result<bool, Malformed> {
             line,
             "\"Forced\" says \"yes\" or is left out",
         )),
+    }
+}
+
+/// A limit that is named where it is another than the usual one: a signed text has one spelling.
+fn other(name: &'static str, usual: u64, headers: &mut Headers<'_>) -> Result<u64, Malformed> {
+    let line = headers.line();
+    match headers.optional(name)? {
+        Some(0) => Err(Malformed::rule(line, "a limit of 0 leaves nothing")),
+        Some(named) if named == usual => Err(Malformed::rule(line, "the usual limit is left out")),
+        named => Ok(named.unwrap_or(usual)),
     }
 }
 
@@ -703,6 +726,13 @@ impl fmt::Display for Founding {
             f,
             "\nBlog-Bytes: {}\nEntries-Per-Day: {}",
             p.blog_bytes, p.entries_per_day
-        )
+        )?;
+        if p.readers_per_second != READERS_PER_SECOND {
+            write!(f, "\nReaders-Per-Second: {}", p.readers_per_second)?;
+        }
+        if p.demand_seconds != DEMAND_SECONDS {
+            write!(f, "\nDemand-Seconds: {}", p.demand_seconds)?;
+        }
+        Ok(())
     }
 }

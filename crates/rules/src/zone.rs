@@ -30,6 +30,9 @@ const TTL_NEGATIVE: u32 = 10;
 const EXPIRE: u32 = 7 * 24 * 60 * 60;
 /// Spokes that the apex names at once: more do not fit an answer of 512 bytes with IPv6.
 const SLATE_MAX: usize = 8;
+/// Spokes that take new blogs, from which on those that take none are left out: newcomers come by the apex,
+/// and one server alone would be too few for readers.
+const SLATE_FEW: usize = 2;
 /// The slate changes once a minute, so that all spokes get their share of newcomers.
 const SLATE_SECONDS: i64 = 60;
 
@@ -209,10 +212,14 @@ pub fn of_blog(registry: &Registry, id: BlogId, blog: &BlogRecord) -> Owned {
     ]
 }
 
-/// At most [`SLATE_MAX`] spokes that are well, others each minute (SPEC dns 2).
+/// At most [`SLATE_MAX`] spokes that are well and take new blogs, others each minute (SPEC dns 2).
 fn slate(registry: &Registry, minute: i64) -> Vec<&Spoke> {
     let well = |spoke: &Spoke| spoke.is_well() && !spoke.is_leaving();
     let mut spokes: Vec<_> = registry.admitted().filter(|(_, s)| well(s)).collect();
+    let takes_new = |spoke: &&Spoke| spoke.takes == Takes::New;
+    if spokes.iter().map(|(_, spoke)| *spoke).filter(takes_new).count() >= SLATE_FEW {
+        spokes.retain(|(_, spoke)| takes_new(spoke));
+    }
     if spokes.is_empty() {
         // Whoever is said to be silent may be there all the same.
         spokes = registry.admitted().collect();

@@ -1,7 +1,7 @@
 //! `DIR/config.toml` and the key files beside it: read once, handed down.
 
 use std::{
-    fs,
+    fmt, fs,
     io::Write as _,
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -38,6 +38,99 @@ pub struct SpokeConfig {
     pub council_keys: Vec<String>,
     /// Where people reach the network's front page.
     pub base_url: String,
+    /// Free bytes below which it takes no new blogs.
+    #[serde(default = "usual_floor")]
+    pub disk_floor: String,
+    /// Bytes that it may use in all.
+    #[serde(default = "no_ceiling")]
+    pub disk_ceiling: String,
+}
+
+fn usual_floor() -> String {
+    Floor::USUAL.to_owned()
+}
+
+fn no_ceiling() -> String {
+    Ceiling::NONE.to_owned()
+}
+
+/// The words of `disk_floor`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Floor(pub Option<u64>);
+
+/// The words of `disk_ceiling`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ceiling(pub Option<u64>);
+
+impl Floor {
+    const USUAL: &str = "auto";
+
+    /// Reads a floor.
+    ///
+    /// # Errors
+    /// When it is neither a size nor the usual one.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        size(text, Self::USUAL).map(Self)
+    }
+}
+
+impl Ceiling {
+    const NONE: &str = "none";
+
+    /// Reads a ceiling.
+    ///
+    /// # Errors
+    /// When it is neither a size nor none.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let size = size(text, Self::NONE)?;
+        match size {
+            Some(0) => Err("leaves no byte; give a size such as 100GiB, or leave it out"),
+            size => Ok(Self(size)),
+        }
+    }
+}
+
+impl fmt::Display for Floor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes) => write!(f, "{bytes}"),
+            None => f.write_str(Self::USUAL),
+        }
+    }
+}
+
+impl fmt::Display for Ceiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes) => write!(f, "{bytes}"),
+            None => f.write_str(Self::NONE),
+        }
+    }
+}
+
+/// Bytes as people write them: 2GiB, 500 MB, 1073741824; none where there is the word for none.
+fn size(text: &str, none: &str) -> Result<Option<u64>, &'static str> {
+    const SHAPE: &str = "is not a size such as 2GiB, 500MB or 1073741824";
+    let text = text.trim();
+    if text == none {
+        return Ok(None);
+    }
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let number: u64 = number.parse().map_err(|_| SHAPE)?;
+    let factor: u64 = match unit.trim() {
+        "" | "B" => 1,
+        "kB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return Err(SHAPE),
+    };
+    number.checked_mul(factor).map(Some).ok_or(SHAPE)
 }
 
 /// A council node's settings.
@@ -71,6 +164,11 @@ const SPOKE_HEAD: &str = "\
 #   council        where the council's registries answer
 #   council_keys   the council's keys, pinned when it joined
 #   base_url       where people reach the network's front page
+#   disk_floor     free space below which no new blogs are taken, and below an eighth of which nothing is
+#                  taken at all: a size such as 2GiB; auto: a twentieth of the disk, at least 1 GiB and
+#                  at most 10 GiB, but no more than a tenth of it; 0: never
+#   disk_ceiling   space that this spoke may use in all: a size such as 100GiB, or none; with one, the
+#                  floor is free space below it
 ";
 const COUNCIL_HEAD: &str = "\
 # A council node of a spokescouncil network. Every setting is here; restart the node after a change.
@@ -122,6 +220,40 @@ impl SpokeConfig {
     /// When one is none.
     pub fn council_keys(&self) -> Result<Vec<NodeKey>, Outage> {
         parse_keys(&self.council_keys)
+    }
+
+    /// Free bytes below which no new blogs are taken; none where it says nothing.
+    ///
+    /// # Errors
+    /// When it is no size.
+    pub fn disk_floor(&self) -> Result<Option<u64>, Outage> {
+        let floor = Floor::parse(&self.disk_floor);
+        floor.map(|floor| floor.0).map_err(|why| bad("disk_floor", why))
+    }
+
+    /// Bytes that the spoke may use; none where it may use all there are.
+    ///
+    /// # Errors
+    /// When it is no size.
+    pub fn disk_ceiling(&self) -> Result<Option<u64>, Outage> {
+        let ceiling = Ceiling::parse(&self.disk_ceiling);
+        ceiling.map(|ceiling| ceiling.0).map_err(|why| bad("disk_ceiling", why))
+    }
+
+    /// One for tests.
+    #[cfg(test)]
+    pub(crate) fn example() -> Self {
+        Self {
+            layout: LAYOUT,
+            label: "oak".into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            network: Hash::of(b"network").to_string(),
+            council: Vec::new(),
+            council_keys: Vec::new(),
+            base_url: "http://blogs.localhost:8080".into(),
+            disk_floor: usual_floor(),
+            disk_ceiling: no_ceiling(),
+        }
     }
 }
 
@@ -339,4 +471,44 @@ pub fn make_dir(dir: &Path) -> Result<PathBuf, Outage> {
 fn above(path: &Path) -> &Path {
     let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     parent.unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        for (text, bytes) in [("2GiB", 2 << 30), ("500 MB", 500_000_000), ("0", 0), (" 7B ", 7)] {
+            assert_eq!(Floor::parse(text), Ok(Floor(Some(bytes))), "{text}");
+        }
+        assert_eq!(Floor::parse("auto"), Ok(Floor(None)));
+        assert_eq!(Ceiling::parse("none"), Ok(Ceiling(None)));
+        for bad in ["", "GiB", "2gb", "-1", "1.5GiB", "99999999999TiB", "none", "2 GiB!"] {
+            assert!(Floor::parse(bad).is_err(), "{bad}");
+        }
+        assert!(Ceiling::parse("0").is_err() && Ceiling::parse("auto").is_err());
+        let (floor, ceiling) = (Floor(Some(9)), Ceiling(Some(9)));
+        assert_eq!(Floor::parse(&floor.to_string()), Ok(floor));
+        assert_eq!(Ceiling::parse(&ceiling.to_string()), Ok(ceiling));
+    }
+
+    #[test]
+    fn a_config_from_before_has_the_usual_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let example = SpokeConfig::example();
+        example.save(dir.path()).unwrap();
+        let path = dir.path().join("config.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("\ndisk_floor = \"auto\""), "{text}");
+        let is_older = |line: &&str| !line.starts_with("disk_");
+        let older: Vec<&str> = text.lines().filter(is_older).collect();
+        fs::write(&path, older.join("\n")).unwrap();
+        let read = SpokeConfig::load(dir.path()).unwrap();
+        assert_eq!(read.disk_floor().unwrap(), None);
+        assert_eq!(read.disk_ceiling().unwrap(), None);
+        let wrong = SpokeConfig { disk_floor: "much".into(), ..example };
+        let said = wrong.disk_floor().unwrap_err().to_string();
+        assert!(said.contains("\"disk_floor\" is not a size"), "{said}");
+    }
 }

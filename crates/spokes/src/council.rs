@@ -5,16 +5,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use spokes_log::name::BlogId;
 use spokes_rules::{
-    node::{NodeKey, NodeSecret, Signed},
+    health::Report,
+    node::{Label, NodeKey, NodeSecret, Signed},
     receipt::{Receipt, Seal},
     registry::{Refusal, Registry, Touched},
     request::{Ask, Request as Wanted, Wish},
@@ -27,6 +29,7 @@ use crate::{
     config::{self, CouncilConfig},
     dns::serve::Server,
     http::{self as web, Response},
+    observe::observe,
     outage::Outage,
     wire::{
         self, CouncilWire, LogWire, NetworkWire, Problem, RequestWire, SignedWire, StatementsWire,
@@ -35,11 +38,14 @@ use crate::{
 
 mod book;
 mod found;
+mod health;
 mod journal;
 mod order;
+mod part;
 mod peers;
 mod raft;
 mod rates;
+mod ways;
 
 use book::Book;
 pub use found::{Beginning, Stand, init, invite, organize, recover, stand};
@@ -47,6 +53,8 @@ use order::Order;
 use raft::LogStore;
 use rates::Rates;
 
+/// How often the zone is looked after.
+const ZONE_EVERY: Duration = Duration::from_millis(200);
 /// How long a follower may wait for the next record.
 const WAIT_MAX: Duration = Duration::from_secs(50);
 /// Bytes of one request: the longest proof that the registry takes.
@@ -60,14 +68,15 @@ const STATEMENTS_BYTES_MAX: usize = 1024 * 1024;
 /// A running council node.
 #[derive(Debug)]
 pub struct Council {
+    dir: PathBuf,
     config: CouncilConfig,
     secret: NodeSecret,
     book: Arc<Book>,
     order: Order,
-    /// Keys of the council as this node learned them when it asked for its seat.
-    pinned: Vec<NodeKey>,
     /// Seals and receipts of sets that are changing, until they open.
     statements: Mutex<BTreeMap<BlogId, Vec<Signed>>>,
+    /// What observers say of spokes.
+    reports: health::Reports,
     /// How many requests came of late, and from whom.
     rates: Mutex<Rates>,
 }
@@ -87,9 +96,17 @@ impl Council {
                 "a write that was never acknowledged was torn and is cut off"
             );
         }
-        let book = Arc::new(Book::open(&dir.join("registry.db"))?);
+        let book = Arc::new(found::open_book(dir, &journal)?);
         let store = LogStore::new(journal);
-        let order = Order::begin(secret.clone(), Arc::clone(&book), store).await?;
+        let pinned = found::known_keys(dir, &config)?;
+        let order = Order::begin(
+            secret.clone(),
+            pinned,
+            dir.to_owned(),
+            Arc::clone(&book),
+            store,
+        );
+        let order = order.await?;
         if order.has_no_vote() {
             tracing::warn!(
                 label = config.label,
@@ -100,12 +117,13 @@ impl Council {
             );
         }
         Ok(Arc::new(Self {
-            pinned: config.council_keys()?,
+            dir: dir.to_owned(),
             config,
             secret,
             book,
             order,
             statements: Mutex::default(),
+            reports: health::Reports::default(),
             rates: Mutex::default(),
         }))
     }
@@ -135,11 +153,11 @@ impl Council {
             async move { node.answer(request).await }
         };
         let node = Arc::clone(&self);
-        let known = move |key| node.order.knows(key, &node.pinned);
+        let known = move |key| node.order.knows(key);
         let node = Arc::clone(&self);
-        let peers_handler = move |_peer, request| {
+        let peers_handler = move |peer, request| {
             let node = Arc::clone(&node);
-            async move { node.answer_peer(request).await }
+            async move { node.answer_peer(peer, request).await }
         };
         let peers = peers::serve(
             peers_at,
@@ -158,18 +176,52 @@ impl Council {
         };
         let served = tokio::select! {
             served = served => served,
-            () = self.turn_slates() => Ok(()),
+            () = self.look_after_zone() => Ok(()),
+            observed = self.observe() => observed,
         };
         self.order.end().await;
         served
     }
 
-    /// Publishes another slate of spokes every minute.
-    async fn turn_slates(&self) {
+    /// Watches spokes, where there are too few to watch one another.
+    async fn observe(self: &Arc<Self>) -> Result<(), Outage> {
+        let me = Label::parse(&self.config.label).map_err(Outage::new)?;
+        observe(Arc::clone(self), me, Arc::new(self.secret.clone())).await
+    }
+
+    /// Publishes the zone as soon as all is here, and another slate of spokes every minute.
+    async fn look_after_zone(&self) {
         let mut last = zone::minute(clock::now());
+        let (mut kept, mut tried) = (Vec::new(), None);
         loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(ZONE_EVERY).await;
+            if self.book.is_hidden() && self.order.is_whole() {
+                let revealed = tokio::task::block_in_place(|| self.book.reveal());
+                match revealed {
+                    Ok(()) => {
+                        tracing::info!("this node holds all there is; it votes, and answers DNS")
+                    }
+                    Err(outage) => tracing::error!(%outage, "the zone cannot be published"),
+                }
+            }
+            let sitting = |registry: &Registry| {
+                let sitting = registry.seats().sitting();
+                sitting.map(|(node, ..)| node.key).collect::<Vec<_>>()
+            };
             let minute = zone::minute(clock::now());
+            // Where they could not be kept, it is tried again with the next slate.
+            if !self.book.is_hidden()
+                && let Some(keys) = self.book.ask(sitting).filter(|keys| *keys != kept)
+                && tried != Some(minute)
+            {
+                match tokio::task::block_in_place(|| found::keep_keys(&self.dir, &keys)) {
+                    Ok(()) => kept = keys,
+                    Err(outage) => {
+                        tracing::warn!(%outage, "the council's keys cannot be kept");
+                        tried = Some(minute);
+                    }
+                }
+            }
             if minute != last {
                 last = minute;
                 self.book.publish(&[Touched::Nothing]);
@@ -177,16 +229,31 @@ impl Council {
         }
     }
 
+    /// Whether this node answers for the network, in a word for programs that watch it.
+    fn health(&self) -> Response {
+        if !self.book.is_hidden() {
+            return web::answer(StatusCode::OK, "text/plain", "ok\n");
+        }
+        let records = *self.book.grown().borrow();
+        let why = format!(
+            "empty: this council node has {records} records and not yet all; it votes for nobody and answers no \
+             DNS. An organizer has it filled with \"spokes council seat {0}\", or with \"spokes council refill \
+             {0}\" if it held something before.\n",
+            self.config.label
+        );
+        web::answer(StatusCode::SERVICE_UNAVAILABLE, "text/plain", why)
+    }
+
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response {
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
         match (&method, path.as_str()) {
-            (&Method::GET, "/healthz") => web::answer(StatusCode::OK, "text/plain", "ok\n"),
+            (&Method::GET, "/healthz") => self.health(),
             (&Method::GET, "/api/v1/network") => self.network(),
             (&Method::GET, "/api/v1/registry/log") => self.log(&request).await,
             (&Method::POST, "/api/v1/registry/requests") => self.requests(request).await,
             (&Method::POST, "/api/v1/registry/statements") => self.statements(request).await,
-            (&Method::GET, "/api/v1/registry/statements") => self.statements_of(&request),
+            (&Method::GET, "/api/v1/registry/statements") => self.statements_of(&request).await,
             _ => web::refuse(
                 StatusCode::NOT_FOUND,
                 "no-such-path",
@@ -196,8 +263,15 @@ impl Council {
     }
 
     /// Answers another node of the council.
-    async fn answer_peer(self: Arc<Self>, request: Request<Incoming>) -> Response {
+    async fn answer_peer(self: Arc<Self>, peer: NodeKey, request: Request<Incoming>) -> Response {
         let path = request.uri().path().to_owned();
+        if path == "/statements-of" {
+            let blog: String = match peers::read(request).await {
+                Ok(blog) => blog,
+                Err(refusal) => return refusal,
+            };
+            return web::json(StatusCode::OK, &self.kept_of(BlogId::parse(&blog).ok()));
+        }
         if path == "/statements" {
             let wire: StatementsWire = match peers::read(request).await {
                 Ok(wire) => wire,
@@ -205,7 +279,7 @@ impl Council {
             };
             return self.keep_statements(wire).await;
         }
-        let answer = self.order.answer(&path, request).await;
+        let answer = self.order.answer(peer, &path, request).await;
         let none = || {
             web::refuse(
                 StatusCode::NOT_FOUND,
@@ -219,7 +293,7 @@ impl Council {
     fn network(&self) -> Response {
         let wire =
             |registry: &Registry| network_wire(registry, &self.config.base_url, &self.config.label);
-        match self.book.ask(wire) {
+        match self.book.ask(wire).filter(|_| !self.book.is_hidden()) {
             Some(network) => web::json(StatusCode::OK, &network),
             None => holds_nothing(),
         }
@@ -259,13 +333,17 @@ impl Council {
             Ok(body) => body,
             Err(response) => return response,
         };
-        // Reading checks signatures: not on the event loop.
-        let node = Arc::clone(&self);
-        let read = tokio::task::spawn_blocking(move || node.read(&body)).await;
-        let read = match read {
-            Ok(read) => read,
-            Err(error) => return unavailable(&Outage::new(error.to_string())),
-        };
+        let mut read = Arc::clone(&self).read(body.clone()).await;
+        let is_strange =
+            matches!(&read, Err(Unsequenced::Refused(why)) if **why == Refusal::NotAdmitted);
+        if is_strange && !self.order.is_leader() {
+            // This node may lag, and not know the spoke yet.
+            read = if self.order.is_confirmed().await {
+                Arc::clone(&self).read(body).await
+            } else {
+                Err(order::nobody_leads())
+            };
+        }
         let sequenced = match read {
             Ok(request) => self.order.sequence(request).await,
             Err(why) => Err(why),
@@ -276,8 +354,14 @@ impl Council {
         }
     }
 
+    /// As below. Reading checks signatures: not on the event loop.
+    async fn read(self: Arc<Self>, body: Bytes) -> Result<RequestWire, Unsequenced> {
+        let read = tokio::task::spawn_blocking(move || self.read_here(&body)).await;
+        read.unwrap_or_else(|error| Err(Unsequenced::Outage(Outage::new(error.to_string()))))
+    }
+
     /// Whether this many requests may come from there now, then the request itself.
-    fn read(&self, body: &[u8]) -> Result<RequestWire, Unsequenced> {
+    fn read_here(&self, body: &[u8]) -> Result<RequestWire, Unsequenced> {
         let wire = wire::read::<RequestWire>(body).map_err(Unsequenced::Malformed)?;
         let signed = wire.signed.signed();
         let signed = signed.map_err(|why| Unsequenced::Malformed(why.to_owned()))?;
@@ -298,7 +382,7 @@ impl Council {
         // Proofs take long to judge: of strangers none is asked for.
         let proves = !wire.proof.is_empty() || !wire.statements.is_empty();
         if proves && !known {
-            return Err(Unsequenced::Refused(Refusal::NotAdmitted));
+            return Err(Unsequenced::Refused(Box::new(Refusal::NotAdmitted)));
         }
         Ok(wire)
     }
@@ -339,24 +423,28 @@ impl Council {
         let signed: Vec<Signed> = signed.collect();
         let node = Arc::clone(&self);
         let task = tokio::task::spawn_blocking(move || node.take_statements(signed));
-        let (touched, full) = match task.await {
+        let taken = match task.await {
             Ok(taken) => taken,
             Err(error) => return unavailable(&Outage::new(error.to_string())),
         };
-        for blog in touched {
+        self.judge_health(taken.spokes).await;
+        for blog in taken.blogs {
             self.try_open(blog).await;
         }
-        match full {
+        match taken.full {
             None => web::json(StatusCode::OK, &serde_json::json!({})),
             Some(full) => web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", full),
         }
     }
 
-    /// Keeps statements: about which blogs, and why not all of them.
-    fn take_statements(&self, signed: Vec<Signed>) -> (BTreeSet<BlogId>, Option<String>) {
-        let mut touched = BTreeSet::new();
-        let mut full = None;
+    /// Keeps statements.
+    fn take_statements(&self, signed: Vec<Signed>) -> Taken {
+        let mut taken = Taken::default();
         for statement in signed {
+            if let Ok(report) = Report::parse(statement.text.as_bytes()) {
+                taken.spokes.extend(self.take_report(report, statement));
+                continue;
+            }
             let Some(blog) = self.blog_of(&statement) else {
                 continue;
             };
@@ -370,16 +458,16 @@ impl Council {
             }
             let of_spoke = kept.iter().filter(|other| other.key == statement.key);
             if of_spoke.count() == STATEMENTS_PER_SPOKE_MAX {
-                full = Some(format!(
+                taken.full = Some(format!(
                     "{STATEMENTS_PER_SPOKE_MAX} statements of this spoke about {blog} are kept, the limit. \
                      This one was not kept; the set opens with those that are."
                 ));
                 continue;
             }
             kept.push(statement);
-            touched.insert(blog);
+            taken.blogs.insert(blog);
         }
-        (touched, full)
+        taken
     }
 
     /// The blog that a seal or receipt is about, if its set is changing and whoever signed it has a say:
@@ -430,21 +518,40 @@ impl Council {
         }
     }
 
-    fn statements_of(&self, request: &Request<Incoming>) -> Response {
+    async fn statements_of(&self, request: &Request<Incoming>) -> Response {
         let query = web::query(request);
         let blog = query.get("blog").and_then(|id| BlogId::parse(id).ok());
+        let Some(blog) = blog else {
+            return web::json(StatusCode::OK, &self.kept_of(None));
+        };
+        // The leader alone keeps them.
+        match self.order.statements_at_leader(blog).await {
+            Ok(None) => web::json(StatusCode::OK, &self.kept_of(Some(blog))),
+            Ok(Some(kept)) => web::json(StatusCode::OK, &kept),
+            Err(why) => why.answer(),
+        }
+    }
+
+    /// The statements about a blog that are kept here.
+    fn kept_of(&self, blog: Option<BlogId>) -> StatementsWire {
         let kept = self
             .statements
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let signed: Vec<SignedWire> = blog
-            .and_then(|b| kept.get(&b))
-            .into_iter()
-            .flatten()
-            .map(SignedWire::from)
-            .collect();
-        web::json(StatusCode::OK, &signed)
+        let statements = blog.and_then(|blog| kept.get(&blog)).into_iter().flatten();
+        StatementsWire {
+            statements: statements.map(SignedWire::from).collect(),
+        }
     }
+}
+
+/// What statements that were kept are about.
+#[derive(Debug, Default)]
+struct Taken {
+    blogs: BTreeSet<BlogId>,
+    spokes: BTreeSet<Label>,
+    /// Why not all of them were kept.
+    full: Option<String>,
 }
 
 /// The blog that a statement is about (see [`Council::blog_of`]).
@@ -471,13 +578,13 @@ fn about(registry: &Registry, signed: &Signed) -> Option<BlogId> {
 /// Why a request got no record.
 #[derive(Debug)]
 enum Unsequenced {
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     Outage(Outage),
     Malformed(String),
     /// So many may come in a second, from whom.
     TooMany(u32, &'static str),
     /// Another node said so.
-    Problem(Problem),
+    Problem(Box<Problem>),
     /// Another node leads; nothing was proposed.
     NotLeader,
 }
@@ -556,6 +663,8 @@ pub fn network_wire(registry: &Registry, base_url: &str, node: &str) -> NetworkW
         ("names_per_blog", policy.names_per_blog),
         ("blog_bytes", policy.blog_bytes),
         ("entries_per_day", policy.entries_per_day),
+        ("readers_per_second", policy.readers_per_second),
+        ("demand_seconds", policy.demand_seconds),
     ];
     let council = registry.seats().sitting().map(|(node, ..)| CouncilWire {
         label: node.label.to_string(),

@@ -27,7 +27,7 @@ use tokio::{net::TcpListener, sync::watch};
 use crate::{
     client::{Ask, Client, Reply},
     clock,
-    config::{self, CouncilConfig, SpokeConfig},
+    config::{self, Ceiling, CouncilConfig, Floor, SpokeConfig},
     council::{self, Beginning, Stand, bind},
     gateway::{Gateway, Settings},
     join::{self, Wanted},
@@ -45,6 +45,8 @@ const END_WAIT: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long `demo restart` waits for the running demo.
 const ORDER_WAIT: Duration = Duration::from_secs(25);
+/// Bytes that the disk of a demo keeps free: all its spokes share it, and nobody's blogs depend on them.
+const DISK_FLOOR: u64 = 64 << 20;
 /// Spokes of one demo: the last number of their addresses.
 pub const SPOKES_MAX: u8 = 200;
 
@@ -57,8 +59,8 @@ pub struct Plan {
     pub council: u8,
     /// How many spokes.
     pub spokes: u8,
-    /// How many replicas of each blog.
-    pub replicas: u64,
+    /// Replicas of each blog, and what readers bring; the limits of what people send are out of the way.
+    pub policy: Policy,
     /// The network's domain.
     pub domain: Domain,
     /// The HTTP port of all nodes.
@@ -272,11 +274,11 @@ impl Demo {
 
     fn found(&self, dir: &Path) -> Result<(), Outage> {
         let policy = Policy {
-            replicas: self.plan.replicas,
             blogs_per_spoke_day: 1_000_000,
             names_per_blog: 3,
             blog_bytes: 1 << 36,
             entries_per_day: 1_000_000,
+            ..self.plan.policy
         };
         let base_url = format!("http://{}:{}", self.plan.domain, self.plan.port);
         let beginning = Beginning {
@@ -292,11 +294,13 @@ impl Demo {
 
     /// Starts the council: the first node founds it, the others come in through the ordinary door.
     async fn start_council(&mut self) -> Result<(), Outage> {
+        let mut grown = false;
         for number in 1..=self.plan.council {
             let label = format!("council{number}");
             let dir = self.dir.join(&label);
             let (api, dns) = (self.api(number), self.dns(number));
             let is_new = !dir.join("config.toml").exists();
+            grown |= is_new;
             if is_new && number == 1 {
                 self.found(&dir)?;
             } else if is_new {
@@ -336,6 +340,25 @@ impl Demo {
         let ask = Ask::new(self.api(1), "/api/v1/network");
         let network: NetworkWire = self.client.get(ask).await?.good()?;
         self.network = network.network;
+        if grown {
+            for number in 1..=self.plan.council {
+                self.wait_whole(number).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a council node has all that there is.
+    async fn wait_whole(&self, number: u8) -> Result<(), Outage> {
+        let until = Instant::now() + START_WAIT;
+        let at = self.api(number);
+        while let Err(outage) = self.client.bytes(Ask::new(at, "/healthz"), 100).await {
+            if Instant::now() > until {
+                let why = format!("\"council{number}\" was not filled: {outage}");
+                return Err(Outage::new(why));
+            }
+            tokio::time::sleep(START_PAUSE).await;
+        }
         Ok(())
     }
 
@@ -362,6 +385,8 @@ impl Demo {
                 operator: Operator::parse(&operator).map_err(Outage::new)?,
                 listen,
                 address: listen,
+                floor: Floor(Some(DISK_FLOOR)),
+                ceiling: Ceiling(None),
             };
             join::join(&dir, &invite, &wanted).await?;
         }
@@ -406,9 +431,10 @@ impl Demo {
         node.child = Some(child);
         let (address, label) = (node.address, node.label.clone());
         let until = Instant::now() + START_WAIT;
+        // A node that is empty so far says so: it answers, too.
         while self
             .client
-            .bytes(Ask::new(address, "/healthz"), 100)
+            .get::<serde_json::Value>(Ask::new(address, "/api/v1/network"))
             .await
             .is_err()
         {

@@ -12,7 +12,7 @@ use spokes_rules::{
 use crate::{
     client::{self, Client},
     clock,
-    config::{self, SpokeConfig},
+    config::{self, Ceiling, Floor, SpokeConfig},
     outage::Outage,
     wire::{LogWire, NetworkWire, RequestWire, TakenWire},
 };
@@ -85,6 +85,10 @@ pub struct Wanted {
     pub listen: SocketAddr,
     /// Where others reach it.
     pub address: SocketAddr,
+    /// Free bytes below which it takes no new blogs.
+    pub floor: Floor,
+    /// Bytes that it may use.
+    pub ceiling: Ceiling,
 }
 
 /// Makes the spoke's key, writes its config and asks the registry to take it in.
@@ -135,6 +139,8 @@ pub async fn join(dir: &Path, invite: &Invite, wanted: &Wanted) -> Result<(), Ou
             .map(|node| node.key.clone())
             .collect(),
         base_url: network.base_url,
+        disk_floor: wanted.floor.to_string(),
+        disk_ceiling: wanted.ceiling.to_string(),
     }
     .save(&dir)
 }

@@ -12,6 +12,7 @@ pub mod dns;
 pub mod gateway;
 pub mod http;
 pub mod join;
+mod observe;
 pub mod outage;
 pub mod render;
 pub mod run;

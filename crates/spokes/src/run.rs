@@ -7,12 +7,13 @@ use std::{net::SocketAddr, os::unix::process::CommandExt as _, path::PathBuf, pr
 use clap::{Args, Parser, Subcommand};
 use spokes_rules::{
     node::Label,
-    request::{Domain, Operator},
+    request::{Domain, Operator, Policy},
 };
 use tokio::{io::AsyncReadExt as _, sync::watch};
 
 use crate::{
     author::{self, Author, Console},
+    config::{Ceiling, Floor},
     demo::{self, Plan},
     join::{self, Invite},
     outage::Outage,
@@ -86,6 +87,12 @@ struct DemoArgs {
     /// Leaves out the sample blogs.
     #[arg(long)]
     empty: bool,
+    /// Readers' requests a second for which a blog has one replica more; for trying it out.
+    #[arg(long, default_value_t = Policy::default().readers_per_second, value_parser = clap::value_parser!(u64).range(1..))]
+    readers_per_second: u64,
+    /// Seconds between two changes for readers; for trying it out.
+    #[arg(long, default_value_t = Policy::default().demand_seconds, value_parser = clap::value_parser!(u64).range(1..))]
+    demand_seconds: u64,
     /// How many nodes make a circle (one circle for now).
     #[arg(long)]
     circle: Option<u8>,
@@ -122,6 +129,13 @@ struct JoinArgs {
     /// Where others reach it, if that is another address.
     #[arg(long)]
     address: Option<SocketAddr>,
+    /// Free space below which it takes no new blogs, such as 2GiB; auto: a twentieth of the disk, at least
+    /// 1 GiB, at most 10 GiB and a tenth of it. Below an eighth of this it takes nothing at all.
+    #[arg(long, default_value = "auto", value_parser = Floor::parse)]
+    disk_floor: Floor,
+    /// Space that it may use in all, such as 100GiB.
+    #[arg(long, default_value = "none", value_parser = Ceiling::parse)]
+    disk_ceiling: Ceiling,
 }
 
 impl JoinArgs {
@@ -141,6 +155,10 @@ struct ServeArgs {
     until_stdin_closes: bool,
 }
 
+/// What is logged where the environment asks for nothing else. The council says itself what its people need
+/// of the order of requests; the library that makes it repeats every failed message.
+const LOGGED: &str = "info,openraft=off";
+
 /// Does what was asked; the exit code is 0 for done, 1 for refused with a reason, 2 for wrong usage: for
 /// what the command line alone shows to be wrong. What the world says of it, such as a file that is not
 /// there, is a refusal.
@@ -151,7 +169,7 @@ pub fn run(cli: Cli) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(LOGGED)),
         )
         .with_writer(std::io::stderr)
         .with_ansi(false)
@@ -242,7 +260,12 @@ async fn run_demo(args: DemoArgs) -> Result<(), Outage> {
         dir: args.dir,
         council: args.council,
         spokes: args.spokes,
-        replicas: args.replicas,
+        policy: Policy {
+            replicas: args.replicas,
+            readers_per_second: args.readers_per_second,
+            demand_seconds: args.demand_seconds,
+            ..Policy::default()
+        },
         domain: args.domain,
         port: args.port,
         dns_port: args.dns_port,
@@ -264,6 +287,8 @@ async fn run_join(args: JoinArgs) -> Result<(), Outage> {
         operator,
         listen: args.listen,
         address,
+        floor: args.disk_floor,
+        ceiling: args.disk_ceiling,
     };
     join::join(&args.dir, &args.invite, &wanted).await?;
     demo::speak(&format!(

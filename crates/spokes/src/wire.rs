@@ -164,6 +164,24 @@ impl SignedWire {
     }
 }
 
+/// A signed text in one line of a head: text, key and signature, the text in base64 (SPEC http 1.2).
+pub fn signed_in_a_header(signed: &Signed) -> String {
+    let text = BASE64.encode(&signed.text);
+    format!("{text} {} {}", signed.key, signed.signature)
+}
+
+/// Reads such a line; whether the signature is good is not known yet. None where it is spelled otherwise.
+pub fn signed_of_a_header(line: &str) -> Option<Signed> {
+    let mut parts = line.split(' ');
+    let text = BASE64.decode(parts.next()?).ok()?;
+    let signed = Signed {
+        text: String::from_utf8(text).ok()?,
+        key: NodeKey::parse(parts.next()?).ok()?,
+        signature: NodeSignature::parse(parts.next()?).ok()?,
+    };
+    (signed_in_a_header(&signed) == line).then_some(signed)
+}
+
 /// An entry and its place (SPEC http 1.3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TipWire {
@@ -484,6 +502,9 @@ pub struct ReceiptsWire {
     /// The receipts.
     #[serde(deserialize_with = "at_most::<_, _, STATEMENTS_MAX>")]
     pub receipts: Vec<SignedWire>,
+    /// What a member serves to readers (SPEC receipt 7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<SignedWire>,
 }
 
 /// Seals and receipts of sets that are changing (SPEC http 3.5).
@@ -574,6 +595,18 @@ pub struct Problem {
     /// Whose slug it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Who has room instead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<OtherWire>,
+}
+
+/// A spoke that does what another one does not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OtherWire {
+    /// Its label.
+    pub label: String,
+    /// Its writing desk.
+    pub url: String,
 }
 
 #[cfg(test)]

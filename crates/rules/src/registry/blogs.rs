@@ -16,7 +16,7 @@ use crate::{
     health::Takes,
     node::{Label, NodeKey},
     placement,
-    record::{BlogRecord, DEMAND_MAX, DEMAND_SECONDS, Demand, Set},
+    record::{BlogRecord, DEMAND_MAX, Demand, Set},
     refusal::Refusal,
     request::{Home, MEMBERS_MAX, PROOF_ENTRIES_MAX, Request, Word},
     reserved::is_reserved,
@@ -285,15 +285,18 @@ impl Registry {
     ) -> Result<Change, Refusal> {
         let blog = self.known(id)?;
         self.is_primary(key, blog)?;
-        if more > DEMAND_MAX || more == blog.demand.more {
+        if more > DEMAND_MAX {
+            return Err(Refusal::BadSet(
+                "has at most 4 members more for its readers",
+            ));
+        }
+        if more == blog.demand.more {
             return Err(Refusal::NothingNew);
         }
-        if blog
-            .demand
-            .since
-            .is_some_and(|since| now.since(since) < DEMAND_SECONDS)
-        {
-            return Err(Refusal::TooSoon(DEMAND_SECONDS));
+        let seconds = i64::try_from(self.founding.policy.demand_seconds).unwrap_or(i64::MAX);
+        let since = blog.demand.since;
+        if since.is_some_and(|since| now.since(since) < seconds) {
+            return Err(Refusal::TooSoon(seconds));
         }
         Ok(Change::Demand(id, more))
     }

@@ -186,7 +186,8 @@ impl Registry {
             return Err(Refusal::NotAnOrganizer(key));
         }
         if now.since(closing.since) < FORCE_SECONDS {
-            return Err(Refusal::TooSoon(FORCE_SECONDS));
+            let from = Time::from_unix(closing.since.as_unix().saturating_add(FORCE_SECONDS));
+            return Err(Refusal::TooEarlyToForce(from));
         }
         Ok(())
     }

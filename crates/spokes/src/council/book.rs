@@ -5,7 +5,10 @@
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -61,14 +64,16 @@ pub(super) struct Book {
     index: Mutex<Connection>,
     zone: SharedZone,
     grown: watch::Sender<u64>,
+    /// As long as not all is here, names that are given would seem to be free.
+    hidden: AtomicBool,
 }
 
 impl Book {
-    /// Opens the index, or makes an empty one.
+    /// Opens the index, or makes an empty one. What is `hidden` is in no zone until [`Self::reveal`].
     ///
     /// # Errors
     /// When it is damaged, of a newer program, or the disk fails.
-    pub(super) fn open(path: &Path) -> Result<Self, Outage> {
+    pub(super) fn open(path: &Path, hidden: bool) -> Result<Self, Outage> {
         let index = open_index(path)?;
         let registry = replay(&index)?;
         let records = registry.as_ref().map_or(0, |r| r.head().records);
@@ -77,6 +82,7 @@ impl Book {
             index: Mutex::new(index),
             zone: Arc::new(RwLock::new(Zone::new("invalid").map_err(outage)?)),
             grown: watch::channel(records).0,
+            hidden: AtomicBool::new(hidden),
         };
         if let Some(registry) = registry {
             book.found(registry)
@@ -87,16 +93,43 @@ impl Book {
 
     /// Begins with a registry: only now the zone's name is known.
     fn found(&self, registry: Registry) -> std::io::Result<()> {
-        let domain = registry.founding().domain.as_str();
-        let mut zone = Zone::new(domain).map_err(std::io::Error::other)?;
-        for (owner, node) in zone::project(&registry, zone::minute(clock::now())) {
-            zone.set(&owner, node).map_err(std::io::Error::other)?;
+        if !self.is_hidden() {
+            self.project(&registry)?;
         }
-        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
         *self
             .registry
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Some(registry);
+        Ok(())
+    }
+
+    /// Makes the whole zone.
+    fn project(&self, registry: &Registry) -> std::io::Result<()> {
+        let domain = registry.founding().domain.as_str();
+        let mut zone = Zone::new(domain).map_err(std::io::Error::other)?;
+        for (owner, node) in zone::project(registry, zone::minute(clock::now())) {
+            zone.set(&owner, node).map_err(std::io::Error::other)?;
+        }
+        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
+        Ok(())
+    }
+
+    /// Whether DNS answers nothing so far.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.hidden.load(Ordering::Acquire)
+    }
+
+    /// Publishes what is here: it is all there is.
+    ///
+    /// # Errors
+    /// When a name cannot be published.
+    pub(super) fn reveal(&self) -> Result<(), Outage> {
+        // Whoever applies holds the index: nothing changes meanwhile.
+        let _still = self.index();
+        self.ask(|registry| self.project(registry))
+            .unwrap_or(Ok(()))
+            .map_err(outage)?;
+        self.hidden.store(false, Ordering::Release);
         Ok(())
     }
 
@@ -149,6 +182,9 @@ impl Book {
 
     /// Brings the zone up to date before anybody is answered.
     pub(super) fn publish(&self, touched: &[Touched]) {
+        if self.is_hidden() {
+            return;
+        }
         let minute = zone::minute(clock::now());
         let owned = self.ask(|registry| {
             let names = |id| {
@@ -276,10 +312,10 @@ impl Ledger for Book {
             note(&transaction, last.log_id, members.as_ref())?;
         }
         transaction.commit().map_err(std::io::Error::other)?;
-        drop(index);
         if !touched.is_empty() {
             self.publish(&touched);
         }
+        drop(index);
         let records = self.ask(|registry| registry.head().records);
         self.grown.send_if_modified(|grown| {
             let before = std::mem::replace(grown, records.unwrap_or_default());

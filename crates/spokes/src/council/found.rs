@@ -3,17 +3,17 @@
 use std::{fs::File, net::SocketAddr, path::Path};
 
 use openraft::{CommittedLeaderId, Entry, LogId, Membership, Vote, entry::EntryPayload};
-use spokes_log::{name::Hash, time::Time};
+use spokes_log::{name::Hash, text::Value as _, time::Time};
 use spokes_rules::{
-    node::{Label, NodeSecret, Signed},
+    node::{Label, NodeKey, NodeSecret, Signed},
     registry::{Record, Registry},
     request::{Address, Ask, CouncilNode, Domain, Founding, Policy, Request as Wanted, Wish},
 };
 
 use super::{
-    book,
+    book::{self, Book},
     journal::{Frame, Journal},
-    raft::{Batch, Filled, NodeId, Types, pack, unpack},
+    raft::{Batch, Filled, Ledger as _, NodeId, Types, pack, unpack},
 };
 use crate::{
     client::{self, Client},
@@ -158,6 +158,69 @@ pub(super) fn open_journal(dir: &Path, secret: &NodeSecret) -> Result<Journal<Fi
         tracing::info!("the registry of one node got its journal");
     }
     Ok(journal)
+}
+
+/// The file of the council's keys, one a line, as this node knew them last.
+const KEYS_FILE: &str = "council.keys";
+
+/// Keys of the council for a node that holds no registry: those that it knew last, and those of its config.
+///
+/// # Errors
+/// When one of them is none.
+pub(super) fn known_keys(dir: &Path, config: &CouncilConfig) -> Result<Vec<NodeKey>, Outage> {
+    let mut keys = config.council_keys()?;
+    let known = std::fs::read_to_string(dir.join(KEYS_FILE)).unwrap_or_default();
+    for line in known.lines() {
+        let bad = |why| Outage::new(format!("{KEYS_FILE}: \"{line}\" {why}; remove that line"));
+        keys.push(NodeKey::parse(line).map_err(bad)?);
+    }
+    Ok(keys)
+}
+
+/// Keeps the council's keys apart from the registry: a node that lost that one must know by whom it may be
+/// filled.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn keep_keys(dir: &Path, keys: &[NodeKey]) -> Result<(), Outage> {
+    let lines: String = keys.iter().map(|key| format!("{key}\n")).collect();
+    config::write_file(&dir.join(KEYS_FILE), lines.as_bytes(), 0o644)
+}
+
+/// Opens the registry that the journal adds up to. An index of another journal, which was put aside or brought
+/// back from a backup, is thrown away: it is made again from the entries.
+///
+/// # Errors
+/// When it is damaged, or the disk fails.
+pub(super) fn open_book(dir: &Path, journal: &Journal<File>) -> Result<Book, Outage> {
+    let path = dir.join("registry.db");
+    let hidden = journal.len() == 0 || journal.filling().is_some();
+    let failed = |e: std::io::Error| Outage::new(e.to_string());
+    let book = Book::open(&path, hidden)?;
+    let Some(applied) = book.applied().map_err(failed)?.0 else {
+        return Ok(book);
+    };
+    let at = applied.index;
+    let entry = journal.read(at..at + 1, u64::MAX).map_err(failed)?.pop();
+    let entry = entry.map(|bytes| unpack(&bytes)).transpose();
+    if entry
+        .map_err(failed)?
+        .is_some_and(|entry| entry.log_id == applied)
+    {
+        return Ok(book);
+    }
+    drop(book);
+    tracing::warn!("registry.db is not of this registry.journal, and is made again from it");
+    for ending in ["", "-wal", "-shm"] {
+        let path = dir.join(format!("registry.db{ending}"));
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Outage::file("removing", &path, &e));
+            }
+            _ => {}
+        }
+    }
+    Book::open(&path, hidden)
 }
 
 /// Founds the council anew on what this one node holds, with an organizer's key: it is a council of one

@@ -2,35 +2,34 @@
 //! of the council send.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs::File,
+    path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use openraft::{
-    ChangeMembers, RaftMetrics,
-    error::{
-        ClientWriteError, InstallSnapshotError, NetworkError, RPCError, RaftError, Unreachable,
-    },
-    network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory},
-    raft::{
-        AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest,
-        InstallSnapshotResponse, VoteRequest, VoteResponse,
-    },
+    error::{ClientWriteError, RaftError},
+    raft::VoteRequest,
 };
-use serde::{Deserialize, Serialize};
+use spokes_log::name::BlogId;
 use spokes_rules::node::{NodeKey, NodeSecret};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    net::TcpStream,
+    sync::{mpsc, oneshot},
+    time::{sleep, timeout},
+};
 
 use super::{
     Unsequenced,
     book::Book,
-    journal::Frame,
-    peers::{self, Line, Silence},
-    raft::{Batch, Filled, LogStore, Machine, NodeId, Raft, Types},
+    part::{BATCH_MAX, HEARTBEAT, LEASE, Metrics, Mute, Part},
+    peers::{self, Silence},
+    raft::{Batch, Filled, LogStore, NodeId, Raft, size_of_request},
+    ways::{AppendWire, Factory, Ways},
 };
 use crate::{
     clock, http as web,
@@ -38,8 +37,6 @@ use crate::{
     wire::{Problem, RequestWire, StatementsWire, TakenWire},
 };
 
-/// Requests of one batch: enough to share a journey around the world, few enough that none waits long.
-const BATCH_MAX: usize = 256;
 /// Bytes of a batch, one long request apart: several fit a message between nodes.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Requests that wait for a batch; behind it whoever asks is told to come again.
@@ -47,23 +44,30 @@ const QUEUE_MAX: usize = 4_096;
 /// How long a request waits for its order, an election included: then its fate is unknown, and the same
 /// request may be sent again.
 const ORDER_WAIT: Duration = Duration::from_secs(8);
-/// How long a node waits for a leader to whom it can pass a request: an election takes about two seconds.
-const LEADER_WAIT: Duration = Duration::from_secs(5);
-/// How long a node that lags waits for what the leader has, before it says that it is not sure.
+/// How long a node goes on looking for a leader: an election takes about two seconds.
+const LEADER_WAIT: Duration = Duration::from_secs(4);
+/// How long it looks when it has looked in vain before.
+const LEADER_WAIT_AGAIN: Duration = Duration::from_millis(500);
+/// A leader who was silent for so long, or whom no majority has answered for so long, is none: by then another
+/// could have been chosen.
+const LEADER_SILENCE: Duration = Duration::from_secs(2);
+/// How long a majority may take to confirm what there is, and a node that lags to get it: several times
+/// around the world.
 const CONFIRM_WAIT: Duration = Duration::from_secs(2);
 /// How often the leader looks whether the council is as the registry says.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Entries that a node may lack and still be given a vote: it gets them within the next messages.
-const LAG_MAX: u64 = 1_000;
-/// How long a message with entries may take: the longest of them on a slow line.
-const APPEND_WAIT: Duration = Duration::from_secs(60);
-/// How long one waits before a silent node is tried again.
-const AGAIN: Duration = Duration::from_millis(250);
-
-/// Heartbeats, and how long one waits for them. Three of them are lost before anybody stands for election,
-/// and a journey around the world (0.3 s there and back) fits between two.
-const HEARTBEAT_MILLIS: u64 = 250;
-const ELECTION_MILLIS: std::ops::Range<u64> = 800..1_400;
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often the others look whether the leader is there.
+const WATCH_EVERY: Duration = Duration::from_millis(100);
+/// How long a program that is there may take to let itself be called.
+const CALL_WAIT: Duration = Duration::from_millis(300);
+/// The second who sees that the leader is gone lets the first go ahead by a vote's journey.
+const STAGGER: Duration = Duration::from_millis(200);
+/// The pause before a request is brought to a leader again.
+const AGAIN: Duration = Duration::from_millis(50);
+/// Bytes that stay free on the disk, so that votes and what was proposed find room.
+const FREE_BYTES: u64 = 1024 * 1024;
+/// How often a request is written: the journal, the index and its log.
+const WRITTEN_TIMES: u64 = 4;
 
 /// A request on its way into a batch.
 struct Asked {
@@ -72,162 +76,69 @@ struct Asked {
     answer: oneshot::Sender<Result<TakenWire, Unsequenced>>,
 }
 
-/// Entries, and up to how many of them the other is being filled, if it has no vote yet.
-#[derive(Serialize, Deserialize)]
-#[serde(bound = "")]
-struct AppendWire {
-    filling: Option<u64>,
-    entries: AppendEntriesRequest<Types>,
-}
-
-type Metrics = RaftMetrics<NodeId, Filled>;
-
-/// What every part of the order shares.
-#[derive(Debug)]
-struct Shared {
-    secret: NodeSecret,
-    book: Arc<Book>,
-    store: LogStore<File>,
-    lines: Mutex<BTreeMap<NodeId, Line>>,
-    metrics: OnceLock<watch::Receiver<Metrics>>,
-}
-
 /// The council's order, as this node takes part in it.
 #[derive(Clone)]
 pub(super) struct Order {
-    shared: Arc<Shared>,
-    raft: Raft,
+    me: NodeId,
+    book: Arc<Book>,
+    ways: Arc<Ways>,
+    part: Part<File>,
     queue: mpsc::Sender<Asked>,
+    moments: Arc<Moments>,
+}
+
+/// What this node remembers of when.
+#[derive(Debug)]
+struct Moments {
+    /// When a leader sent something last.
+    heard: Mutex<Instant>,
+    /// When there was a leader last with a majority behind it.
+    led: Mutex<Instant>,
+    /// Rounds in which a majority confirms what there is: as the leader, and as anybody.
+    leading: Rounds,
+    asking: Rounds,
+    /// The last entry when this node had got all.
+    filled: OnceLock<Option<u64>>,
+    /// Of which leader it was said that it holds something else.
+    apart: Mutex<Option<NodeId>>,
+}
+
+/// A question that many ask at once: one answer serves all who asked before it was asked.
+#[derive(Debug, Default)]
+struct Rounds(tokio::sync::Mutex<Option<(Instant, Option<u64>)>>);
+
+impl Rounds {
+    async fn ask(&self, question: impl Future<Output = Option<u64>>) -> Option<u64> {
+        let asked = Instant::now();
+        let mut last = self.0.lock().await;
+        if let Some((began, said)) = *last
+            && began >= asked
+        {
+            return said;
+        }
+        let began = Instant::now();
+        let said = question.await;
+        *last = Some((began, said));
+        said
+    }
+}
+
+fn now_in(moment: &Mutex<Instant>) {
+    *moment.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+}
+
+fn since(moment: &Mutex<Instant>) -> Duration {
+    moment
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .elapsed()
 }
 
 impl std::fmt::Debug for Order {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Order")
-            .field("me", &self.me())
+            .field("me", &self.me)
             .finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    /// Where another node of the council is reached.
-    fn peer(&self, node: NodeId) -> Option<std::net::SocketAddr> {
-        let found = |r: &spokes_rules::registry::Registry| {
-            let seat = r.seats().all().iter().find(|s| s.node.key == node.key());
-            seat.map(|seat| seat.node.peer.0)
-        };
-        self.book.ask(found).flatten()
-    }
-
-    fn line(&self, node: NodeId) -> Result<Line, Outage> {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(line) = lines.get(&node) {
-            return Ok(line.clone());
-        }
-        let line = Line::new(&self.secret, node.key())?;
-        lines.insert(node, line.clone());
-        Ok(line)
-    }
-
-    async fn post<B: Serialize + Sync, T: serde::de::DeserializeOwned>(
-        &self,
-        to: NodeId,
-        path: &str,
-        message: &B,
-        wait: Duration,
-    ) -> Result<Result<T, Problem>, Silence> {
-        let before = |outage| Silence {
-            outage,
-            sent: false,
-        };
-        let address = self.peer(to);
-        let address = address.ok_or_else(|| before(Outage::new(format!("{to} has no address"))))?;
-        let line = self.line(to).map_err(before)?;
-        line.post(address, path, message, wait).await
-    }
-
-    /// Up to how many entries a node without a vote is to be filled.
-    fn filling(&self, node: NodeId) -> Option<u64> {
-        let metrics = self.metrics.get()?.borrow();
-        let members = metrics.membership_config.membership();
-        if members.voter_ids().any(|voter| voter == node) {
-            return None;
-        }
-        metrics.last_log_index.map(|last| last + 1)
-    }
-}
-
-/// The way to one node, as Raft knows it.
-pub(super) struct Way {
-    shared: Arc<Shared>,
-    to: NodeId,
-}
-
-pub(super) struct Ways(Arc<Shared>);
-
-impl RaftNetworkFactory<Types> for Ways {
-    type Network = Way;
-
-    async fn new_client(&mut self, target: NodeId, _node: &Filled) -> Way {
-        Way {
-            shared: Arc::clone(&self.0),
-            to: target,
-        }
-    }
-}
-
-fn unreachable<E: std::error::Error>(silence: &Silence) -> RPCError<NodeId, Filled, E> {
-    RPCError::Unreachable(Unreachable::new(&silence.outage))
-}
-
-fn refused<E: std::error::Error>(problem: &Problem) -> RPCError<NodeId, Filled, E> {
-    RPCError::Network(NetworkError::new(&Outage::new(problem.detail.clone())))
-}
-
-impl RaftNetwork<Types> for Way {
-    async fn append_entries(
-        &mut self,
-        entries: AppendEntriesRequest<Types>,
-        option: RPCOption,
-    ) -> Result<AppendEntriesResponse<NodeId>, RPCError<NodeId, Filled, RaftError<NodeId>>> {
-        let wait = if entries.entries.is_empty() {
-            option.hard_ttl()
-        } else {
-            APPEND_WAIT
-        };
-        let filling = self.shared.filling(self.to);
-        let message = AppendWire { filling, entries };
-        let answer = self.shared.post(self.to, "/append", &message, wait).await;
-        answer
-            .map_err(|e| unreachable(&e))?
-            .map_err(|e| refused(&e))
-    }
-
-    async fn install_snapshot(
-        &mut self,
-        _request: InstallSnapshotRequest<Types>,
-        _option: RPCOption,
-    ) -> Result<
-        InstallSnapshotResponse<NodeId>,
-        RPCError<NodeId, Filled, RaftError<NodeId, InstallSnapshotError>>,
-    > {
-        let none = Outage::new("this council makes no snapshots");
-        Err(RPCError::Unreachable(Unreachable::new(&none)))
-    }
-
-    async fn vote(
-        &mut self,
-        vote: VoteRequest<NodeId>,
-        option: RPCOption,
-    ) -> Result<VoteResponse<NodeId>, RPCError<NodeId, Filled, RaftError<NodeId>>> {
-        let answer = self.shared.post(self.to, "/vote", &vote, option.hard_ttl());
-        answer
-            .await
-            .map_err(|e| unreachable(&e))?
-            .map_err(|e| refused(&e))
-    }
-
-    fn backoff(&self) -> Backoff {
-        Backoff::new(std::iter::repeat(AGAIN))
     }
 }
 
@@ -238,73 +149,90 @@ impl Order {
     /// When the journal cannot be read.
     pub(super) async fn begin(
         secret: NodeSecret,
+        pinned: Vec<NodeKey>,
+        dir: PathBuf,
         book: Arc<Book>,
         store: LogStore<File>,
     ) -> Result<Self, Outage> {
-        let config = openraft::Config {
-            cluster_name: "council".into(),
-            heartbeat_interval: HEARTBEAT_MILLIS,
-            election_timeout_min: ELECTION_MILLIS.start,
-            election_timeout_max: ELECTION_MILLIS.end,
-            max_payload_entries: BATCH_MAX as u64,
-            snapshot_policy: openraft::SnapshotPolicy::Never,
-            // Nobody is ever so far behind that he gets a snapshot.
-            replication_lag_threshold: u64::MAX,
-            max_in_snapshot_log_to_keep: u64::MAX,
-            ..openraft::Config::default()
-        };
-        let config = config.validate().map_err(|e| Outage::new(e.to_string()))?;
         let me = NodeId::of(secret.key());
-        let shared = Arc::new(Shared {
-            secret,
-            book: Arc::clone(&book),
-            store: store.clone(),
-            lines: Mutex::default(),
-            metrics: OnceLock::new(),
-        });
-        let votes = !store.is_empty() && store.filling().is_none();
-        let ways = Ways(Arc::clone(&shared));
-        let raft = Raft::new(me, Arc::new(config), ways, store, Machine(book));
-        let raft = raft.await.map_err(|e| Outage::new(e.to_string()))?;
-        raft.runtime_config().elect(votes);
-        // Set once, here.
-        let _ours = shared.metrics.set(raft.metrics());
+        let ways = Ways::new(secret, Arc::clone(&book), pinned);
+        let factory = Factory(Arc::clone(&ways));
+        let part = Part::begin(me, store, factory, Arc::clone(&book)).await?;
+        ways.watch(part.raft().metrics());
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
+        let moments = Arc::new(Moments {
+            heard: Mutex::new(Instant::now()),
+            led: Mutex::new(Instant::now()),
+            leading: Rounds::default(),
+            asking: Rounds::default(),
+            filled: OnceLock::new(),
+            apart: Mutex::default(),
+        });
         let order = Self {
-            shared,
-            raft,
+            me,
+            book,
+            ways,
+            part,
             queue,
+            moments,
         };
-        tokio::spawn(gather(order.raft.clone(), waiting));
+        tokio::spawn(gather(order.part.raft().clone(), dir, waiting));
         tokio::spawn(order.clone().look_after_members());
+        tokio::spawn(order.clone().watch_the_leader());
         Ok(order)
     }
 
     /// Ends this node's part.
     pub(super) async fn end(&self) {
-        drop(self.raft.shutdown().await);
-    }
-
-    /// What Raft says of itself.
-    pub(super) fn metrics(&self) -> Metrics {
-        self.raft.metrics().borrow().clone()
-    }
-
-    fn me(&self) -> NodeId {
-        NodeId::of(self.shared.secret.key())
+        drop(self.part.raft().shutdown().await);
     }
 
     /// Whether this node has nothing, or not yet all, and so has no vote.
     pub(super) fn has_no_vote(&self) -> bool {
-        self.shared.store.is_empty() || self.shared.store.filling().is_some()
+        self.part.has_no_vote()
+    }
+
+    /// Whether another node with this key may speak with this one.
+    pub(super) fn knows(&self, key: NodeKey) -> bool {
+        self.ways.knows(key)
+    }
+
+    /// Whether this node leads.
+    pub(super) fn is_leader(&self) -> bool {
+        self.part.raft().metrics().borrow().current_leader == Some(self.me)
+    }
+
+    /// Whether this node has all that it had when it was filled.
+    pub(super) fn is_whole(&self) -> bool {
+        if self.has_no_vote() {
+            return false;
+        }
+        let metrics = self.part.raft().metrics();
+        let metrics = metrics.borrow();
+        let mut voters = metrics.membership_config.membership().voter_ids();
+        let filled = self.moments.filled.get_or_init(|| metrics.last_log_index);
+        metrics.last_applied.map(|id| id.index) >= *filled && voters.any(|id| id == self.me)
+    }
+
+    /// Whether there is a leader with a majority behind it, as far as this node can tell.
+    fn leads(&self, metrics: &Metrics) -> bool {
+        let Some(leader) = metrics.current_leader else {
+            return false;
+        };
+        if leader != self.me {
+            return since(&self.moments.heard) < LEADER_SILENCE;
+        }
+        let silent = metrics.millis_since_quorum_ack.map(Duration::from_millis);
+        silent.is_none_or(|silent| silent < LEADER_SILENCE)
     }
 
     /// The leader; waits for an election.
     async fn leader(&self) -> Option<NodeId> {
-        let mut metrics = self.raft.metrics();
-        let found = metrics.wait_for(|metrics| metrics.current_leader.is_some());
-        let found = tokio::time::timeout(LEADER_WAIT, found).await.ok()?.ok()?;
-        found.current_leader
+        let mut metrics = self.part.raft().metrics();
+        let wait = LEADER_WAIT.saturating_sub(since(&self.moments.led));
+        let found = metrics.wait_for(|metrics| self.leads(metrics));
+        let found = timeout(wait.max(LEADER_WAIT_AGAIN), found).await;
+        found.ok()?.ok()?.current_leader
     }
 
     /// Orders a request, here or at the leader.
@@ -316,7 +244,7 @@ impl Order {
                 let Some(leader) = self.leader().await else {
                     return Err(fate(may_be_taken));
                 };
-                if leader == self.me() {
+                if leader == self.me {
                     may_be_taken = true;
                     match self.enqueue(Arc::clone(&request)).await {
                         Err(Unsequenced::NotLeader) => {}
@@ -328,10 +256,10 @@ impl Order {
                         Err(sent) => may_be_taken |= sent,
                     }
                 }
-                tokio::time::sleep(AGAIN).await;
+                sleep(AGAIN).await;
             }
         };
-        let sequenced = tokio::time::timeout(ORDER_WAIT, sequenced).await;
+        let sequenced = timeout(ORDER_WAIT, sequenced).await;
         sequenced.unwrap_or_else(|_| Err(fate(may_be_taken)))
     }
 
@@ -342,11 +270,17 @@ impl Order {
         leader: NodeId,
         request: &RequestWire,
     ) -> Result<Result<TakenWire, Unsequenced>, bool> {
-        let answer = self.shared.post(leader, "/request", request, ORDER_WAIT);
-        match answer.await {
+        let mut metrics = self.part.raft().metrics();
+        let answer = self.ways.post(leader, "/request", request, ORDER_WAIT);
+        let answer = tokio::select! {
+            answer = answer => answer,
+            // A leader who was cut off does not say so; the next one is asked instead.
+            _ = metrics.wait_for(|m| m.current_leader != Some(leader)) => return Err(true),
+        };
+        match answer {
             Ok(Ok(taken)) => Ok(Ok(taken)),
             Ok(Err(problem)) if problem.kind == NOT_LEADER => Err(false),
-            Ok(Err(problem)) => Ok(Err(Unsequenced::Problem(problem))),
+            Ok(Err(problem)) => Ok(Err(Unsequenced::Problem(Box::new(problem)))),
             Err(silence) => Err(silence.sent),
         }
     }
@@ -354,7 +288,7 @@ impl Order {
     async fn enqueue(&self, request: Arc<RequestWire>) -> Result<TakenWire, Unsequenced> {
         self.prejudge(&request)?;
         let (answer, answered) = oneshot::channel();
-        let bytes = size(&request);
+        let bytes = size_of_request(&request);
         let asked = Asked {
             request,
             bytes,
@@ -364,7 +298,7 @@ impl Order {
             let full =
                 "Very many ask the council at once. Nothing was changed; try again in a moment.";
             let problem = super::problem_of(503, "busy", full);
-            return Err(Unsequenced::Problem(problem));
+            return Err(Unsequenced::Problem(Box::new(problem)));
         }
         answered.await.unwrap_or_else(|_| Err(unknown_fate()))
     }
@@ -373,11 +307,10 @@ impl Order {
     fn prejudge(&self, request: &RequestWire) -> Result<(), Unsequenced> {
         let read = request.request().map_err(Unsequenced::Malformed)?;
         let judged = self
-            .shared
             .book
             .ask(|registry| registry.judge(clock::now(), &read));
         match judged {
-            Some(Err(refusal)) => Err(Unsequenced::Refused(refusal)),
+            Some(Err(refusal)) => Err(Unsequenced::Refused(Box::new(refusal))),
             _ => Ok(()),
         }
     }
@@ -388,46 +321,78 @@ impl Order {
         statements: &StatementsWire,
     ) -> Result<bool, Unsequenced> {
         let leader = self.leader().await.ok_or_else(nobody_leads)?;
-        if leader == self.me() {
+        if leader == self.me {
             return Ok(true);
         }
         let told = self
-            .shared
+            .ways
             .post(leader, "/statements", statements, ORDER_WAIT);
         let told = told
             .await
             .map_err(|silence| Unsequenced::Outage(silence.outage))?;
         let told: Result<serde_json::Value, Problem> = told;
-        told.map(|_| false).map_err(Unsequenced::Problem)
+        told.map(|_| false)
+            .map_err(|problem| Unsequenced::Problem(Box::new(problem)))
+    }
+
+    /// The statements about a blog that the leader keeps; none when this node is the leader.
+    pub(super) async fn statements_at_leader(
+        &self,
+        blog: BlogId,
+    ) -> Result<Option<StatementsWire>, Unsequenced> {
+        let leader = self.leader().await.ok_or_else(nobody_leads)?;
+        if leader == self.me {
+            return Ok(None);
+        }
+        let blog = blog.to_string();
+        let said = self.ways.post(leader, "/statements-of", &blog, ORDER_WAIT);
+        let said = said
+            .await
+            .map_err(|silence| Unsequenced::Outage(silence.outage))?;
+        said.map(Some)
+            .map_err(|problem| Unsequenced::Problem(Box::new(problem)))
     }
 
     /// Whether a majority of the council stands behind what this node has, now.
     pub(super) async fn is_confirmed(&self) -> bool {
-        let Some(leader) = self.leader().await else {
-            return false;
-        };
-        if leader == self.me() {
-            return self.raft.ensure_linearizable().await.is_ok();
-        }
-        let asked = self.shared.post(leader, "/confirm", &(), LEADER_WAIT);
-        let Ok(Ok(needed)): Result<Result<u64, Problem>, Silence> = asked.await else {
+        let needed = self.moments.asking.ask(async {
+            let leader = self.leader().await?;
+            if leader == self.me {
+                return self.confirmed_here().await;
+            }
+            let asked = self.ways.post(leader, "/confirm", &(), CONFIRM_WAIT * 2);
+            let said: Result<Result<u64, Problem>, Silence> = asked.await;
+            said.ok()?.ok()
+        });
+        let Some(needed) = needed.await else {
             return false;
         };
         // What the leader has is on its way here.
-        let mut grown = self.shared.book.grown();
+        let mut grown = self.book.grown();
         let here = grown.wait_for(|here| *here >= needed);
-        matches!(tokio::time::timeout(CONFIRM_WAIT, here).await, Ok(Ok(_)))
+        matches!(timeout(CONFIRM_WAIT, here).await, Ok(Ok(_)))
+    }
+
+    /// How many records there are at least, as a majority confirms to this node, which leads.
+    async fn confirmed_here(&self) -> Option<u64> {
+        let round = async {
+            let confirmed = timeout(CONFIRM_WAIT, self.part.raft().ensure_linearizable());
+            confirmed.await.ok()?.ok()?;
+            self.book.ask(|registry| registry.head().records)
+        };
+        self.moments.leading.ask(round).await
     }
 
     /// Answers another node of the council.
     pub(super) async fn answer(
         &self,
+        peer: NodeKey,
         path: &str,
         request: Request<Incoming>,
     ) -> Option<web::Response> {
         let answered = match path {
-            "/append" => self.append(request).await,
-            "/vote" => self.vote(request).await,
+            "/append" => self.append(NodeId::of(peer), request).await,
+            "/vote" => self.vote(NodeId::of(peer), request).await,
             "/request" => self.requested(request).await,
             "/confirm" => self.confirm().await,
             _ => return None,
@@ -435,36 +400,66 @@ impl Order {
         Some(answered.unwrap_or_else(|refusal| refusal))
     }
 
-    async fn append(&self, request: Request<Incoming>) -> Result<web::Response, web::Response> {
+    async fn append(
+        &self,
+        peer: NodeId,
+        request: Request<Incoming>,
+    ) -> Result<web::Response, web::Response> {
         let AppendWire { filling, entries } = peers::read(request).await?;
-        let store = &self.shared.store;
-        if store.is_empty() {
-            let Some(until) = filling else {
-                return Err(empty());
-            };
-            let written = store.with(move |journal| journal.write(&[Frame::Filling(until)]));
-            written.await.map_err(|e| broken(&e))?;
+        if entries.vote.leader_id.voted_for() != Some(peer) {
+            return Err(not_its_own());
         }
-        let appended = self.raft.append_entries(entries).await;
-        let appended = appended.map_err(|e| broken(&e))?;
-        if !self.has_no_vote() {
-            self.raft.runtime_config().elect(true);
+        now_in(&self.moments.heard);
+        if self.part.would_take_back(&entries).await.map_err(mute)? {
+            return Err(self.apart(peer));
         }
+        let appended = self.part.append(filling, entries).await;
+        let appended = appended.map_err(mute)?;
         Ok(web::json(StatusCode::OK, &appended))
     }
 
-    async fn vote(&self, request: Request<Incoming>) -> Result<web::Response, web::Response> {
+    async fn vote(
+        &self,
+        peer: NodeId,
+        request: Request<Incoming>,
+    ) -> Result<web::Response, web::Response> {
         let vote: VoteRequest<NodeId> = peers::read(request).await?;
-        if self.has_no_vote() {
-            return Err(empty());
+        if vote.vote.leader_id.voted_for() != Some(peer) {
+            return Err(not_its_own());
         }
-        let voted = self.raft.vote(vote).await.map_err(|e| broken(&e))?;
+        let voted = self.part.vote(vote).await.map_err(mute)?;
         Ok(web::json(StatusCode::OK, &voted))
+    }
+
+    /// A leader's log is another one than what this node has applied already: the council was founded anew
+    /// without it.
+    fn apart(&self, leader: NodeId) -> web::Response {
+        let label = self.ways.label(leader);
+        let mut told = self
+            .moments
+            .apart
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if told.replace(leader) != Some(leader) {
+            tracing::error!(
+                leader = label,
+                "the council goes on without what this node holds: it was founded anew from another node or \
+                 a backup. Nothing here was touched. Stop this node, put registry.journal and registry.db of \
+                 its directory aside, and start it empty: it is filled then. What only it holds can be looked \
+                 up in the file that was put aside"
+            );
+        }
+        web::refuse(
+            StatusCode::CONFLICT,
+            "apart",
+            "This council node holds records that the council founded anew does not have. Nothing was touched; \
+             start it empty, and it is filled.",
+        )
     }
 
     async fn requested(&self, request: Request<Incoming>) -> Result<web::Response, web::Response> {
         let request: RequestWire = peers::read(request).await?;
-        if self.metrics().current_leader != Some(self.me()) {
+        if self.part.metrics().current_leader != Some(self.me) {
             return Err(not_leader());
         }
         let taken = self.enqueue(Arc::new(request)).await;
@@ -475,88 +470,78 @@ impl Order {
 
     /// How many records there are at least, as a majority confirms.
     async fn confirm(&self) -> Result<web::Response, web::Response> {
-        let confirmed = self.raft.ensure_linearizable().await;
-        confirmed.map_err(|_| not_leader())?;
-        let records = self.shared.book.ask(|registry| registry.head().records);
-        Ok(web::json(StatusCode::OK, &records.unwrap_or_default()))
-    }
-
-    /// Whether a node with this key may speak with this one.
-    pub(super) fn knows(&self, key: NodeKey, pinned: &[NodeKey]) -> bool {
-        let known = self.shared.book.ask(|registry| {
-            let mut seats = registry.seats().all().iter();
-            seats.any(|seat| seat.node.key == key)
-        });
-        known.unwrap_or_else(|| pinned.contains(&key))
+        let records = self.confirmed_here().await;
+        Ok(web::json(StatusCode::OK, &records.ok_or_else(not_leader)?))
     }
 
     /// Makes the council what the registry says it is, one step at a time, as long as this node leads.
     async fn look_after_members(self) {
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let metrics = self.metrics();
-            if metrics.current_leader != Some(self.me()) || !metrics.running_state.is_ok() {
-                continue;
-            }
-            let wanted = self.shared.book.ask(|registry| {
+            sleep(LOOK_EVERY).await;
+            let wanted = self.book.ask(|registry| {
                 let sitting = registry.seats().sitting();
                 sitting
                     .map(|(node, _, filled)| (NodeId::of(node.key), Filled(filled)))
                     .collect::<BTreeMap<_, _>>()
             });
             let Some(wanted) = wanted else { continue };
-            if let Some(step) = next_step(&wanted, &metrics) {
-                tracing::info!(?step, "the council changes");
-                if let Err(error) = self.raft.change_membership(step, false).await {
+            // Step after step, as long as there is one.
+            while let Some(changed) = self.part.change_towards(&wanted).await {
+                if let Err(error) = changed {
                     tracing::warn!(%error, "the council could not change; it is tried again");
+                    break;
                 }
             }
         }
     }
-}
 
-/// What to do next so that the members are those that are wanted.
-fn next_step(
-    wanted: &BTreeMap<NodeId, Filled>,
-    metrics: &Metrics,
-) -> Option<ChangeMembers<NodeId, Filled>> {
-    let members = metrics.membership_config.membership();
-    let voters: BTreeSet<NodeId> = members.voter_ids().collect();
-    // Who has no seat any more, or lost what it had, goes first: others may be waiting for it.
-    let gone = members.nodes().find_map(|(id, filled)| {
-        let stays = wanted.get(id).is_some_and(|wanted| wanted.0 <= filled.0);
-        (!stays).then_some(*id)
-    });
-    if let Some(gone) = gone {
-        let gone = BTreeSet::from([gone]);
-        return Some(if voters.is_superset(&gone) {
-            ChangeMembers::RemoveVoters(gone)
-        } else {
-            ChangeMembers::RemoveNodes(gone)
-        });
+    /// Stands for election as soon as the leader is seen to be gone. Raft itself waits longer: it cannot
+    /// tell a program that has ended from a line that is slow.
+    async fn watch_the_leader(self) {
+        let mut followed = None;
+        loop {
+            sleep(WATCH_EVERY).await;
+            let metrics = self.part.metrics();
+            if self.leads(&metrics) {
+                now_in(&self.moments.led);
+            }
+            if metrics.current_leader.is_some() && metrics.current_leader != followed {
+                followed = metrics.current_leader;
+                let leader = followed.map(|leader| self.ways.label(leader));
+                tracing::info!(leader, term = metrics.current_term, "the council is led");
+            }
+            let Some(leader) = metrics.current_leader.filter(|leader| *leader != self.me) else {
+                continue;
+            };
+            let voters = metrics.membership_config.membership().voter_ids();
+            let rank = voters
+                .filter(|id| *id != leader)
+                .position(|id| id == self.me);
+            let Some(rank) = rank.and_then(|rank| u32::try_from(rank).ok()) else {
+                continue;
+            };
+            // By then nobody is bound to that leader any more.
+            let free = LEASE + HEARTBEAT * 2 + STAGGER * rank;
+            if since(&self.moments.heard) > free && self.is_gone(leader).await {
+                tracing::info!(leader = self.ways.label(leader), "the leader is gone");
+                now_in(&self.moments.heard);
+                drop(self.part.raft().trigger().elect().await);
+            }
+        }
     }
-    let new = wanted.iter().find(|(id, _)| members.get_node(id).is_none());
-    if let Some((id, filled)) = new {
-        return Some(ChangeMembers::AddNodes(BTreeMap::from([(*id, *filled)])));
-    }
-    // A learner that has nearly all becomes a voter.
-    let last = metrics.last_log_index?;
-    let progress = metrics.replication.as_ref()?;
-    let ready = wanted.keys().find(|id| {
-        let held = progress.get(id).copied().flatten();
-        !voters.contains(id) && held.is_some_and(|held| held.index + LAG_MAX >= last)
-    });
-    ready.map(|id| ChangeMembers::AddVoterIds(BTreeSet::from([*id])))
-}
 
-fn size(request: &RequestWire) -> usize {
-    let entries = request.proof.iter().map(|entry| entry.text.len());
-    let statements = request.statements.iter().map(|signed| signed.text.len());
-    request.signed.text.len() + entries.chain(statements).sum::<usize>()
+    /// Whether no program is where a node should be.
+    async fn is_gone(&self, node: NodeId) -> bool {
+        let Some(address) = self.ways.peer(node) else {
+            return false;
+        };
+        let called = timeout(CALL_WAIT, TcpStream::connect(address)).await;
+        matches!(called, Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused)
+    }
 }
 
 /// Puts requests into batches: what comes while one is on its way goes with the next.
-async fn gather(raft: Raft, mut waiting: mpsc::Receiver<Asked>) {
+async fn gather(raft: Raft, dir: PathBuf, mut waiting: mpsc::Receiver<Asked>) {
     let mut left = None;
     loop {
         let first = match left.take() {
@@ -576,35 +561,62 @@ async fn gather(raft: Raft, mut waiting: mpsc::Receiver<Asked>) {
             }
             batch.push(next);
         }
-        let (requests, answers): (Vec<_>, Vec<_>) = batch
-            .into_iter()
-            .map(|asked| (asked.request, asked.answer))
-            .unzip();
-        let proposal = Batch {
-            time: clock::now().to_string(),
-            requests,
-        };
-        let said = raft.client_write(proposal).await;
-        // Whoever asked may have gone.
-        match said {
-            Ok(said) => {
-                for (answer, said) in answers.into_iter().zip(said.data.0) {
-                    drop(answer.send(said.map_err(Unsequenced::Problem)));
-                }
+        // Whoever asked may have gone, having heard that nobody leads.
+        batch.retain(|asked| !asked.answer.is_closed());
+        if batch.is_empty() {
+            continue;
+        }
+        if let Err(full) = has_room(&dir, bytes as u64) {
+            for asked in batch {
+                drop(asked.answer.send(Err(Unsequenced::Outage(full.clone()))));
             }
-            Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => {
-                for answer in answers {
-                    drop(answer.send(Err(Unsequenced::NotLeader)));
-                }
+            continue;
+        }
+        propose(&raft, batch).await;
+    }
+}
+
+/// Proposes a batch, and answers all who wait for it.
+async fn propose(raft: &Raft, batch: Vec<Asked>) {
+    let (requests, answers): (Vec<_>, Vec<_>) = batch
+        .into_iter()
+        .map(|asked| (asked.request, asked.answer))
+        .unzip();
+    let time = clock::now().to_string();
+    // Whoever asked may have gone.
+    match raft.client_write(Batch { time, requests }).await {
+        Ok(said) => {
+            for (answer, said) in answers.into_iter().zip(said.data.0) {
+                let said = said.map_err(|problem| Unsequenced::Problem(Box::new(problem)));
+                drop(answer.send(said));
             }
-            Err(error) => {
-                let outage = Outage::new(format!("this council node has stopped ({error})"));
-                for answer in answers {
-                    drop(answer.send(Err(Unsequenced::Outage(outage.clone()))));
-                }
+        }
+        Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => {
+            for answer in answers {
+                drop(answer.send(Err(Unsequenced::NotLeader)));
+            }
+        }
+        Err(error) => {
+            let outage = Outage::new(format!("this council node has stopped ({error})"));
+            for answer in answers {
+                drop(answer.send(Err(Unsequenced::Outage(outage.clone()))));
             }
         }
     }
+}
+
+/// Whether the disk has room for requests. Afterwards is too late: a node whose journal cannot be written
+/// takes no part any more.
+fn has_room(dir: &std::path::Path, bytes: u64) -> Result<(), Outage> {
+    let Ok(disk) = rustix::fs::statvfs(dir) else {
+        return Ok(());
+    };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free < FREE_BYTES + bytes * WRITTEN_TIMES {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        return Err(Outage::file("writing to", dir, &full));
+    }
+    Ok(())
 }
 
 /// The word by which a node says that another leads.
@@ -626,15 +638,28 @@ fn empty() -> web::Response {
     )
 }
 
-fn broken(error: &dyn std::error::Error) -> web::Response {
-    let why = format!("This council node cannot go on: {error}");
-    web::refuse(StatusCode::SERVICE_UNAVAILABLE, "broken", why)
+fn not_its_own() -> web::Response {
+    web::refuse(
+        StatusCode::CONFLICT,
+        "refused",
+        "A council node speaks for itself alone.",
+    )
 }
 
-fn nobody_leads() -> Unsequenced {
+fn mute(why: Mute) -> web::Response {
+    match why {
+        Mute::Empty => empty(),
+        Mute::Broken(outage) => {
+            let why = format!("This council node cannot go on: {outage}");
+            web::refuse(StatusCode::SERVICE_UNAVAILABLE, "broken", why)
+        }
+    }
+}
+
+pub(super) fn nobody_leads() -> Unsequenced {
     let why = "Fewer than a majority of the council's nodes can be reached, so nothing can be registered or \
                changed now. What was registered is safe, and blogs go on. Try again later.";
-    Unsequenced::Problem(super::problem_of(503, "no-majority", why))
+    Unsequenced::Problem(Box::new(super::problem_of(503, "no-majority", why)))
 }
 
 /// Why a request got no answer in time.
@@ -649,5 +674,5 @@ fn fate(may_be_taken: bool) -> Unsequenced {
 fn unknown_fate() -> Unsequenced {
     let why = "The council took too long, and it is not known whether the request was taken. What was \
                registered before is safe. Send the same request again: it gets the answer of the first.";
-    Unsequenced::Problem(super::problem_of(503, "busy", why))
+    Unsequenced::Problem(Box::new(super::problem_of(503, "busy", why)))
 }

@@ -305,7 +305,8 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    fn before(outage: Outage) -> Self {
+    /// Nothing was sent.
+    pub(super) fn before(outage: Outage) -> Self {
         Self {
             outage,
             sent: false,

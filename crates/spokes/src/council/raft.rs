@@ -8,11 +8,13 @@ use std::{
     io::Cursor,
     ops::{Bound, RangeBounds},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use openraft::{
-    AnyError, Entry, LogId, LogState, OptionalSend, RaftLogReader, RaftSnapshotBuilder, Snapshot,
-    SnapshotMeta, StorageError, StorageIOError, StoredMembership, Vote,
+    AnyError, AsyncRuntime, Entry, LogId, LogState, OptionalSend, RaftLogReader,
+    RaftSnapshotBuilder, Snapshot, SnapshotMeta, StorageError, StorageIOError, StoredMembership,
+    TokioRuntime, Vote,
     entry::EntryPayload,
     storage::{LogFlushed, RaftLogStorage, RaftStateMachine},
 };
@@ -85,6 +87,71 @@ impl fmt::Display for Batch {
     }
 }
 
+/// Tokio, but for one thing. Raft gives a message no longer than the pause between two heartbeats, and then
+/// sends it again from its beginning: a long one, or one that goes around the world, would never arrive. How
+/// long a message may take is for whoever carries it to say.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Patient;
+
+/// Longer than whoever carries a message gives it.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+impl AsyncRuntime for Patient {
+    type JoinError = <TokioRuntime as AsyncRuntime>::JoinError;
+    type JoinHandle<T: OptionalSend + 'static> = <TokioRuntime as AsyncRuntime>::JoinHandle<T>;
+    type Sleep = <TokioRuntime as AsyncRuntime>::Sleep;
+    type Instant = <TokioRuntime as AsyncRuntime>::Instant;
+    type TimeoutError = <TokioRuntime as AsyncRuntime>::TimeoutError;
+    type Timeout<R, T: Future<Output = R> + OptionalSend> =
+        <TokioRuntime as AsyncRuntime>::Timeout<R, T>;
+    type ThreadLocalRng = <TokioRuntime as AsyncRuntime>::ThreadLocalRng;
+    type OneshotSender<T: OptionalSend> = <TokioRuntime as AsyncRuntime>::OneshotSender<T>;
+    type OneshotReceiverError = <TokioRuntime as AsyncRuntime>::OneshotReceiverError;
+    type OneshotReceiver<T: OptionalSend> = <TokioRuntime as AsyncRuntime>::OneshotReceiver<T>;
+
+    fn spawn<T>(future: T) -> Self::JoinHandle<T::Output>
+    where
+        T: Future + OptionalSend + 'static,
+        T::Output: OptionalSend + 'static,
+    {
+        TokioRuntime::spawn(future)
+    }
+
+    fn sleep(duration: Duration) -> Self::Sleep {
+        TokioRuntime::sleep(duration)
+    }
+
+    fn sleep_until(deadline: Self::Instant) -> Self::Sleep {
+        TokioRuntime::sleep_until(deadline)
+    }
+
+    fn timeout<R, F: Future<Output = R> + OptionalSend>(
+        duration: Duration,
+        future: F,
+    ) -> Self::Timeout<R, F> {
+        TokioRuntime::timeout(duration.max(PATIENCE), future)
+    }
+
+    fn timeout_at<R, F: Future<Output = R> + OptionalSend>(
+        deadline: Self::Instant,
+        future: F,
+    ) -> Self::Timeout<R, F> {
+        TokioRuntime::timeout_at(deadline, future)
+    }
+
+    fn is_panic(join_error: &Self::JoinError) -> bool {
+        TokioRuntime::is_panic(join_error)
+    }
+
+    fn thread_rng() -> Self::ThreadLocalRng {
+        TokioRuntime::thread_rng()
+    }
+
+    fn oneshot<T: OptionalSend>() -> (Self::OneshotSender<T>, Self::OneshotReceiver<T>) {
+        TokioRuntime::oneshot()
+    }
+}
+
 /// What the registry said to each request of a batch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Answers(pub(super) Vec<Result<TakenWire, Problem>>);
@@ -97,6 +164,7 @@ openraft::declare_raft_types!(
         NodeId = NodeId,
         Node = Filled,
         SnapshotData = Cursor<Vec<u8>>,
+        AsyncRuntime = Patient,
 );
 
 pub(super) type Raft = openraft::Raft<Types>;
@@ -140,8 +208,36 @@ impl<D: Disk> LogStore<D> {
         self.journal().len() == 0
     }
 
+    /// The id of the entry at an index, if there is one.
+    pub(super) async fn id_at(&self, index: u64) -> std::io::Result<Option<LogId<NodeId>>> {
+        let read = self.with(move |journal| journal.read(index..index + 1, u64::MAX));
+        let found = read.await?.pop();
+        let id = found.map(|bytes| serde_json::from_slice::<Numbered>(&bytes));
+        Ok(id.transpose()?.map(|numbered| numbered.log_id))
+    }
+
     fn journal(&self) -> std::sync::MutexGuard<'_, Journal<D>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes of a request, nearly.
+pub(super) fn size_of_request(request: &RequestWire) -> usize {
+    let entries = request.proof.iter().map(|entry| entry.text.len());
+    let statements = request.statements.iter().map(|signed| signed.text.len());
+    request.signed.text.len() + entries.chain(statements).sum::<usize>()
+}
+
+/// Bytes of an entry, nearly.
+pub(super) fn size_of(entry: &Entry<Types>) -> u64 {
+    match &entry.payload {
+        EntryPayload::Normal(batch) => {
+            let requests = batch.requests.iter();
+            requests
+                .map(|request| size_of_request(request) as u64)
+                .sum()
+        }
+        EntryPayload::Blank | EntryPayload::Membership(_) => 0,
     }
 }
 

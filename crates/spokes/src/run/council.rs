@@ -25,29 +25,7 @@ pub(super) enum CouncilCommand {
     /// Founds a network in a new directory.
     ///
     /// Example: spokes council init blogs.example.org --dir /var/lib/council --api 192.0.2.1:80 --dns 192.0.2.1:53
-    Init {
-        /// The network's domain.
-        #[arg(value_parser = Domain::parse)]
-        domain: Domain,
-        /// Where keys, registry and settings are kept.
-        #[arg(long)]
-        dir: PathBuf,
-        /// Where the registry answers over HTTP.
-        #[arg(long, default_value = "127.0.1.1:8080")]
-        api: SocketAddr,
-        /// Where DNS answers.
-        #[arg(long, default_value = "127.0.1.1:5300")]
-        dns: SocketAddr,
-        /// Where the council's other nodes will reach this one; one port behind --api if it is left out.
-        #[arg(long)]
-        peer: Option<SocketAddr>,
-        /// Where people reach the front page; http:// and the domain if it is left out.
-        #[arg(long)]
-        base_url: Option<String>,
-        /// How many servers hold each blog.
-        #[arg(long, default_value_t = 3)]
-        replicas: u64,
-    },
+    Init(Founded),
     /// Serves one council node: the registry and authoritative DNS.
     ///
     /// Example: spokes council serve --dir /var/lib/council
@@ -66,48 +44,15 @@ pub(super) enum CouncilCommand {
     /// Lets a spoke in that asked.
     ///
     /// Example: spokes council admit garden --dir /var/lib/council
-    Admit {
-        /// Its label.
-        #[arg(value_parser = Label::parse)]
-        label: Label,
-        /// The council's directory.
-        #[arg(long)]
-        dir: PathBuf,
-    },
+    Admit(Organized),
     /// Bars a spoke.
     ///
     /// Example: spokes council evict garden --dir /var/lib/council
-    Evict {
-        /// Its label.
-        #[arg(value_parser = Label::parse)]
-        label: Label,
-        /// The council's directory.
-        #[arg(long)]
-        dir: PathBuf,
-    },
+    Evict(Organized),
     /// Asks for a seat on the council of the network that sent the invitation.
     ///
     /// Example: spokes council join "$INVITE" --dir /var/lib/council --label council2 --api 192.0.2.2:80 --dns 192.0.2.2:53
-    Join {
-        /// The line that an organizer gave you.
-        invite: String,
-        /// Where the node keeps its data.
-        #[arg(long)]
-        dir: PathBuf,
-        /// What the node is called.
-        #[arg(long)]
-        #[arg(value_parser = Label::parse)]
-        label: Label,
-        /// Where its registry answers over HTTP.
-        #[arg(long)]
-        api: SocketAddr,
-        /// Where its DNS answers.
-        #[arg(long)]
-        dns: SocketAddr,
-        /// Where the council's other nodes reach it; one port behind --api if it is left out.
-        #[arg(long)]
-        peer: Option<SocketAddr>,
-    },
+    Join(Standing),
     /// Gives a node that asked its seat on the council.
     ///
     /// Example: spokes council seat council2 --dir /var/lib/council
@@ -134,8 +79,55 @@ pub(super) enum CouncilCommand {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Founded {
+    /// The network's domain.
+    #[arg(value_parser = Domain::parse)]
+    domain: Domain,
+    /// Where keys, registry and settings are kept.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Where the registry answers over HTTP.
+    #[arg(long, default_value = "127.0.1.1:8080")]
+    api: SocketAddr,
+    /// Where DNS answers.
+    #[arg(long, default_value = "127.0.1.1:5300")]
+    dns: SocketAddr,
+    /// Where the council's other nodes will reach this one; one port behind --api if it is left out.
+    #[arg(long)]
+    peer: Option<SocketAddr>,
+    /// Where people reach the front page; http:// and the domain if it is left out.
+    #[arg(long)]
+    base_url: Option<String>,
+    /// How many servers hold each blog.
+    #[arg(long, default_value_t = 3)]
+    replicas: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Standing {
+    /// The line that an organizer gave you.
+    invite: String,
+    /// Where the node keeps its data.
+    #[arg(long)]
+    dir: PathBuf,
+    /// What the node is called.
+    #[arg(long)]
+    #[arg(value_parser = Label::parse)]
+    label: Label,
+    /// Where its registry answers over HTTP.
+    #[arg(long)]
+    api: SocketAddr,
+    /// Where its DNS answers.
+    #[arg(long)]
+    dns: SocketAddr,
+    /// Where the council's other nodes reach it; one port behind --api if it is left out.
+    #[arg(long)]
+    peer: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Organized {
-    /// The node's label.
+    /// The label of the spoke or node.
     #[arg(value_parser = Label::parse)]
     label: Label,
     /// The directory of a council node with an organizer's key.
@@ -145,32 +137,7 @@ pub(super) struct Organized {
 
 pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
     match command {
-        CouncilCommand::Init {
-            domain,
-            dir,
-            api,
-            dns,
-            peer,
-            base_url,
-            replicas,
-        } => {
-            let base_url = base_url.unwrap_or_else(|| format!("http://{domain}"));
-            let policy = Policy {
-                replicas,
-                ..Policy::default()
-            };
-            let beginning = Beginning {
-                domain: domain.clone(),
-                api,
-                dns,
-                peer: peer.unwrap_or(Address(api).next_port().0),
-                base_url,
-                policy,
-            };
-            let registry = council::init(&dir, beginning)?;
-            say_founded(&domain, dns, &registry, &dir);
-            Ok(())
-        }
+        CouncilCommand::Init(founded) => init(founded),
         CouncilCommand::Serve(args) => {
             let ended = until_told(args.until_stdin_closes);
             Council::open(&args.dir).await?.serve(ended).await
@@ -181,52 +148,19 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
             demo::speak(&invite.to_string());
             Ok(())
         }
-        CouncilCommand::Admit { label, dir } => {
-            council::organize(
-                &dir,
-                Wish::Admit {
-                    label: label.clone(),
-                },
-            )
-            .await?;
-            demo::speak(&format!(
-                "{label} is admitted: DNS names it now, and it is given new blogs."
-            ));
-            Ok(())
+        CouncilCommand::Admit(told) => {
+            organize(told, |label| Wish::Admit { label }, |label| {
+                format!("{label} is admitted: DNS names it now, and it is given new blogs.")
+            })
+            .await
         }
-        CouncilCommand::Evict { label, dir } => {
-            council::organize(
-                &dir,
-                Wish::Evict {
-                    label: label.clone(),
-                },
-            )
-            .await?;
-            demo::speak(&format!("{label} is barred and out of DNS."));
-            Ok(())
+        CouncilCommand::Evict(told) => {
+            organize(told, |label| Wish::Evict { label }, |label| {
+                format!("{label} is barred and out of DNS.")
+            })
+            .await
         }
-        CouncilCommand::Join {
-            invite,
-            dir,
-            label,
-            api,
-            dns,
-            peer,
-        } => {
-            let wanted = Stand {
-                label: label.clone(),
-                api,
-                dns,
-                peer: peer.unwrap_or(Address(api).next_port().0),
-            };
-            council::stand(&dir, &Invite::parse(&invite)?, &wanted).await?;
-            demo::speak(&format!(
-                "{label} asks for a seat on the council. Start it with \"spokes council serve --dir {}\"; \
-                 an organizer says \"spokes council seat {label}\" then.",
-                dir.display()
-            ));
-            Ok(())
-        }
+        CouncilCommand::Join(wanted) => join(wanted).await,
         CouncilCommand::Seat(told) => {
             organize(told, |label| Wish::Seat { label }, |label| {
                 format!("{label} has its seat: it is filled now, then it votes and DNS names it.")
@@ -245,17 +179,72 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
             })
             .await
         }
-        CouncilCommand::Recover { dir, organizer } => {
-            let organizer = organizer.unwrap_or_else(|| dir.join("organizer.key"));
-            let records = council::recover(&dir, &organizer)?;
-            demo::speak(&format!(
-                "The council is founded anew on {records} records of this node. Start it; the others are \
-                 filled from it, with everything that they held before put aside. Start them when they are \
-                 empty, and only then."
-            ));
-            Ok(())
-        }
+        CouncilCommand::Recover { dir, organizer } => recover(&dir, organizer),
     }
+}
+
+fn init(founded: Founded) -> Result<(), Outage> {
+    let Founded {
+        domain,
+        dir,
+        api,
+        dns,
+        peer,
+        base_url,
+        replicas,
+    } = founded;
+    let base_url = base_url.unwrap_or_else(|| format!("http://{domain}"));
+    let policy = Policy {
+        replicas,
+        ..Policy::default()
+    };
+    let beginning = Beginning {
+        domain: domain.clone(),
+        api,
+        dns,
+        peer: peer.unwrap_or(Address(api).next_port().0),
+        base_url,
+        policy,
+    };
+    let registry = council::init(&dir, beginning)?;
+    say_founded(&domain, dns, &registry, &dir);
+    Ok(())
+}
+
+async fn join(wanted: Standing) -> Result<(), Outage> {
+    let Standing {
+        invite,
+        dir,
+        label,
+        api,
+        dns,
+        peer,
+    } = wanted;
+    let peer = peer.unwrap_or(Address(api).next_port().0);
+    let wanted = Stand {
+        label: label.clone(),
+        api,
+        dns,
+        peer,
+    };
+    council::stand(&dir, &Invite::parse(&invite)?, &wanted).await?;
+    demo::speak(&format!(
+        "{label} asks for a seat on the council. Start it with \"spokes council serve --dir {}\"; an \
+         organizer says \"spokes council seat {label}\" then.",
+        dir.display()
+    ));
+    Ok(())
+}
+
+fn recover(dir: &Path, organizer: Option<PathBuf>) -> Result<(), Outage> {
+    let organizer = organizer.unwrap_or_else(|| dir.join("organizer.key"));
+    let records = council::recover(dir, &organizer)?;
+    demo::speak(&format!(
+        "The council is founded anew on {records} records of this node. Start it; the others are filled \
+         from it. Start them when they are empty, with everything that they held before put aside, and only \
+         then."
+    ));
+    Ok(())
 }
 
 async fn organize(

@@ -78,9 +78,14 @@ impl Spoke {
             response.headers_mut().insert(header::ALLOW, allow);
             return response;
         }
-        match self.desk_medium(&request) {
-            Some(picture) => picture,
-            None => self.page(request).await,
+        if let Some(picture) = self.desk_medium(&request) {
+            return picture;
+        }
+        let nonce = self.nonce_of(&request);
+        let page = Arc::clone(&self).page(request).await;
+        match nonce {
+            Some(nonce) => self.with_receipt(nonce, page).await,
+            None => page,
         }
     }
 
@@ -277,6 +282,7 @@ impl Spoke {
                 "registry_records": records,
                 "mended": self.mended.load(std::sync::atomic::Ordering::Relaxed),
                 "started": self.started.to_string(),
+                "takes": self.room.takes().to_string(),
             }),
         )
     }
@@ -487,6 +493,9 @@ impl Spoke {
             Ok(wire) => wire,
             Err(why) => return invalid(&why),
         };
+        if let Some(rates) = &wire.rates {
+            tokio::task::block_in_place(|| self.take_rates(rates));
+        }
         // Ten thousand signatures may be among them: not on the event loop.
         let early = tokio::task::block_in_place(|| self.take_receipts(&wire.receipts));
         // A member that heard of a new blog before this spoke says it once, and an author waits for it.
@@ -538,6 +547,7 @@ impl Spoke {
             epoch: record.set.epoch,
             members,
             receipts,
+            rates: None,
         };
         web::json(StatusCode::OK, &wire)
     }

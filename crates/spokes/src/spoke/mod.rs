@@ -13,6 +13,7 @@ mod former;
 mod front;
 mod glance;
 mod headlines;
+mod health;
 mod keys;
 mod latest;
 mod lists;
@@ -21,9 +22,11 @@ mod media;
 mod mend;
 mod pages;
 mod pull;
+mod readers;
 mod renders;
 mod replicas;
 mod restore;
+mod room;
 mod search;
 mod shelf;
 mod sketch;
@@ -128,10 +131,14 @@ pub struct Spoke {
     latest: latest::Latest,
     rendered: finished::Rendered,
     looks: looks::Looks,
+    room: room::Room,
+    counts: readers::Counts,
     renders: renders::Renders,
     searches: Arc<turns::Turns>,
     feeds: Arc<turns::Turns>,
     mended: AtomicU64,
+    /// How many receipts for pages may still be signed.
+    receipts_left: health::Receipts,
 }
 
 /// Who waits for an answer about an entry of a blog.
@@ -175,10 +182,13 @@ impl Spoke {
             latest: latest::Latest::default(),
             rendered: finished::Rendered::default(),
             looks: looks::Looks::default(),
+            room: room::Room::new(dir, &config)?,
+            counts: readers::Counts::default(),
             renders: renders::Renders::default(),
             searches: search::turns(),
             feeds: feeds::turns(),
             mended: AtomicU64::new(0),
+            receipts_left: health::Receipts::default(),
             config,
         });
         spoke.remember()?;
@@ -205,6 +215,8 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
+            tokio::spawn(Arc::clone(&self).observe()),
+            tokio::spawn(Arc::clone(&self).watch_room()),
         ];
         let spoke = Arc::clone(&self);
         let handler = move |request| Arc::clone(&spoke).answer(request);

@@ -245,6 +245,7 @@ impl Spoke {
         if !record.set.has(&self.me) {
             return self.page_elsewhere(name, &record, request).await;
         }
+        self.replicas.count(blog);
         if let Some(seen) = self.at_a_glance(blog, &record, path, request).await {
             return send(request, &seen);
         }

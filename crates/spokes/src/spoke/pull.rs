@@ -17,7 +17,7 @@ use spokes_log::{
     ring::VerifiedEntry,
     seal::SealedEntry,
 };
-use spokes_rules::{node::Label, receipt::Tip, replica::Event};
+use spokes_rules::{health::Takes, node::Label, receipt::Tip, replica::Event};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::Spoke;
@@ -104,6 +104,10 @@ impl Spoke {
                 tokio::time::sleep(PAUSE_LONGEST).await;
                 continue;
             };
+            if self.room.takes() == Takes::Nothing {
+                tokio::time::sleep(PAUSE_LONGEST).await;
+                continue;
+            }
             let (began, had_cursor) = (Instant::now(), cursor.is_some());
             match self
                 .pull_once(&peer, address, &mut cursor, &mut compared)

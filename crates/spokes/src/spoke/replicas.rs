@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
@@ -82,6 +85,8 @@ struct Slot {
     reading: Mutex<()>,
     held: Mutex<Option<Held>>,
     readers: Readers,
+    /// Requests of readers since they were counted last.
+    served: AtomicU64,
 }
 
 /// The places of one blog's readers.
@@ -113,6 +118,19 @@ impl Replicas {
     fn open(&self, blog: BlogId) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(slots.entry(blog).or_default())
+    }
+
+    /// Counts a request for a blog that is held here.
+    pub(super) fn count(&self, blog: BlogId) {
+        self.open(blog).served.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many requests there were for each blog since this was asked last, where there were any.
+    pub(super) fn served(&self) -> BTreeMap<BlogId, u64> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let served = slots.iter();
+        let served = served.map(|(blog, slot)| (*blog, slot.served.swap(0, Ordering::Relaxed)));
+        served.filter(|(_, served)| *served > 0).collect()
     }
 
     /// The blogs whose replicas are in memory, or were once asked for.

@@ -55,6 +55,9 @@ impl Spoke {
                 .await;
             return relayed.unwrap_or_else(|outage| unavailable(&outage));
         }
+        if let Some(full) = self.takes_nothing() {
+            return full;
+        }
         self.ready(blog).await;
         let entries = wire::read::<EntriesWire>(&body).and_then(|wire| sealed(&wire.entries));
         let entries = match entries {

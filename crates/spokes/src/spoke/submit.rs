@@ -48,7 +48,7 @@ const STAGED_SECONDS: i64 = 72 * 60 * 60;
 /// Entries of one blog that wait for their media: an author goes on behind one that does not.
 const STAGED_MAX: usize = 32;
 /// How long a claim waits until this spoke has followed the registry to it.
-const FOLLOW_WAIT: Duration = Duration::from_secs(5);
+pub(super) const FOLLOW_WAIT: Duration = Duration::from_secs(5);
 /// How long the other members find entries of a blog in the feed of one that took some in place of
 /// its primary: twenty times as long as it takes until tips are compared anyway.
 pub(super) const STANDS_IN_FOR: Duration = Duration::from_secs(600);
@@ -89,7 +89,10 @@ impl Spoke {
             Err(why) => return invalid(&why),
         };
         if self.named(name).is_none() && claims(&entry, name) {
-            return self.claim_by_first(entry, &signatures).await;
+            return match self.no_room_for(name) {
+                Some(no_room) => no_room,
+                None => self.claim_by_first(entry, &signatures).await,
+            };
         }
         let (blog, record) = match self.look_up(name).await {
             Ok(known) => known,
@@ -104,6 +107,9 @@ impl Spoke {
             return self
                 .pass_on(&record, name, &body, hopped, refused_by.as_deref())
                 .await;
+        }
+        if let Some(full) = self.takes_nothing() {
+            return full;
         }
         self.ready(blog).await;
         self.submit(blog, &record, entry, &signatures, refused_by.is_some())
@@ -393,8 +399,22 @@ impl Spoke {
         let read = wire::read::<ClaimWire>(&body)
             .and_then(|claim| Ok((EntryId::parse(&claim.entry)?, sealed(&claim.entries)?)));
         match read {
-            Ok((entry, proof)) => self.claim(entry, proof).await,
+            Ok((entry, proof)) => match self.no_room_for_claim(entry, &proof) {
+                Some(no_room) => no_room,
+                None => self.claim(entry, proof).await,
+            },
             Err(why) => invalid(&why),
+        }
+    }
+
+    /// The same for a claim with its proof; one that was granted before gets its answer in any case.
+    fn no_room_for_claim(&self, entry: EntryId, proof: &[SealedEntry]) -> Option<Response> {
+        let claiming = proof.iter().find(|sealed| sealed.entry().id() == entry)?;
+        let name = claimed(claiming.entry())?;
+        let blog = claiming.entry().blog();
+        match self.named(name).is_some_and(|(holder, _)| holder == blog) {
+            true => None,
+            false => self.no_room_for(name),
         }
     }
 
@@ -409,7 +429,7 @@ impl Spoke {
         let what = Wish::Claim {
             blog,
             entry,
-            spoke: Some(self.me.clone()),
+            spoke: Some(self.home_of_new()),
         };
         // The claim's own time, so that a repeat is the same request and gets the first answer.
         let claiming = proof.iter().find(|sealed| sealed.entry().id() == entry);
@@ -447,14 +467,19 @@ impl Spoke {
             ..Wanted::plain(signed)
         });
         let mut silent = Outage::new("no council node is known");
+        let mut refused = None;
         for node in self.council() {
             let path = Ask::new(node, "/api/v1/registry/requests");
             match self.client.post::<_, TakenWire>(path, &wanted).await {
+                // It may be cut off from the others, or empty; the next one may not.
+                Ok(Reply::Refused(problem)) if problem.status == 503 => {
+                    refused = refused.or(Some(problem));
+                }
                 Ok(reply) => return Ok(reply),
                 Err(outage) => silent = outage,
             }
         }
-        Err(silent)
+        refused.map_or(Err(silent), |problem| Ok(Reply::Refused(problem)))
     }
 
     /// Why a claim is not worth a request to the council, of which this spoke has so many a second.

@@ -1,0 +1,185 @@
+//! Who is well, as the council's leader hears it: reports of observers, kept until they suffice for a record
+//! (SPEC registry 3.17, 3.18).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures_util::future::join_all;
+use spokes_log::time::Time;
+use spokes_rules::{
+    health::{REPORT_SECONDS_MAX, Report, Says},
+    node::{Label, Signed},
+    registry::Registry,
+    request::{Ask, Request as Wanted, Wish},
+};
+
+use super::{Council, Unsequenced};
+use crate::{
+    clock,
+    observe::Station,
+    outage::Outage,
+    wire::{RequestWire, StatementsWire},
+};
+
+/// The newest report of each observer about each spoke. It has as many as the registry names observers.
+#[derive(Debug, Default)]
+pub(super) struct Reports(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    by_spoke: BTreeMap<Label, BTreeMap<Label, (Report, Signed)>>,
+    /// Spokes about which a record is being made.
+    under_way: BTreeSet<Label>,
+}
+
+impl Reports {
+    /// Keeps a report if whoever signed it watches that spoke; about which spoke it is. Signatures are asked
+    /// last, since strangers may send what they like.
+    fn keep(
+        &self,
+        registry: &Registry,
+        now: Time,
+        report: Report,
+        signed: Signed,
+    ) -> Option<Label> {
+        let spoke = registry.spoke(&report.of)?;
+        let fits = report.network == registry.network()
+            && spoke.is_admitted()
+            && report.time > spoke.health.changed
+            && now.since(report.time).abs() <= REPORT_SECONDS_MAX;
+        let observers = registry.observers(&report.of);
+        if !fits || !observers.contains(&(report.observer.clone(), signed.key)) {
+            return None;
+        }
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let about = kept.by_spoke.entry(report.of.clone()).or_default();
+        let known = about.get(&report.observer);
+        if known.is_some_and(|(known, _)| known.time >= report.time) || !signed.is_good() {
+            return None;
+        }
+        about.retain(|label, _| observers.iter().any(|(observer, _)| observer == label));
+        let of = report.of.clone();
+        about.insert(report.observer.clone(), (report, signed));
+        Some(of)
+    }
+
+    /// What the registry should say of a spoke now and does not, with the reports that prove it.
+    fn suffice(&self, registry: &Registry, now: Time, of: &Label) -> Option<(Says, Vec<Signed>)> {
+        let spoke = registry.spoke(of).filter(|spoke| spoke.is_admitted())?;
+        if spoke.health.rests_until().is_some_and(|until| until > now) {
+            return None;
+        }
+        let says = match spoke.health.down {
+            None => Says::Silent,
+            Some(_) => Says::Answers,
+        };
+        let observers = registry.observers(of);
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let about = kept.by_spoke.get(of)?;
+        let counts = |(label, _): &&(Label, _)| {
+            about.get(label).is_some_and(|(report, _)| {
+                let age = now.since(report.time);
+                report.says == says
+                    && report.time > spoke.health.changed
+                    && age <= REPORT_SECONDS_MAX
+            })
+        };
+        let agree = observers.iter().filter(counts);
+        let agree: Vec<Signed> = agree.map(|(label, _)| about[label].1.clone()).collect();
+        (agree.len() > observers.len() / 2).then_some((says, agree))
+    }
+
+    /// Takes what suffices for a record, unless one is being made already.
+    fn take(&self, registry: &Registry, now: Time, of: &Label) -> Option<(Says, Vec<Signed>)> {
+        let suffice = self.suffice(registry, now, of)?;
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.under_way.insert(of.clone()).then_some(suffice)
+    }
+
+    fn done(&self, of: &Label) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.under_way.remove(of);
+    }
+}
+
+impl Council {
+    /// Keeps a report, if the statement is one that counts; about which spoke it is.
+    pub(super) fn take_report(&self, report: Report, signed: Signed) -> Option<Label> {
+        let keep = |registry: &Registry| self.reports.keep(registry, clock::now(), report, signed);
+        self.book.ask(keep).flatten()
+    }
+
+    /// Has the registry say what a majority of observers say.
+    pub(super) async fn judge_health(&self, spokes: BTreeSet<Label>) {
+        join_all(spokes.into_iter().map(|label| self.judge_one(label))).await;
+    }
+
+    async fn judge_one(&self, label: Label) {
+        let take = |registry: &Registry| {
+            let suffice = self.reports.take(registry, clock::now(), &label)?;
+            Some((registry.network(), suffice))
+        };
+        let Some((network, (says, statements))) = self.book.ask(take).flatten() else {
+            return;
+        };
+        let of = label.clone();
+        let what = match says {
+            Says::Silent => Wish::Down { label: of },
+            Says::Answers => Wish::Up { label: of },
+        };
+        let ask = Ask {
+            network: Some(network),
+            time: clock::now(),
+            what,
+        };
+        let request = Wanted {
+            statements,
+            ..Wanted::plain(Signed::new(&self.secret, &ask))
+        };
+        let sequenced = self.order.sequence(RequestWire::from(&request)).await;
+        self.reports.done(&label);
+        match sequenced {
+            Ok(_) => tracing::info!(spoke = %label, %says, "its observers agree"),
+            Err(Unsequenced::Refused(refusal)) => {
+                tracing::debug!(spoke = %label, %refusal, "not yet")
+            }
+            // Its observers say it again.
+            Err(why) => tracing::warn!(spoke = %label, ?why, "its health was not noted"),
+        }
+    }
+}
+
+impl Station for Council {
+    fn ask<T>(&self, question: impl FnOnce(&Registry) -> T) -> Option<T> {
+        self.book.ask(question)
+    }
+
+    fn council(&self) -> Vec<SocketAddr> {
+        let me = self.secret.key();
+        let others = self.book.ask(|registry| {
+            let others = registry
+                .seats()
+                .sitting()
+                .filter(|(node, ..)| node.key != me);
+            others.map(|(node, ..)| node.api.0).collect()
+        });
+        others.unwrap_or_default()
+    }
+
+    /// Nobody watches a node of the council: the others notice by its heartbeat.
+    fn is_watched_from(&self, _: BTreeSet<IpAddr>) {}
+
+    async fn report(self: Arc<Self>, reports: StatementsWire) -> Result<(), Outage> {
+        match self.order.leads_or_tells(&reports).await {
+            Ok(true) => {
+                self.keep_statements(reports).await;
+                Ok(())
+            }
+            Ok(false) => Ok(()),
+            Err(why) => Err(Outage::new(format!("{why:?}"))),
+        }
+    }
+}
