@@ -21,9 +21,9 @@ use crate::{
 
 /// How often spokes are looked at.
 pub const LOOK: Millis = PROBE_SECONDS * SECOND;
-/// How often a report is said again as long as the registry says something else: well below the age
-/// at which the registry does not take it any more.
-pub const SAY_AGAIN: Millis = 30 * SECOND;
+/// How often a report is said again as long as the registry says something else: the leader may be a
+/// new one.
+pub const SAY_AGAIN: Millis = 5 * SECOND;
 
 /// Whom each node watches, as one registry has it.
 #[derive(Clone, Debug, Default)]
@@ -68,10 +68,8 @@ struct Watched {
 impl Watched {
     /// Who begins to watch takes the registry's word for it, and makes sure.
     fn new(down: bool) -> Self {
-        let mut watch = Watch::default();
-        for _ in 0..if down { MISSES } else { 0 } {
-            watch.look(Says::Silent);
-        }
+        let opinion = if down { Says::Silent } else { Says::Answers };
+        let watch = Watch::new(opinion);
         Self {
             watch,
             sure: 0,
