@@ -451,6 +451,7 @@ impl Nodes {
             epoch: 1,
             members: MEMBERS.iter().map(|label| (*label).to_owned()).collect(),
             receipts: self.signed(&blog.copy, Tip { sequence, id }),
+            rates: None,
         };
         json(StatusCode::OK, &wire)
     }

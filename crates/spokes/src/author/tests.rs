@@ -193,7 +193,8 @@ fn every_command_explains_itself() {
         );
         names.push(command.get_name().to_owned());
     }
-    let expected = "create publish edit erase import export restore verify status settle offers keys";
+    let expected =
+        "create publish edit erase import export restore verify status settle offers keys";
     assert_eq!(names.join(" "), expected);
 }
 
