@@ -134,8 +134,17 @@ pub fn worth_telling(policy: &Policy) -> u64 {
 pub struct Readers {
     /// What each member serves a minute, and when it said so.
     rates: BTreeMap<Label, (Time, u64)>,
-    /// Since when fewer would do, and the most that were needed since.
-    quiet: Option<(Time, u64)>,
+    quiet: Option<Quiet>,
+}
+
+/// A time in which fewer replicas would do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Quiet {
+    since: Time,
+    /// How many there are more than usual.
+    has: u64,
+    /// The most that were needed since.
+    most: u64,
 }
 
 impl Readers {
@@ -175,9 +184,11 @@ impl Readers {
             self.quiet = None;
             return None;
         }
-        let (since, most) = self.quiet.unwrap_or((now, 0));
+        // When some have gone, it must be quiet again for as long before others go.
+        let quiet = self.quiet.filter(|quiet| quiet.has == has);
+        let (since, most) = quiet.map_or((now, 0), |quiet| (quiet.since, quiet.most));
         let most = most.max(with_band);
-        self.quiet = Some((since, most));
+        self.quiet = Some(Quiet { since, has, most });
         (may && now.since(since) >= seconds).then_some(most)
     }
 }
@@ -269,6 +280,13 @@ mod tests {
             "b:120@0 -@70 b:120@500 -@570 -@700 -@1169 -@1170",
             "1@0 0@1170",
         );
+    }
+
+    #[test]
+    fn copies_go_as_they_are_not_needed_and_not_all_at_once() {
+        // With 100 a second and half as many again there is still one needed.
+        let story = "b:220@0 b:100@600 b:100@650 b:9@700 -@1199 -@1200 -@1300 -@1799 -@1805 -@1900";
+        check(story, "3@0 1@1200 0@1900");
     }
 
     #[test]

@@ -190,7 +190,7 @@ impl fmt::Display for Load {
     }
 }
 
-/// What a spoke signs for whoever asks with a nonce: that it serves these bytes now (SPEC receipt 6).
+/// What a spoke signs for whoever asks with a nonce: that it serves these bytes now (SPEC receipt 8).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Served {
     /// The network.
@@ -217,7 +217,7 @@ impl Served {
     /// Reads the text.
     ///
     /// # Errors
-    /// Names the first line that is not as SPEC receipt 6 says.
+    /// Names the first line that is not as SPEC receipt 8 says.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut headers = Headers::new(text::check(bytes)?, 1)?;
         version(&mut headers, "Spokes-Served")?;

@@ -5,6 +5,7 @@
 
 mod said;
 mod settle;
+mod wait;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -41,7 +42,8 @@ pub const COUNCIL_SILENCE_SECONDS_MAX: i64 = 40 * 60;
 /// every author of its blogs waiting whenever another restarts (SPEC receipt 4.2).
 pub const COMPARE_PATIENCE_SECONDS: i64 = 60;
 
-/// Entries that wait until those before them are durable: an author sends one after the other.
+/// Entries that wait until those before them are durable, or the next set is open: an author sends one after the
+/// other.
 const BEHIND_MAX: usize = 32;
 
 /// Whether this copy may have forgotten what it signed: its disk may be an old one.
@@ -450,7 +452,8 @@ impl Replica {
             return self.answer(ticket, Answer::Forward(primary));
         }
         let ready = self.knows_its_place();
-        if !ready || !self.storing.is_empty() {
+        // What was accepted behind a seal would stand beside what the next set goes on with.
+        if !ready || !self.storing.is_empty() || self.is_sealed() {
             if self.behind.len() == BEHIND_MAX {
                 let full = if ready {
                     Refusal::StillWriting

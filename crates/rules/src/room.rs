@@ -28,6 +28,8 @@ const FLOOR_BAND: u64 = 4;
 const EDGES: [u64; 3] = [250, 500, 800];
 /// How far a share must fall below an edge before the step goes down.
 const EDGE_BAND: u64 = 100;
+/// So many floors free count as all that a disk can do: then new blogs go elsewhere first.
+const NEAR_FLOORS: u128 = 2;
 /// One measurement counts for so many parts: with one each five seconds a burst of a minute is half seen.
 const SMOOTHED_OVER: u64 = 12;
 
@@ -86,7 +88,7 @@ impl Marks {
 
 /// The step that follows from a share, in thousandths, behind another one.
 fn step(before: Load, share: u64) -> Load {
-    let reached = |band: u64| EDGES.iter().filter(|edge| share + band >= **edge).count();
+    let reached = |band| EDGES.iter().filter(|edge| share + band >= **edge).count();
     let steps = |count: usize| Load::new(u8::try_from(count + 1).unwrap_or(4));
     let (low, high) = (steps(reached(0)), steps(reached(EDGE_BAND)));
     // Up at the edge, down only well below it.
@@ -128,10 +130,12 @@ impl Gauge {
     /// The disk was looked at.
     pub fn sees_disk(&mut self, disk: Disk, marks: Marks) {
         self.takes = marks.takes(self.takes, disk.free);
-        let usable = disk.size.saturating_sub(marks.floor).max(1);
-        let used = disk.size.saturating_sub(disk.free).min(usable);
-        let share = u128::from(used) * 1_000 / u128::from(usable);
-        self.stored = step(self.stored, u64::try_from(share).unwrap_or(1_000));
+        // Not by how full it is: on a large disk nine tenths leave room for many blogs.
+        let near = u128::from(marks.floor) * NEAR_FLOORS * 1_000 / u128::from(disk.free.max(1));
+        self.stored = step(
+            self.stored,
+            u64::try_from(near).unwrap_or(u64::MAX).min(1_000),
+        );
     }
 
     /// So many thousandths of what the machine can do were done since the last time.
@@ -317,6 +321,8 @@ mod tests {
     #[test]
     fn what_people_wait_for_is_said_at_once() {
         let marks = Marks::of(10_000, Some(800));
+        // Eleven floors are free then, and less than eight were before.
+        let two = Load::new(2).expect("a step");
         let mut gauge = Gauge::default();
         let at = |seconds| Time::from_unix(NOW.as_unix() + seconds);
         let disk = |free| Disk { size: 10_000, free };
@@ -331,7 +337,7 @@ mod tests {
         let said = spoke(Load::FULL, Takes::Nothing, Some(at(2)));
         gauge.sees_disk(disk(9_000), marks);
         assert_eq!(gauge.tells(at(10), &said), None, "not within the minute");
-        assert_eq!(gauge.tells(at(62), &said), Some((Load::LOW, Takes::New)));
+        assert_eq!(gauge.tells(at(62), &said), Some((two, Takes::New)));
         // After a start what was said last holds between the marks.
         let mut anew = Gauge::default();
         anew.recall(Takes::Held);

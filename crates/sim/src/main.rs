@@ -12,16 +12,16 @@ use std::{
 };
 
 use clap::Parser;
-use spokes_sim::{plant::Plant, world};
+use spokes_sim::{hub::Told, plant::Plant, world};
 
 /// Plays a network of spokes through bad weather, seed by seed.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Plays this seed.
+    /// Plays this seed and tells its story.
     #[arg(long, conflicts_with = "seeds", required_unless_present = "seeds")]
     seed: Option<u64>,
-    /// Prints what happens.
+    /// Tells every message and receipt, too.
     #[arg(long, requires = "seed")]
     trace: bool,
     /// Plays all seeds from A to before B, and names those that fail.
@@ -57,7 +57,12 @@ fn main() -> io::Result<ExitCode> {
 }
 
 fn one(seed: u64, arguments: &Arguments) -> io::Result<ExitCode> {
-    let outcome = world::run(seed, arguments.plant, arguments.trace);
+    let told = if arguments.trace {
+        Told::All
+    } else {
+        Told::Story
+    };
+    let outcome = world::run(seed, arguments.plant, told);
     let mut out = io::stdout().lock();
     for line in &outcome.trace {
         writeln!(out, "{line}")?;
@@ -90,7 +95,7 @@ fn many(first: u64, end: u64, arguments: &Arguments) -> io::Result<ExitCode> {
                     if seed >= end {
                         return;
                     }
-                    let outcome = world::run(seed, arguments.plant, false);
+                    let outcome = world::run(seed, arguments.plant, Told::Nothing);
                     safe.fetch_add(outcome.safe as u64, Ordering::Relaxed);
                     if let Some(broken) = outcome.broken {
                         if arguments.first {

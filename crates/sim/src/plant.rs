@@ -30,6 +30,14 @@ pub enum Plant {
     ForgetsInsteadOf,
     /// Receipts are sent once, whether they arrive or not.
     ReceiptsSentOnce,
+    /// A client counts receipts of any older epoch for the open set.
+    AcceptsOldEpoch,
+    /// Observers say after one miss that a spoke is silent, and after one answer that it is back.
+    Flaps,
+    /// A member says that it holds a blog before it has pulled what was there.
+    HoldsWithoutBase,
+    /// The council opens a set with one seal, and makes up the others.
+    OpensWithTooFewSeals,
 }
 
 impl fmt::Display for Plant {

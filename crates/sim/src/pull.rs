@@ -218,6 +218,7 @@ impl Spoke {
             Message::RegistryAnswer {
                 ask,
                 registry,
+                watching,
                 proofs,
                 covers,
             } => {
@@ -226,6 +227,7 @@ impl Spoke {
                     return;
                 }
                 self.live.pulls.proofs.extend(proofs);
+                self.live.watching = Some(watching);
                 self.follow(hub, registry, covers);
             }
             Message::FeedAsk { ask, after, blogs } => self.feed(hub, from, ask, after, blogs),
@@ -251,6 +253,10 @@ impl Spoke {
                     };
                     let chain = copy.replica.chain();
                     let lacks = tips.iter().any(|tip| !chain.contains(tip.id));
+                    let told = copy.told.as_ref();
+                    if told.is_some_and(|(set, _)| *set.primary() == label) {
+                        copy.keeps_up = !lacks;
+                    }
                     if lacks {
                         let ask = hub.ask();
                         hub.send(self.node(), from, Message::EntriesAsk { ask, blog });
@@ -301,7 +307,7 @@ impl Spoke {
                 };
                 self.tell(hub, id, event);
             }
-            let now = hub.clock(self.skew);
+            let now = hub.time(self.clock);
             self.tell(hub, id, replica::Event::CouncilHeard(now));
         }
         self.live.registry = Some(registry);

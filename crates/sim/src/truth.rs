@@ -12,7 +12,11 @@ use spokes_rules::{
     registry::{Registry, Set},
 };
 
-use crate::{disk::Disk, spoke::Spoke};
+use crate::{
+    disk::Disk,
+    hub::{MINUTE, Millis, SECOND},
+    spoke::Spoke,
+};
 
 /// A text by its device and number.
 pub type TextId = (usize, usize);
@@ -27,6 +31,18 @@ pub struct SafeText {
     /// In which epoch.
     pub epoch: u64,
 }
+
+/// Since when, and until when, faults kept a spoke from others.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ailment {
+    /// Those that last.
+    faults: u32,
+    began: Millis,
+    ended: Millis,
+}
+
+/// Faults nearer than this to one another are one.
+const SAME: Millis = 20 * SECOND;
 
 /// What is remembered over crashes and old disks.
 #[derive(Debug, Default)]
@@ -44,6 +60,11 @@ pub struct Truth {
     names: BTreeMap<BlogName, BlogId>,
     granted: BTreeSet<BlogId>,
     records: u64,
+    /// How many faults keep each spoke from others, and when the last ended.
+    ailing: BTreeMap<usize, Ailment>,
+    changes: BTreeMap<Label, Vec<Millis>>,
+    /// The last epoch of each blog that was opened without enough seals.
+    forced: BTreeMap<BlogId, u64>,
     /// Whether copies may have been lost since [`Truth::check_safe`] looked last.
     pub shaken: bool,
 }
@@ -52,6 +73,55 @@ impl Truth {
     /// Remembers the first broken promise.
     pub fn breaks(&mut self, what: String) {
         self.broken.get_or_insert(what);
+    }
+
+    /// A fault begins that keeps a spoke from others.
+    pub fn ails(&mut self, spoke: usize, now: Millis) {
+        let ailment = self.ailing.entry(spoke).or_default();
+        // One that follows soon is the same to those who look now and then.
+        if ailment.faults == 0 && now > ailment.ended + SAME {
+            ailment.began = now;
+        }
+        ailment.faults += 1;
+    }
+
+    /// Such a fault has ended.
+    pub fn recovers(&mut self, spoke: usize, now: Millis) {
+        if let Some(ailment) = self.ailing.get_mut(&spoke) {
+            (ailment.faults, ailment.ended) = (ailment.faults.saturating_sub(1), now);
+        }
+    }
+
+    /// Whether something has kept this spoke from others for so long, and did since then.
+    pub fn was_away(&self, spoke: usize, now: Millis, since: Millis, shortest: Millis) -> bool {
+        self.ailing.get(&spoke).is_some_and(|ailment| {
+            let end = if ailment.faults > 0 {
+                now
+            } else {
+                ailment.ended
+            };
+            end >= since && end - ailment.began.min(end) >= shortest
+        })
+    }
+
+    /// A spoke's health changes in the registry: how often it did in ten minutes.
+    pub fn changes_of_health(&mut self, label: &Label, now: Millis) -> usize {
+        let changes = self.changes.entry(label.clone()).or_default();
+        changes.retain(|at| now < at + 10 * MINUTE);
+        changes.push(now);
+        changes.len()
+    }
+
+    /// A set is opened without enough seals: what was safe before may be lost with those who held it, and
+    /// nobody may sign in an older epoch any more.
+    pub fn forces(&mut self, registry: &Registry, id: BlogId) {
+        let forced = registry.blog(id).filter(|blog| {
+            let at = blog.forced.as_ref().map(|forced| forced.since);
+            at == Some(registry.head().time)
+        });
+        if let Some(blog) = forced {
+            self.forced.insert(id, blog.set.epoch);
+        }
     }
 
     /// A spoke sends a seal; whether of an epoch of which it has sent none.
@@ -75,6 +145,12 @@ impl Truth {
                 ));
             }
             at = chain.link(id).and_then(|link| link.previous);
+        }
+        if let Some(forced) = self.forced.get(&held.blog).filter(|f| held.epoch < **f) {
+            let (spoke, epoch) = (&held.spoke, held.epoch);
+            self.breaks(format!(
+                "promise 4: {spoke} signs in epoch {epoch}, and {forced} was opened without it"
+            ));
         }
         let sealed = self.sealed.get(&(held.spoke.clone(), held.blog));
         if let Some(sealed) = sealed.filter(|sealed| held.epoch <= **sealed) {
@@ -141,7 +217,8 @@ impl Truth {
             let Some(blog) = registry.blog(safe.blog) else {
                 continue;
             };
-            if blog.set.epoch < safe.epoch {
+            let forced = self.forced.get(&safe.blog).copied().unwrap_or(0);
+            if blog.set.epoch < safe.epoch || safe.epoch < forced {
                 continue;
             }
             let members = spokes.iter().filter(|spoke| blog.set.has(spoke.label()));
@@ -197,7 +274,9 @@ impl Truth {
                 if first.as_ref().is_some_and(|(a, s)| *a != all || *s != seen) {
                     self.breaks(format!("promise 3: {} shows another {id}", spoke.label()));
                 }
-                let safe = self.safe.values().filter(|safe| safe.blog == id);
+                let forced = self.forced.get(&id).copied().unwrap_or(0);
+                let safe = self.safe.values();
+                let safe = safe.filter(|safe| safe.blog == id && safe.epoch >= forced);
                 let lacking = safe.map(|s| s.entry).find(|e| !spoke.disk().holds(*e));
                 if let Some(lacking) = lacking {
                     self.breaks(format!(
@@ -213,6 +292,7 @@ impl Truth {
     }
 
     fn check_texts(&mut self, id: BlogId, fold: &spokes_log::blog::Blog, devices: usize) {
+        let forced = self.forced.get(&id).copied().unwrap_or(0);
         let mut seen: BTreeMap<TextId, usize> = BTreeMap::new();
         for post in fold.posts() {
             for (_, version) in &post.versions {
@@ -221,10 +301,9 @@ impl Truth {
                 }
             }
         }
-        let lost = self
-            .safe
-            .iter()
-            .find(|(text, safe)| safe.blog == id && !seen.contains_key(text));
+        let lost = self.safe.iter().find(|(text, safe)| {
+            safe.blog == id && safe.epoch >= forced && !seen.contains_key(text)
+        });
         if let Some((text, safe)) = lost {
             self.breaks(format!("promise 2: {text:?} ({}) is lost", safe.entry));
         }

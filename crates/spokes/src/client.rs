@@ -12,7 +12,7 @@ use crate::{
     wire::{Problem, signed_of_a_header},
 };
 
-/// By this header a page is asked for with a receipt, and by that one the receipt comes (SPEC receipt 6).
+/// By this header a page is asked for with a receipt, and by that one the receipt comes (SPEC receipt 8).
 pub const NONCE: &str = "spokes-nonce";
 /// See [`NONCE`].
 pub const SERVED: &str = "spokes-served";
@@ -63,7 +63,7 @@ impl<T> Reply<T> {
 pub struct Page {
     /// Its status.
     pub status: StatusCode,
-    /// What the spoke signed for whoever asks, if it did (SPEC receipt 6).
+    /// What the spoke signed for whoever asks, if it did (SPEC receipt 8).
     pub served: Option<Signed>,
     /// The bytes as they were sent.
     pub body: Vec<u8>,

@@ -51,10 +51,11 @@ mod ways;
 
 use book::Book;
 pub use door::{Door, Whose};
-pub use found::{Beginning, Stand, init, invite, organize, recover, stand};
+pub use found::{Beginning, Recovery, Stand, backup, init, invite, organize, recover, stand};
 use order::Order;
 use raft::LogStore;
 use rates::Rates;
+use ways::Ways;
 
 /// How often the zone is looked after.
 const ZONE_EVERY: Duration = Duration::from_millis(200);
@@ -100,16 +101,14 @@ impl Council {
             );
         }
         let book = Arc::new(found::open_book(dir, &journal, &secret)?);
-        let store = LogStore::new(journal);
-        let pinned = found::known_keys(dir, &config)?;
-        let order = Order::begin(
+        let ways = Ways::new(
             secret.clone(),
-            pinned,
-            dir.to_owned(),
             Arc::clone(&book),
-            store,
+            found::known_keys(dir, &config)?,
+            found::nodes_ahead(&journal, &book)?,
         );
-        let order = order.await?;
+        let store = LogStore::new(journal);
+        let order = Order::begin(&secret, ways, dir.to_owned(), Arc::clone(&book), store).await?;
         if order.has_no_vote() {
             tracing::warn!(
                 label = config.label,
@@ -442,9 +441,7 @@ impl Council {
             Err(error) => return unavailable(&Outage::new(error.to_string())),
         };
         self.judge_health(taken.spokes).await;
-        for blog in taken.blogs {
-            self.try_open(blog).await;
-        }
+        self.try_open(taken.blogs).await;
         match taken.full {
             None => web::json(StatusCode::OK, &serde_json::json!({})),
             Some(full) => web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", full),

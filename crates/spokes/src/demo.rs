@@ -45,8 +45,6 @@ const END_WAIT: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long `demo restart` waits for the running demo.
 const ORDER_WAIT: Duration = Duration::from_secs(25);
-/// Bytes that the disk of a demo keeps free: all its spokes share it, and nobody's blogs depend on them.
-const DISK_FLOOR: u64 = 64 << 20;
 /// Spokes of one demo: the last number of their addresses.
 pub const SPOKES_MAX: u8 = 200;
 
@@ -385,7 +383,7 @@ impl Demo {
                 operator: Operator::parse(&operator).map_err(Outage::new)?,
                 listen,
                 address: listen,
-                floor: Floor(Some(DISK_FLOOR)),
+                floor: Floor::OF_A_DEMO,
                 ceiling: Ceiling(None),
             };
             join::join(&dir, &invite, &wanted).await?;

@@ -416,3 +416,115 @@ fn chance() -> f64 {
     let thousands: u32 = dice(1_000).try_into().unwrap_or(0);
     f64::from(thousands) / 1_000.0
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::{
+        testing::{label, registry, secret},
+        *,
+    };
+
+    /// Where an observer stands in these tests, and what it said there.
+    struct Place {
+        registry: Registry,
+        council: Vec<SocketAddr>,
+        said: Mutex<Vec<Report>>,
+    }
+
+    impl Station for Place {
+        fn ask<T>(&self, question: impl FnOnce(&Registry) -> T) -> Option<T> {
+            Some(question(&self.registry))
+        }
+
+        fn council(&self) -> Vec<SocketAddr> {
+            self.council.clone()
+        }
+
+        fn is_watched_from(&self, _: BTreeSet<IpAddr>) {}
+
+        async fn report(self: Arc<Self>, reports: StatementsWire) -> Result<(), Outage> {
+            let mut said = self.said.lock().unwrap();
+            said.extend(reports.statements.iter().map(|wire| {
+                let signed = wire.signed().unwrap();
+                assert!(signed.is_good());
+                Report::parse(signed.text.as_bytes()).unwrap()
+            }));
+            Ok(())
+        }
+    }
+
+    /// An address where nobody listens.
+    fn nobody() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    }
+
+    /// Oak, which watches ash; nobody listens at ash's address.
+    fn oak(council: Vec<SocketAddr>) -> (Observer<Place>, Arc<Place>) {
+        let spokes = [("oak", nobody()), ("ash", nobody())];
+        let place = Arc::new(Place {
+            registry: registry(clock::now() - 60, &spokes),
+            council,
+            said: Mutex::default(),
+        });
+        let observer = Observer {
+            station: Arc::clone(&place),
+            me: label("oak"),
+            secret: Arc::new(secret("oak")),
+            client: Client::without_pool().unwrap(),
+            pulse: Arc::default(),
+            pauses: 0,
+            read: None,
+            watched: BTreeMap::new(),
+            telling: None,
+        };
+        (observer, place)
+    }
+
+    async fn rounds(observer: &mut Observer<Place>, count: usize) -> Says {
+        for _ in 0..count {
+            observer.round().await;
+            if let Some(telling) = observer.telling.take() {
+                telling.await.unwrap();
+            }
+        }
+        observer.watched[&label("ash")].watch.opinion()
+    }
+
+    #[tokio::test]
+    async fn what_it_missed_while_it_stood_still_itself_does_not_count() {
+        let (mut observer, place) = oak(vec![]);
+        assert_eq!(rounds(&mut observer, 2).await, Says::Answers);
+        // As a process that was stopped finds its clock.
+        observer.pulse.0.lock().unwrap().0 -= STILL + BEAT;
+        assert_eq!(rounds(&mut observer, 1).await, Says::Answers);
+        assert_eq!(rounds(&mut observer, 2).await, Says::Answers);
+        assert!(place.said.lock().unwrap().is_empty());
+        assert_eq!(rounds(&mut observer, 1).await, Says::Silent);
+        // It is said once in five seconds, not in each round.
+        rounds(&mut observer, 2).await;
+        let said = place.said.lock().unwrap();
+        let [report] = said.as_slice() else {
+            panic!("{said:?}");
+        };
+        assert_eq!((&report.of, report.says), (&label("ash"), Says::Silent));
+        // What it thought before a pause is not said unless it is seen again.
+        drop(said);
+        observer.watched.get_mut(&label("ash")).unwrap().told = None;
+        observer.pulse.0.lock().unwrap().0 -= STILL + BEAT;
+        rounds(&mut observer, 1).await;
+        assert_eq!(place.said.lock().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_reaches_nobody_at_all_says_nothing_of_others() {
+        let (mut observer, place) = oak(vec![nobody()]);
+        assert_eq!(rounds(&mut observer, 10).await, Says::Answers);
+        assert!(place.said.lock().unwrap().is_empty());
+    }
+}

@@ -391,6 +391,18 @@ mod tests {
             "nowhere..example",
         );
         check("spokes demo --domain -x", 2, "-x");
+        let council = |line: &str| format!("spokes council {line} --dir d");
+        check(&council("move maria --to oak"), 0, "");
+        check(&council("move maria"), 2, "--to");
+        check(&council("move Maria! --to oak"), 2, "Maria!");
+        check("spokes council drain oak", 2, "--dir");
+        check(
+            "spokes council drain oak --network http://192.0.2.1",
+            2,
+            "--organizer",
+        );
+        check(&council("replicas maria 10"), 2, "1..=9");
+        check(&council("open maria"), 2, "--may-fork");
         check(
             "spokes council invite --dir d --expires soon",
             2,

@@ -4,6 +4,7 @@
 //! the commit returns after an fsync) and only then says so: eight authors share one sync.
 
 mod offer;
+mod seals;
 mod sketch;
 
 pub use offer::{Apart, Offer};
@@ -98,6 +99,8 @@ pub enum Write {
     UnstageBefore(i64),
     /// Records of the registry's log.
     Records(Vec<(u64, String)>),
+    /// Records of a log founded anew, instead of all from a place on.
+    RecordsFrom(u64, Vec<(u64, String)>),
     /// A sketch of a blog whose newest entry stands at this position.
     Sketch(BlogId, u64, Vec<u8>),
 }
@@ -335,30 +338,6 @@ impl Store {
             let sql = "SELECT position, blog, id, text, signatures FROM entry WHERE id = ?1";
             let mut statement = connection.prepare_cached(sql)?;
             statement.query_row([id.to_string()], row_of).optional()
-        })
-    }
-
-    /// The highest epoch of a blog that a durable seal closes.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn sealed(&self, blog: BlogId) -> Result<u64, Outage> {
-        self.read(|connection| {
-            let sql = "SELECT coalesce(max(epoch), 0) FROM seal WHERE blog = ?1";
-            connection.query_row(sql, [blog.to_string()], |row| row.get(0))
-        })
-    }
-
-    /// The seal of a blog's epoch, if one is durable.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn seal(&self, blog: BlogId, epoch: u64) -> Result<Option<String>, Outage> {
-        self.read(|connection| {
-            let sql = "SELECT text FROM seal WHERE blog = ?1 AND epoch = ?2";
-            let mut statement = connection.prepare_cached(sql)?;
-            let row = statement.query_row(params![blog.to_string(), epoch], |row| row.get(0));
-            row.optional()
         })
     }
 
@@ -663,12 +642,19 @@ fn apply(c: &Connection, write: &Write) -> Result<(), rusqlite::Error> {
             c.execute("DELETE FROM staged WHERE since < ?1", [time])?;
         }
         Write::Sketch(blog, position, bytes) => sketch::keep(c, *blog, *position, bytes)?,
-        Write::Records(records) => {
-            let sql = "INSERT OR IGNORE INTO record (place, json) VALUES (?1, ?2)";
-            for (place, json) in records {
-                c.prepare_cached(sql)?.execute(params![place, json])?;
-            }
+        Write::Records(records) => keep_records(c, records)?,
+        Write::RecordsFrom(place, records) => {
+            c.execute("DELETE FROM record WHERE place >= ?1", [place])?;
+            keep_records(c, records)?;
         }
+    }
+    Ok(())
+}
+
+fn keep_records(c: &Connection, records: &[(u64, String)]) -> Result<(), rusqlite::Error> {
+    let sql = "INSERT OR IGNORE INTO record (place, json) VALUES (?1, ?2)";
+    for (place, json) in records {
+        c.prepare_cached(sql)?.execute(params![place, json])?;
     }
     Ok(())
 }

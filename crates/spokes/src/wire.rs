@@ -234,6 +234,7 @@ pub struct RequestWire {
 
 /// A text that an author signed (SPEC registry 3.23).
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(expecting = "a word with \"text\" and \"signature\"")]
 pub struct WordWire {
     /// The text.
     pub text: String,
@@ -242,7 +243,11 @@ pub struct WordWire {
 }
 
 impl WordWire {
-    fn word(&self) -> Result<Word, String> {
+    /// Reads it; nothing is judged yet.
+    ///
+    /// # Errors
+    /// Says what is not in its form.
+    pub fn word(&self) -> Result<Word, String> {
         let signature = BASE64.decode(&self.signature);
         Ok(Word {
             text: self.text.clone(),
@@ -606,6 +611,9 @@ pub struct LogWire {
     /// Whether a majority of the council stood behind that when it was asked.
     #[serde(default)]
     pub confirmed: bool,
+    /// The hash of the last record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
 }
 
 /// What became of a request (SPEC http 3.5).
@@ -676,8 +684,12 @@ pub struct Problem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     /// Who has room instead.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub others: Vec<OtherWire>,
+    #[serde(default, skip_serializing_if = "nobody")]
+    pub others: Box<[OtherWire]>,
+}
+
+fn nobody(others: &[OtherWire]) -> bool {
+    others.is_empty()
 }
 
 /// A spoke that does what another one does not.

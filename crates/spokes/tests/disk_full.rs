@@ -57,6 +57,12 @@ impl Moved {
             &["-a", node.data.to_str().unwrap(), to.to_str().unwrap()],
         );
         assert_eq!(code, 0, "{said}");
+        // This is about what fills up between two looks at the disk: `room.rs` tells of the floor.
+        let config = disk.outside("node/config.toml");
+        let text = fs::read_to_string(&config).unwrap();
+        if let Some(floor) = text.lines().find(|line| line.starts_with("disk_floor")) {
+            fs::write(&config, text.replace(floor, "disk_floor = \"0\"")).unwrap();
+        }
         let council = label.starts_with("council");
         let mut moved = Self {
             disk,

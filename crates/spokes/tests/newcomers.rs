@@ -140,6 +140,7 @@ fn a_chosen_picture_comes_along_whichever_button_is_pressed() {
             "leave" => Visitor::with_blog(&demo, &mut maria),
             _ => Visitor {
                 demo: &demo,
+                at: "a",
                 gpg: Gpg::new("Nobody <n@example.org>"),
                 cookie: desk.cookie.clone(),
             },

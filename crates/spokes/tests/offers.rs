@@ -98,7 +98,6 @@ fn who_slept_accepts_nothing_that_belongs_to_another() {
     let demo = Demo::start_with(3, &[]);
     let mut maria = Author::with_blog(&demo, "maria", "a");
     let mut nadia = Author::with_blog(&demo, "nadia", "a");
-    let fork = maria.parent.clone();
     let (late, later) = (
         maria.sign(&draft(Says::Post(article("late")), "Sent to who sleeps.")),
         nadia.sign(&draft(Says::Post(article("later")), "As well.")),
@@ -138,47 +137,7 @@ fn who_slept_accepts_nothing_that_belongs_to_another() {
         assert_eq!(demo.http(label, "maria", "/late").status, 404);
         assert_eq!(offers(&demo, label, "maria"), 0);
     }
-    flood(&demo, &mut maria, &mut nadia, fork.as_ref());
     demo.assert_no_panic();
-}
-
-/// What a hostile member may bring, who was given many texts that their authors did sign: only so many, and
-/// none that they did not.
-fn flood(
-    demo: &Demo,
-    maria: &mut Author,
-    nadia: &mut Author,
-    fork: Option<&(spokes_log::entry::Skeleton, spokes_log::name::EntryId)>,
-) {
-    let give = |name: &str, entries: Vec<Value>| {
-        let body = json!({ "giver": "c", "entries": entries }).to_string();
-        let path = format!("/api/v1/blogs/{name}/offers");
-        http::post(demo.address("b"), &path, &body).unwrap()
-    };
-    let small = |n: usize| draft(Says::Post(article(&format!("flood-{n}"))), "Again.");
-    let entries = (0..70).map(|n| maria.sign_behind(&small(n), fork).wire());
-    let reply = give("maria", entries.collect());
-    assert_eq!(
-        (reply.status, reply.json()["done"].as_array().map(Vec::len)),
-        (200, Some(0))
-    );
-    assert_eq!(
-        offers(demo, "b", "maria"),
-        64,
-        "as many as a primary keeps for others"
-    );
-    // Signed by somebody else, for a blog of Nadia's.
-    let mut forged = maria.sign_behind(&small(0), nadia.parent.as_ref()).wire();
-    let large = "Many words.\n".repeat(80_000);
-    let said = |n: usize| draft(Says::Post(article(&format!("large-{n}"))), large.trim());
-    let first = nadia.parent.clone();
-    let entries = (0..20).map(|n| nadia.sign_behind(&said(n), first.as_ref()).wire());
-    let mut entries: Vec<Value> = entries.collect();
-    entries.insert(0, std::mem::take(&mut forged));
-    assert_eq!(give("nadia", entries).status, 200);
-    assert_eq!(offers(demo, "b", "nadia"), 17, "16 MiB of what she signed");
-    let other = http::post(demo.address("a"), "/api/v1/blogs/nadia/offers", "{}").unwrap();
-    assert_eq!((other.status, other.kind().as_str()), (421, "not-here"));
 }
 
 /// How many offers a spoke knows.

@@ -64,9 +64,14 @@ impl Registry {
             }
             Change::Close(ids, next) => {
                 for id in &ids {
-                    if let Some(blog) = self.blogs.get_mut(id) {
-                        let next = next.clone();
-                        blog.closing = Some(Closing { next, since: now });
+                    let next = next.clone();
+                    let closing = Closing { next, since: now };
+                    let before = self
+                        .blogs
+                        .get_mut(id)
+                        .map(|blog| blog.closing.replace(closing));
+                    if let Some(Some(given_up)) = before {
+                        self.unplace(*id, &given_up.next.members);
                     }
                     self.place(*id);
                 }
@@ -209,13 +214,18 @@ impl Registry {
             missing.extend(forced.missing);
             blog.forced = Some(Forced { missing, ..forced });
         }
-        for label in old.members {
-            if let Some(placed) = self.placed.get_mut(&label) {
+        self.unplace(id, &old.members);
+        self.place(id);
+        Touched::Blog(id)
+    }
+
+    /// Forgets that a blog is there; where it is all the same is noted again.
+    fn unplace(&mut self, id: BlogId, members: &[Label]) {
+        for label in members {
+            if let Some(placed) = self.placed.get_mut(label) {
                 placed.remove(&id);
             }
         }
-        self.place(id);
-        Touched::Blog(id)
     }
 
     /// Notes where a blog is and will be.

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -27,7 +27,19 @@ use spokes_rules::{
     request::{Address, CouncilNode, Domain, Founding, Policy, Request, Wish},
 };
 
-use crate::{Failed, ROUNDS, desk::resident, median, print, sqlite_floor};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+
+use crate::{
+    Failed, ROUNDS,
+    desk::{free_port, resident},
+    median, print, sqlite_floor,
+};
 
 /// Organizers, each of whom may ask 50 times a second at each node.
 const ORGANIZERS: u8 = 25;
@@ -41,16 +53,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// One council node and the processes around it.
 pub(crate) struct Node {
     dir: PathBuf,
-    /// The network namespace in which it runs.
-    inside: Option<String>,
     pub(crate) api: SocketAddr,
     child: Option<Child>,
 }
 
 impl Node {
     pub(crate) fn start(&mut self) -> Result<(), Failed> {
-        let program = env!("CARGO_BIN_EXE_spokes");
-        let mut command = within(self.inside.as_deref(), program);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_spokes"));
         command.args(["council", "serve", "--dir"]).arg(&self.dir);
         let quiet = || fs::File::create(self.dir.join("output")).map(Stdio::from);
         self.child = Some(command.stdout(quiet()?).stderr(quiet()?).spawn()?);
@@ -88,31 +97,56 @@ impl Drop for Node {
     }
 }
 
-/// A command in a network namespace, or here.
-fn within(inside: Option<&str>, program: &str) -> Command {
-    match inside {
-        None => Command::new(program),
-        Some(name) => {
-            let mut command = Command::new("ip");
-            command.args(["netns", "exec", name, program]);
-            command
+/// How far apart the council's nodes are: what one way of a message between them takes.
+#[derive(Clone, Copy)]
+struct Apart(Duration);
+
+impl Apart {
+    /// Where others reach what listens here: there, or at a relay that is as slow as the way.
+    async fn reached(self, here: SocketAddr) -> Result<SocketAddr, Failed> {
+        if self.0.is_zero() {
+            return Ok(here);
         }
+        let relay = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let at = relay.local_addr()?;
+        tokio::spawn(async move {
+            while let Ok((near, _)) = relay.accept().await {
+                tokio::spawn(async move {
+                    // The way there is as long for the first word as for any other.
+                    tokio::time::sleep(self.0).await;
+                    let Ok(far) = TcpStream::connect(here).await else {
+                        return;
+                    };
+                    drop((near.set_nodelay(true), far.set_nodelay(true)));
+                    let ((near_in, near_out), (far_in, far_out)) =
+                        (near.into_split(), far.into_split());
+                    tokio::spawn(carry(near_in, far_out, self.0));
+                    carry(far_in, near_out, self.0).await;
+                });
+            }
+        });
+        Ok(at)
     }
 }
 
-/// Where nodes are: on loopback, or each at its own address in its own namespace.
-#[derive(Clone)]
-pub(crate) struct Place {
-    address: IpAddr,
-    inside: Option<String>,
-}
-
-pub(crate) fn near() -> Vec<Place> {
-    let here = |_| Place {
-        address: Ipv4Addr::LOCALHOST.into(),
-        inside: None,
-    };
-    (0..3).map(here).collect()
+/// Carries bytes one way, each of which takes as long.
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, takes: Duration) {
+    let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut bytes = vec![0; 64 * 1024];
+        while let Ok(read @ 1..) = from.read(&mut bytes).await {
+            let arrives = tokio::time::Instant::now() + takes;
+            if sender.send((arrives, bytes[..read].to_vec())).is_err() {
+                return;
+            }
+        }
+    });
+    while let Some((arrives, bytes)) = receiver.recv().await {
+        tokio::time::sleep_until(arrives).await;
+        if to.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
 }
 
 struct Council {
@@ -123,11 +157,9 @@ struct Council {
     _temp: tempfile::TempDir,
 }
 
-/// A port of this address that nobody has.
-fn port(address: IpAddr) -> Result<SocketAddr, Failed> {
-    // In another namespace only its number counts.
-    let here = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(SocketAddr::new(address, here.local_addr()?.port()))
+/// An address that nobody has.
+pub(crate) fn port() -> Result<SocketAddr, Failed> {
+    Ok((Ipv4Addr::LOCALHOST, free_port()?).into())
 }
 
 pub(crate) fn asks(key: &NodeSecret, network: Option<Hash>, what: Wish) -> Request {
@@ -171,14 +203,16 @@ pub(crate) fn write_alone(
 
 impl Council {
     /// The first node, with a founding of its own.
-    async fn of_one(place: &Place) -> Result<Self, Failed> {
+    async fn of_one(apart: Apart) -> Result<Self, Failed> {
         let temp = tempfile::tempdir()?;
         let dir = temp.path().join("council1");
         fs::create_dir(&dir)?;
         let first = config::secret_key(&dir.join("organizer.key"))?;
         let others = (1..ORGANIZERS).map(|n| NodeSecret::from_seed(&[n; 32]));
         let organizers: Vec<_> = std::iter::once(first).chain(others).collect();
-        let (node, founding) = beginning(&dir, place, &organizers)?;
+        let (api, peer) = (port()?, port()?);
+        let reached = apart.reached(peer).await?;
+        let (node, founding) = beginning(&dir, api, peer, reached, &organizers)?;
         let network = write_alone(&dir, clock::now(), std::iter::once(Ok(founding)))?;
         let mut council = Self {
             nodes: vec![node],
@@ -193,31 +227,31 @@ impl Council {
     }
 
     /// A council of three.
-    async fn of_three(places: &[Place]) -> Result<Self, Failed> {
-        let mut council = Self::of_one(&places[0]).await?;
+    async fn of_three(apart: Apart) -> Result<Self, Failed> {
+        let mut council = Self::of_one(apart).await?;
         let first = council.nodes[0].dir.clone();
-        for (number, place) in places.iter().enumerate().skip(1) {
-            let label = Label::parse(&format!("council{}", number + 1))?;
+        for number in 2..=3 {
+            let label = Label::parse(&format!("council{number}"))?;
             let invite = council::invite(&first, clock::now() + 3_600).await?;
+            let (api, dns, peer) = (port()?, port()?, port()?);
             let stand = Stand {
                 label: label.clone(),
-                api: port(place.address)?,
-                dns: port(place.address)?,
-                peer: port(place.address)?,
+                api,
+                dns,
+                peer: apart.reached(peer).await?,
             };
             let dir = council._temp.path().join(label.as_str());
             council::stand(&dir, &invite, &stand).await?;
-            let mut node = Node {
-                dir,
-                inside: place.inside.clone(),
-                api: stand.api,
-                child: None,
-            };
+            let mut config = CouncilConfig::load(&dir)?;
+            config.peer = Some(peer);
+            config.save(&dir)?;
+            let child = None;
+            let mut node = Node { dir, api, child };
             node.start()?;
             council.nodes.push(node);
             council::organize(&first, Wish::Seat { label }).await?;
         }
-        for number in 0..places.len() {
+        for number in 0..council.nodes.len() {
             council.until_answers(number).await?;
         }
         // Until the last one has its vote.
@@ -298,15 +332,13 @@ impl Council {
 /// The first node, not started, and the request that founds its network.
 pub(crate) fn beginning(
     dir: &Path,
-    place: &Place,
+    api: SocketAddr,
+    peer: SocketAddr,
+    reached: SocketAddr,
     organizers: &[NodeSecret],
 ) -> Result<(Node, Request), Failed> {
     let secret = config::secret_key(&dir.join("node.key"))?;
-    let (api, dns, peer) = (
-        port(place.address)?,
-        port(place.address)?,
-        port(place.address)?,
-    );
+    let dns = port()?;
     let config = CouncilConfig {
         layout: config::LAYOUT,
         label: "council1".into(),
@@ -324,7 +356,7 @@ pub(crate) fn beginning(
             key: secret.key(),
             api: Address(api),
             dns: Address(dns),
-            peer: Address(peer),
+            peer: Address(reached),
         }],
         organizers: organizers.iter().map(NodeSecret::key).collect(),
         policy: Policy {
@@ -334,7 +366,6 @@ pub(crate) fn beginning(
     };
     let node = Node {
         dir: dir.to_owned(),
-        inside: place.inside.clone(),
         api,
         child: None,
     };
@@ -350,15 +381,21 @@ fn at(took: &mut [f64], part: f64) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-/// Registry writes on three nodes beside SQLite and etcd, and the death of the leader.
+/// Registry writes on three nodes beside SQLite and etcd, and the death of the leader: all on loopback, and
+/// with a journey between the nodes.
 pub(crate) async fn council() -> Result<(), Failed> {
-    measure("3 nodes on loopback", near()).await
+    measure("3 nodes on loopback", Apart(Duration::ZERO)).await?;
+    for there_and_back in [150, 300] {
+        let what = format!("3 nodes, {there_and_back} ms there and back");
+        measure(&what, Apart(Duration::from_millis(there_and_back / 2))).await?;
+    }
+    Ok(())
 }
 
-async fn measure(what: &str, places: Vec<Place>) -> Result<(), Failed> {
-    let council = Council::of_three(&places).await?;
+async fn measure(what: &str, apart: Apart) -> Result<(), Failed> {
+    let council = Council::of_three(apart).await?;
     let mut council = Arc::new(council);
-    let etcd = Etcd::start(&places).await;
+    let etcd = Etcd::start(apart).await;
     if let Err(why) = &etcd {
         print(
             "etcd",
@@ -491,45 +528,35 @@ struct Etcd {
 }
 
 impl Etcd {
-    async fn start(places: &[Place]) -> Result<Self, Failed> {
+    async fn start(apart: Apart) -> Result<Self, Failed> {
         Command::new("etcd").arg("--version").output()?;
         let temp = tempfile::tempdir()?;
-        let mut ports = Vec::new();
-        for place in places {
-            ports.push((port(place.address)?, port(place.address)?));
+        let (mut ports, mut all) = (Vec::new(), Vec::new());
+        for number in 0..3 {
+            let (peer, client) = (port()?, port()?);
+            let reached = apart.reached(peer).await?;
+            all.push(format!("e{number}=http://{reached}"));
+            ports.push((peer, reached, client));
         }
-        let peers = ports.iter().enumerate();
-        let peers: Vec<_> = peers
-            .map(|(n, (peer, _))| format!("e{n}=http://{peer}"))
-            .collect();
         let mut etcd = Self {
             children: Vec::new(),
-            clients: ports.iter().map(|(_, client)| *client).collect(),
+            clients: ports.iter().map(|(.., client)| *client).collect(),
             http: reqwest::Client::builder().no_proxy().build()?,
             _temp: temp,
         };
-        for (n, (peer, client)) in ports.iter().enumerate() {
-            let mut command = within(places[n].inside.as_deref(), "etcd");
-            let (peer, client) = (format!("http://{peer}"), format!("http://{client}"));
-            command.args(["--name", &format!("e{n}"), "--log-level", "error"]);
-            command
-                .arg("--data-dir")
-                .arg(etcd._temp.path().join(format!("e{n}")));
-            command.args([
-                "--listen-peer-urls",
-                &peer,
-                "--initial-advertise-peer-urls",
-                &peer,
-            ]);
-            command.args([
-                "--listen-client-urls",
-                &client,
-                "--advertise-client-urls",
-                &client,
-            ]);
-            command.args(["--initial-cluster", &peers.join(",")]);
-            // As long as ours waits for a leader.
-            command.args(["--heartbeat-interval", "250", "--election-timeout", "1400"]);
+        for (number, (peer, reached, client)) in ports.iter().enumerate() {
+            let url = |at: &SocketAddr| format!("http://{at}");
+            let dir = etcd._temp.path().join(format!("e{number}"));
+            let mut command = Command::new("etcd");
+            command.args(["--name", &format!("e{number}"), "--log-level", "error"]);
+            command.arg("--data-dir").arg(dir);
+            command.args(["--listen-peer-urls", &url(peer)]);
+            command.args(["--initial-advertise-peer-urls", &url(reached)]);
+            command.args(["--listen-client-urls", &url(client)]);
+            command.args(["--advertise-client-urls", &url(client)]);
+            command.args(["--initial-cluster", &all.join(",")]);
+            // Nearly as long as ours wait for a leader.
+            command.args(["--heartbeat-interval", "150", "--election-timeout", "1500"]);
             let child = command
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
@@ -590,96 +617,4 @@ fn hex(key: &str) -> String {
     let mut hex: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
     hex.extend(std::iter::repeat_n('0', (4 - hex.len() % 4) % 4));
     hex
-}
-
-// ---- far apart ----
-
-/// Network namespaces of this program alone, each with its address on one bridge and a delay on its way out.
-struct Far {
-    names: Vec<String>,
-}
-
-fn ip(arguments: &str) -> Result<(), Failed> {
-    let status = Command::new("ip").args(arguments.split(' ')).status()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("\"ip {arguments}\" failed; this needs root and iproute2").into())
-    }
-}
-
-impl Far {
-    fn new(one_way: Duration) -> Result<Self, Failed> {
-        let me = std::process::id();
-        let hub = format!("spokes-{me}-hub");
-        let mut far = Self {
-            names: vec![hub.clone()],
-        };
-        ip(&format!("netns add {hub}"))?;
-        ip(&format!("-n {hub} link add bridge type bridge"))?;
-        ip(&format!("-n {hub} link set bridge up"))?;
-        for number in 1..=3 {
-            let name = format!("spokes-{me}-{number}");
-            far.names.push(name.clone());
-            ip(&format!("netns add {name}"))?;
-            ip(&format!(
-                "-n {hub} link add v{number} type veth peer name eth0 netns {name}"
-            ))?;
-            ip(&format!("-n {hub} link set v{number} master bridge up"))?;
-            ip(&format!(
-                "-n {name} address add 10.77.0.{number}/24 dev eth0"
-            ))?;
-            ip(&format!("-n {name} link set eth0 up"))?;
-            ip(&format!("-n {name} link set lo up"))?;
-            let delay = format!("{}ms", one_way.as_millis());
-            let status = within(Some(&name), "tc")
-                .args([
-                    "qdisc", "add", "dev", "eth0", "root", "netem", "limit", "100000",
-                ])
-                .args(["delay", &delay])
-                .status()?;
-            if !status.success() {
-                return Err("tc cannot delay".into());
-            }
-        }
-        Ok(far)
-    }
-}
-
-impl Drop for Far {
-    fn drop(&mut self) {
-        for name in &self.names {
-            drop(ip(&format!("netns delete {name}")));
-        }
-    }
-}
-
-/// The same, with a journey between the nodes. This program runs itself in the namespace of the first node.
-pub(crate) fn far() -> Result<(), Failed> {
-    for there_and_back in [150, 300] {
-        let far = Far::new(Duration::from_millis(there_and_back / 2))?;
-        let me = std::env::current_exe()?;
-        let me = me.to_str().ok_or("an odd path")?;
-        let status = within(Some(&far.names[1]), me)
-            .args(["council-inside", &there_and_back.to_string()])
-            .args(&far.names[1..])
-            .status()?;
-        if !status.success() {
-            return Err("the far council could not be measured".into());
-        }
-    }
-    Ok(())
-}
-
-/// As [`far`] calls it: the delay, and the namespaces of the nodes.
-pub(crate) async fn inside(arguments: &[String]) -> Result<(), Failed> {
-    let [delay, names @ ..] = arguments else {
-        return Err("council-inside is for this program alone".into());
-    };
-    let place = |(number, name): (usize, &String)| Place {
-        address: Ipv4Addr::new(10, 77, 0, 1 + number as u8).into(),
-        inside: (number > 0).then(|| name.clone()),
-    };
-    let places: Vec<_> = names.iter().enumerate().map(place).collect();
-    measure(&format!("3 nodes, {delay} ms there and back"), places).await
 }

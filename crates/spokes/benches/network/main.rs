@@ -35,12 +35,6 @@ fn main() -> Result<(), Failed> {
         .skip(1)
         .filter(|a| !a.starts_with('-'))
         .collect();
-    if let Some(("council-inside", rest)) = wanted.split_first().map(|(w, r)| (w.as_str(), r)) {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()?;
-        return runtime.block_on(council::inside(rest));
-    }
     let asks = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -70,7 +64,6 @@ fn main() -> Result<(), Failed> {
     }
     if asks("council") {
         runtime.block_on(council::council())?;
-        council::far()?;
     }
     if asks("names") {
         runtime.block_on(million::million())?;

@@ -28,8 +28,7 @@ use spokes_rules::{
 
 use crate::{
     Failed,
-    council::{Node, asks, beginning, near, write_alone},
-    desk::resident,
+    council::{Node, asks, beginning, port, write_alone},
     print,
 };
 
@@ -45,7 +44,8 @@ pub(crate) async fn million() -> Result<(), Failed> {
     fs::create_dir(&dir)?;
     let organizer = config::secret_key(&dir.join("organizer.key"))?;
     let organizers = [organizer.clone()];
-    let (mut node, founding) = beginning(&dir, &near()[0], &organizers)?;
+    let (api, peer) = (port()?, port()?);
+    let (mut node, founding) = beginning(&dir, api, peer, peer, &organizers)?;
     let began = Instant::now();
     let network = write(&dir, &organizer, founding, names)?;
     print(

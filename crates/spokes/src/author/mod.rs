@@ -13,6 +13,7 @@ mod erase;
 pub(crate) mod export;
 #[cfg(test)]
 mod fakes;
+mod home;
 mod import;
 mod keys;
 pub(crate) mod matter;
@@ -126,6 +127,9 @@ enum Command {
     /// Where a blog is, how many hold it, and what waits in the outbox
     #[command(after_help = "Example:\n  spokes blog status maria --json")]
     Status(status::Status),
+    /// Move a blog to a spoke of your choice; once a day
+    #[command(after_help = "Example:\n  spokes blog home maria --to garden --key 8E06…")]
+    Home(home::MoveHome),
     /// Show what two branches say at one address, and choose
     #[command(after_help = "Examples:\n  spokes blog settle maria\n  \
                             spokes blog settle maria --keep sha256:… --key 8E06…")]
@@ -185,6 +189,7 @@ pub(crate) async fn run_in(author: &Author, surroundings: &Surroundings, console
         Command::Restore(args) => restore::restore(args, desk).await,
         Command::Verify(args) => verify::verify(args, desk).await,
         Command::Status(args) => status::status(args, desk).await,
+        Command::Home(args) => home::home(args, desk).await,
         Command::Settle(args) => settle::settle(args, desk).await,
         Command::Offers(args) => offers::offers(args, desk).await,
         Command::Keys(args) => keys::keys(args, desk).await,

@@ -16,6 +16,7 @@ use reqwest::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use spokes_log::name::{BlogName, Hash};
+use spokes_rules::node::Label;
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -533,6 +534,18 @@ impl Trouble {
     /// Whether a node said no with this word.
     pub(crate) fn is(&self, kind: &str) -> bool {
         matches!(self, Self::No(refusal) if refusal.problem.kind == kind)
+    }
+
+    /// The servers that have room where this one has none.
+    pub(crate) fn others(&self) -> impl Iterator<Item = Label> {
+        let others = match self {
+            Self::No(refusal) if self.is("no-room") => &*refusal.problem.others,
+            _ => &[],
+        };
+        // They are a stranger's words, and become a host's name.
+        others
+            .iter()
+            .filter_map(|other| Label::parse(&other.label).ok())
     }
 
     /// The end of a command that cannot go on; `safe` says what has and has not happened.

@@ -20,7 +20,7 @@ use crate::{
         Desk,
         console::Console,
         copy::{BlogCopy, Unread},
-        create::CLAIM_SECONDS,
+        create::{CLAIM_SECONDS, Ways},
         deliver::{self, Count, Members},
         network::{Network, To, Trouble},
         now,
@@ -91,7 +91,7 @@ pub(crate) async fn restore(args: &Restore, desk: &Desk<'_>) -> Result<(), Stop>
     let claim = claim_entry(&mut copy, &name, &network, &shelf, ours, &mut signer).await?;
     let wire = match (found, &claim) {
         (Some(wire), _) => wire,
-        (None, Some(claim)) => claim_name(&network, &name, &copy, claim, &shelf).await?,
+        (None, Some(claim)) => claim_name(&network, &name, &copy, claim, &shelf, console).await?,
         (None, None) => return Err(Stop::Refused("the claim is lost; start again".to_owned())),
     };
     let mut there = There {
@@ -326,15 +326,21 @@ async fn claim_name(
     copy: &BlogCopy,
     claim: &Waiting,
     shelf: &Shelf,
+    console: &Console,
 ) -> Result<BlogWire, Stop> {
     shelf.sent(&mut claim.clone())?;
     let body = ClaimWire {
         entries: proof(copy, claim.id()),
         entry: claim.id().to_string(),
     };
-    let answer: Result<BlogWire, Trouble> = network
-        .post(To::Apex, "/api/v1/registry/claims", &body, None)
-        .await;
+    let mut ways = Ways::default();
+    let answer: Result<BlogWire, Trouble> = loop {
+        let path = "/api/v1/registry/claims";
+        match network.post(ways.next(), path, &body, None).await {
+            Err(trouble) if ways.lead_on(&trouble, console) => {}
+            answer => break answer,
+        }
+    };
     match answer {
         Ok(wire) => Ok(wire),
         Err(trouble) => match get(network, name).await? {

@@ -429,7 +429,12 @@ impl<'a> Session<'a> {
         if !rows.iter().any(Row::is_accepted) {
             return Ok(());
         }
-        // When they cannot be read, what is known stands.
+        // When they cannot be read, what is known stands. The set may have changed on the way.
+        if let Ok(wire) = find(&self.network, &self.name).await
+            && let Ok(members) = Members::read(self.network.id(), &wire)
+        {
+            (self.wire, self.members) = (wire, members);
+        }
         let receipts = receipts(&self.network, &self.name)
             .await
             .unwrap_or_default();

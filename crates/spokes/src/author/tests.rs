@@ -193,7 +193,8 @@ fn every_command_explains_itself() {
         );
         names.push(command.get_name().to_owned());
     }
-    let expected = "create publish edit erase import export restore verify status settle keys";
+    let expected =
+        "create publish edit erase import export restore verify status settle offers keys";
     assert_eq!(names.join(" "), expected);
 }
 
@@ -314,6 +315,25 @@ async fn maria_gets_her_blog() {
         0,
         &["own", "maria@example.org"],
     );
+}
+
+#[tokio::test]
+async fn a_claim_goes_on_to_a_server_with_room() {
+    let maria = Maria::new().await;
+    maria.fake.nodes().full = ["", "beta.spoke"].map(str::to_owned).into();
+    let line = "create maria --title Maria KEY";
+    let words = [
+        "it has no room; going on to \"beta\"",
+        "\"gamma\"",
+        "maria is yours",
+    ];
+    check(maria.run(line, &[true]).await, 0, &words);
+    // Nobody has any: it ends, and what was signed is kept.
+    let full = ["", "beta.spoke", "gamma.spoke"].map(str::to_owned);
+    maria.fake.nodes().full = full.into();
+    let line = "create joan --title Joan KEY";
+    let words = ["it has no room", "the same command goes on"];
+    check(maria.run(line, &[true]).await, 1, &words);
 }
 
 #[tokio::test]

@@ -243,10 +243,13 @@ impl Book {
             }
             records.push(serde_json::from_str(&json).map_err(|e| damaged(&e.to_string()))?);
         }
+        let head = self.ask(Registry::head);
+        let head = head.filter(|head| head.records == records_in_all);
         Ok(LogWire {
             records,
             records_in_all,
             confirmed: false,
+            head: head.map(|head| head.hash.to_string()),
         })
     }
 

@@ -1,6 +1,10 @@
 //! How a council begins, grows and is founded anew: directories, keys, and an organizer's words.
 
-use std::{fs::File, net::SocketAddr, path::Path};
+use std::{
+    fs::File,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
 use openraft::{CommittedLeaderId, Entry, LogId, Membership, Vote, entry::EntryPayload};
 use spokes_log::{name::Hash, text::Value as _, time::Time};
@@ -187,6 +191,37 @@ pub(super) fn keep_keys(dir: &Path, keys: &[NodeKey]) -> Result<(), Outage> {
     config::write_file(&dir.join(KEYS_FILE), lines.as_bytes(), 0o644)
 }
 
+/// The nodes of the council that entries speak of which the index has not applied yet. After a loss of power the
+/// index may be far behind, and without their addresses nobody could be asked what is agreed on.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub(super) fn nodes_ahead(
+    journal: &Journal<File>,
+    book: &Book,
+) -> Result<Vec<CouncilNode>, Outage> {
+    let failed = |e: std::io::Error| Outage::new(e.to_string());
+    let applied = book.applied().map_err(failed)?.0;
+    let mut nodes = Vec::new();
+    for at in applied.map_or(0, |id| id.index + 1)..journal.len() {
+        let bytes = journal.read(at..at + 1, u64::MAX).map_err(failed)?;
+        let entry = bytes.first().map(|bytes| unpack(bytes)).transpose();
+        let Some(EntryPayload::Normal(batch)) = entry.map_err(failed)?.map(|entry| entry.payload)
+        else {
+            continue;
+        };
+        for request in &batch.requests {
+            match Ask::parse(request.signed.text.as_bytes()).map(|ask| ask.what) {
+                Ok(Wish::Found(founding)) => nodes.extend(founding.council),
+                Ok(Wish::Stand { node, .. }) => nodes.push(node),
+                Ok(Wish::Recover { council }) => nodes.extend(council),
+                _ => {}
+            }
+        }
+    }
+    Ok(nodes)
+}
+
 /// Opens the registry that the journal adds up to. An index of another journal, which was put aside or brought
 /// back from a backup, is thrown away: it is made again from the entries.
 ///
@@ -227,6 +262,71 @@ pub(super) fn open_book(
     Book::open(&path, secret, hidden)
 }
 
+/// Copies the journal of a node, which may be running, and checks that the copy adds up to a registry.
+///
+/// # Errors
+/// When the node holds nothing or not yet all, the journal is damaged, or a disk fails.
+pub fn backup(dir: &Path, to: &Path) -> Result<Registry, Outage> {
+    let from = dir.join("registry.journal");
+    let part = to.with_extension("part");
+    std::fs::copy(&from, &part).map_err(|e| Outage::file("copying", &from, &e))?;
+    // What was being written when it was copied is cut off the copy here.
+    let journal = Journal::open(&part)?;
+    let registry = fold(&journal)?.filter(|_| journal.filling().is_none());
+    let Some(registry) = registry else {
+        drop(std::fs::remove_file(&part));
+        return Err(Outage::new(format!(
+            "{} holds nothing of a registry, or not yet all; nothing was kept. Take the backup from another node",
+            from.display()
+        )));
+    };
+    let failed = |e: std::io::Error| Outage::file("writing", to, &e);
+    std::fs::rename(&part, to).map_err(failed)?;
+    let above = to.parent().filter(|above| !above.as_os_str().is_empty());
+    config::sync_dir(above.unwrap_or(Path::new("."))).map_err(failed)?;
+    Ok(registry)
+}
+
+/// How a council is founded anew.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// The directory of the node.
+    pub dir: PathBuf,
+    /// An organizer's key.
+    pub organizer: PathBuf,
+    /// A backup to begin with, where the node holds nothing.
+    pub from: Option<PathBuf>,
+    /// What the node will be, where its directory was lost, too.
+    pub node: Option<Stand>,
+}
+
+/// Puts a backup where a node holds nothing.
+fn bring_back(dir: &Path, from: &Path) -> Result<(), Outage> {
+    let to = dir.join("registry.journal");
+    if to.exists() && Journal::open(&to)?.len() > 0 {
+        return Err(Outage::new(format!(
+            "{} holds something; nothing was changed. Put it aside first, or recover without --from",
+            to.display()
+        )));
+    }
+    let bytes = std::fs::read(from).map_err(|e| Outage::file("reading", from, &e))?;
+    config::write_file(&to, &bytes, 0o600)
+}
+
+/// Makes the key and the config of a node whose directory was lost.
+fn make_node(dir: &Path, node: &Stand, secret: &NodeSecret, domain: &Domain) -> Result<(), Outage> {
+    CouncilConfig {
+        layout: config::LAYOUT,
+        label: node.label.to_string(),
+        api: node.api,
+        dns: node.dns,
+        peer: Some(node.peer),
+        council_keys: vec![secret.key().to_string()],
+        base_url: format!("http://{domain}"),
+    }
+    .save(dir)
+}
+
 /// Founds the council anew on what this one node holds, with an organizer's key: it is a council of one
 /// then, until others have been given seats or are filled again. Everything that it holds counts, also
 /// what no majority had confirmed; what only others held is lost unless it is filled in from them.
@@ -235,34 +335,55 @@ pub(super) fn open_book(
 ///
 /// # Errors
 /// When the node holds nothing, the key is no organizer's, or the disk fails.
-pub fn recover(dir: &Path, organizer: &Path) -> Result<u64, Outage> {
-    let config = CouncilConfig::load(dir)?;
-    let secret = config::secret_key(&dir.join("node.key"))?;
+pub fn recover(recovery: &Recovery) -> Result<u64, Outage> {
+    let Recovery {
+        dir,
+        organizer,
+        from,
+        node,
+    } = recovery;
     if !organizer.exists() {
         return Err(Outage::new(format!(
             "{} is not there; say with --organizer where an organizer's key is",
             organizer.display()
         )));
     }
+    let dir = &config::make_dir(dir)?;
     let organizer = config::secret_key(organizer)?;
+    let secret = config::secret_key(&dir.join("node.key"))?;
+    if let Some(from) = from {
+        bring_back(dir, from)?;
+    }
     let mut journal = open_journal(dir, &secret)?;
     let registry = fold(&journal)?;
     let Some(registry) = registry else {
         return Err(Outage::new(
-            "this node holds nothing of a registry; recover on one that does, or copy the registry.journal \
-             of a backup into its directory first",
+            "this node holds nothing of a registry; recover on one that does, or say with --from where a \
+             backup is",
         ));
     };
-    let last = last_id(&journal)?;
-    let label = Label::parse(&config.label).map_err(Outage::new)?;
+    if let Some(node) = node {
+        make_node(dir, node, &secret, &registry.founding().domain)?;
+    }
+    let config = CouncilConfig::load(dir)?;
+    let request = recovery_of(&config, &registry, &secret, &organizer)?;
+    found_anew(&mut journal, &registry, &secret, request)
+}
+
+/// An organizer's request that founds the council anew: those that sat keep their seats, and are filled again.
+fn recovery_of(
+    config: &CouncilConfig,
+    registry: &Registry,
+    secret: &NodeSecret,
+    organizer: &NodeSecret,
+) -> Result<RequestWire, Outage> {
     let node = CouncilNode {
-        label,
+        label: Label::parse(&config.label).map_err(Outage::new)?,
         key: secret.key(),
         api: Address(config.api),
         dns: Address(config.dns),
         peer: Address(config.peer()),
     };
-    // Those that sat keep their seats, and are filled again from here.
     let mut council = vec![node.clone()];
     let sat = registry.seats().sitting().map(|(other, ..)| other.clone());
     council.extend(sat.filter(|other| other.label != node.label));
@@ -272,36 +393,47 @@ pub fn recover(dir: &Path, organizer: &Path) -> Result<u64, Outage> {
         time: now,
         what: Wish::Recover { council },
     };
-    let request = Wanted::plain(Signed::new(&organizer, &ask));
+    let request = Wanted::plain(Signed::new(organizer, &ask));
     registry
         .judge(now, &request)
         .map_err(|why| Outage::new(format!("nothing was changed: {why}")))?;
+    Ok(RequestWire::from(&request))
+}
+
+/// Writes the entries with which a council of one goes on.
+fn found_anew(
+    journal: &mut Journal<File>,
+    registry: &Registry,
+    secret: &NodeSecret,
+    request: RequestWire,
+) -> Result<u64, Outage> {
     let me = NodeId::of(secret.key());
-    let term = last.map_or(0, |id| id.leader_id.term) + TERMS_APART;
+    let term = last_id(journal)?.map_or(0, |id| id.leader_id.term) + TERMS_APART;
     let vote = Vote::new_committed(term, me);
-    let filled = Filled(registry.head().records);
+    let head = registry.head();
+    let filled = Filled(head.records);
     let payloads = [
         EntryPayload::Membership(alone(me, filled)),
         EntryPayload::Normal(Batch {
-            time: now.max(registry.head().time).to_string(),
-            requests: vec![RequestWire::from(&request).into()],
+            time: clock::now().max(head.time).to_string(),
+            requests: vec![request.into()],
         }),
     ];
+    let failed = |e: serde_json::Error| Outage::new(e.to_string());
     let mut frames = vec![
-        Frame::Vote(serde_json::to_vec(&vote).map_err(|e| Outage::new(e.to_string()))?),
+        Frame::Vote(serde_json::to_vec(&vote).map_err(failed)?),
         Frame::Filling(0),
     ];
     for (index, payload) in (journal.len()..).zip(payloads) {
         let log_id = LogId::new(CommittedLeaderId::new(term, me), index);
         let entry = Entry::<Types> { log_id, payload };
-        frames.push(Frame::Entry(
-            pack(&entry).map_err(|e| Outage::new(e.to_string()))?,
-        ));
+        let bytes = pack(&entry).map_err(|e| Outage::new(e.to_string()))?;
+        frames.push(Frame::Entry(bytes));
     }
     journal
         .write(&frames)
         .map_err(|e| Outage::new(e.to_string()))?;
-    Ok(filled.0)
+    Ok(head.records)
 }
 
 fn last_id(journal: &Journal<File>) -> Result<Option<LogId<NodeId>>, Outage> {

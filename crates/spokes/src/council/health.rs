@@ -183,3 +183,118 @@ impl Station for Council {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::observe::testing::{label, registry, report, secret, take};
+
+    const NOW: Time = Time::from_unix(1_795_442_700);
+
+    /// Ash and four that watch it beside the council's one node.
+    fn network() -> Registry {
+        let address = |last| SocketAddr::from(([127, 0, 2, last], 80));
+        let labels = ["ash", "oak", "elm", "fir", "yew"];
+        let spokes: Vec<_> = labels.into_iter().zip((1..).map(address)).collect();
+        registry(NOW, &spokes)
+    }
+
+    fn keep(reports: &Reports, registry: &Registry, now: Time, signed: Signed) -> bool {
+        let read = Report::parse(signed.text.as_bytes()).unwrap();
+        reports.keep(registry, now, read, signed).is_some()
+    }
+
+    #[test]
+    fn a_majority_of_observers_brings_a_spoke_down_and_up() {
+        let (mut registry, reports, ash) = (network(), Reports::default(), label("ash"));
+        let now = NOW + 10;
+        let says = |registry: &Registry, by: &str, says, time| {
+            keep(
+                &reports,
+                registry,
+                time,
+                report(registry, by, "ash", says, time),
+            )
+        };
+        for by in ["oak", "council1"] {
+            assert!(says(&registry, by, Says::Silent, now));
+            assert_eq!(reports.suffice(&registry, now, &ash), None, "not yet");
+        }
+        // One that thinks otherwise does not count, and its later word takes the place of the earlier.
+        assert!(says(&registry, "elm", Says::Answers, now));
+        assert_eq!(reports.suffice(&registry, now, &ash), None);
+        assert!(says(&registry, "elm", Says::Silent, now + 1));
+        let (what, proof) = reports.take(&registry, now + 1, &ash).unwrap();
+        assert_eq!((what, proof.len()), (Says::Silent, 3));
+        assert_eq!(reports.take(&registry, now + 1, &ash), None, "under way");
+        reports.done(&ash);
+        let down = Wish::Down { label: ash.clone() };
+        take(&mut registry, now + 1, "council1", down, proof);
+        // The same words again are of before the fall, and until its rest is over none suffice.
+        assert_eq!(reports.suffice(&registry, now + 2, &ash), None);
+        assert!(!says(&registry, "oak", Says::Silent, now + 1));
+        for rested in [30, 61] {
+            for by in ["oak", "elm", "fir"] {
+                assert!(says(&registry, by, Says::Answers, now + rested));
+            }
+            let up = reports.suffice(&registry, now + rested, &ash);
+            assert_eq!(up.is_some(), rested == 61, "{rested}");
+        }
+    }
+
+    #[test]
+    fn nobody_but_an_observer_is_heard_and_nobody_twice() {
+        let (mut registry, reports) = (network(), Reports::default());
+        let now = NOW + 10;
+        let oak = |time| report(&registry, "oak", "ash", Says::Silent, time);
+        let evil = secret("evil");
+        let refused = [
+            report(&registry, "ash", "ash", Says::Silent, now),
+            report(&registry, "evil", "ash", Says::Silent, now),
+            report(&registry, "oak", "nobody", Says::Silent, now),
+            // With a key of its own in oak's name, or oak's key without its signature.
+            Signed::new(&evil, &oak(now).text),
+            Signed {
+                key: secret("oak").key(),
+                ..Signed::new(&evil, &oak(now).text)
+            },
+            // From before it was let in, too old, and too far ahead.
+            oak(NOW),
+            oak(now - REPORT_SECONDS_MAX - 1),
+            oak(now + REPORT_SECONDS_MAX + 1),
+        ];
+        for signed in refused {
+            assert!(
+                !keep(&reports, &registry, now, signed.clone()),
+                "{signed:?}"
+            );
+        }
+        assert!(keep(&reports, &registry, now, oak(now)));
+        assert!(!keep(&reports, &registry, now, oak(now)), "a repeat");
+        assert!(
+            !keep(&reports, &registry, now, oak(now - 1)),
+            "an older one"
+        );
+        for second in 1..200 {
+            let later = now + second;
+            assert!(keep(&reports, &registry, later, oak(later)));
+        }
+        let later = now + 300;
+        let kept = |reports: &Reports| {
+            let kept = reports.0.lock().unwrap();
+            let about = kept.by_spoke.values();
+            about.map(BTreeMap::len).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&reports), [1], "the newest alone");
+        // Who watches no more is forgotten with the next report.
+        let elm = report(&registry, "elm", "ash", Says::Silent, later);
+        let evict = Wish::Evict {
+            label: label("oak"),
+        };
+        take(&mut registry, later, "organizer", evict, vec![]);
+        assert!(keep(&reports, &registry, later, elm));
+        assert_eq!(kept(&reports), [1]);
+    }
+}

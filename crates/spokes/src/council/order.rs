@@ -147,14 +147,13 @@ impl Order {
     /// # Errors
     /// When the journal cannot be read.
     pub(super) async fn begin(
-        secret: NodeSecret,
-        pinned: Vec<NodeKey>,
+        secret: &NodeSecret,
+        ways: Arc<Ways>,
         dir: PathBuf,
         book: Arc<Book>,
         store: LogStore<File>,
     ) -> Result<Self, Outage> {
         let me = NodeId::of(secret.key());
-        let ways = Ways::new(secret, Arc::clone(&book), pinned);
         let factory = Factory(Arc::clone(&ways));
         let part = Part::begin(me, store, factory, Arc::clone(&book)).await?;
         ways.watch(part.raft().metrics());
@@ -279,6 +278,7 @@ impl Order {
         match answer {
             Ok(Ok(taken)) => Ok(Ok(taken)),
             Ok(Err(problem)) if problem.kind == NOT_LEADER => Err(false),
+            Ok(Err(problem)) if problem.kind == LEADS_NO_MORE => Err(true),
             Ok(Err(problem)) => Ok(Err(Unsequenced::Problem(Box::new(problem)))),
             Err(silence) => Err(silence.sent),
         }
@@ -469,10 +469,11 @@ impl Order {
         if self.part.metrics().current_leader != Some(self.me) {
             return Err(not_leader());
         }
-        let taken = self.enqueue(Arc::new(request)).await;
-        Ok(taken.map_or_else(Unsequenced::answer, |taken| {
-            web::json(StatusCode::OK, &taken)
-        }))
+        match self.enqueue(Arc::new(request)).await {
+            Ok(taken) => Ok(web::json(StatusCode::OK, &taken)),
+            Err(Unsequenced::NotLeader) => Err(leads_no_more()),
+            Err(why) => Err(why.answer()),
+        }
     }
 
     /// How many records there are at least, as a majority confirms.
@@ -637,6 +638,17 @@ fn not_leader() -> web::Response {
     )
 }
 
+/// The word by which a node says that it led when it was asked, and does not any more.
+const LEADS_NO_MORE: &str = "leads-no-more";
+
+fn leads_no_more() -> web::Response {
+    web::refuse(
+        StatusCode::CONFLICT,
+        LEADS_NO_MORE,
+        "This council node led and does not any more; it is not known whether the request was taken.",
+    )
+}
+
 fn empty() -> web::Response {
     web::refuse(
         StatusCode::CONFLICT,
@@ -682,4 +694,38 @@ fn unknown_fate() -> Unsequenced {
     let why = "The council took too long, and it is not known whether the request was taken. What was \
                registered before is safe. Send the same request again: it gets the answer of the first.";
     Unsequenced::Problem(Box::new(super::problem_of(503, "busy", why)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_round_serves_all_who_asked_before_it_began() {
+        let (rounds, asked) = (Arc::new(Rounds::default()), Arc::new(AtomicU64::new(0)));
+        let ask = || {
+            let (rounds, asked) = (Arc::clone(&rounds), Arc::clone(&asked));
+            tokio::spawn(async move {
+                let question = async {
+                    sleep(Duration::from_millis(50)).await;
+                    Some(asked.fetch_add(1, Ordering::Relaxed))
+                };
+                rounds.ask(question).await
+            })
+        };
+        let all: Vec<_> = (0..1_000).map(|_| ask()).collect();
+        let mut answers = Vec::new();
+        for one in all {
+            answers.push(one.await.unwrap());
+        }
+        // The first asked alone; all others waited for the round behind it.
+        assert!(asked.load(Ordering::Relaxed) <= 3, "{asked:?}");
+        let later = ask().await.unwrap();
+        assert!(
+            answers.iter().all(|answer| *answer < later),
+            "an old answer is none"
+        );
+    }
 }

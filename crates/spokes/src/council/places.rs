@@ -1,4 +1,4 @@
-//! What there is, for organizers: nodes of the council, spokes, and where each blog is (SPEC http 3.7).
+//! What there is, for organizers: nodes of the council, spokes, and where each blog is (SPEC http 3.10).
 
 use http::{Request, StatusCode};
 use hyper::body::Incoming;

@@ -227,9 +227,17 @@ impl Council {
         self.order.sequence(request).await.map(drop)
     }
 
-    /// Opens a set if its statements suffice.
-    pub(super) async fn try_open(&self, blog: BlogId) {
-        self.open_set(blog, false).await;
+    /// Opens those of these sets whose statements suffice, all in one batch if they are not too many.
+    pub(super) async fn try_open(self: &Arc<Self>, blogs: BTreeSet<BlogId>) {
+        let mut opens = JoinSet::new();
+        for blog in blogs {
+            if opens.len() >= AT_ONCE_MAX {
+                drop(opens.join_next().await);
+            }
+            let node = Arc::clone(self);
+            opens.spawn(async move { node.open_set(blog, false).await });
+        }
+        drop(opens.join_all().await);
     }
 
     async fn open_set(&self, blog: BlogId, forced: bool) {

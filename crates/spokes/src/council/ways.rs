@@ -19,7 +19,7 @@ use openraft::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use spokes_rules::{
     node::{NodeKey, NodeSecret},
-    registry::Registry,
+    request::CouncilNode,
 };
 use tokio::sync::watch;
 
@@ -38,6 +38,9 @@ const BYTES_A_SECOND: u64 = 256 * 1024;
 /// The pause before a silent node is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
 
+/// Strangers of whom the log tells: more would be somebody who tries keys.
+const STRANGERS_TOLD: usize = 16;
+
 /// Entries, and up to how many of them the other is being filled, if it has no vote yet.
 #[derive(Serialize, Deserialize)]
 #[serde(bound = "")]
@@ -53,21 +56,32 @@ pub(super) struct Ways {
     book: Arc<Book>,
     /// Keys of the council as this node learned them when it asked for its seat.
     pinned: Vec<NodeKey>,
+    /// Nodes that stand in the journal and not yet in the registry.
+    ahead: Vec<CouncilNode>,
     lines: Mutex<BTreeMap<NodeId, Line>>,
     metrics: OnceLock<watch::Receiver<Metrics>>,
     /// Nodes of which it was said that they take nothing.
     silent: Mutex<BTreeSet<NodeId>>,
+    /// Keys of which it was said that they have no seat.
+    strangers: Mutex<BTreeSet<NodeId>>,
 }
 
 impl Ways {
-    pub(super) fn new(secret: NodeSecret, book: Arc<Book>, pinned: Vec<NodeKey>) -> Arc<Self> {
+    pub(super) fn new(
+        secret: NodeSecret,
+        book: Arc<Book>,
+        pinned: Vec<NodeKey>,
+        ahead: Vec<CouncilNode>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             secret,
             book,
             pinned,
+            ahead,
             lines: Mutex::default(),
             metrics: OnceLock::new(),
             silent: Mutex::default(),
+            strangers: Mutex::default(),
         })
     }
 
@@ -90,32 +104,50 @@ impl Ways {
                 .map(|metrics| metrics.membership_config.membership());
             membership.is_some_and(|members| members.get_node(&NodeId::of(key)).is_some())
         };
-        sits.unwrap_or_else(|| self.pinned.contains(&key)) || is_member()
+        let known = sits.unwrap_or_else(|| self.pinned.contains(&key)) || is_member();
+        if !known {
+            self.note_stranger(key);
+        }
+        known
+    }
+
+    /// Says once that somebody wanted to speak as a node of the council.
+    fn note_stranger(&self, key: NodeKey) {
+        let mut strangers = self
+            .strangers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if strangers.len() < STRANGERS_TOLD && strangers.insert(NodeId::of(key)) {
+            tracing::warn!(
+                %key,
+                "a node with a key that has no seat wanted to speak as the council does, and was not listened to. \
+                 If this node is empty and that is the key of one that was founded anew, add it to council.keys"
+            );
+        }
+    }
+
+    /// Another node of the council.
+    fn node(&self, id: NodeId) -> Option<CouncilNode> {
+        let seated = self.book.ask(|registry| {
+            let mut seats = registry.seats().all().iter();
+            let seat = seats.find(|seat| seat.node.key == id.key());
+            seat.map(|seat| seat.node.clone())
+        });
+        let mut ahead = self.ahead.iter().rev();
+        seated
+            .flatten()
+            .or_else(|| ahead.find(|node| node.key == id.key()).cloned())
     }
 
     /// Where another node of the council is reached.
-    pub(super) fn peer(&self, node: NodeId) -> Option<SocketAddr> {
-        let found = |registry: &Registry| {
-            let mut seats = registry.seats().all().iter();
-            seats
-                .find(|seat| seat.node.key == node.key())
-                .map(|seat| seat.node.peer.0)
-        };
-        self.book.ask(found).flatten()
+    pub(super) fn peer(&self, id: NodeId) -> Option<SocketAddr> {
+        self.node(id).map(|node| node.peer.0)
     }
 
     /// What a node is called.
-    pub(super) fn label(&self, node: NodeId) -> String {
-        let found = |registry: &Registry| {
-            let mut seats = registry.seats().all().iter();
-            seats
-                .find(|seat| seat.node.key == node.key())
-                .map(|seat| seat.node.label.to_string())
-        };
-        self.book
-            .ask(found)
-            .flatten()
-            .unwrap_or_else(|| node.to_string())
+    pub(super) fn label(&self, id: NodeId) -> String {
+        self.node(id)
+            .map_or_else(|| id.to_string(), |node| node.label.to_string())
     }
 
     fn line(&self, node: NodeId) -> Result<Line, Outage> {

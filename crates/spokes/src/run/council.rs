@@ -14,7 +14,7 @@ use spokes_rules::{
 use super::{ServeArgs, places, seconds, until_told};
 use crate::{
     clock,
-    council::{self, Beginning, Council, Stand},
+    council::{self, Beginning, Council, Recovery, Stand},
     demo,
     join::Invite,
     outage::Outage,
@@ -65,19 +65,48 @@ pub(super) enum CouncilCommand {
     ///
     /// Example: spokes council refill council2 --dir /var/lib/council
     Refill(Organized),
-    /// Founds the council anew on what this one node holds, when most of the others are gone for good.
+    /// Copies the registry of a node, which may be running, and checks the copy.
     ///
-    /// Example: spokes council recover --dir /var/lib/council --organizer /media/stick/organizer.key
-    Recover {
-        /// The directory of the node, which must not be running.
+    /// Example: spokes council backup --dir /var/lib/council --to /media/stick/registry.journal
+    Backup {
+        /// The directory of a council node.
         #[arg(long)]
         dir: PathBuf,
-        /// Where an organizer's key is; DIR/organizer.key if it is left out.
+        /// The file to write.
         #[arg(long)]
-        organizer: Option<PathBuf>,
+        to: PathBuf,
     },
+    /// Founds the council anew on what one node or a backup holds, when most of the others are gone for good.
+    ///
+    /// Example: spokes council recover --dir /var/lib/council --organizer /media/stick/organizer.key
+    Recover(Recovered),
     #[command(flatten)]
     Places(places::PlacesCommand),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Recovered {
+    /// The directory of the node, which must not be running.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Where an organizer's key is; DIR/organizer.key if it is left out.
+    #[arg(long)]
+    organizer: Option<PathBuf>,
+    /// A backup, if the node holds nothing.
+    #[arg(long)]
+    from: Option<PathBuf>,
+    /// What the node is called, if its whole directory was lost.
+    #[arg(long, requires = "api", requires = "dns", value_parser = Label::parse)]
+    label: Option<Label>,
+    /// Where its registry answers over HTTP then.
+    #[arg(long, requires = "label")]
+    api: Option<SocketAddr>,
+    /// Where its DNS answers then.
+    #[arg(long, requires = "label")]
+    dns: Option<SocketAddr>,
+    /// Where the council's other nodes reach it then; one port behind --api if it is left out.
+    #[arg(long, requires = "label")]
+    peer: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]
@@ -185,7 +214,20 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
             })
             .await
         }
-        CouncilCommand::Recover { dir, organizer } => recover(&dir, organizer),
+        CouncilCommand::Backup { dir, to } => {
+            let registry = council::backup(&dir, &to)?;
+            let head = registry.head();
+            demo::speak(&format!(
+                "{} holds all {} records of {} up to {}, checked. Keep it with an organizer's key: \"spokes \
+                 council recover\" founds the council anew from both.",
+                to.display(),
+                head.records,
+                registry.network(),
+                head.time
+            ));
+            Ok(())
+        }
+        CouncilCommand::Recover(wanted) => recover(wanted),
     }
 }
 
@@ -242,9 +284,31 @@ async fn join(wanted: Standing) -> Result<(), Outage> {
     Ok(())
 }
 
-fn recover(dir: &Path, organizer: Option<PathBuf>) -> Result<(), Outage> {
-    let organizer = organizer.unwrap_or_else(|| dir.join("organizer.key"));
-    let records = council::recover(dir, &organizer)?;
+fn recover(wanted: Recovered) -> Result<(), Outage> {
+    let Recovered {
+        dir,
+        organizer,
+        from,
+        label,
+        api,
+        dns,
+        peer,
+    } = wanted;
+    let node = match (label, api, dns) {
+        (Some(label), Some(api), Some(dns)) => Some(Stand {
+            label,
+            api,
+            dns,
+            peer: peer.unwrap_or(Address(api).next_port().0),
+        }),
+        _ => None,
+    };
+    let records = council::recover(&Recovery {
+        organizer: organizer.unwrap_or_else(|| dir.join("organizer.key")),
+        dir,
+        from,
+        node,
+    })?;
     demo::speak(&format!(
         "The council is founded anew on {records} records of this node. Start it; the others are filled \
          from it. Start them when they are empty, with everything that they held before put aside, and only \

@@ -54,7 +54,7 @@ pub(super) enum PlacesCommand {
     Status(Look),
     /// Shows the spokes: how each is, what it has to do, and how many blogs it holds.
     ///
-    /// Example: spokes council spokes --network http://blogs.example.org
+    /// Example: spokes council spokes --dir /var/lib/council --json
     Spokes(Look),
     /// Shows where each blog is, who holds it, and what is under way.
     ///
@@ -161,8 +161,8 @@ pub(super) async fn run(command: PlacesCommand) -> Result<(), Outage> {
             let wish = Wish::Drain {
                 label: args.label.clone(),
             };
-            begin_leaving(&door, label, wish).await?;
-            watch_leaving(&door, label, args.tell.look.json, &console).await
+            let asked = begin_leaving(&door, label, wish).await?;
+            watch_leaving(&door, label, asked, args.tell.look.json, &console).await
         }
         PlacesCommand::Replicas(args) => replicas(args, &console).await,
         PlacesCommand::Open(args) => open(args, &console).await,
@@ -191,17 +191,24 @@ impl Tell {
     }
 }
 
-/// Says a wish; what the registry refuses is a sentence.
-async fn say(door: &Door, wish: Wish, statements: Vec<Signed>) -> Result<(), Outage> {
+/// Says a wish; what the registry refuses is a sentence. Gives the number of records behind which it is so: a node
+/// may hear of it later.
+async fn say(door: &Door, wish: Wish, statements: Vec<Signed>) -> Result<u64, Outage> {
     match door.say(wish, statements).await? {
-        Ok(_) => Ok(()),
+        Ok(taken) => Ok(taken.index + 1),
         Err(problem) => Err(Outage::new(problem.detail)),
     }
 }
 
 async fn place_of(door: &Door, name: &BlogName) -> Result<BlogPlaceWire, Outage> {
+    place_behind(door, name, 0).await
+}
+
+/// Where a blog is, from a node that has so many records.
+async fn place_behind(door: &Door, name: &BlogName, records: u64) -> Result<BlogPlaceWire, Outage> {
     let path = format!("/api/v1/registry/blogs?name={name}");
     let found: BlogsWire = door.get(&path).await?;
+    lags(found.records, records)?;
     let domain = door.domain();
     let none = || {
         Outage::new(format!(
@@ -211,8 +218,17 @@ async fn place_of(door: &Door, name: &BlogName) -> Result<BlogPlaceWire, Outage>
     found.blogs.into_iter().next().ok_or_else(none)
 }
 
-async fn spoke_of(door: &Door, label: &str) -> Result<SpokeWire, Outage> {
+/// Says that a node has not heard yet of what is looked for.
+fn lags(has: u64, needed: u64) -> Result<(), Outage> {
+    match has < needed {
+        true => Err(Outage::new("the council node has not heard of it yet")),
+        false => Ok(()),
+    }
+}
+
+async fn spoke_of(door: &Door, label: &str, records: u64) -> Result<SpokeWire, Outage> {
     let found: SpokesWire = door.get("/api/v1/registry/spokes").await?;
+    lags(found.records, records)?;
     let domain = door.domain();
     let none = || {
         Outage::new(format!(
@@ -291,16 +307,17 @@ async fn move_blog(args: Move, console: &Console) -> Result<(), Outage> {
     let before = place_of(&door, name).await?;
     let is_asked = before.home.as_deref() == Some(to);
     let is_there = before.primary == to && before.home.is_none() && before.next.is_none();
+    let mut asked = 0;
     if !is_there && !is_asked {
         let wish = Wish::Move {
             blog: id_of(&before)?,
             to: args.to.clone(),
         };
-        say(&door, wish, Vec::new()).await?;
+        asked = say(&door, wish, Vec::new()).await?;
     }
     let mut watch = Watch::new(console, format!("The move of \"{name}\" to {to}"));
     let place = loop {
-        let read = place_of(&door, name).await;
+        let read = place_behind(&door, name, asked).await;
         let Some(place) = watch.bear(read).await? else {
             continue;
         };
@@ -339,11 +356,11 @@ async fn move_blog(args: Move, console: &Console) -> Result<(), Outage> {
     Ok(())
 }
 
-async fn begin_leaving(door: &Door, label: &str, wish: Wish) -> Result<(), Outage> {
-    let spoke = spoke_of(door, label).await?;
+async fn begin_leaving(door: &Door, label: &str, wish: Wish) -> Result<u64, Outage> {
+    let spoke = spoke_of(door, label, 0).await?;
     match spoke.standing.as_str() {
-        "leaving" => Ok(()),
-        "evicted" if spoke.blogs == 0 => Ok(()),
+        "leaving" => Ok(0),
+        "evicted" if spoke.blogs == 0 => Ok(0),
         _ => say(door, wish, Vec::new()).await,
     }
 }
@@ -352,13 +369,14 @@ async fn begin_leaving(door: &Door, label: &str, wish: Wish) -> Result<(), Outag
 async fn watch_leaving(
     door: &Door,
     label: &str,
+    asked: u64,
     json: bool,
     console: &Console,
 ) -> Result<(), Outage> {
     let mut watch = Watch::new(console, format!("What {label} holds"));
     let (began, mut first) = (Instant::now(), None);
     let spoke = loop {
-        let read = spoke_of(door, label).await;
+        let read = spoke_of(door, label, asked).await;
         let Some(spoke) = watch.bear(read).await? else {
             continue;
         };
@@ -408,28 +426,29 @@ fn handed_over(done: usize, all: usize, since: Duration) -> String {
 pub(super) async fn leave(args: Leave) -> Result<(), Outage> {
     let console = Console::standard();
     let (door, label) = Door::of_spoke(&args.dir).await?;
-    begin_leaving(&door, &label, Wish::Leave).await?;
+    let asked = begin_leaving(&door, &label, Wish::Leave).await?;
     console.say(&format!(
         "{label} hands over what it holds. Keep it running until this ends; if you break off here, it goes on, \
          and the same command shows it again."
     ));
-    watch_leaving(&door, &label, args.json, &console).await
+    watch_leaving(&door, &label, asked, args.json, &console).await
 }
 
 async fn replicas(args: Replicas, console: &Console) -> Result<(), Outage> {
     let door = args.tell.door().await?;
     let (name, wanted) = (&args.blog, args.replicas);
     let before = place_of(&door, name).await?;
+    let mut asked = 0;
     if before.replicas != wanted {
         let wish = Wish::Replicas {
             blog: id_of(&before)?,
             replicas: wanted,
         };
-        say(&door, wish, Vec::new()).await?;
+        asked = say(&door, wish, Vec::new()).await?;
     }
     let mut watch = Watch::new(console, format!("That {wanted} servers hold \"{name}\""));
     let place = loop {
-        let read = place_of(&door, name).await;
+        let read = place_behind(&door, name, asked).await;
         let Some(place) = watch.bear(read).await? else {
             continue;
         };
@@ -484,8 +503,14 @@ async fn open(args: Open, console: &Console) -> Result<(), Outage> {
         epoch: before.epoch + 1,
         forced: true,
     };
-    say(&door, wish, statements.collect()).await?;
-    let place = place_of(&door, name).await?;
+    let asked = say(&door, wish, statements.collect()).await?;
+    let mut watch = Watch::new(console, format!("The opening of \"{name}\""));
+    let place = loop {
+        let read = place_behind(&door, name, asked).await;
+        if let Some(place) = watch.bear(read).await? {
+            break place;
+        }
+    };
     if args.tell.look.json {
         console.json(&place);
     } else {

@@ -142,6 +142,7 @@ impl Spoke {
         let method = request.method().clone();
         match (&method, path) {
             (&Method::POST, ["entries"]) => return self.post_entry(name, request).await,
+            (&Method::POST, ["home"]) => return self.post_home(name, request).await,
             (&Method::POST, ["offers"]) => return self.post_offers(name, request).await,
             (&Method::POST, ["restore"]) => return self.restore(name, request).await,
             (&Method::PUT, ["media", hash]) => {
@@ -296,19 +297,22 @@ impl Spoke {
 
     fn status(&self) -> Response {
         let facts = self.ask(|registry| {
-            let standing = registry.spoke(&self.me).map(|s| standing_word(s.standing));
+            let me = registry.spoke(&self.me);
+            let standing = me.map(|me| standing_word(me.standing));
+            let silent_since = me.and_then(|me| me.health.down).map(|t| t.to_string());
             let blogs = registry
                 .blogs()
                 .filter(|(_, b)| b.set.has(&self.me))
                 .count();
-            (standing, blogs, registry.head().records)
+            (standing, silent_since, blogs, registry.head().records)
         });
-        let (standing, blogs, records) = facts.unwrap_or_default();
+        let (standing, silent_since, blogs, records) = facts.unwrap_or_default();
         web::json(
             StatusCode::OK,
             &serde_json::json!({
                 "label": self.me.as_str(),
                 "standing": standing,
+                "silent_since": silent_since,
                 "blogs": blogs,
                 "entries": self.store.entries().unwrap_or(0),
                 "registry_records": records,

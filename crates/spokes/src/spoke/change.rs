@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -17,13 +17,16 @@ use spokes_rules::{
     registry::{BlogRecord, Registry},
     replica::Event,
 };
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
 
 use super::Spoke;
 use crate::{
     client::{Ask, Reply},
     clock,
-    wire::StatementsWire,
+    wire::{SignedWire, StatementsWire},
 };
 
 /// How often the council is asked for the seals of sets that have just begun to change: their authors wait.
@@ -40,6 +43,24 @@ const CATCHING_UP_MAX: usize = 8;
 /// Statements of one answer from which on there may be more of them.
 const MANY: usize = 1_000;
 
+/// After which time the council is told again what it does not have: before, it is on its way, perhaps.
+const SAY_AGAIN: Duration = Duration::from_secs(2);
+/// The same, as the registry counts.
+const SAY_AGAIN_SECONDS: i64 = 2;
+/// Statements of one message: they are short, and a message with them may have a mebibyte.
+const TOLD_AT_ONCE: usize = 200;
+/// The pause before a silent council is told again.
+const COUNCIL_PAUSE: Duration = Duration::from_millis(300);
+/// How often: then it is asked what it has, and told what it lacks.
+const COUNCIL_TRIES: usize = 20;
+
+/// Statements on their way to the council: what comes up meanwhile goes in the next message.
+#[derive(Debug, Default)]
+pub(super) struct Telling {
+    statements: Mutex<Vec<Signed>>,
+    news: Notify,
+}
+
 /// What the council keeps about a blog whose set changes.
 #[derive(Debug, Default)]
 struct Kept {
@@ -47,11 +68,58 @@ struct Kept {
 }
 
 impl Spoke {
+    /// Has the council told a seal or a receipt.
+    pub(super) fn tell_council(&self, signed: Signed) {
+        let mut statements = self
+            .telling
+            .statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !statements.contains(&signed) {
+            statements.push(signed);
+        }
+        self.telling.news.notify_one();
+    }
+
+    /// Tells the council what it is to hear, one message after the other.
+    pub(super) async fn tell_all_to_council(self: Arc<Self>) {
+        loop {
+            self.telling.news.notified().await;
+            let statements = {
+                let mut waiting = self
+                    .telling
+                    .statements
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                std::mem::take(&mut *waiting)
+            };
+            for some in statements.chunks(TOLD_AT_ONCE) {
+                self.tell_some(some).await;
+            }
+        }
+    }
+
+    async fn tell_some(&self, statements: &[Signed]) {
+        let body: Vec<SignedWire> = statements.iter().map(SignedWire::from).collect();
+        for turn in 0..COUNCIL_TRIES {
+            let nodes = self.council();
+            let to = Ask::new(nodes[turn % nodes.len()], "/api/v1/registry/statements");
+            let told = self.client.post::<_, serde_json::Value>(to, &body).await;
+            match told {
+                Ok(Reply::Good(..)) => return,
+                // It has enough of them, or cannot read them: it would say so again.
+                Ok(Reply::Refused(problem)) if problem.status != 503 => return,
+                _ => tokio::time::sleep(COUNCIL_PAUSE).await,
+            }
+        }
+    }
+
     /// Seals and covers, again and again, as long as sets change that this spoke is in or will be in.
     pub(super) async fn change_sets(self: Arc<Self>) {
         let mut followed = self.followed.subscribe();
         let mut after: Option<BlogId> = None;
         let (mut before, mut turns) = (BTreeMap::new(), 0);
+        let (mut said, covering) = (Instant::now(), Covering::new());
         loop {
             let changing = self.changing();
             if changing.is_empty() {
@@ -66,9 +134,12 @@ impl Spoke {
             turns = if is_new { 0 } else { turns + 1 };
             before = epochs;
             if let Some((kept, last)) = self.kept_by_council(after).await {
-                self.say_again(&changing, &kept, after, last);
+                if said.elapsed() >= SAY_AGAIN {
+                    said = Instant::now();
+                    self.say_again(&changing, &kept, after, last);
+                }
                 after = last;
-                self.cover_all(&changing, kept).await;
+                self.cover_all(&changing, kept, &covering);
             }
             let soon = turns < SOON_TURNS;
             tokio::time::sleep(if soon { SEALS_SOON } else { SEALS_EVERY }).await;
@@ -125,11 +196,14 @@ impl Spoke {
         after: Option<BlogId>,
         up_to: Option<BlogId>,
     ) {
+        let now = clock::now();
         for (blog, record) in changing {
             // What one answer leaves out is not missing.
             let is_left_out = after.is_some_and(|after| *blog <= after)
                 || up_to.is_some_and(|up_to| *blog > up_to);
-            if is_left_out {
+            let since = record.closing.as_ref().map(|closing| closing.since);
+            let is_young = since.is_none_or(|since| now.since(since) < SAY_AGAIN_SECONDS);
+            if is_left_out || is_young {
                 continue;
             }
             let mine = |signed: &&Signed| signed.key == self.secret.key();
@@ -156,14 +230,14 @@ impl Spoke {
         }
     }
 
-    /// Covers what is sealed of blogs whose next set this spoke is in, several at a time.
-    async fn cover_all(
+    /// Begins to cover what is sealed of blogs whose next set this spoke is in. Nobody waits for one that must be
+    /// taken in first.
+    fn cover_all(
         self: &Arc<Self>,
         changing: &BTreeMap<BlogId, BlogRecord>,
         kept: BTreeMap<BlogId, Kept>,
+        covering: &Covering,
     ) {
-        let places = Arc::new(Semaphore::new(CATCHING_UP_MAX));
-        let mut covers = tokio::task::JoinSet::new();
         for (blog, kept) in kept {
             let Some(record) = changing.get(&blog) else {
                 continue;
@@ -175,39 +249,75 @@ impl Spoke {
             let seals = self.ask(|registry| seals_of(registry, blog, &kept.statements));
             let seals = seals.flatten().unwrap_or_default();
             let suffice = seals.len() >= record.set.seals_needed();
-            if seals.is_empty() || !suffice && !waited {
+            if seals.is_empty() || !suffice && !waited || !covering.begins(blog) {
                 continue;
             }
-            let (spoke, places) = (Arc::clone(self), Arc::clone(&places));
-            covers.spawn(async move {
-                // Nobody closes it.
-                let _place = places.acquire().await;
-                spoke.cover(blog, seals).await;
+            let (spoke, covering) = (Arc::clone(self), covering.clone());
+            tokio::spawn(async move {
+                if spoke.lacks_any(blog, seals.values().flatten()) {
+                    // Nobody closes it.
+                    let _place = covering.places.acquire().await;
+                    spoke.fetch_sealed(blog, &seals).await;
+                }
+                let cover = Event::Cover(seals.into_values().flatten().collect());
+                spoke.with(blog, |replica| replica.handle(clock::now(), cover));
+                covering.ended(blog);
             });
         }
-        drop(covers.join_all().await);
     }
 
-    async fn cover(self: &Arc<Self>, blog: BlogId, seals: BTreeMap<Label, Vec<Tip>>) {
-        let tips: BTreeSet<Tip> = seals.values().flatten().copied().collect();
-        let lacks = |tips: &Vec<Tip>| {
-            self.with(blog, |replica| {
-                tips.iter().any(|tip| !replica.chain().contains(tip.id))
-            })
-        };
-        for (label, tips) in &seals {
-            if lacks(tips) != Some(false)
-                && let Some(address) = self.address(label)
-            {
-                // Settled or not: what it has sealed has to be had.
-                let caught_up = self.catch_up(address, blog, tips).await;
-                if let Err(outage) = caught_up {
+    /// Whether any of these entries is not here.
+    fn lacks_any<'t>(
+        self: &Arc<Self>,
+        blog: BlogId,
+        mut tips: impl Iterator<Item = &'t Tip>,
+    ) -> bool {
+        let lacks = self.with(blog, |replica| {
+            tips.any(|tip| !replica.chain().contains(tip.id))
+        });
+        lacks != Some(false)
+    }
+
+    async fn fetch_sealed(self: &Arc<Self>, blog: BlogId, seals: &BTreeMap<Label, Vec<Tip>>) {
+        for (label, tips) in seals {
+            let Some(address) = self.address(label) else {
+                continue;
+            };
+            if self.lacks_any(blog, tips.iter()) {
+                // Whatever it has besides: what it has sealed has to be had.
+                if let Err(outage) = self.catch_up(address, blog, tips).await {
                     tracing::debug!(%label, %blog, %outage, "a seal was not caught up with");
                 }
             }
         }
-        let cover = Event::Cover(tips);
-        self.with(blog, |replica| replica.handle(clock::now(), cover));
+    }
+}
+
+/// The blogs that are being covered.
+#[derive(Clone, Debug)]
+struct Covering {
+    blogs: Arc<Mutex<BTreeSet<BlogId>>>,
+    places: Arc<Semaphore>,
+}
+
+impl Covering {
+    fn new() -> Self {
+        Self {
+            blogs: Arc::default(),
+            places: Arc::new(Semaphore::new(CATCHING_UP_MAX)),
+        }
+    }
+
+    fn blogs(&self) -> MutexGuard<'_, BTreeSet<BlogId>> {
+        self.blogs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begins(&self, blog: BlogId) -> bool {
+        self.blogs().insert(blog)
+    }
+
+    fn ended(&self, blog: BlogId) {
+        self.blogs().remove(&blog);
     }
 }
 

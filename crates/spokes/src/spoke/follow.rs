@@ -31,6 +31,10 @@ const WAIT: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(300);
 /// How long a name that is not known here may take to be looked for: less than a reader's patience.
 const LOOK_WAIT: Duration = Duration::from_secs(1);
+/// How long one node of the council may take to answer such a look before the next is asked.
+const NODE_WAIT: Duration = Duration::from_millis(400);
+/// How long records that are known to be there may take to come from the node that is followed: it may hang.
+const HURRY_AFTER: Duration = Duration::from_millis(300);
 /// The pause between two such looks, whoever asks for what: strangers choose the names.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// A place behind every log: asked for what follows it, the council says how long the log is.
@@ -77,8 +81,19 @@ impl Spoke {
         loop {
             let nodes = self.council();
             let node = nodes[turn % nodes.len()];
-            match self.follow_once(node, wait, &mut unkept).await {
-                Ok(true) => wait = WAIT,
+            let followed = tokio::select! {
+                followed = self.follow_once(node, wait, &mut unkept) => followed,
+                // Another node has more than this one says.
+                () = self.hurry.notified() => {
+                    (turn, wait) = (0, Duration::ZERO);
+                    continue;
+                }
+            };
+            match followed {
+                Ok(true) => {
+                    self.answered(node);
+                    (turn, wait) = (0, WAIT);
+                }
                 // It answers, but no majority stands behind it: perhaps another one has one.
                 Ok(false) => {
                     turn += 1;
@@ -95,7 +110,17 @@ impl Spoke {
         }
     }
 
-    /// Where the council's nodes answer: as the registry says, and as the config says where it says nothing.
+    /// Notes that a node of the council answered for all of it: it is asked first from now on.
+    pub(super) fn answered(&self, node: SocketAddr) {
+        let mut good = self
+            .good_council
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *good = Some(node);
+    }
+
+    /// Where the council's nodes answer: as the registry says, and as the config says where it says nothing. The one
+    /// that answered last comes first.
     pub(super) fn council(&self) -> Vec<SocketAddr> {
         let seats = self.ask(|registry| {
             let sitting = registry.seats().sitting();
@@ -108,6 +133,11 @@ impl Spoke {
                 .filter(|node| !nodes.contains(node))
                 .collect::<Vec<_>>(),
         );
+        let good = *self
+            .good_council
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        nodes.sort_by_key(|node| Some(*node) != good);
         nodes
     }
 
@@ -132,6 +162,10 @@ impl Spoke {
             Reply::Good(log, _) => log,
             Reply::Refused(problem) => return Err(Outage::new(problem.detail)),
         };
+        if self.is_another_log(after, &log) {
+            self.read_anew(node).await?;
+            return Ok(true);
+        }
         // A node that lags knows fewer, and an old blog would pass for a new one.
         let at_start = if log.confirmed {
             *self.records_at_start.get_or_init(|| log.records_in_all)
@@ -224,18 +258,19 @@ impl Spoke {
             let path = format!("/api/v1/registry/log?after={BEHIND_ALL}&confirm=1");
             let mut records = None;
             for node in self.council() {
-                let log = self.client.get::<LogWire>(Ask::new(node, &path)).await;
-                if let Ok(Reply::Good(log, _)) = log
+                let log = self.client.get::<LogWire>(Ask::new(node, &path));
+                let log = tokio::time::timeout(NODE_WAIT, log).await;
+                if let Ok(Ok(Reply::Good(log, _))) = log
                     && log.confirmed
                 {
+                    self.answered(node);
                     records = Some(log.records_in_all);
                     break;
                 }
             }
             let Some(records) = records else { return false };
-            let mut followed = self.followed.subscribe();
-            let reached = followed.wait_for(|here| *here >= records).await;
-            if reached.is_err() || self.sleeps() != sleeps {
+            self.followed_to(records).await;
+            if self.sleeps() != sleeps {
                 return false;
             }
             *looked = Some(now);
@@ -243,6 +278,18 @@ impl Spoke {
             heard.get_or_insert_with(clock::now);
         }
         true
+    }
+
+    /// Waits until so many records are here, in haste when they do not come by themselves.
+    pub(super) async fn followed_to(&self, records: u64) {
+        let mut followed = self.followed.subscribe();
+        loop {
+            let here = followed.wait_for(|here| *here >= records);
+            match tokio::time::timeout(HURRY_AFTER, here).await {
+                Ok(_) => return,
+                Err(_) => self.hurry.notify_one(),
+            }
+        }
     }
 
     fn fold(self: &Arc<Self>, record: &Record) -> Result<Touched, String> {
@@ -303,7 +350,7 @@ impl Spoke {
 
     /// Tells replicas their sets. Those that nobody has asked for find them in the registry when they
     /// are read, which may take long for many: the log is followed meanwhile.
-    fn tell_all(self: &Arc<Self>, blogs: &[BlogId]) {
+    pub(super) fn tell_all(self: &Arc<Self>, blogs: &[BlogId]) {
         let known = |blog: &BlogId| self.replicas.knows(*blog);
         let (known, unread): (Vec<BlogId>, Vec<BlogId>) = blogs.iter().partition(|b| known(b));
         known.into_iter().for_each(|blog| self.tell(blog));
@@ -323,7 +370,15 @@ impl Spoke {
             let Some(Some(record)) = self.ask(|registry| registry.blog(blog).cloned()) else {
                 return;
             };
+            let before = replica.open_set().map(|set| set.epoch);
+            let (epoch, is_secondary) = (
+                record.set.epoch,
+                record.set.has(&self.me) && *record.set.primary() != self.me,
+            );
             replica.handle(clock::now(), set_of(record));
+            if is_secondary && before.is_some_and(|before| before < epoch) {
+                self.reopened.note(blog);
+            }
         });
     }
 }

@@ -1,4 +1,4 @@
-//! The health of this spoke and of those that it watches: receipts for pages (SPEC receipt 6), and reports.
+//! The health of this spoke and of those that it watches: receipts for pages (SPEC receipt 8), and reports.
 
 use std::{
     collections::BTreeSet,

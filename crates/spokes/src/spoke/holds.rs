@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -16,7 +16,11 @@ use spokes_rules::{
     replica::Event,
     request::{HOLDS_MAX, Wish},
 };
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::JoinSet,
+    time::Instant,
+};
 
 use super::Spoke;
 use crate::{
@@ -28,23 +32,72 @@ use crate::{
 /// How often a spoke says what it holds now: one request for many blogs.
 const SAY_EVERY: Duration = Duration::from_secs(2);
 /// After which pause a blog is looked at again that could not be had, or of which the council did not hear.
-const AGAIN_AFTER: Duration = Duration::from_secs(5);
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Blogs that are taken in at a time: readers need disk and line, too.
 const TAKING_IN_MAX: usize = 4;
+/// Blogs that are asked about and not taken in yet: what was said of them is not old when their turn comes.
+const UNDER_WAY_MAX: usize = 64;
 /// Blogs about which a peer is asked at once: their ids fit an address line.
 const ASKED_AT_ONCE: usize = 50;
 
+/// Blogs whose set has just changed: their feeds come from another spoke now, and what that one took over from
+/// the last primary is in none.
+#[derive(Debug, Default)]
+pub(super) struct Reopened {
+    blogs: Mutex<BTreeSet<BlogId>>,
+    news: Notify,
+}
+
+impl Reopened {
+    pub(super) fn note(&self, blog: BlogId) {
+        self.blogs().insert(blog);
+        self.news.notify_one();
+    }
+
+    fn blogs(&self) -> MutexGuard<'_, BTreeSet<BlogId>> {
+        self.blogs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Spoke {
+    /// Asks a new primary what it has, as soon as it is one.
+    pub(super) async fn catch_up_behind_changes(self: Arc<Self>) {
+        loop {
+            self.reopened.news.notified().await;
+            let blogs = std::mem::take(&mut *self.reopened.blogs());
+            let mut coming = JoinSet::new();
+            for blog in blogs {
+                if coming.len() >= TAKING_IN_MAX {
+                    drop(coming.join_next().await);
+                }
+                let primary = self.ask(|r| r.blog(blog).map(|blog| blog.set.primary().clone()));
+                let Some(address) = primary.flatten().and_then(|label| self.address(&label)) else {
+                    continue;
+                };
+                let spoke = Arc::clone(&self);
+                coming.spawn(async move { spoke.catch_up_with(address, blog).await });
+            }
+            drop(coming.join_all().await);
+        }
+    }
+
     /// Takes in the blogs that this spoke is given, and says that it holds them.
     pub(super) async fn take_in_blogs(self: Arc<Self>) {
         let mut followed = self.followed.subscribe();
-        let mut tried: BTreeMap<BlogId, Instant> = BTreeMap::new();
+        // With the epoch in which that was: another one is another question.
+        let mut tried: BTreeMap<BlogId, (u64, Instant)> = BTreeMap::new();
+        let (mut coming, places) = (JoinSet::new(), Arc::new(Semaphore::new(TAKING_IN_MAX)));
+        let mut under_way: BTreeSet<BlogId> = BTreeSet::new();
         loop {
             followed.mark_unchanged();
+            let began = Instant::now();
             let mut lacking = self.lacking();
-            tried.retain(|blog, at| lacking.contains_key(blog) && at.elapsed() < AGAIN_AFTER);
-            lacking.retain(|blog, _| !tried.contains_key(blog));
-            if lacking.is_empty() {
+            tried.retain(|blog, (epoch, at)| {
+                let record = lacking.get(blog);
+                record.is_some_and(|r| r.set.epoch == *epoch) && at.elapsed() < AGAIN_AFTER
+            });
+            lacking.retain(|blog, _| !tried.contains_key(blog) && !under_way.contains(blog));
+            if lacking.is_empty() && coming.is_empty() {
                 let news = followed.changed();
                 // Either way it is looked at again.
                 if tried.is_empty() {
@@ -54,11 +107,32 @@ impl Spoke {
                 }
                 continue;
             }
-            let began = Instant::now();
-            tried.extend(lacking.keys().map(|blog| (*blog, began)));
-            let held = self.take_in(lacking).await;
+            let room = UNDER_WAY_MAX.saturating_sub(under_way.len());
+            let some: BTreeMap<_, _> = lacking.into_iter().take(room).collect();
+            let mut named = self.named_tips(&some).await;
+            for (blog, record) in some {
+                under_way.insert(blog);
+                let named = named.remove(&blog).unwrap_or_default();
+                let (spoke, places) = (Arc::clone(&self), Arc::clone(&places));
+                coming.spawn(async move {
+                    // Nobody closes it.
+                    let _place = places.acquire().await;
+                    let held = spoke.take_in_one(blog, &record, named).await;
+                    (blog, record.set.epoch, held)
+                });
+            }
+            let mut held = Vec::new();
+            let until = began + SAY_EVERY;
+            while let Ok(Some(done)) = tokio::time::timeout_at(until, coming.join_next()).await {
+                let Ok((blog, epoch, holds)) = done else {
+                    continue;
+                };
+                under_way.remove(&blog);
+                tried.insert(blog, (epoch, Instant::now()));
+                held.extend(holds.then_some(blog));
+            }
             self.say_held(held).await;
-            tokio::time::sleep_until(began + SAY_EVERY).await;
+            tokio::time::sleep_until(until).await;
         }
     }
 
@@ -76,23 +150,6 @@ impl Spoke {
             lacking.map(|(id, blog)| (id, blog.clone())).collect()
         });
         lacking.unwrap_or_default()
-    }
-
-    /// Takes in these blogs; gives those of which all is here that their members named.
-    async fn take_in(self: &Arc<Self>, blogs: BTreeMap<BlogId, BlogRecord>) -> Vec<BlogId> {
-        let named = self.named_tips(&blogs).await;
-        let mut coming = JoinSet::new();
-        let mut held = Vec::new();
-        for (blog, record) in blogs {
-            if coming.len() >= TAKING_IN_MAX {
-                held.extend(coming.join_next().await.and_then(Result::ok).flatten());
-            }
-            let named = named.get(&blog).cloned().unwrap_or_default();
-            let spoke = Arc::clone(self);
-            coming.spawn(async move { spoke.take_in_one(blog, &record, named).await });
-        }
-        held.extend(coming.join_all().await.into_iter().flatten());
-        held
     }
 
     /// What the other members say that they have of these blogs, each asked once for many.
@@ -121,9 +178,13 @@ impl Spoke {
                 };
                 let _none = self.take_receipts(&heads.receipts);
                 for blog in some {
-                    let Some(tips) = heads.blogs.get(&blog.to_string()) else {
+                    let id = blog.to_string();
+                    let Some(tips) = heads.blogs.get(&id) else {
                         continue;
                     };
+                    if !self.exchanges(*blog, heads.epochs.get(&id).copied()).await {
+                        continue;
+                    }
                     let tips = tips.iter().filter_map(|tip: &TipWire| tip.tip().ok());
                     let said = (label.clone(), address, tips.collect());
                     named.entry(*blog).or_default().push(said);
@@ -133,12 +194,13 @@ impl Spoke {
         named
     }
 
+    /// Takes in a blog; whether all is here that its members named.
     async fn take_in_one(
-        self: Arc<Self>,
+        self: &Arc<Self>,
         blog: BlogId,
         record: &BlogRecord,
         named: Named,
-    ) -> Option<BlogId> {
+    ) -> bool {
         self.ready(blog).await;
         // Where its primary answers, that one knows best; else as many as have a say in what was safe.
         let others = record.set.members.iter().filter(|label| **label != self.me);
@@ -147,7 +209,7 @@ impl Spoke {
             .iter()
             .any(|(label, ..)| label == record.set.primary());
         if named.is_empty() && needed > 0 || named.len() < needed && !by_primary {
-            return None;
+            return false;
         }
         let mut wanted: BTreeSet<Tip> = BTreeSet::new();
         for (label, address, tips) in named {
@@ -166,9 +228,10 @@ impl Spoke {
                 |tip: &Tip| replica.chain().contains(tip.id) && !replica.is_storing(tip.id);
             let is_member = replica.open_set().is_some_and(|set| set.has(&self.me));
             let has_any = !replica.durable_tips().is_empty();
-            is_member && has_any && replica.is_compared() && wanted.iter().all(durable)
+            let is_whole = replica.is_compared() && replica.is_settled();
+            is_member && has_any && is_whole && wanted.iter().all(durable)
         });
-        holds.unwrap_or(false).then_some(blog)
+        holds.unwrap_or(false)
     }
 
     /// Whether readers get a blog from here: a member that is still taking it in sends them to one that has it,

@@ -3,6 +3,7 @@
 //! What it decides stands in [`spokes_rules`]; here its effects are carried out.
 
 mod about;
+mod anew;
 mod api;
 mod awake;
 mod change;
@@ -16,6 +17,7 @@ mod glance;
 mod headlines;
 mod health;
 mod holds;
+mod home;
 mod keys;
 mod latest;
 mod lists;
@@ -40,6 +42,7 @@ mod turns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     path::Path,
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
@@ -55,12 +58,12 @@ use spokes_log::{
     time::Time,
 };
 use spokes_rules::{
-    node::{Label, NodeSecret, Signed},
+    node::{Label, NodeSecret},
     receipt::Receipt,
     registry::Registry,
     replica::{Answer, Effect, Event, Replica, Ticket},
 };
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use crate::{
     blobs::Blobs,
@@ -72,7 +75,7 @@ use crate::{
     http as web,
     outage::Outage,
     store::{Store, Strand, Write},
-    wire::{ReceiptsWire, SignedWire},
+    wire::ReceiptsWire,
 };
 
 /// Receipts on their way to peers: what does not fit is said again with the next entry.
@@ -84,10 +87,6 @@ const RECEIPTS_PER_MESSAGE: usize = 500;
 const RECEIPTS_GATHER: Duration = Duration::from_millis(100);
 /// Media of other servers' blogs fetched for readers at a time: four of the largest are 128 MiB.
 const MEDIA_RELAYS_MAX: usize = 4;
-/// How long a message waits before it is sent again to a council that is silent.
-const COUNCIL_PAUSE: Duration = Duration::from_secs(1);
-/// How often a statement is sent again: the council asks for it in its own time, too.
-const COUNCIL_TRIES: u32 = 60;
 
 /// A running spoke.
 #[derive(Debug)]
@@ -112,6 +111,10 @@ pub struct Spoke {
     followed: watch::Sender<u64>,
     /// When the council was heard last, since the start.
     heard: RwLock<Option<Time>>,
+    /// The node of the council that answered last.
+    good_council: Mutex<Option<SocketAddr>>,
+    /// Told when the council has more than the node that is followed.
+    hurry: Notify,
     /// When the council was asked last how long its log is, and everything up to there is here.
     looked: tokio::sync::Mutex<Option<Instant>>,
     /// How many records the council had when this spoke had started.
@@ -124,6 +127,10 @@ pub struct Spoke {
     /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
     instance: String,
     replicas: replicas::Replicas,
+    /// Blogs whose set has changed.
+    reopened: holds::Reopened,
+    /// What the council is to hear of sets that change.
+    telling: change::Telling,
     /// Of blogs that are being read.
     sketches: Mutex<BTreeMap<BlogId, Arc<sketch::Sketch>>>,
     /// Blogs for which this spoke took entries in place of their primary, and when last.
@@ -175,6 +182,8 @@ impl Spoke {
             registry: RwLock::new(None),
             followed: watch::channel(0).0,
             heard: RwLock::new(None),
+            good_council: Mutex::default(),
+            hurry: Notify::new(),
             looked: tokio::sync::Mutex::default(),
             records_at_start: OnceLock::new(),
             started: clock::now(),
@@ -183,6 +192,8 @@ impl Spoke {
             offers: offers::Offers::default(),
             instance: config::random_hex::<8>()?,
             replicas: replicas::Replicas::default(),
+            reopened: holds::Reopened::default(),
+            telling: change::Telling::default(),
             sketches: Mutex::default(),
             stood_in: Mutex::default(),
             settled: Mutex::default(),
@@ -226,7 +237,9 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).scrub()),
             tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
+            tokio::spawn(Arc::clone(&self).tell_all_to_council()),
             tokio::spawn(Arc::clone(&self).take_in_blogs()),
+            tokio::spawn(Arc::clone(&self).catch_up_behind_changes()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
             tokio::spawn(Arc::clone(&self).stay_awake()),
             tokio::spawn(Arc::clone(&self).settle_all()),
@@ -256,7 +269,7 @@ impl Spoke {
     }
 
     /// Where a peer answers.
-    fn address(&self, label: &Label) -> Option<std::net::SocketAddr> {
+    fn address(&self, label: &Label) -> Option<SocketAddr> {
         self.ask(|r| {
             r.spoke(label)
                 .filter(|s| s.is_admitted())
@@ -445,23 +458,6 @@ impl Spoke {
         if receipt.held.epoch > set.epoch {
             self.tell_council(receipt.signed.clone());
         }
-    }
-
-    fn tell_council(self: &Arc<Self>, signed: Signed) {
-        let spoke = Arc::clone(self);
-        tokio::spawn(async move {
-            let body = [SignedWire::from(&signed)];
-            for attempt in 0..COUNCIL_TRIES {
-                let nodes = spoke.council();
-                let to = nodes[attempt as usize % nodes.len()];
-                let ask = client::Ask::new(to, "/api/v1/registry/statements");
-                let told = spoke.client.post::<_, serde_json::Value>(ask, &body).await;
-                if told.and_then(client::Reply::good).is_ok() {
-                    return;
-                }
-                tokio::time::sleep(COUNCIL_PAUSE).await;
-            }
-        });
     }
 
     /// Hands receipts to those who bring them, one for each peer.

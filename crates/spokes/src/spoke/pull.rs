@@ -209,7 +209,7 @@ impl Spoke {
 
     /// Whether what a peer holds of a blog belongs to the epoch that is open here: else its copy, or what
     /// is known here, is of another, and each may hold what the other must not take (SPEC receipt 6.5).
-    async fn exchanges(self: &Arc<Self>, blog: BlogId, epoch: Option<u64>) -> bool {
+    pub(super) async fn exchanges(self: &Arc<Self>, blog: BlogId, epoch: Option<u64>) -> bool {
         let Some(epoch) = epoch else { return true };
         let open = |replica: &Replica| replica.open_set().map_or(0, |set| set.epoch);
         match self.with(blog, |replica| open(replica)) {

@@ -58,9 +58,6 @@ impl Spoke {
                 .await;
             return relayed.unwrap_or_else(|outage| unavailable(&outage));
         }
-        if let Some(full) = self.takes_nothing() {
-            return full;
-        }
         self.ready(blog).await;
         // What would be taken in now might be set apart in a moment.
         if self.with(blog, |replica| replica.is_settled()) == Some(false) {
@@ -71,19 +68,8 @@ impl Spoke {
             Ok(entries) => entries,
             Err(why) => return invalid(&why),
         };
-        if self.first_unvouched(blog, &entries) < entries.len() {
-            return invalid(
-                "an entry has lost its words, and no erase that took them is among these",
-            );
-        }
-        if let Err(refusal) = self.room_for(blog, Brings::Restored, &entries) {
-            return self.refused(blog, &refusal);
-        }
-        if self.heads_with(blog, &entries) > HEADS_MAX {
-            return invalid(&format!(
-                "with these the blog would have more than {HEADS_MAX} branches, more than anybody \
-                 writes and a set can seal"
-            ));
+        if let Some(refusal) = self.cannot_restore(blog, &entries) {
+            return refusal;
         }
         let mut restored = RestoredWire::default();
         // What is held is held whole: media first, and for that it must be known who lists them.
@@ -115,6 +101,27 @@ impl Spoke {
             Ok(()) => web::json(StatusCode::OK, &restored),
             Err(outage) => unavailable(&outage),
         }
+    }
+
+    /// Why nothing of a batch can be taken, before its signatures are judged.
+    fn cannot_restore(self: &Arc<Self>, blog: BlogId, entries: &[SealedEntry]) -> Option<Response> {
+        if let Some(full) = self.takes_nothing() {
+            return Some(full);
+        }
+        if self.first_unvouched(blog, entries) < entries.len() {
+            return Some(invalid(
+                "an entry has lost its words, and no erase that took them is among these",
+            ));
+        }
+        if let Err(refusal) = self.room_for(blog, Brings::Restored, entries) {
+            return Some(self.refused(blog, &refusal));
+        }
+        (self.heads_with(blog, entries) > HEADS_MAX).then(|| {
+            invalid(&format!(
+                "with these the blog would have more than {HEADS_MAX} branches, more than anybody \
+                 writes and a set can seal"
+            ))
+        })
     }
 
     /// How many entries without children there would be with these.

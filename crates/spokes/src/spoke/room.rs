@@ -267,7 +267,7 @@ impl Spoke {
                  is safe with you and good at every server of this network. {todo}.",
                 self.me
             ),
-            others: others.clone(),
+            others: others.clone().into(),
             ..Problem::default()
         });
         let links = others

@@ -23,7 +23,7 @@ use spokes_rules::{
     receipt::Receipt,
     registry::{self, BlogRecord},
     replica::{Answer, Event, Standing},
-    request::{Ask as Asked, Request as Wanted, Wish},
+    request::{Ask as Asked, Request as Wanted, Wish, Word},
     reserved::is_reserved,
 };
 
@@ -299,6 +299,14 @@ impl Spoke {
             .relay_refused(primary, http::Method::POST, &path, body.clone(), refused_by)
             .await
         {
+            // Who accepted entries a moment ago does not any more, and this server hears of it later.
+            Ok(response) if response.status() == StatusCode::MISDIRECTED_REQUEST => web::refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                format!(
+                    "The servers of \"{name}\" change just now. Nothing was lost; send it again in a moment."
+                ),
+            ),
             Ok(response) => response,
             Err(outage) => web::refuse(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -477,6 +485,17 @@ impl Spoke {
         time: Time,
         proof: Vec<SealedEntry>,
     ) -> Result<Reply<TakenWire>, Outage> {
+        self.bring_to_council(what, time, proof, None).await
+    }
+
+    /// The same, with what the author herself says.
+    pub(super) async fn bring_to_council(
+        &self,
+        what: Wish,
+        time: Time,
+        proof: Vec<SealedEntry>,
+        word: Option<Word>,
+    ) -> Result<Reply<TakenWire>, Outage> {
         let ask = Asked {
             network: Some(self.network),
             time,
@@ -485,18 +504,30 @@ impl Spoke {
         let signed = Signed::new(&self.secret, &ask);
         let wanted = RequestWire::from(&Wanted {
             proof,
+            word,
             ..Wanted::plain(signed)
         });
+        self.send_request(&wanted).await
+    }
+
+    /// Brings a request to the council; an outage where no node of it answers.
+    pub(super) async fn send_request(
+        &self,
+        wanted: &RequestWire,
+    ) -> Result<Reply<TakenWire>, Outage> {
         let mut silent = Outage::new("no council node is known");
         let mut refused = None;
         for node in self.council() {
             let path = Ask::new(node, "/api/v1/registry/requests");
-            match self.client.post::<_, TakenWire>(path, &wanted).await {
+            match self.client.post::<_, TakenWire>(path, wanted).await {
                 // It may be cut off from the others, or empty; the next one may not.
                 Ok(Reply::Refused(problem)) if problem.status == 503 => {
                     refused = refused.or(Some(problem));
                 }
-                Ok(reply) => return Ok(reply),
+                Ok(reply) => {
+                    self.answered(node);
+                    return Ok(reply);
+                }
                 Err(outage) => silent = outage,
             }
         }
@@ -551,8 +582,8 @@ impl Spoke {
 
     /// Answers once this spoke has heard of the name itself.
     async fn granted(self: &Arc<Self>, blog: BlogId, taken: &TakenWire) -> Response {
-        let mut followed = self.followed.subscribe();
-        let reached = followed.wait_for(|records| *records > taken.index);
+        let reached = self.followed_to(taken.index + 1);
+        // The answer says whether it has come.
         drop(tokio::time::timeout(FOLLOW_WAIT, reached).await);
         let record = self.ask(|registry| registry.blog(blog).cloned()).flatten();
         match record {

@@ -1,4 +1,4 @@
-//! What organizers are told of nodes and places (SPEC http 3.7).
+//! What organizers are told of nodes and places (SPEC http 3.10).
 
 use serde::{Deserialize, Serialize};
 

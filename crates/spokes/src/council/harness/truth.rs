@@ -23,8 +23,8 @@ pub(super) struct Truth(Mutex<Facts>);
 struct Facts {
     /// The log as the first node that applied an entry had it.
     agreed: BTreeMap<u64, (LogId<NodeId>, String)>,
-    /// Writes that a client was told of.
-    acknowledged: Vec<(String, LogId<NodeId>)>,
+    /// Writes that a client was told of, and under whose vote.
+    acknowledged: Vec<(String, LogId<NodeId>, (u64, NodeId))>,
     /// By whose vote, of which term, which node leads.
     leaders: BTreeMap<(u64, NodeId), usize>,
     /// The first promise that was broken.
@@ -84,14 +84,14 @@ impl Truth {
     }
 
     /// A client is told that its write is taken.
-    pub(super) fn acknowledges(&self, text: String, id: LogId<NodeId>) {
+    pub(super) fn acknowledges(&self, text: String, id: LogId<NodeId>, under: (u64, NodeId)) {
         self.tell(|| {
             format!(
                 "acknowledged {text} at {} of term {}",
                 id.index, id.leader_id.term
             )
         });
-        self.facts().acknowledged.push((text, id));
+        self.facts().acknowledged.push((text, id, under));
     }
 
     /// A node leads by this vote: it must hold all that was acknowledged under lower ones.
@@ -101,10 +101,10 @@ impl Truth {
             if facts.leaders.insert(vote, node).is_some() {
                 return;
             }
+            // An entry of one leader may have been confirmed under the next one only.
             let acknowledged = facts.acknowledged.iter();
-            let before =
-                acknowledged.filter(|(_, id)| (id.leader_id.term, id.leader_id.node_id) < vote);
-            before.map(|(_, id)| id.index).max()
+            let before = acknowledged.filter(|(.., under)| *under < vote);
+            before.map(|(_, id, _)| id.index).max()
         };
         self.tell(|| format!("node {node} leads in term {}", vote.0));
         if missing > holds {
@@ -122,8 +122,8 @@ impl Truth {
             let at = |index: u64| log.get(usize::try_from(index).unwrap());
             let text = |index| at(index).map(|entry| (entry.log_id, said(entry)));
             let acknowledged = facts.acknowledged.iter();
-            let mut acknowledged = acknowledged.filter(|(_, id)| id.index <= until);
-            let lost = acknowledged.find_map(|(write, id)| {
+            let mut acknowledged = acknowledged.filter(|(_, id, _)| id.index <= until);
+            let lost = acknowledged.find_map(|(write, id, _)| {
                 (text(id.index) != Some((*id, write.clone())))
                     .then(|| format!("node {node} lost {write:?} ({id})"))
             });

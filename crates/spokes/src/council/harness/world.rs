@@ -321,7 +321,9 @@ impl World {
         };
         let said = part.raft().client_write(batch).await;
         let id = said.ok()?.log_id;
-        self.truth.acknowledges(text.to_owned(), id);
+        let vote = part.metrics().vote.leader_id;
+        let under = (vote.term, vote.voted_for().unwrap_or_default());
+        self.truth.acknowledges(text.to_owned(), id, under);
         Some(id)
     }
 }
