@@ -60,7 +60,8 @@ pub(crate) fn tell(home: &Path, story: &Story) -> Row {
         .iter()
         .map(|(blog, through)| Writer::with_blog(&network, blog, through))
         .collect();
-    let blogs: Vec<String> = blogs.into_iter().map(|(blog, _)| blog).collect();
+    let mut blogs: Vec<String> = blogs.into_iter().map(|(blog, _)| blog).collect();
+    lead_readers_to_the_first(&network, &mut blogs, &mut writers);
     let sets: BTreeMap<String, Vec<String>> = blogs
         .iter()
         .map(|blog| (blog.clone(), network.members(blog, &[])))
@@ -117,6 +118,25 @@ pub(crate) fn tell(home: &Path, story: &Story) -> Row {
     let row = facts.row(early, late, sound);
     fs::write(home.join(WRITTEN), row.json().to_string()).unwrap();
     row
+}
+
+/// Readers are led to secondaries only: makes blogs until the primary of the first is one of them.
+fn lead_readers_to_the_first<'a>(
+    network: &'a Network,
+    blogs: &mut Vec<String>,
+    writers: &mut Vec<Writer<'a>>,
+) {
+    let met = network.members(&blogs[0], &[])[0].clone();
+    let others = network.spokes().filter(|node| node.label != met);
+    for (number, through) in others.enumerate() {
+        let leads_to = |blog: &String| network.members(blog, &[])[1..].contains(&met);
+        if blogs.iter().any(leads_to) {
+            return;
+        }
+        let blog = format!("more-{number}");
+        writers.push(Writer::with_blog(network, &blog, &through.label));
+        blogs.push(blog);
+    }
 }
 
 /// The blogs and through whom they are asked for, so that each has another primary; the first one has
