@@ -162,6 +162,9 @@ impl Spoke {
             return Ok(false);
         };
         let wait = WAIT.min(compare_at.saturating_duration_since(Instant::now()));
+        // Whole seconds, and not none of the last one: asked again and again without waiting, a peer
+        // brings nothing so often that it is left alone for a while, and authors wait.
+        let wait = Duration::from_secs(wait.as_millis().div_ceil(1_000).try_into().unwrap_or(0));
         let path = format!(
             "/api/v1/feed?after={after}&wait={}&limit={PAGE}&replica={}&primary={peer}",
             wait.as_secs(),

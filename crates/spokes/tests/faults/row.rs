@@ -6,6 +6,12 @@ use serde_json::Value;
 /// The promises (seconds).
 pub(crate) const OUT_OF_NAMES_MAX: f64 = 20.0;
 pub(crate) const NEW_PRIMARY_MAX: f64 = 30.0;
+/// For how long a resolver may name a server that has left DNS (SPEC dns 1.1).
+const TTL: f64 = 30.0;
+/// How much later a reader notices who is just then waiting, and how slow a page may be on a busy machine.
+const GRACE: f64 = 5.0;
+/// How long a post may wait on a blog whose servers are all well: a disk of a busy machine takes a second or two.
+const UNTOUCHED_MAX: f64 = 4.0;
 
 /// One run of one story. Times are seconds after the blow; none is "not as long as it was watched".
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,6 +25,10 @@ pub(crate) struct Row {
     pub(crate) slow: usize,
     /// The longest that a reader saw nothing.
     pub(crate) longest: f64,
+    /// When the last reader began to wait for a page that failed or was slow, before the end of the blow.
+    pub(crate) last_trouble: f64,
+    /// The longest that a post waited to be safe on a blog none of whose servers was met.
+    pub(crate) untouched: f64,
     /// Until the victims were out of the names for readers, and those for authors.
     pub(crate) out_of_names: Option<f64>,
     pub(crate) out_of_edit: Option<f64>,
@@ -77,6 +87,19 @@ impl Row {
             }
             broken.extend(self.meanwhile.iter().map(|it| format!("meanwhile: {it}")));
         }
+        let names = self.out_of_names.filter(|_| !self.falls.is_empty());
+        if let Some(out) = names.filter(|out| self.last_trouble > out + TTL + GRACE) {
+            let after = self.last_trouble - out;
+            broken.push(format!(
+                "a reader met with a victim {after:.1} s after it had left DNS"
+            ));
+        }
+        if self.untouched > UNTOUCHED_MAX {
+            let longest = self.untouched;
+            broken.push(format!(
+                "a post on a blog that was not met waited {longest:.1} s"
+            ));
+        }
         let parts = [&self.lost, &self.thin, &self.unsound, &self.false_failovers];
         broken.extend(parts.into_iter().flatten().cloned());
         if self.safe == 0 || self.reads == 0 {
@@ -94,10 +117,11 @@ impl Row {
 pub(crate) fn line(rows: &[Row]) -> String {
     let sum = |of: fn(&Row) -> usize| rows.iter().map(of).sum::<usize>();
     let longest = rows.iter().map(|row| row.longest).fold(0.0, f64::max);
-    let out: Vec<Option<f64>> = rows.iter().map(|row| row.out_of_names).collect();
-    let of_blogs = |of: fn(&Row) -> &Vec<Option<f64>>| -> Vec<Option<f64>> {
-        rows.iter().flat_map(of).copied().collect()
-    };
+    // Where nobody was to fall, nobody is awaited.
+    let may_fall = || rows.iter().filter(|row| !row.restarts());
+    let out: Vec<Option<f64>> = may_fall().map(|row| row.out_of_names).collect();
+    let again = rows.iter().flat_map(|row| row.safe_again.iter().copied());
+    let led = may_fall().flat_map(|row| row.new_primary.iter().copied());
     let tool = rows
         .iter()
         .map(|row| row.commands_longest)
@@ -109,9 +133,9 @@ pub(crate) fn line(rows: &[Row]) -> String {
         sum(|row| row.failed),
         sum(|row| row.reads),
         sum(|row| row.slow),
-        spread(&out),
-        spread(&of_blogs(|row| &row.safe_again)),
-        spread(&of_blogs(|row| &row.new_primary)),
+        spread(out),
+        spread(again.collect()),
+        spread(led.collect()),
         sum(|row| row.lost.len()),
         sum(|row| row.safe),
         sum(|row| row.false_failovers.len()),
@@ -124,11 +148,14 @@ pub(crate) const HEAD: &str = "| fault | runs | failed reads of all; longest wit
      safe posts lost | false failovers |\n|---|---|---|---|---|---|---|---|---|";
 
 /// Half of all are below the first number, 99 % below the second.
-fn spread(values: &[Option<f64>]) -> String {
+fn spread(values: Vec<Option<f64>>) -> String {
     if values.is_empty() {
         return "-".to_owned();
     }
-    let mut values: Vec<f64> = values.iter().map(|v| v.unwrap_or(f64::INFINITY)).collect();
+    let mut values: Vec<f64> = values
+        .into_iter()
+        .map(|v| v.unwrap_or(f64::INFINITY))
+        .collect();
     values.sort_by(f64::total_cmp);
     let at = |part: usize| values[(values.len() * part).div_ceil(100).max(1) - 1];
     let word = |value: f64| {

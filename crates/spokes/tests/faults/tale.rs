@@ -317,6 +317,8 @@ impl Facts<'_> {
             failed: after.iter().map(|read| read.failed).sum(),
             slow: after.iter().filter(|r| r.took.as_secs() >= 1).count(),
             longest: longest.as_secs_f64(),
+            last_trouble: self.last_trouble(&after),
+            untouched: self.untouched(&safe),
             out_of_names: self.out_of_names(&reading(&blogs)),
             out_of_edit: self.out_of_names(&editing(&blogs)),
             falls: self.falls(true).into_iter().map(|(_, at)| at).collect(),
@@ -342,6 +344,24 @@ impl Facts<'_> {
             majority_gone: self.story.majority_gone,
             back: self.back(&reading(&blogs)),
         }
+    }
+
+    fn last_trouble(&self, reads: &[&Read]) -> f64 {
+        let Times { blow, healed, .. } = *self.times;
+        let troubled = reads
+            .iter()
+            .filter(|r| r.failed > 0 || r.took.as_secs() >= 1);
+        let began = troubled.map(|read| read.began).filter(|at| *at < healed);
+        let last = began.max().unwrap_or(blow);
+        last.saturating_duration_since(blow).as_secs_f64()
+    }
+
+    fn untouched(&self, safe: &BTreeMap<String, Vec<Post>>) -> f64 {
+        let whole = |set: &[String]| !set.iter().any(|label| self.is_victim(label));
+        let blogs = self.sets.iter().filter(|(_, set)| whole(set));
+        let posts = blogs.flat_map(|(blog, _)| safe.get(blog).into_iter().flatten());
+        let waited = posts.map(|post| post.at - post.began).max();
+        waited.unwrap_or_default().as_secs_f64()
     }
 
     /// From the blow to the first post of a later epoch that was said to be safe.

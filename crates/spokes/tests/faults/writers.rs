@@ -143,15 +143,19 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Where to send a post: the primary by its name, then the others; each with whom it stands in for.
+    /// Where to send a post: the primary by its name, and by its own where another one is the primary
+    /// by now; then the others, each with whom it stands in for.
     fn doors(&self) -> Vec<(SocketAddr, Option<String>)> {
         let edit = format!("edit.{}.{DOMAIN}", self.author.name);
         let edit = self.resolver.resolve(&edit);
         let at = |ip| SocketAddr::new(IpAddr::V4(ip), 80);
         let mut doors: Vec<_> = edit.into_iter().map(|ip| (at(ip), None)).collect();
         let primary = self.members.first().map(|(label, _)| label.clone());
-        for (_, address) in self.members.iter().skip(1) {
-            doors.push((*address, primary.clone()));
+        for (label, address) in &self.members {
+            if doors.iter().all(|(door, _)| door != address) {
+                let stands_in = primary.clone().filter(|primary| primary != label);
+                doors.push((*address, stands_in));
+            }
         }
         doors
     }
