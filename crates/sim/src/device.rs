@@ -447,7 +447,7 @@ impl Device {
                 self.read_at = 0;
                 self.wait_until = hub.now + SECOND;
             }
-            Reply::Busy | Reply::Refused(Refusal::NotReady) => {
+            Reply::Busy | Reply::Refused(Refusal::NotReady | Refusal::StillWriting) => {
                 self.silent += 1;
                 self.wait_until = hub.now + 2 * SECOND;
             }
@@ -500,13 +500,11 @@ impl Device {
                 .and_then(|blog| blog.closing.as_ref());
             sets.extend(closing.map(|closing| (closing.next.epoch, closing.next.clone())));
         }
-        let any_older = hub.has(Plant::AcceptsOldEpoch);
         for number in 0..self.outbox.len() {
             let text = &self.outbox[number];
             let forms = text.forms.iter().filter(|_| !text.safe);
             let mut pairs = forms.flat_map(|form| sets.values().map(move |set| (*form, set)));
-            let Some((entry, set)) = pairs.find(|(form, set)| self.is_safe(*form, set, any_older))
-            else {
+            let Some((entry, set)) = pairs.find(|(form, set)| self.is_safe(*form, set)) else {
                 continue;
             };
             let safe = SafeText {
@@ -523,11 +521,11 @@ impl Device {
         }
     }
 
-    fn is_safe(&self, form: EntryId, set: &Set, any_older: bool) -> bool {
+    fn is_safe(&self, form: EntryId, set: &Set) -> bool {
         let of_epoch = self
             .receipts
             .keys()
-            .filter(|(epoch, ..)| *epoch == set.epoch || any_older && *epoch < set.epoch);
+            .filter(|(epoch, ..)| *epoch == set.epoch);
         let covering = of_epoch
             .filter(|(_, label, tip)| set.has(label) && self.chain.reaches(tip.id, form))
             .map(|(_, label, _)| label);

@@ -14,7 +14,6 @@ use spokes_rules::{
 use crate::{
     hub::{Hub, Millis, SECOND},
     message::{Message, Node},
-    plant::Plant,
     spoke::Spoke,
     watch,
 };
@@ -66,7 +65,7 @@ impl Spoke {
             self.request(hub, &registry, Wish::Leave);
         }
         let mut blogs: Vec<BlogId> = registry.placed_on(self.label()).collect();
-        blogs.retain(|id| self.holds_newly(hub, &registry, *id));
+        blogs.retain(|id| self.holds_newly(&registry, *id));
         blogs.truncate(HOLDS_MAX);
         if !blogs.is_empty() {
             self.request(hub, &registry, Wish::Holds { blogs });
@@ -74,7 +73,7 @@ impl Spoke {
     }
 
     /// Whether it holds all of a blog and the registry does not know.
-    fn holds_newly(&self, hub: &Hub, registry: &Registry, id: BlogId) -> bool {
+    fn holds_newly(&self, registry: &Registry, id: BlogId) -> bool {
         let (Some(blog), Some(copy)) = (registry.blog(id), self.live.copies.get(&id)) else {
             return false;
         };
@@ -85,7 +84,7 @@ impl Spoke {
         let primary = blog.set.primary();
         let is_there = registry.spoke(primary).is_some_and(|spoke| spoke.is_well());
         let keeps_up = primary == me || copy.keeps_up || !is_there;
-        hub.has(Plant::HoldsWithoutBase) || copy.replica.is_compared() && keeps_up
+        copy.replica.is_compared() && keeps_up
     }
 
     fn request(&self, hub: &mut Hub, registry: &Registry, what: Wish) {

@@ -18,7 +18,7 @@ use spokes_rules::{
 use crate::{
     council::{Council, tips_of},
     founding,
-    hub::{Hub, Millis, SECOND},
+    hub::{Hub, Millis},
     message::Node,
     plant::Plant,
     watch,
@@ -26,7 +26,7 @@ use crate::{
 
 /// How long a report counts here: who still thinks so says it again sooner, and what somebody thought
 /// a minute ago says nothing of now.
-const REPORT: Millis = watch::SAY_AGAIN + 10 * SECOND;
+const REPORT: Millis = 3 * watch::SAY_AGAIN;
 
 impl Council {
     /// The spokes that each of the council's nodes watches.
@@ -173,6 +173,9 @@ impl Council {
     /// cover: any so many seals name all that is safe.
     fn choose_seals(&mut self, hub: &mut Hub, id: BlogId, blog: &BlogRecord) {
         let key = (id, blog.set.epoch);
+        if hub.has(Plant::AcceptsOldEpoch) {
+            self.renew_old_seals(id, blog);
+        }
         let Some(seals) = self.soft.seals.get(&key) else {
             return;
         };
@@ -247,6 +250,22 @@ impl Council {
             Ok(_) => self.change_sets(hub, None),
             Err(Refusal::TooSoon(_)) => {}
             Err(refusal) => hub.story(Node::Council, format_args!("may not open: {refusal}")),
+        }
+    }
+
+    /// The planted council: what members sealed in the epoch before passes for seals of this one.
+    fn renew_old_seals(&mut self, id: BlogId, blog: &BlogRecord) {
+        let epoch = blog.set.epoch;
+        let old = self.soft.seals.get(&(id, epoch - 1)).cloned();
+        let renewed = old.into_iter().flatten().filter_map(|(label, signed)| {
+            let seal = Seal::parse(signed.text.as_bytes()).ok()?;
+            let signed = Signed::new(&founding::secret_of(&label), &Seal { epoch, ..seal });
+            blog.set.has(&label).then_some((label, signed))
+        });
+        let renewed: Vec<_> = renewed.collect();
+        let seals = self.soft.seals.entry((id, epoch)).or_default();
+        for (label, signed) in renewed {
+            seals.entry(label).or_insert(signed);
         }
     }
 

@@ -12,14 +12,19 @@ use std::{
 };
 
 use clap::Parser;
-use spokes_sim::{hub::Told, plant::Plant, world};
+use spokes_sim::{
+    crowd::{Crowd, Weather},
+    hub::Told,
+    plant::Plant,
+    world,
+};
 
 /// Plays a network of spokes through bad weather, seed by seed.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     /// Plays this seed and tells its story.
-    #[arg(long, conflicts_with = "seeds", required_unless_present = "seeds")]
+    #[arg(long, conflicts_with = "seeds", required_unless_present_any = ["seeds", "plants", "crowd"])]
     seed: Option<u64>,
     /// Tells every message and receipt, too.
     #[arg(long, requires = "seed")]
@@ -33,6 +38,12 @@ struct Arguments {
     /// Plants a bug, which must be found.
     #[arg(long)]
     plant: Option<Plant>,
+    /// Plants each bug in turn, and names the first seed below 1000 that finds it.
+    #[arg(long)]
+    plants: bool,
+    /// Counts what so many spokes' health costs the council.
+    #[arg(long, value_name = "SPOKES")]
+    crowd: Option<usize>,
     /// Stops at the first seed that fails.
     #[arg(long)]
     first: bool,
@@ -52,8 +63,53 @@ fn main() -> io::Result<ExitCode> {
     match (arguments.seed, arguments.seeds) {
         (Some(seed), _) => one(seed, &arguments),
         (None, Some((first, end))) => many(first, end, &arguments),
-        (None, None) => Ok(ExitCode::FAILURE),
+        (None, None) => match arguments.crowd {
+            Some(spokes) => crowd(spokes),
+            None => plants(),
+        },
     }
+}
+
+fn crowd(spokes: usize) -> io::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    let mut crowd = Crowd::new(spokes);
+    for weather in [Weather::Rest, Weather::Churn, Weather::Loss] {
+        let count = crowd.play(weather);
+        let (all, most) = count.reports;
+        let (took, longest) = count.took;
+        writeln!(
+            out,
+            "{spokes} spokes, {weather:?}: {} looks/s between spokes; to the council {all} reports, at most \
+             {most} in a second; {} records; leader {:.3} s in 120 s, at most {:.3} s for a second; {} s until \
+             the registry knew, at worst",
+            count.looks,
+            count.records,
+            took.as_secs_f64(),
+            longest.as_secs_f64(),
+            count.slowest,
+        )?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn plants() -> io::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    let mut all = true;
+    for plant in Plant::all() {
+        let find = |seed| Some((seed, world::run(seed, Some(*plant), Told::Nothing).broken?));
+        match (0..1_000).find_map(find) {
+            Some((seed, broken)) => writeln!(out, "{plant}: seed {seed}: {broken}")?,
+            None => {
+                all = false;
+                writeln!(out, "{plant}: not found in 1000 seeds")?;
+            }
+        }
+    }
+    Ok(if all {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn one(seed: u64, arguments: &Arguments) -> io::Result<ExitCode> {

@@ -7,7 +7,7 @@ use spokes_rules::{
     request::{Request, Wish},
 };
 
-use crate::{council::Council, founding, hub::Hub, message::Node};
+use crate::{council::Council, founding, hub::Hub, message::Node, plant::Plant};
 
 impl Council {
     /// An organizer lets a spoke in; false when there is nobody to ask.
@@ -73,9 +73,28 @@ impl Council {
         if let Some(spare) = hub.chance.pick(&spare) {
             let goes = hub.chance.index(members.len());
             members[goes] = spare.label.clone();
+            if hub.has(Plant::PromotesWithoutBase) {
+                members.swap(0, goes);
+                let blogs = vec![id];
+                let epoch = blog.set.epoch;
+                return self.wish(
+                    hub,
+                    Wish::Close {
+                        blogs,
+                        epoch,
+                        members,
+                    },
+                );
+            }
         }
-        let first = hub.chance.index(members.len());
-        members.rotate_left(first);
+        // Whoever is to accept entries must hold the blog: the registry would not choose another.
+        let holders: Vec<usize> = (0..members.len())
+            .filter(|at| registry.holds_blog(blog, &members[*at]))
+            .collect();
+        let Some(first) = hub.chance.pick(&holders) else {
+            return;
+        };
+        members.rotate_left(*first);
         let wish = Wish::Close {
             blogs: vec![id],
             epoch: blog.set.epoch,

@@ -30,14 +30,21 @@ pub enum Plant {
     ForgetsInsteadOf,
     /// Receipts are sent once, whether they arrive or not.
     ReceiptsSentOnce,
-    /// A client counts receipts of any older epoch for the open set.
+    /// The council takes a member's seal of an older epoch for one of the open epoch.
     AcceptsOldEpoch,
     /// Observers say after one miss that a spoke is silent, and after one answer that it is back.
     Flaps,
-    /// A member says that it holds a blog before it has pulled what was there.
-    HoldsWithoutBase,
+    /// A set is named whose primary is new and holds nothing yet.
+    PromotesWithoutBase,
     /// The council opens a set with one seal, and makes up the others.
     OpensWithTooFewSeals,
+}
+
+impl Plant {
+    /// All of them, in the order in which they stand here.
+    pub fn all() -> &'static [Self] {
+        <Self as clap::ValueEnum>::value_variants()
+    }
 }
 
 impl fmt::Display for Plant {

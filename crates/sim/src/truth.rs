@@ -60,6 +60,8 @@ pub struct Truth {
     names: BTreeMap<BlogName, BlogId>,
     granted: BTreeSet<BlogId>,
     records: u64,
+    /// Blogs whose set was opened since [`Truth::check_safe`] looked last.
+    fresh: BTreeSet<BlogId>,
     /// How many faults keep each spoke from others, and when the last ended.
     ailing: BTreeMap<usize, Ailment>,
     changes: BTreeMap<Label, Vec<Millis>>,
@@ -203,7 +205,49 @@ impl Truth {
                     blog.set.epoch
                 ));
             }
+            self.fresh.insert(id);
             self.shaken = true;
+        }
+    }
+
+    /// Promise 10: who becomes primary holds what was safe before it came, if another member does.
+    fn check_primaries(&mut self, registry: &Registry, spokes: &[Spoke]) {
+        for id in std::mem::take(&mut self.fresh) {
+            let Some(blog) = registry.blog(id) else {
+                continue;
+            };
+            let primary = blog.set.primary();
+            let mut came = blog.set.epoch;
+            let was_in = |epoch| {
+                self.opened
+                    .get(&(id, epoch))
+                    .is_some_and(|set| set.has(primary))
+            };
+            while came > 1 && was_in(came - 1) {
+                came -= 1;
+            }
+            let forced = self.forced.get(&id).copied().unwrap_or(0);
+            let safe = self.safe.values().filter(|safe| safe.blog == id);
+            let base: Vec<EntryId> = safe
+                .filter(|safe| safe.epoch < came && safe.epoch >= forced)
+                .map(|safe| safe.entry)
+                .collect();
+            let holds = |label: &Label| {
+                let mut spokes = spokes.iter().filter(|spoke| spoke.label() == label);
+                spokes.any(|spoke| base.iter().all(|entry| spoke.holds_or_owes(id, *entry)))
+            };
+            let others = blog.set.members.iter().filter(|label| *label != primary);
+            let is_well = |label: &Label| registry.spoke(label).is_some_and(|s| s.is_well());
+            let better = others
+                .filter(|label| is_well(label))
+                .find(|label| holds(label));
+            if let Some(better) = better.filter(|_| !holds(primary)) {
+                let epoch = blog.set.epoch;
+                self.breaks(format!(
+                    "promise 10: {primary} is primary of epoch {epoch} of {id} and lacks what was \
+                     safe before it came; {better} has it"
+                ));
+            }
         }
     }
 
@@ -212,6 +256,7 @@ impl Truth {
     /// A disk that came back old owes what it lost until it has compared its tips.
     pub fn check_safe(&mut self, registry: &Registry, spokes: &[Spoke]) {
         self.shaken = false;
+        self.check_primaries(registry, spokes);
         let mut broken = None;
         for (text, safe) in &self.safe {
             let Some(blog) = registry.blog(safe.blog) else {
