@@ -384,17 +384,26 @@ impl Registry {
             } => self.open(now, request, blog, epoch, forced),
             Wish::Down { label } => self.health(now, request, label, Says::Silent),
             Wish::Up { label } => self.health(now, request, label, Says::Answers),
-            Wish::Load { load, takes } => self.load(now, key, load, takes),
+            Wish::Load { label, load, takes } => {
+                self.is_own(key, &label)?;
+                self.load(now, label, load, takes)
+            }
             Wish::Drain { label } => {
                 self.organizer(key)?;
                 self.drain(now, label)
             }
-            Wish::Leave => self.drain(now, self.bringer(key)?.clone()),
+            Wish::Leave { label } => {
+                self.is_own(key, &label)?;
+                self.drain(now, label)
+            }
             Wish::Move { blog, to } => self.move_to(now, key, blog, to),
             Wish::Home { blog, word } => self.home(now, request, blog, word),
             Wish::Replicas { blog, replicas } => self.replicas(key, blog, replicas),
             Wish::Demand { blog, more } => self.demand(now, key, blog, more),
-            Wish::Holds { blogs } => self.holds(key, blogs),
+            Wish::Holds { label, blogs } => {
+                self.is_own(key, &label)?;
+                self.holds(label, blogs)
+            }
             Wish::Whole { blog, epoch } => self.whole(key, blog, epoch),
             _ => Err(Refusal::WrongNetwork {
                 ours: self.network,

@@ -26,7 +26,7 @@ use crate::{
     node::{Label, NodeSecret, Signed},
     primary::{self, AHEAD_SECONDS_MAX, Brings, RECEIPTS_PER_SPOKE_MAX, Receipts, Refusal, Room},
     receipt::{Held, Receipt, Seal, Tip},
-    registry::{Closing, Set},
+    registry::{Closing, FORCE_SECONDS, Set},
 };
 use settle::Settling;
 
@@ -385,6 +385,11 @@ impl Replica {
             .is_some_and(|patience| now.since(began) > patience)
         {
             needed = needed.min(set.seals_needed() - 1);
+        }
+        // Where most of a set is gone for good, who is left seals what it has: the set is forced then.
+        let since = self.closing.as_ref().map(|closing| closing.since);
+        if since.is_some_and(|since| now.since(since) >= FORCE_SECONDS) {
+            needed = 0;
         }
         let durable =
             |tip: &Tip| self.chain.contains(tip.id) && !self.storing.contains_key(&tip.id);

@@ -186,6 +186,8 @@ pub enum Wish {
     },
     /// A spoke says how much it has to do, and what it still takes (SPEC registry 3.19).
     Load {
+        /// Which it is: else two that say the same in one second would be one.
+        label: Label,
         /// How much of what it can do.
         load: Load,
         /// What it takes.
@@ -197,7 +199,10 @@ pub enum Wish {
         label: Label,
     },
     /// A spoke hands everything over, to go then (SPEC registry 3.21).
-    Leave,
+    Leave {
+        /// Which it is.
+        label: Label,
+    },
     /// An organizer moves a blog's primary (SPEC registry 3.22).
     Move {
         /// The blog.
@@ -228,7 +233,9 @@ pub enum Wish {
     },
     /// A spoke has all of these blogs and keeps up with their primaries (SPEC registry 3.26).
     Holds {
-        /// Which.
+        /// Which it is.
+        label: Label,
+        /// Which blogs.
         blogs: Vec<BlogId>,
     },
     /// The primary has read all that were missing when a set was opened by force (SPEC registry 3.27).
@@ -413,7 +420,7 @@ impl Wish {
             Self::Up { .. } => "up",
             Self::Load { .. } => "load",
             Self::Drain { .. } => "drain",
-            Self::Leave => "leave",
+            Self::Leave { .. } => "leave",
             Self::Move { .. } => "move",
             Self::Home { .. } => "bring",
             Self::Replicas { .. } => "replicas",
@@ -491,13 +498,16 @@ impl Wish {
                 label: h.required("Label")?,
             },
             "load" => Self::Load {
+                label: h.required("Label")?,
                 load: h.required("Load")?,
                 takes: h.required("Takes")?,
             },
             "drain" => Self::Drain {
                 label: h.required("Label")?,
             },
-            "leave" => Self::Leave,
+            "leave" => Self::Leave {
+                label: h.required("Label")?,
+            },
             "move" => Self::Move {
                 blog: h.required("Blog")?,
                 to: h.required("Spoke")?,
@@ -515,6 +525,7 @@ impl Wish {
                 more: h.required("More")?,
             },
             "holds" => Self::Holds {
+                label: h.required("Label")?,
                 blogs: filled("Blog", h, HOLDS_MAX)?,
             },
             "whole" => Self::Whole {
@@ -531,19 +542,25 @@ impl Wish {
     /// The lines of those kinds.
     fn fmt_life(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Down { label } | Self::Up { label } | Self::Drain { label } => {
-                write!(f, "\nLabel: {label}")
+            Self::Down { label }
+            | Self::Up { label }
+            | Self::Drain { label }
+            | Self::Leave { label } => write!(f, "\nLabel: {label}"),
+            Self::Load { label, load, takes } => {
+                write!(f, "\nLabel: {label}\nLoad: {load}\nTakes: {takes}")
             }
-            Self::Load { load, takes } => write!(f, "\nLoad: {load}\nTakes: {takes}"),
             Self::Move { blog, to } => write!(f, "\nBlog: {blog}\nSpoke: {to}"),
             Self::Home { blog, word } => write!(f, "\nBlog: {blog}\nWord: {word}"),
             Self::Replicas { blog, replicas } => {
                 write!(f, "\nBlog: {blog}\nReplicas: {replicas}")
             }
             Self::Demand { blog, more } => write!(f, "\nBlog: {blog}\nMore: {more}"),
-            Self::Holds { blogs } => blogs
-                .iter()
-                .try_for_each(|blog| write!(f, "\nBlog: {blog}")),
+            Self::Holds { label, blogs } => {
+                write!(f, "\nLabel: {label}")?;
+                blogs
+                    .iter()
+                    .try_for_each(|blog| write!(f, "\nBlog: {blog}"))
+            }
             Self::Whole { blog, epoch } => write!(f, "\nBlog: {blog}\nEpoch: {epoch}"),
             _ => Ok(()),
         }

@@ -78,7 +78,8 @@ pub fn next(situation: &Situation<'_>) -> Option<Vec<Label>> {
     let holders = |next: &[&Label]| {
         let well = situation.members.iter();
         let well = well.filter(|m| m.state == State::Well && m.holds);
-        well.filter(|m| next.contains(&m.label)).count()
+        let well = well.filter(|m| next.contains(&m.label));
+        well.map(|m| m.operator).collect::<BTreeSet<_>>().len()
     };
     // Nobody goes before those that are to stay hold the blog.
     let reachable = wanted.min(operators(situation));
@@ -88,6 +89,7 @@ pub fn next(situation: &Situation<'_>) -> Option<Vec<Label>> {
             members.any(|m| m.label == label && m.state == State::Leaving)
         };
         next.retain(|label| *label == primary || !leaving(label));
+        drop_doubles(situation, &mut next);
         drop_surplus(situation, &mut next, wanted);
     }
     next.extend(new);
@@ -130,16 +132,14 @@ fn newcomers<'a>(situation: &Situation<'a>, wanted: usize) -> Vec<&'a Label> {
     let home = situation.home.filter(|home| !is_member(home));
     let home = home.and_then(|home| situation.candidates.iter().find(|c| c.label == home));
     new.extend(home.map(|home| home.label));
-    let missing = wanted.saturating_sub(staying.len() + new.len());
+    let home = home.map(|home| home.operator);
+    let taken: BTreeSet<_> = staying.iter().map(|m| m.operator).chain(home).collect();
+    let missing = wanted.saturating_sub(taken.len());
     if missing == 0 {
         return new;
     }
-    let taken = |operator: &Operator| {
-        let home = home.is_some_and(|home| home.operator == operator);
-        home || staying.iter().any(|m| m.operator == operator)
-    };
     let free = situation.candidates.iter();
-    let free = free.filter(|c| !is_member(c.label) && !taken(c.operator));
+    let free = free.filter(|c| !is_member(c.label) && !taken.contains(c.operator));
     let free: Vec<Candidate<'a>> = free.cloned().collect();
     let placed = placement::place(situation.blog, None, &free, missing);
     let placed = placed.map(|placed| placed.members).unwrap_or_default();
@@ -157,6 +157,28 @@ fn operators(situation: &Situation<'_>) -> usize {
     let candidates = situation.candidates.iter().map(|c| c.operator);
     let all: BTreeSet<_> = members.chain(candidates).collect();
     all.len()
+}
+
+/// Takes out who is of an operator of which another one holds the blog: whoever moved it there wanted that primary,
+/// not two copies that go down together.
+fn drop_doubles<'a>(situation: &Situation<'a>, next: &mut Vec<&'a Label>) {
+    let member = |label: &Label| situation.members.iter().find(|m| m.label == label);
+    let holds = |label: &Label| member(label).is_some_and(|m| m.state == State::Well && m.holds);
+    let mut at = 1;
+    while at < next.len() {
+        let label = next[at];
+        let operator = member(label).map(|m| m.operator);
+        let is_double = next.iter().enumerate().any(|(other_at, other)| {
+            let same = other_at != at && member(other).map(|m| m.operator) == operator;
+            same && holds(other) && (other_at < at || !holds(label))
+        });
+        // A wanted home that does not hold the blog yet is being filled.
+        if is_double && Some(label) != situation.home {
+            next.remove(at);
+        } else {
+            at += 1;
+        }
+    }
 }
 
 /// Takes out what is more than wanted: the former primary of a blog that has moved, who lacks the blog, who is
@@ -344,6 +366,10 @@ mod tests {
         check("a b c d- | @d", "as it is");
         check("a b c d | @d", "d b c");
         check("a b c | @b", "b a c");
+        // Of one operator no two copies are left when all is done.
+        check("a/x b c | d/x e @d", "a b c d");
+        check("d/x a/x b c | e", "d b c");
+        check("a b d/x c/x | e", "a b d");
         // The one it is to move to died meanwhile: registry::sets leaves the wish out then.
         check("a b c d? | e", "a b c");
     }

@@ -268,3 +268,27 @@ fn a_set_is_opened_by_force_only_after_an_hour_or_by_an_organizer() {
         "#]],
     );
 }
+
+#[test]
+fn two_spokes_that_say_the_same_in_one_second_are_both_heard() {
+    check(
+        "claim maria for maria at a | load a 2 new | load b 2 new | wait 100 | down b by a,c | down c by a,council | \
+         wait 61 | up b by a,council | up c by a,b | holds maria by b | holds maria by c | leave b | leave c",
+        &expect![[r#"
+            claim maria for maria at a: record 10 NewBlog
+            load a 2 new: record 11 Spoke
+            load b 2 new: record 12 Spoke
+            wait 100: later
+            down b by a,c: record 13 Spoke
+            down c by a,council: record 14 Spoke
+            wait 61: later
+            up b by a,council: record 15 Spoke
+            up c by a,b: record 16 Spoke
+            holds maria by b: record 17 Blogs
+            holds maria by c: record 18 Blogs
+            leave b: record 19 Spokes
+            leave c: record 20 Spokes
+            = maria epoch 1 on a b c
+        "#]],
+    );
+}

@@ -59,16 +59,37 @@ impl Spoke {
         };
         if known.takes != takes {
             let load = Load::LOW;
-            self.request(hub, &registry, Wish::Load { load, takes });
+            self.request(
+                hub,
+                &registry,
+                Wish::Load {
+                    label: self.label().clone(),
+                    load,
+                    takes,
+                },
+            );
         }
         if self.leaving && known.is_admitted() && !known.is_leaving() {
-            self.request(hub, &registry, Wish::Leave);
+            self.request(
+                hub,
+                &registry,
+                Wish::Leave {
+                    label: self.label().clone(),
+                },
+            );
         }
         let mut blogs: Vec<BlogId> = registry.placed_on(self.label()).collect();
         blogs.retain(|id| self.holds_newly(&registry, *id));
         blogs.truncate(HOLDS_MAX);
         if !blogs.is_empty() {
-            self.request(hub, &registry, Wish::Holds { blogs });
+            self.request(
+                hub,
+                &registry,
+                Wish::Holds {
+                    label: self.label().clone(),
+                    blogs,
+                },
+            );
         }
     }
 

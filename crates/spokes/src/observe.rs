@@ -508,13 +508,14 @@ mod tests {
         assert_eq!(rounds(&mut observer, 1).await, Says::Silent);
         // It is said once in five seconds, not in each round.
         rounds(&mut observer, 2).await;
-        let said = place.said.lock().unwrap();
-        let [report] = said.as_slice() else {
-            panic!("{said:?}");
-        };
-        assert_eq!((&report.of, report.says), (&label("ash"), Says::Silent));
+        {
+            let said = place.said.lock().unwrap();
+            let [report] = said.as_slice() else {
+                panic!("{said:?}");
+            };
+            assert_eq!((&report.of, report.says), (&label("ash"), Says::Silent));
+        }
         // What it thought before a pause is not said unless it is seen again.
-        drop(said);
         observer.watched.get_mut(&label("ash")).unwrap().told = None;
         observer.pulse.0.lock().unwrap().0 -= STILL + BEAT;
         rounds(&mut observer, 1).await;

@@ -312,17 +312,16 @@ impl Registry {
     }
 
     /// A spoke has these blogs, and keeps up: only what is new is taken.
-    pub(super) fn holds(&self, key: NodeKey, ids: Vec<BlogId>) -> Result<Change, Refusal> {
-        let label = self.bringer(key)?;
+    pub(super) fn holds(&self, label: Label, ids: Vec<BlogId>) -> Result<Change, Refusal> {
         let is_new = |id: &BlogId| {
             let blog = self.blogs.get(id);
-            blog.is_some_and(|blog| blog.set.has(label) && !self.holds_blog(blog, label))
+            blog.is_some_and(|blog| blog.set.has(&label) && !self.holds_blog(blog, &label))
         };
         let new: Vec<_> = ids.into_iter().filter(is_new).collect();
         if new.is_empty() {
             return Err(Refusal::NothingNew);
         }
-        Ok(Change::Holds(label.clone(), new))
+        Ok(Change::Holds(label, new))
     }
 
     /// Whether a member holds all of a blog, and has said so since it last fell.

@@ -12,7 +12,7 @@ use crate::{
     health::{Health, Says},
     node::Label,
     receipt::Tip,
-    record::{BlogRecord, Closing, Demand, Forced, Record, Standing, Wanted},
+    record::{BlogRecord, Closing, Demand, Forced, Record, Set, Standing, Wanted},
     seat::Sits,
 };
 
@@ -64,16 +64,7 @@ impl Registry {
             }
             Change::Close(ids, next) => {
                 for id in &ids {
-                    let next = next.clone();
-                    let closing = Closing { next, since: now };
-                    let before = self
-                        .blogs
-                        .get_mut(id)
-                        .map(|blog| blog.closing.replace(closing));
-                    if let Some(Some(given_up)) = before {
-                        self.unplace(*id, &given_up.next.members);
-                    }
-                    self.place(*id);
+                    self.prepare(now, *id, next.clone());
                 }
                 Touched::Blogs(ids)
             }
@@ -178,6 +169,20 @@ impl Registry {
             self.ring.remove(&spoke.lot);
         }
         spoke.standing = standing;
+    }
+
+    fn prepare(&mut self, now: Time, id: BlogId, next: Set) {
+        let Some(blog) = self.blogs.get_mut(&id) else {
+            return;
+        };
+        let given_up = blog.closing.take();
+        // Seals stay good: the time in which others may still come does not begin anew.
+        let since = given_up.as_ref().map_or(now, |closing| closing.since);
+        blog.closing = Some(Closing { next, since });
+        if let Some(given_up) = given_up {
+            self.unplace(id, &given_up.next.members);
+        }
+        self.place(id);
     }
 
     fn begin_epoch(

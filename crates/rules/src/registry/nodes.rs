@@ -162,6 +162,15 @@ impl Registry {
         spoke.ok_or_else(|| Refusal::NoSuchSpoke(label.clone()))
     }
 
+    /// Whether an admitted spoke speaks for itself.
+    pub(super) fn is_own(&self, key: NodeKey, label: &Label) -> Result<(), Refusal> {
+        if self.bringer(key)? == label {
+            Ok(())
+        } else {
+            Err(Refusal::BadSignature)
+        }
+    }
+
     /// A spoke is to be emptied, as an organizer or its own key says.
     pub(super) fn drain(&self, now: Time, label: Label) -> Result<Change, Refusal> {
         match self.asked(&label)?.standing {
@@ -177,12 +186,11 @@ impl Registry {
     pub(super) fn load(
         &self,
         now: Time,
-        key: NodeKey,
+        label: Label,
         load: Load,
         takes: Takes,
     ) -> Result<Change, Refusal> {
-        let label = self.bringer(key)?;
-        let spoke = self.asked(label)?;
+        let spoke = self.asked(&label)?;
         if spoke.load == load && spoke.takes == takes {
             return Err(Refusal::NothingNew);
         }
@@ -194,7 +202,7 @@ impl Registry {
         if soon && !is_urgent {
             return Err(Refusal::TooSoon(LOAD_SECONDS));
         }
-        Ok(Change::Load(label.clone(), load, takes))
+        Ok(Change::Load(label, load, takes))
     }
 
     /// Whether enough observers say this of a spoke, and whether it may be believed now.

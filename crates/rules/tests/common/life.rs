@@ -23,6 +23,7 @@ impl Town {
             ["load", spoke, step, takes] => self.plain(
                 spoke,
                 Wish::Load {
+                    label: label(spoke),
                     load: Load::new(step.parse().expect("a step")).expect("a step"),
                     takes: match takes {
                         "new" => Takes::New,
@@ -35,7 +36,12 @@ impl Town {
                 let label = label(spoke);
                 self.plain("organizer", Wish::Drain { label })
             }
-            ["leave", spoke] => self.plain(spoke, Wish::Leave),
+            ["leave", spoke] => self.plain(
+                spoke,
+                Wish::Leave {
+                    label: label(spoke),
+                },
+            ),
             _ => return self.life_of_blogs(words),
         })
     }
@@ -70,7 +76,13 @@ impl Town {
             }
             ["holds", author, "by", spoke] => {
                 let blogs = vec![self.blog(author)];
-                self.plain(spoke, Wish::Holds { blogs })
+                self.plain(
+                    spoke,
+                    Wish::Holds {
+                        label: label(spoke),
+                        blogs,
+                    },
+                )
             }
             ["whole", author, epoch, "by", spoke] => {
                 let (blog, epoch) = (self.blog(author), epoch.parse().expect("an epoch"));

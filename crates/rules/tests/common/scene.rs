@@ -127,7 +127,7 @@ impl Scene {
             set,
             closing: next.map(|next| Closing {
                 next,
-                since: Time::from_unix(0),
+                since: self.now,
             }),
             ended: self.ended.clone(),
             keys_at: self.entries[self.keys_at].entry().id(),
@@ -200,21 +200,21 @@ impl Scene {
                 let next = set(self.epoch + 1, next);
                 self.tell(spoke, self.event(set(self.epoch, members), Some(next)))
             }
-            ["open", epoch] => {
-                self.epoch = epoch.parse().expect("an epoch");
-                "open".into()
-            }
-            ["open", epoch, "with", entry] => {
-                self.epoch = epoch.parse().expect("an epoch");
-                self.covered = BTreeSet::from([tip(&self.entries[number(entry)])]);
-                "open".into()
-            }
+            ["open", ref rest @ ..] => self.open_step(rest),
             ["cover", spoke, entry] => {
                 let tip = tip(&self.entries[number(entry)]);
                 self.tell(spoke, Event::Cover(BTreeSet::from([tip])))
             }
             _ => self.step_about_limits(&words),
         }
+    }
+
+    fn open_step(&mut self, words: &[&str]) -> String {
+        self.epoch = words[0].parse().expect("an epoch");
+        if let ["with", entry] = words[1..] {
+            self.covered = BTreeSet::from([tip(&self.entries[number(entry)])]);
+        }
+        "open".into()
     }
 
     pub(crate) fn step_about_offers(&mut self, words: &[&str]) -> String {

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use futures_util::future::join_all;
@@ -24,13 +25,17 @@ use crate::{
     wire::{RequestWire, StatementsWire},
 };
 
+/// For how long a report counts here: three times as long as an observer waits before it says the same again.
+/// Longer, and misses of several observers at different times would add up to a death.
+const HEARD_FOR: Duration = Duration::from_secs(15);
+
 /// The newest report of each observer about each spoke. It has as many as the registry names observers.
 #[derive(Debug, Default)]
 pub(super) struct Reports(Mutex<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
-    by_spoke: BTreeMap<Label, BTreeMap<Label, (Report, Signed)>>,
+    by_spoke: BTreeMap<Label, BTreeMap<Label, (Report, Signed, Instant)>>,
     /// Spokes about which a record is being made.
     under_way: BTreeSet<Label>,
 }
@@ -57,12 +62,12 @@ impl Reports {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let about = kept.by_spoke.entry(report.of.clone()).or_default();
         let known = about.get(&report.observer);
-        if known.is_some_and(|(known, _)| known.time >= report.time) || !signed.is_good() {
+        if known.is_some_and(|(known, ..)| known.time >= report.time) || !signed.is_good() {
             return None;
         }
         about.retain(|label, _| observers.iter().any(|(observer, _)| observer == label));
         let of = report.of.clone();
-        about.insert(report.observer.clone(), (report, signed));
+        about.insert(report.observer.clone(), (report, signed, Instant::now()));
         Some(of)
     }
 
@@ -80,9 +85,10 @@ impl Reports {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let about = kept.by_spoke.get(of)?;
         let counts = |(label, _): &&(Label, _)| {
-            about.get(label).is_some_and(|(report, _)| {
+            about.get(label).is_some_and(|(report, _, heard)| {
                 let age = now.since(report.time);
                 report.says == says
+                    && heard.elapsed() <= HEARD_FOR
                     && report.time > spoke.health.changed
                     && age <= REPORT_SECONDS_MAX
             })

@@ -264,7 +264,14 @@ impl Spoke {
         }
         let many = blogs.len();
         match self
-            .ask_council(Wish::Holds { blogs }, clock::now(), Vec::new())
+            .ask_council(
+                Wish::Holds {
+                    label: self.me.clone(),
+                    blogs,
+                },
+                clock::now(),
+                Vec::new(),
+            )
             .await
         {
             Ok(Reply::Good(..)) => tracing::info!(blogs = many, "said that these are held here"),

@@ -199,7 +199,15 @@ impl Spoke {
         };
         tracing::info!(%load, %takes, "what this spoke takes has changed");
         let said = self
-            .ask_council(Wish::Load { load, takes }, now, Vec::new())
+            .ask_council(
+                Wish::Load {
+                    label: self.me.clone(),
+                    load,
+                    takes,
+                },
+                now,
+                Vec::new(),
+            )
             .await;
         match said {
             Ok(Reply::Good(taken, _)) => {

@@ -38,6 +38,10 @@ pub struct Offer {
 
 /// What happens to offers.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one lives for a moment, on its way to the disk"
+)]
 pub enum Apart {
     /// Entries of a blog leave its log, since its copy has settled in this epoch without them; and
     /// whether this spoke is in that epoch's set.

@@ -380,6 +380,7 @@ pub(super) fn number(id: NodeId) -> usize {
 
 type Failed<E> = RPCError<NodeId, Filled, E>;
 
+#[expect(clippy::result_large_err, reason = "it is openraft's own error")]
 fn heard<T, E: std::error::Error>(answer: Result<Result<T, Mute>, Outage>) -> Result<T, Failed<E>> {
     let network = |outage| RPCError::Network(NetworkError::new(&outage));
     match answer {
