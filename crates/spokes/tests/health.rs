@@ -285,7 +285,6 @@ fn nobody_falls_without_a_cause() {
         demo.resume(label);
     }
     nobody_fell(&demo, "all stood still");
-    let began = Instant::now();
     for label in &labels {
         demo.kill(label);
         demo.restart(label);

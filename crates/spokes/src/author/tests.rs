@@ -194,7 +194,7 @@ fn every_command_explains_itself() {
         names.push(command.get_name().to_owned());
     }
     let expected =
-        "create publish edit erase import export restore verify status settle offers keys";
+        "create publish edit erase import export restore verify status home settle offers keys";
     assert_eq!(names.join(" "), expected);
 }
 

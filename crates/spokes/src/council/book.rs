@@ -234,7 +234,7 @@ impl Book {
         let sql = "SELECT json FROM record WHERE place >= ?1 ORDER BY place LIMIT ?2";
         let mut statement = index.prepare_cached(sql)?;
         let rows = statement.query_map([after, PAGE_RECORDS], |row| row.get::<_, String>(0))?;
-        let (mut records, mut bytes) = (Vec::new(), 0);
+        let (mut records, mut bytes) = (Vec::<RecordWire>::new(), 0);
         for json in rows {
             let json = json?;
             bytes += json.len();
@@ -243,6 +243,9 @@ impl Book {
             }
             records.push(serde_json::from_str(&json).map_err(|e| damaged(&e.to_string()))?);
         }
+        // Some may have come since they were counted.
+        let last = records.last().map_or(0, |record| record.index + 1);
+        let records_in_all = records_in_all.max(last);
         let head = self.ask(Registry::head);
         let head = head.filter(|head| head.records == records_in_all);
         Ok(LogWire {

@@ -426,14 +426,8 @@ fn handed_over(done: usize, all: usize, since: Duration) -> String {
 pub(super) async fn leave(args: Leave) -> Result<(), Outage> {
     let console = Console::standard();
     let (door, label) = Door::of_spoke(&args.dir).await?;
-    let asked = begin_leaving(
-        &door,
-        &label,
-        Wish::Leave {
-            label: label.clone(),
-        },
-    )
-    .await?;
+    let me = Label::parse(&label).map_err(Outage::new)?;
+    let asked = begin_leaving(&door, &label, Wish::Leave { label: me }).await?;
     console.say(&format!(
         "{label} hands over what it holds. Keep it running until this ends; if you break off here, it goes on, \
          and the same command shows it again."
