@@ -458,7 +458,7 @@ impl Replica {
         }
         let ready = self.knows_its_place();
         // What was accepted behind a seal would stand beside what the next set goes on with.
-        if !ready || !self.storing.is_empty() || self.is_sealed() {
+        if !ready || !self.storing.is_empty() || self.is_sealed(now) {
             if self.behind.len() == BEHIND_MAX {
                 let full = if ready {
                     Refusal::StillWriting

@@ -202,7 +202,7 @@ impl Replica {
     /// Judges what had to wait, as far as it can be judged now.
     pub(super) fn go_on(&mut self, now: Time) {
         while let Some((_, _, refused_elsewhere)) = self.behind.front() {
-            let waits = !self.knows_its_place() || !self.storing.is_empty() || self.is_sealed();
+            let waits = !self.knows_its_place() || !self.storing.is_empty() || self.is_sealed(now);
             if self.accepts(*refused_elsewhere) && waits {
                 return;
             }
