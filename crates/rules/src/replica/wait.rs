@@ -6,7 +6,7 @@ use super::Replica;
 
 /// How long an entry waits for the next set: one that can open does so within a second. Where members are missing
 /// it is accepted meanwhile (SPEC receipt 3.6).
-pub const NEXT_SET_SECONDS: i64 = 2;
+const NEXT_SET_SECONDS: i64 = 2;
 
 impl Replica {
     /// Whether nothing can become safe here before another set is open, which should be soon.
