@@ -38,6 +38,8 @@ pub struct Member<'a> {
     pub state: State,
     /// Whether it has all that was safe when it came.
     pub holds: bool,
+    /// Whether it has said so, be it before it last fell.
+    pub held: bool,
 }
 
 /// All that succession looks at.
@@ -119,7 +121,10 @@ fn primary<'a>(situation: &Situation<'a>) -> Option<&'a Label> {
     home.or_else(stays)
         .or_else(|| find(&|m| m.state == State::Well && m.holds))
         .or_else(|| find(&|m| m.serves() && m.holds))
-        // Nobody who holds it is there: wait for the primary as long as it may come back.
+        // Where all have fallen, those that are back held it, and cannot hear from a dead primary what they lack;
+        // their seals say it.
+        .or_else(|| find(&|m| m.state == State::Well && m.held))
+        // Nobody who held it is there: wait for the primary as long as it may come back.
         .or_else(|| (present.state != State::Gone).then_some(present.label))
         .or_else(|| find(&Member::serves))
 }
@@ -251,10 +256,11 @@ mod tests {
         operator: Operator,
         state: State,
         holds: bool,
+        held: bool,
     }
 
     fn spot(word: &str) -> Spot {
-        let name = word.trim_end_matches(['?', '!', '>', '-']);
+        let name = word.trim_end_matches(['?', '!', '>', '-', '~']);
         let state = match word.chars().find(|c| "?!>".contains(*c)) {
             Some('?') => State::Ailing,
             Some('!') => State::Gone,
@@ -267,7 +273,8 @@ mod tests {
             label: Label::parse(label).expect("a label"),
             operator: Operator::parse(operator).expect("an operator"),
             state,
-            holds: !word.ends_with('-'),
+            holds: !word.ends_with(['-', '~']),
+            held: word.ends_with('~'),
         }
     }
 
@@ -291,6 +298,7 @@ mod tests {
             operator: &m.operator,
             state: m.state,
             holds: m.holds,
+            held: m.holds || m.held,
         });
         next(&Situation {
             blog: Hash::of(b"maria"),
@@ -302,7 +310,7 @@ mod tests {
     }
 
     /// "a b? c | d e @d =3": the set of `a`, `b`, which is ailing, and `c`; `d` and `e` may be given it, `d` is
-    /// wanted as primary, and three replicas are. `!` is gone, `>` leaving, `-` lacks the blog.
+    /// wanted as primary, and three replicas are. `!` is gone, `>` leaving, `-` lacks the blog, `~` held it before it fell.
     #[track_caller]
     fn check(story: &str, expected: &str) {
         let (members, rest) = story.split_once('|').unwrap_or((story, ""));
@@ -334,6 +342,9 @@ mod tests {
         check("a! b c |", "b c");
         // Nobody else has it: its readers wait for it, and nobody writes behind it.
         check("a? b- c- | d", "as it is");
+        check("a? b~ c~ | d", "b a c");
+        check("a? b~ c | d", "c a b");
+        check("a b~ c~ | d", "as it is");
     }
 
     #[test]
@@ -400,6 +411,7 @@ mod tests {
                 operator: Operator::parse(&format!("o{operator}")).expect("an operator"),
                 state,
                 holds,
+                held: holds,
             });
             spots.collect()
         })

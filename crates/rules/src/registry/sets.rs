@@ -275,6 +275,7 @@ impl Registry {
                 operator: &self.spokes.get(label)?.operator,
                 state: self.state(now, label),
                 holds: self.holds_blog(blog, label),
+                held: blog.holders.contains_key(label),
             })
         });
         let home = blog.home.as_ref().filter(|home| {
