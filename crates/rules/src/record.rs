@@ -15,7 +15,7 @@ use crate::{
     health::{Health, Load, Takes},
     node::{Label, NodeKey},
     placement::Shortfall,
-    receipt::Tip,
+    receipt::{Tip, seals_needed},
     request::{Address, Operator, Request},
 };
 
@@ -240,7 +240,7 @@ impl Set {
 
     /// How many seals meet every majority (SPEC receipt 3).
     pub fn seals_needed(&self) -> usize {
-        self.members.len() - self.majority() + 1
+        seals_needed(self.members.len())
     }
 }
 

@@ -11,6 +11,7 @@ use spokes_log::name::BlogId;
 use crate::{
     node::Label,
     placement::{self, Candidate},
+    receipt::seals_needed,
     request::{MEMBERS_MAX, Operator},
 };
 
@@ -49,6 +50,8 @@ pub struct Situation<'a> {
     pub blog: BlogId,
     /// The open set, its primary first.
     pub members: Vec<Member<'a>>,
+    /// The members of the set that is prepared already; none when nothing changes.
+    pub prepared: &'a [Label],
     /// The spoke that author or organizer want as primary, if it is well.
     pub home: Option<&'a Label>,
     /// How many replicas the blog should have.
@@ -139,13 +142,25 @@ fn newcomers<'a>(situation: &Situation<'a>, wanted: usize) -> Vec<&'a Label> {
     new.extend(home.map(|home| home.label));
     let home = home.map(|home| home.operator);
     let taken: BTreeSet<_> = staying.iter().map(|m| m.operator).chain(home).collect();
-    let missing = wanted.saturating_sub(taken.len());
+    let mut missing = wanted.saturating_sub(taken.len());
+    let free = situation.candidates.iter();
+    let free = free.filter(|c| !is_member(c.label) && !taken.contains(c.operator));
+    let mut free: Vec<Candidate<'a>> = free.cloned().collect();
+    // Who was asked already is asked again: its number of blogs counts this one, and would send it on for ever.
+    for label in situation.prepared.iter().take(MEMBERS_MAX) {
+        let asked = free.iter().find(|candidate| candidate.label == label);
+        if let Some(Candidate {
+            label, operator, ..
+        }) = asked.cloned().filter(|_| missing > 0)
+        {
+            new.push(label);
+            free.retain(|candidate| candidate.operator != operator);
+            missing -= 1;
+        }
+    }
     if missing == 0 {
         return new;
     }
-    let free = situation.candidates.iter();
-    let free = free.filter(|c| !is_member(c.label) && !taken.contains(c.operator));
-    let free: Vec<Candidate<'a>> = free.cloned().collect();
     let placed = placement::place(situation.blog, None, &free, missing);
     let placed = placed.map(|placed| placed.members).unwrap_or_default();
     let label = |placed: &Label| free.iter().find(|c| c.label == placed).map(|c| c.label);
@@ -217,7 +232,8 @@ fn drop_surplus<'a>(situation: &Situation<'a>, next: &mut Vec<&'a Label>, wanted
 }
 
 /// A set opens when a majority of it holds all that was sealed: takes out newcomers but one, then silent members,
-/// until those that hold it now suffice.
+/// until those that hold it now suffice. Who is silent keeps its place where the open set cannot be sealed without
+/// it: the change has to wait for it anyway, and whoever else fell then would take along what was safe.
 fn shrink_to_majority(situation: &Situation<'_>, next: &mut Vec<&Label>) {
     let member = |label: &Label| situation.members.iter().find(|m| m.label == label);
     let holds = |label: &Label| member(label).is_some_and(|m| m.serves() && m.holds);
@@ -228,6 +244,10 @@ fn shrink_to_majority(situation: &Situation<'_>, next: &mut Vec<&Label>) {
     let is_new = |label: &Label| member(label).is_none();
     while is_short(next) && next.iter().filter(|label| is_new(label)).count() > 1 {
         next.pop();
+    }
+    let serving = situation.members.iter().filter(|m| m.serves()).count();
+    if serving < seals_needed(situation.members.len()) {
+        return;
     }
     let ails = |label: &Label| member(label).is_some_and(|m| m.state == State::Ailing);
     let mut fewer = next.clone();
@@ -260,7 +280,7 @@ mod tests {
     }
 
     fn spot(word: &str) -> Spot {
-        let name = word.trim_end_matches(['?', '!', '>', '-', '~']);
+        let name = word.trim_end_matches(['?', '!', '>', '-', '~', '*']);
         let state = match word.chars().find(|c| "?!>".contains(*c)) {
             Some('?') => State::Ailing,
             Some('!') => State::Gone,
@@ -281,6 +301,7 @@ mod tests {
     fn step(
         members: &[Spot],
         spare: &[Spot],
+        prepared: &[Label],
         home: Option<&Label>,
         replicas: usize,
     ) -> Option<Vec<Label>> {
@@ -303,6 +324,7 @@ mod tests {
         next(&Situation {
             blog: Hash::of(b"maria"),
             members: members.collect(),
+            prepared,
             home,
             replicas,
             candidates: &candidates,
@@ -310,19 +332,22 @@ mod tests {
     }
 
     /// "a b? c | d e @d =3": the set of `a`, `b`, which is ailing, and `c`; `d` and `e` may be given it, `d` is
-    /// wanted as primary, and three replicas are. `!` is gone, `>` leaving, `-` lacks the blog, `~` held it before it fell.
+    /// wanted as primary, and three replicas are. `!` is gone, `>` leaving, `-` lacks the blog, `~` held it before it fell,
+    /// `*` is to get it already.
     #[track_caller]
     fn check(story: &str, expected: &str) {
         let (members, rest) = story.split_once('|').unwrap_or((story, ""));
         let members: Vec<Spot> = members.split_whitespace().map(spot).collect();
         let words = || rest.split_whitespace();
         let spare = words().filter(|word| !word.starts_with(['@', '=']));
+        let prepared = words().filter_map(|word| word.strip_suffix('*'));
+        let prepared: Vec<Label> = prepared.map(|word| spot(word).label).collect();
         let spare: Vec<Spot> = spare.map(spot).collect();
         let home = words().find_map(|word| word.strip_prefix('@'));
         let home = home.map(|home| Label::parse(home).expect("a label"));
         let replicas = words().find_map(|word| word.strip_prefix('='));
         let replicas = replicas.map_or(3, |n| n.parse().expect("a number"));
-        let said = match step(&members, &spare, home.as_ref(), replicas) {
+        let said = match step(&members, &spare, &prepared, home.as_ref(), replicas) {
             None => String::from("as it is"),
             Some(next) => {
                 let labels: Vec<&str> = next.iter().map(Label::as_str).collect();
@@ -352,7 +377,13 @@ mod tests {
         check("a? b | c =2", "b");
         check("a b? | c =2", "a");
         check("b | c =2", "b c");
-        check("a? b? c | d e", "c");
+        // Two seals are needed, so whoever comes back is in it.
+        check("a? b? c | d e", "c a b");
+        check("a b? c? | d e", "as it is");
+        check("a b c? d? | =4", "a b c");
+        // They do not come back: who is left and a new one wait for the hour of a forced opening.
+        check("a! b? c | d e", "c b e");
+        check("a! b! c | d e", "c e");
         check("c | d e", "c e");
         check("c e | d", "c e d");
     }
@@ -394,6 +425,9 @@ mod tests {
         check("a/x b/y | c/x d/y", "as it is");
         check("a/x b/y | c/z d/y", "a b c");
         check("a b c | d e f g h i j k =20", "a b c g i");
+        // Who is asked already is asked again, whoever has fewer blogs by now.
+        check("a b | d e", "a b e");
+        check("a b | d* e", "a b d");
     }
 
     fn spots() -> impl Strategy<Value = Vec<Spot>> {
@@ -426,7 +460,7 @@ mod tests {
         ) {
             let spare: Vec<Spot> = (0..spare).map(|n| spot(&format!("c{n}"))).collect();
             let home = members.get(home).filter(|m| m.state == State::Well).map(|m| &m.label);
-            let Some(next) = step(&members, &spare, home, wanted) else { return Ok(()) };
+            let Some(next) = step(&members, &spare, &[], home, wanted) else { return Ok(()) };
             let find = |label: &Label| members.iter().find(|m| m.label == *label);
             let serves = |m: &Spot| matches!(m.state, State::Well | State::Leaving);
             let mut once = next.clone();
@@ -454,7 +488,7 @@ mod tests {
                 return Ok(());
             }
             for _ in 0..40 {
-                let Some(next) = step(&members, &spare, None, wanted) else {
+                let Some(next) = step(&members, &spare, &[], None, wanted) else {
                     // Time goes by: members get what they lack, and the silent ones stay away.
                     if members.iter().any(|m| m.state == State::Well && !m.holds) {
                         members.iter_mut().for_each(|m| m.holds = true);
@@ -484,7 +518,7 @@ mod tests {
     fn nobody_is_asked_for_more_members_than_a_set_may_have() {
         let spare: Vec<Spot> = (0..20).map(|n| spot(&format!("c{n}"))).collect();
         let mut members = vec![spot("a")];
-        while let Some(next) = step(&members, &spare, None, 100) {
+        while let Some(next) = step(&members, &spare, &[], None, 100) {
             assert!(next.len() <= MEMBERS_MAX);
             members = next.iter().map(|label| spot(label.as_str())).collect();
         }

@@ -53,6 +53,28 @@ fn a_majority_of_observers_says_who_is_silent() {
 }
 
 #[test]
+fn the_council_stands_in_for_observers_that_it_finds_silent() {
+    check(
+        "wait 100 | down b by council,council@c | down b by a,council@c | down b by council,a@c,a@a | \
+         down b by council,council@a | down b by council,council@a,council@c before 200 | \
+         down b by council,council@a,council@c | wait 100 | down c by a,council@b | \
+         up b by council,council@a,council@c",
+        &expect![[r#"
+            wait 100: later
+            down b by council,council@c: 2 observers must say so, 1 do
+            down b by a,council@c: 2 observers must say so, 1 do
+            down b by council,a@c,a@a: 2 observers must say so, 1 do
+            down b by council,council@a: 2 observers must say so, 1 do
+            down b by council,council@a,council@c before 200: 2 observers must say so, 0 do
+            down b by council,council@a,council@c: record 10 Spoke
+            wait 100: later
+            down c by a,council@b: 2 observers must say so, 1 do
+            up b by council,council@a,council@c: record 11 Spoke
+            = "#]],
+    );
+}
+
+#[test]
 fn a_dead_primary_is_followed_and_comes_back_as_a_secondary() {
     check(
         "claim maria for maria at a | next maria | wait 100 | down a by b,c | next maria | follow maria | \
@@ -171,7 +193,7 @@ fn an_author_moves_her_blog_once_a_day_and_nobody_else_does() {
             wait 100: later
             down b by a,c: record 13 Spoke
             move maria to b: "b" cannot take a blog now: it is silent, leaving, or its disk is full; choose another spoke
-            next maria: a
+            next maria: as it is
             = maria epoch 1 on a b c
         "#]],
     );
@@ -230,7 +252,7 @@ fn a_set_is_opened_by_force_only_after_an_hour_or_by_an_organizer() {
     check(
         "claim maria for maria at a | wait 100 | down a by b,c | wait 1 | down b by c,council | next maria | \
          follow maria | open maria 2 seals c:1 held c:1 | force maria 2 by council seals c:1 held c:1 | \
-         force maria 2 by a seals c:1 held c:1 | wait 3600 | force maria 2 by council seals c:1 held c:1 | \
+         force maria 2 by a seals c:1 held c:1 | wait 3600 | follow maria | force maria 2 by council seals c:1 held c:1 | \
          next maria | whole maria 2 by b | whole maria 2 by c | whole maria 2 by c",
         &expect![[r#"
             claim maria for maria at a: record 10 NewBlog
@@ -238,23 +260,24 @@ fn a_set_is_opened_by_force_only_after_an_hour_or_by_an_organizer() {
             down a by b,c: record 11 Spoke
             wait 1: later
             down b by c,council: record 12 Spoke
-            next maria: c
+            next maria: c,a,b
             follow maria: record 13 Blogs
             open maria 2 seals c:1 held c:1: 2 members must have sealed the old epoch, 1 have
             force maria 2 by council seals c:1 held c:1: the members that are missing may still come back; the council opens the set without them from 2026-11-23T15:06:41Z on, an organizer may before
             force maria 2 by a seals c:1 held c:1: ed25519:6uHIeTtVl8Sz9JDnasMRcsQ5aQ+O4UFCu4UaYfmknw4= is no organizer's key
             wait 3600: later
-            force maria 2 by council seals c:1 held c:1: record 14 Blog
+            follow maria: record 14 Blogs
+            force maria 2 by council seals c:1 held c:1: record 15 Blog
             next maria: as it is
             whole maria 2 by b: "b" is not the blog's primary
-            whole maria 2 by c: record 15 Blog
-            whole maria 2 by c: as record 15
+            whole maria 2 by c: record 16 Blog
+            whole maria 2 by c: as record 16
             = maria epoch 2 on c
         "#]],
     );
     check(
         "claim maria for maria at a | wait 100 | down a by b,c | wait 1 | down b by c,council | follow maria | \
-         force maria 2 by organizer seals none held none | force maria 2 by organizer seals none held c:1",
+         close maria 1 for c | force maria 2 by organizer seals none held none | force maria 2 by organizer seals none held c:1",
         &expect![[r#"
             claim maria for maria at a: record 10 NewBlog
             wait 100: later
@@ -262,8 +285,9 @@ fn a_set_is_opened_by_force_only_after_an_hour_or_by_an_organizer() {
             wait 1: later
             down b by c,council: record 12 Spoke
             follow maria: record 13 Blogs
+            close maria 1 for c: record 14 Blogs
             force maria 2 by organizer seals none held none: 1 members of the new set must hold all that was sealed, 0 do
-            force maria 2 by organizer seals none held c:1: record 14 Blog
+            force maria 2 by organizer seals none held c:1: record 15 Blog
             = maria epoch 2 on c
         "#]],
     );

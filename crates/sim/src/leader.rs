@@ -4,7 +4,7 @@
 //! should be next becomes `close`, what members have signed becomes `open`, and what nobody signs
 //! within the hour is forced.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use spokes_log::name::BlogId;
 use spokes_rules::{
@@ -30,9 +30,41 @@ const REPORT: Millis = 3 * watch::SAY_AGAIN;
 
 impl Council {
     /// The spokes that each of the council's nodes watches.
-    pub fn watched(&self) -> Vec<Vec<Label>> {
+    pub fn watched(&self, now: Millis) -> Vec<Vec<Label>> {
+        let doubted = self.doubted(now);
         let keys = self.eyes.iter().map(|(_, secret, _)| secret.key());
-        keys.map(|key| self.watching.by(key).to_vec()).collect()
+        let watched = keys.map(|key| {
+            let mut watched = doubted.clone();
+            watched.extend(self.watching.by(key).iter().cloned());
+            watched.into_iter().collect()
+        });
+        watched.collect()
+    }
+
+    /// Those of whom somebody says what the registry does not, and those who watch them.
+    fn doubted(&self, now: Millis) -> BTreeSet<Label> {
+        let mut doubted = BTreeSet::new();
+        for (of, reports) in &self.soft.reports {
+            let Some(says) = self.other(of) else { continue };
+            if reports
+                .values()
+                .any(|(said, at, _)| *said == says && now < at + REPORT)
+            {
+                let observers = self.registry.observers(of).into_iter();
+                let spokes = observers.filter(|(label, _)| self.registry.spoke(label).is_some());
+                doubted.extend(spokes.map(|(label, _)| label));
+                doubted.insert(of.clone());
+            }
+        }
+        doubted
+    }
+
+    /// What the registry does not say of a spoke, and might.
+    fn other(&self, of: &Label) -> Option<Says> {
+        Some(match self.registry.spoke(of)?.health.down {
+            None => Says::Silent,
+            Some(_) => Says::Answers,
+        })
     }
 
     /// One of the council's nodes has looked at the spokes that it watches.
@@ -69,17 +101,27 @@ impl Council {
 
     /// Puts what observers say of a spoke to the registry, where it is something new.
     fn judge_health(&mut self, hub: &mut Hub, label: &Label) {
-        let Some(spoke) = self.registry.spoke(label) else {
+        let Some(says) = self.other(label) else {
             return;
         };
-        let says = match spoke.health.down {
-            None => Says::Silent,
-            Some(_) => Says::Answers,
+        let now = hub.now;
+        let fresh = |of: &Label, says: Says| {
+            let reports = self.soft.reports.get(of).into_iter().flatten();
+            let agree =
+                reports.filter(move |(_, (said, at, _))| *said == says && now < at + REPORT);
+            let signed = agree.map(|(_, (.., signed))| signed.clone());
+            signed.collect::<Vec<Signed>>()
         };
-        let reports = self.soft.reports.get(label).into_iter().flatten();
-        let agree = reports.filter(|(_, (said, at, _))| *said == says && hub.now < at + REPORT);
-        let agree: Vec<Signed> = agree.map(|(_, (.., signed))| signed.clone()).collect();
-        if agree.len() <= self.registry.observers(label).len() / 2 {
+        let mut agree = fresh(label, says);
+        if agree.is_empty() {
+            return;
+        }
+        for (observer, _) in self.registry.observers(label) {
+            let silent = fresh(&observer, Says::Silent).into_iter();
+            agree.extend(silent.filter(|s| self.registry.seats().node(s.key).is_some()));
+        }
+        let agreed = self.registry.agreed(hub.clock(0), label, says, &agree);
+        if agreed.is_err() {
             return;
         }
         let label = label.clone();

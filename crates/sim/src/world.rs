@@ -191,7 +191,7 @@ impl World {
             let saw = self.see(node, self.spokes[n].watched());
             return self.spokes[n].looked(&mut self.hub, &saw);
         }
-        for (eyes, watched) in self.council.watched().into_iter().enumerate() {
+        for (eyes, watched) in self.council.watched(self.hub.now).into_iter().enumerate() {
             let saw = self.see(node, watched);
             self.council.looked(&mut self.hub, eyes, &saw);
         }

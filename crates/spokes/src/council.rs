@@ -81,6 +81,8 @@ pub struct Council {
     statements: Mutex<BTreeMap<BlogId, Vec<Signed>>>,
     /// What observers say of spokes.
     reports: health::Reports,
+    /// Spokes of which somebody says what the registry does not.
+    doubted: Mutex<BTreeSet<Label>>,
     /// How many requests came of late, and from whom.
     rates: Mutex<Rates>,
 }
@@ -126,6 +128,7 @@ impl Council {
             order,
             statements: Mutex::default(),
             reports: health::Reports::default(),
+            doubted: Mutex::default(),
             rates: Mutex::default(),
         }))
     }
@@ -180,6 +183,7 @@ impl Council {
             served = served => served,
             () = self.look_after_zone() => Ok(()),
             observed = self.observe() => observed,
+            () = self.look_after_doubts() => Ok(()),
             () = self.look_after_sets() => Ok(()),
         };
         self.order.end().await;
@@ -291,6 +295,9 @@ impl Council {
                 Ok(wanted) => web::json(StatusCode::OK, &self.kept(&wanted)),
                 Err(refusal) => refusal,
             };
+        }
+        if path == "/doubted" {
+            return self.answer_doubted();
         }
         let answer = self.order.answer(peer, &path, request).await;
         let none = || {
@@ -453,7 +460,11 @@ impl Council {
         let mut taken = Taken::default();
         for statement in signed {
             if let Ok(report) = Report::parse(statement.text.as_bytes()) {
-                taken.spokes.extend(self.take_report(report, statement));
+                let by_council = self.order.knows(statement.key);
+                if let Some(of) = self.take_report(report, statement) {
+                    taken.spokes.insert(of);
+                    taken.by_council |= by_council;
+                }
                 continue;
             }
             let Some(blog) = self.blog_of(&statement) else {
@@ -478,6 +489,10 @@ impl Council {
             kept.push(statement);
             taken.blogs.insert(blog);
         }
+        // What the council finds of one spoke may decide about another that this one watches.
+        if taken.by_council {
+            taken.spokes.extend(self.doubted_here());
+        }
         taken
     }
 
@@ -494,6 +509,8 @@ impl Council {
 struct Taken {
     blogs: BTreeSet<BlogId>,
     spokes: BTreeSet<Label>,
+    /// Whether a node of the council has reported.
+    by_council: bool,
     /// Why not all of them were kept.
     full: Option<String>,
 }

@@ -60,6 +60,11 @@ pub(crate) trait Station: Send + Sync + 'static {
     /// Where the council's other nodes answer.
     fn council(&self) -> Vec<SocketAddr>;
 
+    /// Spokes that must be looked at beside those that the registry gives it to watch.
+    fn doubted(&self) -> BTreeSet<Label> {
+        BTreeSet::new()
+    }
+
     /// Hears from which addresses this node itself is watched, each time that may have changed.
     fn is_watched_from(&self, addresses: BTreeSet<IpAddr>);
 
@@ -95,6 +100,7 @@ pub(crate) async fn observe<S: Station>(
         pauses: pulse.pauses(),
         pulse,
         read: None,
+        duties: BTreeSet::new(),
         watched: BTreeMap::new(),
         telling: None,
     };
@@ -151,6 +157,8 @@ struct Observer<S> {
     pauses: u64,
     /// How far the registry was read, and what of it decides who watches whom.
     read: Option<(u64, u64)>,
+    /// Whom it watches as the registry has it.
+    duties: BTreeSet<Label>,
     watched: BTreeMap<Label, Watched>,
     telling: Option<JoinHandle<()>>,
 }
@@ -177,6 +185,7 @@ impl<S: Station> Observer<S> {
     /// One look at each, and what follows from it.
     async fn round(&mut self) {
         self.read_registry();
+        self.choose();
         let targets = self.targets();
         let mut seen = Vec::new();
         for some in targets.chunks(LOOKS_AT_ONCE) {
@@ -230,8 +239,15 @@ impl<S: Station> Observer<S> {
             return;
         };
         self.station.is_watched_from(addresses);
+        self.duties = watches.into_iter().collect();
+    }
+
+    /// Whom to look at: whoever it has watched before keeps what is thought of it.
+    fn choose(&mut self) {
         let mut before = std::mem::take(&mut self.watched);
-        for label in watches {
+        let mut wanted = self.station.doubted();
+        wanted.extend(self.duties.iter().cloned());
+        for label in wanted {
             let kept = before.remove(&label).unwrap_or_else(|| {
                 let says = self.station.ask(|registry| said(registry, &label));
                 Watched {
@@ -480,6 +496,7 @@ mod tests {
             pulse: Arc::default(),
             pauses: 0,
             read: None,
+            duties: BTreeSet::new(),
             watched: BTreeMap::new(),
             telling: None,
         };

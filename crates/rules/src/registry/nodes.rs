@@ -223,38 +223,56 @@ impl Registry {
         if let Some(until) = spoke.health.rests_until().filter(|until| *until > now) {
             return Err(Refusal::Rests { label, until });
         }
-        let observers = self.observers(&label);
-        let mut agree = BTreeSet::new();
-        for signed in &request.statements {
-            agree.extend(self.reported(now, spoke, &label, says, &observers, signed));
-        }
-        let (needed, found) = (observers.len() / 2 + 1, agree.len());
-        if found < needed {
-            return Err(Refusal::TooFewReports { needed, found });
-        }
+        self.agreed(now, &label, says, &request.statements)?;
         Ok(Change::Health(label, says))
     }
 
-    /// The observer whose good and new report this is.
-    fn reported(
+    /// Whether enough reports say this of a spoke: more than half of its observers. Where most of the council
+    /// finds an observer silent, too, a node of the council stands in for it: else of many that fall together
+    /// nobody would be left to say so (SPEC registry 3.17).
+    ///
+    /// # Errors
+    /// When too few say so.
+    pub fn agreed(
         &self,
         now: Time,
-        spoke: &Spoke,
-        label: &Label,
+        of: &Label,
         says: Says,
-        observers: &[(Label, NodeKey)],
-        signed: &Signed,
-    ) -> Option<Label> {
+        statements: &[Signed],
+    ) -> Result<(), Refusal> {
+        let heard = statements.iter().filter_map(|s| self.heard(now, s));
+        let heard: BTreeSet<_> = heard.collect();
+        let council = self.council();
+        let found = |by: &[(Label, NodeKey)], of: &Label, says: Says| {
+            let say = |who: &&(Label, NodeKey)| heard.contains(&(of.clone(), says, (*who).clone()));
+            by.iter().filter(say).count()
+        };
+        let mut judges = self.observers(of);
+        judges.retain(|(label, _)| found(&council, label, Says::Silent) <= council.len() / 2);
+        let stand_in = council.iter().filter(|node| !judges.contains(node));
+        let stand_in: Vec<_> = stand_in.cloned().collect();
+        judges.extend(stand_in);
+        judges.truncate(OBSERVERS);
+        let (needed, found) = (judges.len() / 2 + 1, found(&judges, of, says));
+        if found < needed {
+            return Err(Refusal::TooFewReports { needed, found });
+        }
+        Ok(())
+    }
+
+    /// What a good and new report says, and who.
+    fn heard(&self, now: Time, signed: &Signed) -> Option<(Label, Says, (Label, NodeKey))> {
         let report = Report::parse(signed.text.as_bytes()).ok()?;
         let age = now.since(report.time);
         // One from before the last change would bring an old state back.
         let fits = report.network == self.network
-            && report.of == *label
-            && report.says == says
-            && report.time > spoke.health.changed
+            && report.time > self.spokes.get(&report.of)?.health.changed
             && (-CLOCK_SECONDS..=REPORT_SECONDS_MAX).contains(&age);
-        let observer = (report.observer.clone(), signed.key);
-        (fits && observers.contains(&observer) && signed.is_good()).then_some(report.observer)
+        (fits && signed.is_good()).then_some((
+            report.of,
+            report.says,
+            (report.observer, signed.key),
+        ))
     }
 
     /// Who watches a spoke, with their keys: the next ones on the ring that are well, each of another operator;
@@ -281,10 +299,22 @@ impl Registry {
                 }
             }
         }
-        let nodes = self.seats.sitting();
-        observers.extend(nodes.map(|(node, ..)| (node.label.clone(), node.key)));
+        observers.extend(self.council());
         observers.truncate(OBSERVERS);
         observers
+    }
+
+    /// Whether reports of this observer may count for that spoke: it watches it, or may stand in for who does.
+    pub fn may_report(&self, observer: &(Label, NodeKey), of: &Label) -> bool {
+        self.observers(of).contains(observer) || self.council().contains(observer)
+    }
+
+    /// The council's sitting nodes with their keys, in the order of their numbers.
+    fn council(&self) -> Vec<(Label, NodeKey)> {
+        let nodes = self.seats.sitting();
+        nodes
+            .map(|(node, ..)| (node.label.clone(), node.key))
+            .collect()
     }
 
     /// The spokes that this node watches.

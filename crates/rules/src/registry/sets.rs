@@ -286,6 +286,10 @@ impl Registry {
         Situation {
             blog: id,
             members: members.collect(),
+            prepared: blog
+                .closing
+                .as_ref()
+                .map_or(&[], |closing| &closing.next.members),
             home: home.map(|home| &home.to),
             replicas: usize::try_from(replicas).unwrap_or(usize::MAX),
             candidates,

@@ -118,16 +118,17 @@ impl Town {
         self.author(author).first.entry().id()
     }
 
-    /// "a,council": reports of spoke `a` and of the council's node.
+    /// "a,council,council@c": reports of spoke `a` and of the council's node, and one of the council's node about `c`.
     fn health(&self, spoke: &str, says: Says, observers: &str, before: i64) -> Request {
         let reports = observers.split(',').filter(|name| *name != "nobody");
-        let reports = reports.map(|name| {
+        let reports = reports.map(|word| {
+            let (name, of) = word.split_once('@').unwrap_or((word, spoke));
             let observer = if name == "council" { "council-1" } else { name };
             let report = Report {
                 network: self.registry.network(),
                 observer: label(observer),
-                of: label(spoke),
-                says,
+                of: label(of),
+                says: if of == spoke { says } else { Says::Silent },
                 time: self.now + -before,
             };
             Signed::new(&secret(name), &report)

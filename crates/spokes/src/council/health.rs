@@ -9,9 +9,11 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
 use spokes_log::time::Time;
 use spokes_rules::{
-    health::{REPORT_SECONDS_MAX, Report, Says},
+    health::{PROBE_SECONDS, REPORT_SECONDS_MAX, Report, Says},
     node::{Label, Signed},
     registry::Registry,
     request::{Ask, Request as Wanted, Wish},
@@ -20,6 +22,7 @@ use spokes_rules::{
 use super::{Council, Unsequenced};
 use crate::{
     clock,
+    http::{self as web, Response},
     observe::Station,
     outage::Outage,
     wire::{RequestWire, StatementsWire},
@@ -28,6 +31,11 @@ use crate::{
 /// For how long a report counts here: three times as long as an observer waits before it says the same again.
 /// Longer, and misses of several observers at different times would add up to a death.
 const HEARD_FOR: Duration = Duration::from_secs(15);
+/// Spokes that the council looks at because of doubts: two rounds of [`observe`](crate::observe) at a time, so that
+/// three looks are done within 15 seconds although nobody answers.
+const DOUBTED_MAX: usize = 128;
+/// How often a node asks the leader which spokes are in doubt: as often as it looks.
+const DOUBTED_EVERY: Duration = Duration::from_secs(PROBE_SECONDS);
 
 /// The newest report of each observer about each spoke. It has as many as the registry names observers.
 #[derive(Debug, Default)]
@@ -38,6 +46,24 @@ struct Kept {
     by_spoke: BTreeMap<Label, BTreeMap<Label, (Report, Signed, Instant)>>,
     /// Spokes about which a record is being made.
     under_way: BTreeSet<Label>,
+}
+
+impl Kept {
+    /// What was said of a spoke a moment ago.
+    fn fresh(&self, of: &Label, says: Says) -> impl Iterator<Item = &(Report, Signed, Instant)> {
+        let about = self.by_spoke.get(of).into_iter().flatten();
+        let about = about.map(|(_, kept)| kept);
+        about.filter(move |(report, _, heard)| report.says == says && heard.elapsed() <= HEARD_FOR)
+    }
+}
+
+/// What the registry does not say of a spoke, and might.
+fn other(registry: &Registry, of: &Label) -> Option<Says> {
+    let spoke = registry.spoke(of).filter(|spoke| spoke.is_admitted())?;
+    Some(match spoke.health.down {
+        None => Says::Silent,
+        Some(_) => Says::Answers,
+    })
 }
 
 impl Reports {
@@ -55,8 +81,8 @@ impl Reports {
             && spoke.is_admitted()
             && report.time > spoke.health.changed
             && now.since(report.time).abs() <= REPORT_SECONDS_MAX;
-        let observers = registry.observers(&report.of);
-        if !fits || !observers.contains(&(report.observer.clone(), signed.key)) {
+        let observer = (report.observer.clone(), signed.key);
+        if !fits || !registry.may_report(&observer, &report.of) {
             return None;
         }
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +91,9 @@ impl Reports {
         if known.is_some_and(|(known, ..)| known.time >= report.time) || !signed.is_good() {
             return None;
         }
-        about.retain(|label, _| observers.iter().any(|(observer, _)| observer == label));
+        about.retain(|label, (report, signed, _)| {
+            registry.may_report(&(label.clone(), signed.key), &report.of)
+        });
         let of = report.of.clone();
         about.insert(report.observer.clone(), (report, signed, Instant::now()));
         Some(of)
@@ -73,29 +101,44 @@ impl Reports {
 
     /// What the registry should say of a spoke now and does not, with the reports that prove it.
     fn suffice(&self, registry: &Registry, now: Time, of: &Label) -> Option<(Says, Vec<Signed>)> {
-        let spoke = registry.spoke(of).filter(|spoke| spoke.is_admitted())?;
-        if spoke.health.rests_until().is_some_and(|until| until > now) {
+        let says = other(registry, of)?;
+        let rests_until = registry.spoke(of)?.health.rests_until();
+        if rests_until.is_some_and(|until| until > now) {
             return None;
         }
-        let says = match spoke.health.down {
-            None => Says::Silent,
-            Some(_) => Says::Answers,
-        };
-        let observers = registry.observers(of);
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let about = kept.by_spoke.get(of)?;
-        let counts = |(label, _): &&(Label, _)| {
-            about.get(label).is_some_and(|(report, _, heard)| {
-                let age = now.since(report.time);
-                report.says == says
-                    && heard.elapsed() <= HEARD_FOR
-                    && report.time > spoke.health.changed
-                    && age <= REPORT_SECONDS_MAX
-            })
-        };
-        let agree = observers.iter().filter(counts);
-        let agree: Vec<Signed> = agree.map(|(label, _)| about[label].1.clone()).collect();
-        (agree.len() > observers.len() / 2).then_some((says, agree))
+        let mut proof: Vec<Signed> = kept.fresh(of, says).map(|kept| kept.1.clone()).collect();
+        let suffices = |proof: &[Signed]| registry.agreed(now, of, says, proof).is_ok();
+        if proof.is_empty() || suffices(&proof) {
+            return (!proof.is_empty()).then_some((says, proof));
+        }
+        for (observer, _) in registry.observers(of) {
+            let silent = kept.fresh(&observer, Says::Silent);
+            let by_council =
+                silent.filter(|(_, signed, _)| registry.seats().node(signed.key).is_some());
+            proof.extend(by_council.map(|kept| kept.1.clone()));
+        }
+        suffices(&proof).then_some((says, proof))
+    }
+
+    /// The spokes of which somebody says what the registry does not, and those who watch them: of many that fall
+    /// together most watch one another, and cannot say so.
+    fn doubted(&self, registry: &Registry) -> BTreeSet<Label> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut doubted = BTreeSet::new();
+        for of in kept.by_spoke.keys() {
+            let says = other(registry, of);
+            if says.is_none_or(|says| kept.fresh(of, says).next().is_none()) {
+                continue;
+            }
+            let observers = registry.observers(of).into_iter().map(|(label, _)| label);
+            let spokes = observers.filter(|label| registry.spoke(label).is_some());
+            doubted.extend(spokes.chain([of.clone()]));
+            if doubted.len() >= DOUBTED_MAX {
+                break;
+            }
+        }
+        doubted
     }
 
     /// Takes what suffices for a record, unless one is being made already.
@@ -111,11 +154,48 @@ impl Reports {
     }
 }
 
+/// The spokes that are in doubt.
+#[derive(Debug, Serialize, Deserialize)]
+struct DoubtedWire {
+    spokes: Vec<String>,
+}
+
 impl Council {
     /// Keeps a report, if the statement is one that counts; about which spoke it is.
     pub(super) fn take_report(&self, report: Report, signed: Signed) -> Option<Label> {
         let keep = |registry: &Registry| self.reports.keep(registry, clock::now(), report, signed);
         self.book.ask(keep).flatten()
+    }
+
+    /// Learns for ever which spokes are in doubt.
+    pub(super) async fn look_after_doubts(&self) {
+        loop {
+            tokio::time::sleep(DOUBTED_EVERY).await;
+            let doubted = match self.order.ask_leader("/doubted", &()).await {
+                Ok(None) => self.doubted_here(),
+                Ok(Some(DoubtedWire { spokes })) => {
+                    let spokes = spokes.iter().take(2 * DOUBTED_MAX);
+                    spokes
+                        .filter_map(|label| Label::parse(label).ok())
+                        .collect()
+                }
+                // Without a leader nothing can be put in order.
+                Err(_) => BTreeSet::new(),
+            };
+            *self.doubted.lock().unwrap_or_else(PoisonError::into_inner) = doubted;
+        }
+    }
+
+    /// Those that this node hears doubts of, as the leader.
+    pub(super) fn doubted_here(&self) -> BTreeSet<Label> {
+        let doubted = |registry: &Registry| self.reports.doubted(registry);
+        self.book.ask(doubted).unwrap_or_default()
+    }
+
+    /// Answers another node that asks which spokes are in doubt.
+    pub(super) fn answer_doubted(&self) -> Response {
+        let spokes = self.doubted_here().iter().map(Label::to_string).collect();
+        web::json(StatusCode::OK, &DoubtedWire { spokes })
     }
 
     /// Has the registry say what a majority of observers say.
@@ -173,6 +253,11 @@ impl Station for Council {
             others.map(|(node, ..)| node.api.0).collect()
         });
         others.unwrap_or_default()
+    }
+
+    fn doubted(&self) -> BTreeSet<Label> {
+        let doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+        doubted.clone()
     }
 
     /// Nobody watches a node of the council: the others notice by its heartbeat.
@@ -248,6 +333,37 @@ mod tests {
             let up = reports.suffice(&registry, now + rested, &ash);
             assert_eq!(up.is_some(), rested == 61, "{rested}");
         }
+    }
+
+    #[test]
+    fn where_most_observers_fell_with_it_the_council_looks_itself() {
+        let (registry, reports, ash) = (network(), Reports::default(), label("ash"));
+        let now = NOW + 10;
+        let says = |by: &str, of: &str| {
+            let silent = report(&registry, by, of, Says::Silent, now);
+            assert!(keep(&reports, &registry, now, silent), "{by} of {of}");
+        };
+        assert!(reports.doubted(&registry).is_empty());
+        says("oak", "ash");
+        let doubted: Vec<String> = reports
+            .doubted(&registry)
+            .iter()
+            .map(Label::to_string)
+            .collect();
+        assert_eq!(doubted, ["ash", "elm", "fir", "oak", "yew"]);
+        for (of, enough) in [
+            ("ash", false),
+            ("elm", false),
+            ("fir", false),
+            ("yew", true),
+        ] {
+            assert_eq!(reports.suffice(&registry, now, &ash), None, "before {of}");
+            says("council1", of);
+            let found = reports.suffice(&registry, now, &ash);
+            assert_eq!(found.is_some(), enough, "with {of}");
+        }
+        let (what, proof) = reports.take(&registry, now, &ash).unwrap();
+        assert_eq!((what, proof.len()), (Says::Silent, 5));
     }
 
     #[test]
