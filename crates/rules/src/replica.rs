@@ -37,6 +37,10 @@ pub use settle::{SETTLE_PATIENCE_SECONDS, STILL_SECONDS_MAX, has_stood_still};
 /// hour after which the registry may open a set with fewer seals (SPEC receipt 4).
 pub const COUNCIL_SILENCE_SECONDS_MAX: i64 = 40 * 60;
 
+/// How far a clock may be set back without the council being heard again: further, and the time above would
+/// begin anew.
+const CLOCK_BACK_SECONDS_MAX: i64 = 60;
+
 /// How long a started member waits for all whose tips it should know before it goes on with one
 /// less: about as long as a server beside it takes to boot. Longer, and one silent member would keep
 /// every author of its blogs waiting whenever another restarts (SPEC receipt 4.2).
@@ -624,7 +628,8 @@ impl Replica {
     }
 
     fn hold(&mut self, now: Time, epoch: u64, tip: Tip) {
-        let silent = |heard: Time| now.since(heard) > COUNCIL_SILENCE_SECONDS_MAX;
+        let fresh = -CLOCK_BACK_SECONDS_MAX..=COUNCIL_SILENCE_SECONDS_MAX;
+        let silent = |heard: Time| !fresh.contains(&now.since(heard));
         if self.sealed >= epoch || !self.is_compared() || self.heard.is_none_or(silent) {
             return;
         }

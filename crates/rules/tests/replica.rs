@@ -341,6 +341,21 @@ fn a_silent_council_stops_the_receipts() {
             heard a: holds 2 in 1
         "#]],
     );
+    // A clock that is set back does not make it a longer time.
+    check(
+        "wait -60 | write one | submit a 1 | store a | wait -1 | write two | submit a 2 | store a | heard a",
+        &expect![[r#"
+            wait -60: later
+            write one: entry 1
+            submit a 1: writes 1
+            store a: holds 1 in 1
+            wait -1: later
+            write two: entry 2
+            submit a 2: writes 2
+            store a: nothing
+            heard a: holds 2 in 1
+        "#]],
+    );
 }
 
 #[test]

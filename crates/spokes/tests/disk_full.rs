@@ -291,6 +291,48 @@ fn a_council_whose_disk_is_full_gives_no_name() {
     demo.assert_no_panic();
 }
 
+/// Who leads, as this node sees it.
+fn leader(demo: &Demo, node: &str) -> Option<String> {
+    let status = demo.api(node, "registry/status").json();
+    status["leader"].as_str().map(str::to_owned)
+}
+
+#[test]
+fn a_leader_without_room_lets_another_one_lead() {
+    const SMALL: &str = "council1";
+    let demo = Demo::start_with(3, &["--empty", "--council", "3"]);
+    let Some(moved) = Moved::new(&demo, SMALL) else {
+        return;
+    };
+    let witness = "council2";
+    let lead = || wait_for("somebody leads", START_WAIT, || leader(&demo, witness));
+    // Chance decides who leads: the others are put aside until it is the small one's turn.
+    for _ in 0..20 {
+        let leads = lead();
+        if leads == SMALL {
+            break;
+        }
+        demo.kill(&leads);
+        std::thread::sleep(Duration::from_secs(3));
+        demo.restart(&leads);
+    }
+    assert_eq!(lead(), SMALL);
+    let _maria = Author::with_blog(&demo, "maria", "a");
+    moved.disk.fill_but(0);
+    wait_for("another one leads", START_WAIT, || {
+        leader(&demo, witness).filter(|leads| leads != SMALL)
+    });
+    let _nadia = Author::with_blog(&demo, "nadia", "b");
+    moved.disk.free();
+    assert!(
+        moved.said().contains("another one does"),
+        "{}",
+        moved.said()
+    );
+    assert!(!moved.said().contains("panicked"), "{}", moved.said());
+    demo.assert_no_panic();
+}
+
 /// The organizer hears the same sentence.
 fn invitations_wait(dir: &Path, moved: &Moved) {
     let mut command = moved.disk.command(&program());

@@ -363,7 +363,7 @@ mod tests {
             assert_eq!(found.is_some(), enough, "with {of}");
         }
         let (what, proof) = reports.take(&registry, now, &ash).unwrap();
-        assert_eq!((what, proof.len()), (Says::Silent, 5));
+        assert_eq!((what, proof.len()), (Says::Silent, 4));
     }
 
     #[test]

@@ -65,6 +65,10 @@ const STAGGER: Duration = Duration::from_millis(200);
 const AGAIN: Duration = Duration::from_millis(50);
 /// Bytes that stay free on the disk, so that votes and what was proposed find room.
 const FREE_BYTES: u64 = 1024 * 1024;
+/// What a leader's disk must have room for: the usual request. One that has not lets another node lead.
+const ROOM_TO_LEAD: u64 = 256 * 1024;
+/// How often a leader looks whether it has.
+const ROOM_EVERY: Duration = Duration::from_secs(1);
 /// How often a request is written: the journal, the index and its log.
 const WRITTEN_TIMES: u64 = 4;
 
@@ -174,6 +178,7 @@ impl Order {
             queue,
             moments,
         };
+        tokio::spawn(look_after_room(order.part.raft().clone(), me, dir.clone()));
         tokio::spawn(gather(order.part.raft().clone(), dir, waiting));
         tokio::spawn(order.clone().look_after_members());
         tokio::spawn(order.clone().watch_the_leader());
@@ -545,6 +550,25 @@ impl Order {
         };
         let called = timeout(CALL_WAIT, TcpStream::connect(address)).await;
         matches!(called, Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused)
+    }
+}
+
+/// A leader whose disk is full can put nothing in order: it falls silent, so that the others choose another one.
+async fn look_after_room(raft: Raft, me: NodeId, dir: PathBuf) {
+    let mut is_silent = false;
+    loop {
+        sleep(ROOM_EVERY).await;
+        let leads = raft.metrics().borrow().current_leader == Some(me);
+        let is_full = has_room(&dir, ROOM_TO_LEAD).is_err();
+        if is_full && leads && !is_silent {
+            tracing::error!(
+                "the disk is full: this node leads no more, so that another one does; make room on it"
+            );
+        }
+        if is_silent != is_full {
+            is_silent = is_full;
+            raft.runtime_config().heartbeat(!is_full);
+        }
     }
 }
 

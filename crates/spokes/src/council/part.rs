@@ -224,6 +224,11 @@ pub(super) fn filling(metrics: &Metrics, node: NodeId) -> Option<u64> {
     if members.voter_ids().any(|voter| voter == node) {
         return None;
     }
+    // A leader that was cut off may count with a council that is another one by now: it fills nobody.
+    let heard = metrics.millis_since_quorum_ack.map(Duration::from_millis);
+    if heard.is_some_and(|heard| heard > LEASE) {
+        return None;
+    }
     metrics.last_log_index.map(|last| last + 1)
 }
 
