@@ -137,13 +137,17 @@ impl World {
         }
     }
 
-    /// All but one of a blog's members die at once: with them goes what they alone held.
+    /// All but one of a blog's members die at once: with them goes what they alone held. Of each other
+    /// blog one member stays, too: where none does, nobody is left to say what there was.
     fn ruin(&mut self, number: u64) {
         let mut members = self.living_members(number);
         let stays = self.hub.chance.index(members.len().max(1));
         if members.len() > 1 {
             members.remove(stays);
             for spoke in members {
+                if self.is_last(spoke) {
+                    continue;
+                }
                 self.hub.truth.ails(spoke, self.hub.now);
                 self.spokes[spoke].stop(&mut self.hub, true, None);
             }
@@ -187,6 +191,15 @@ impl World {
         let members = blogs.get(at).map(|(_, blog)| &blog.set.members);
         let spokes = members.into_iter().flatten().filter_map(founding::spoke_of);
         spokes.filter(|n| !self.spokes[*n].is_dead()).collect()
+    }
+
+    /// Whether some blog's set has no other member that lives.
+    fn is_last(&self, spoke: usize) -> bool {
+        let label = self.spokes[spoke].label();
+        self.council.registry().blogs().any(|(_, blog)| {
+            let mut others = blog.set.members.iter().filter(|l| *l != label);
+            blog.set.has(label) && !others.any(|l| self.is_alive(l))
+        })
     }
 
     /// Whether each set in which this spoke is can change without it: so many members can seal as

@@ -33,20 +33,20 @@ fn the_first_seeds_are_clean() {
 /// moves them, `spokes-sim --plants` names others.
 const FOUND_LAST: [(Plant, u64); 15] = [
     (Plant::ReceiptBeforeFsync, 0),
-    (Plant::ReceiptOfSealedEpoch, 5),
-    (Plant::PromotionSkipsSealedEntry, 128),
+    (Plant::ReceiptOfSealedEpoch, 2),
+    (Plant::PromotionSkipsSealedEntry, 148),
     (Plant::RepostDoubles, 1),
-    (Plant::SealBeforeCompare, 102),
-    (Plant::ComparesWithFew, 15),
-    (Plant::CountsNextEpoch, 8),
+    (Plant::SealBeforeCompare, 24),
+    (Plant::ComparesWithFew, 24),
+    (Plant::CountsNextEpoch, 73),
     (Plant::CouncilForgets, 2),
-    (Plant::PullsOneBranch, 1),
+    (Plant::PullsOneBranch, 8),
     (Plant::ForgetsInsteadOf, 8),
-    (Plant::ReceiptsSentOnce, 1),
-    (Plant::AcceptsOldEpoch, 56),
+    (Plant::ReceiptsSentOnce, 2),
+    (Plant::AcceptsOldEpoch, 40),
     (Plant::Flaps, 0),
     (Plant::PromotesWithoutBase, 9),
-    (Plant::OpensWithTooFewSeals, 45),
+    (Plant::OpensWithTooFewSeals, 641),
 ];
 
 /// Each planted bug is found, and by the promise that it breaks: in the seed that found it last, or else in one
