@@ -226,6 +226,7 @@ impl Council {
                 epoch,
                 members,
             } => {
+                hub.truth.begins_change(blogs[0], epoch, hub.now);
                 let (blog, set) = (short(blogs[0]), names(&members));
                 hub.story(council, format_args!("closes {epoch} of {blog} for {set}"));
             }

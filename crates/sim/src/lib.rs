@@ -19,6 +19,7 @@ pub mod disk;
 mod duties;
 pub mod founding;
 pub mod hub;
+pub mod hunt;
 pub mod keys;
 mod leader;
 pub mod message;

@@ -2,12 +2,9 @@
 
 use std::{
     io::{self, Write as _},
+    ops::Range,
     process::ExitCode,
-    sync::{
-        Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
+    sync::atomic::{AtomicU64, Ordering},
     time::Instant,
 };
 
@@ -15,7 +12,8 @@ use clap::Parser;
 use spokes_sim::{
     crowd::{Crowd, Weather},
     hub::Told,
-    plant::Plant,
+    hunt,
+    plant::{Plant, TRIES},
     world,
 };
 
@@ -32,13 +30,13 @@ struct Arguments {
     /// Plays all seeds from A to before B, and names those that fail.
     #[arg(long, value_name = "A..B", value_parser = parse_range)]
     seeds: Option<(u64, u64)>,
-    /// How many seeds are played at once.
-    #[arg(long, default_value_t = 2)]
+    /// How many seeds are played at once; as many as there are cores, if it is not said.
+    #[arg(long, default_value_t = hunt::cores())]
     jobs: usize,
     /// Plants a bug, which must be found.
     #[arg(long)]
     plant: Option<Plant>,
-    /// Plants each bug in turn, and names the first seed below 1000 that finds it.
+    /// Plants each bug in turn, and names the first seed below 1000 that shows it by the promise that it breaks.
     #[arg(long)]
     plants: bool,
     /// Counts what so many spokes' health costs the council.
@@ -62,10 +60,10 @@ fn main() -> io::Result<ExitCode> {
     let arguments = Arguments::parse();
     match (arguments.seed, arguments.seeds) {
         (Some(seed), _) => one(seed, &arguments),
-        (None, Some((first, end))) => many(first, end, &arguments),
+        (None, Some((first, end))) => many(first..end, &arguments),
         (None, None) => match arguments.crowd {
             Some(spokes) => crowd(spokes),
-            None => plants(),
+            None => plants(arguments.jobs),
         },
     }
 }
@@ -92,16 +90,16 @@ fn crowd(spokes: usize) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn plants() -> io::Result<ExitCode> {
+fn plants(jobs: usize) -> io::Result<ExitCode> {
     let mut out = io::stdout().lock();
     let mut all = true;
     for plant in Plant::all() {
-        let find = |seed| Some((seed, world::run(seed, Some(*plant), Told::Nothing).broken?));
-        match (0..1_000).find_map(find) {
+        match hunt::first(jobs, 0..TRIES, |seed| plant.found_by(seed)) {
             Some((seed, broken)) => writeln!(out, "{plant}: seed {seed}: {broken}")?,
             None => {
                 all = false;
-                writeln!(out, "{plant}: not found in 1000 seeds")?;
+                let promise = plant.breaks().trim_end_matches(':');
+                writeln!(out, "{plant} breaks {promise} in none of {TRIES} seeds")?;
             }
         }
     }
@@ -138,45 +136,26 @@ fn one(seed: u64, arguments: &Arguments) -> io::Result<ExitCode> {
     }
 }
 
-fn many(first: u64, end: u64, arguments: &Arguments) -> io::Result<ExitCode> {
-    let began = Instant::now();
-    let next = AtomicU64::new(first);
-    let failed = Mutex::new(Vec::new());
-    let safe = AtomicU64::new(0);
-    thread::scope(|scope| {
-        for _ in 0..arguments.jobs.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end {
-                        return;
-                    }
-                    let outcome = world::run(seed, arguments.plant, Told::Nothing);
-                    safe.fetch_add(outcome.safe as u64, Ordering::Relaxed);
-                    if let Some(broken) = outcome.broken {
-                        if arguments.first {
-                            next.store(end, Ordering::Relaxed);
-                        }
-                        failed
-                            .lock()
-                            .unwrap_or_else(|e| e.into_inner())
-                            .push((seed, broken));
-                    }
-                }
-            });
-        }
-    });
-    let mut failed = failed.into_inner().unwrap_or_else(|e| e.into_inner());
-    failed.sort();
+fn many(seeds: Range<u64>, arguments: &Arguments) -> io::Result<ExitCode> {
+    let (began, safe) = (Instant::now(), AtomicU64::new(0));
+    let play = |seed| {
+        let outcome = world::run(seed, arguments.plant, Told::Nothing);
+        safe.fetch_add(outcome.safe as u64, Ordering::Relaxed);
+        outcome.broken
+    };
+    let failed = match arguments.first {
+        true => Vec::from_iter(hunt::first(arguments.jobs, seeds.clone(), play)),
+        false => hunt::all(arguments.jobs, seeds.clone(), play),
+    };
     let mut out = io::stdout().lock();
     for (seed, broken) in &failed {
         writeln!(out, "seed {seed}: {broken}")?;
     }
     let (safe, took) = (safe.into_inner(), began.elapsed().as_secs_f64());
-    let many = failed.len();
+    let (many, Range { start, end }) = (failed.len(), seeds);
     writeln!(
         out,
-        "seeds {first}..{end}: {many} failed, {safe} texts safe, {took:.1} s"
+        "seeds {start}..{end}: {many} failed, {safe} texts safe, {took:.1} s"
     )?;
     Ok(if many == 0 {
         ExitCode::SUCCESS

@@ -9,6 +9,8 @@ use crate::{
 const LARGE_ONE_IN: u64 = 300;
 /// The hour after which a set changes without its dead member, and a little more.
 const LONG: Millis = 75 * MINUTE;
+/// By then most authors have written what they write: who falls behind later lacks nothing.
+const WRITING: Millis = 6 * MINUTE;
 /// A clock that is wrong by an hour: a time zone taken for another.
 const HOUR_SECONDS: i64 = 60 * 60;
 /// By how many seconds in a thousand a broken clock runs fast or slow.
@@ -69,6 +71,14 @@ pub enum Fault {
     OldDisk {
         spoke: usize,
         items: usize,
+        lasts: Millis,
+    },
+    /// A wall goes through a blog's set: one member is alone behind it and falls behind; after a while
+    /// another one crashes, and comes back on that side with a disk that lacks the last items.
+    Rift {
+        blog: u64,
+        items: usize,
+        before: Millis,
         lasts: Millis,
     },
     /// A spoke never comes back.
@@ -140,6 +150,7 @@ impl Fault {
             | Self::Drain { .. }
             | Self::Leave { .. }
             | Self::Ruin { .. }
+            | Self::Rift { .. }
             | Self::Joins { .. }
             | Self::Evicted { .. } => None,
         }
@@ -292,7 +303,16 @@ impl Plan {
 
     /// Brings back a disk as it was, or lets spokes die.
     fn break_disks(&mut self, chance: &mut Chance, old_disk: bool) {
-        if old_disk {
+        if old_disk && chance.per_mille(500) {
+            let fault = Fault::Rift {
+                blog: chance.bits(),
+                items: 1 + chance.index(8),
+                before: chance.between(10 * SECOND, 2 * MINUTE),
+                lasts: chance.between(30 * SECOND, 3 * MINUTE),
+            };
+            let at = chance.between(MINUTE, self.weather.min(WRITING));
+            self.faults.push((at, fault));
+        } else if old_disk {
             let fault = Fault::OldDisk {
                 spoke: chance.index(self.founders),
                 items: 1 + chance.index(8),

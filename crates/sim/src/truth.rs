@@ -44,6 +44,9 @@ struct Ailment {
 /// Faults nearer than this to one another are one.
 const SAME: Millis = 20 * SECOND;
 
+/// The most beginnings of one change of a set in ten minutes: the bad weather of a few members makes five.
+const CHANGES_OF_SET_MAX: usize = 12;
+
 /// What is remembered over crashes and old disks.
 #[derive(Debug, Default)]
 pub struct Truth {
@@ -65,6 +68,8 @@ pub struct Truth {
     /// How many faults keep each spoke from others, and when the last ended.
     ailing: BTreeMap<usize, Ailment>,
     changes: BTreeMap<Label, Vec<Millis>>,
+    /// When the change of a blog's set was begun or begun anew, and of which epoch.
+    begun: BTreeMap<BlogId, (u64, Vec<Millis>)>,
     /// The last epoch of each blog that was opened without enough seals.
     forced: BTreeMap<BlogId, u64>,
     /// Whether copies may have been lost since [`Truth::check_safe`] looked last.
@@ -112,6 +117,22 @@ impl Truth {
         changes.retain(|at| now < at + 10 * MINUTE);
         changes.push(now);
         changes.len()
+    }
+
+    /// Promise 9, of sets: a change that has begun is begun anew when somebody else falls, not again and again.
+    pub fn begins_change(&mut self, blog: BlogId, epoch: u64, now: Millis) {
+        let (of, begun) = self.begun.entry(blog).or_default();
+        if *of != epoch {
+            (*of, *begun) = (epoch, Vec::new());
+        }
+        begun.retain(|at| now < at + 10 * MINUTE);
+        begun.push(now);
+        let times = begun.len();
+        if times > CHANGES_OF_SET_MAX {
+            self.breaks(format!(
+                "promise 9: the change of epoch {epoch} of {blog} is begun {times} times in ten minutes"
+            ));
+        }
     }
 
     /// A set is opened without enough seals: what was safe before may be lost with those who held it, and

@@ -11,6 +11,8 @@ use crate::{
 
 /// When something is tried again that the council could not take.
 const AGAIN: u64 = 5 * SECOND;
+/// In so long a spoke is brought back from a copy of its disk.
+const RESTORED: u64 = 20 * SECOND;
 /// By how many seconds a clock may be wrong after the weather: the council refuses what is signed five
 /// minutes ahead and reports that are two minutes old, and says so, and the owner sets the clock.
 const SKEW_LEFT: i64 = 60;
@@ -55,6 +57,12 @@ impl World {
             Fault::Drain { spoke } => self.council.drain(&mut self.hub, spoke),
             Fault::Leave { spoke } => self.spokes[spoke].leaving = true,
             Fault::Ruin { blog } => self.ruin(blog),
+            Fault::Rift {
+                blog,
+                items,
+                before,
+                lasts,
+            } => self.rift(blog, items, before, lasts),
         }
         if let Some(lasts) = fault.lasts() {
             self.hub.later(lasts, Event::Ends(fault));
@@ -99,6 +107,7 @@ impl World {
             | Fault::Replicas { .. }
             | Fault::Drain { .. }
             | Fault::Leave { .. }
+            | Fault::Rift { .. }
             | Fault::Ruin { .. } => {}
         }
     }
@@ -128,24 +137,69 @@ impl World {
         }
     }
 
-    /// All but one of a blog's members die at once: with them goes what they alone held.
+    /// All but one of a blog's members die at once: with them goes what they alone held. Of each other
+    /// blog one member stays, too: where none does, nobody is left to say what there was.
     fn ruin(&mut self, number: u64) {
-        let registry = self.council.registry();
-        let blogs: Vec<_> = registry.blogs().collect();
-        let at = usize::try_from(number % blogs.len().max(1) as u64).unwrap_or(0);
-        let Some((_, blog)) = blogs.get(at) else {
-            return;
-        };
-        let members = blog.set.members.iter().filter_map(founding::spoke_of);
-        let mut members: Vec<usize> = members.filter(|n| !self.spokes[*n].is_dead()).collect();
+        let mut members = self.living_members(number);
         let stays = self.hub.chance.index(members.len().max(1));
         if members.len() > 1 {
             members.remove(stays);
             for spoke in members {
+                if self.is_last(spoke) {
+                    continue;
+                }
                 self.hub.truth.ails(spoke, self.hub.now);
                 self.spokes[spoke].stop(&mut self.hub, true, None);
             }
         }
+    }
+
+    /// Cuts one member off from the others of its set, and later gives it the company of one whose
+    /// disk is old. Both reach the council, so that nothing but the rules keeps them from signing.
+    fn rift(&mut self, number: u64, items: usize, before: u64, lasts: u64) {
+        let mut rest = self.living_members(number);
+        if rest.len() < 3 {
+            return;
+        }
+        let behind = rest.swap_remove(self.hub.chance.index(rest.len()));
+        let old = rest.swap_remove(self.hub.chance.index(rest.len()));
+        let down = self.hub.chance.between(SECOND, RESTORED);
+        let mut walls = vec![(0, behind, old, before)];
+        for other in rest {
+            walls.push((0, behind, other, before + lasts));
+            walls.push((before, old, other, lasts));
+        }
+        for (after, one, other, lasts) in walls {
+            for (from, to) in [(one, other), (other, one)] {
+                let cut = Fault::Cut { from, to, lasts };
+                self.hub.later(after, Event::Begins(cut));
+            }
+        }
+        let lost = Fault::OldDisk {
+            spoke: old,
+            items,
+            lasts: down,
+        };
+        self.hub.later(before, Event::Begins(lost));
+    }
+
+    /// The members of one blog's set that are not dead.
+    fn living_members(&self, number: u64) -> Vec<usize> {
+        let registry = self.council.registry();
+        let blogs: Vec<_> = registry.blogs().collect();
+        let at = usize::try_from(number % blogs.len().max(1) as u64).unwrap_or(0);
+        let members = blogs.get(at).map(|(_, blog)| &blog.set.members);
+        let spokes = members.into_iter().flatten().filter_map(founding::spoke_of);
+        spokes.filter(|n| !self.spokes[*n].is_dead()).collect()
+    }
+
+    /// Whether some blog's set has no other member that lives.
+    fn is_last(&self, spoke: usize) -> bool {
+        let label = self.spokes[spoke].label();
+        self.council.registry().blogs().any(|(_, blog)| {
+            let mut others = blog.set.members.iter().filter(|l| *l != label);
+            blog.set.has(label) && !others.any(|l| self.is_alive(l))
+        })
     }
 
     /// Whether each set in which this spoke is can change without it: so many members can seal as
