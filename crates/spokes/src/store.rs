@@ -3,10 +3,12 @@
 //! One thread writes. It takes all that waits, commits it in one transaction (WAL, `synchronous=FULL`:
 //! the commit returns after an fsync) and only then says so: eight authors share one sync.
 
+mod leftover;
 mod offer;
 mod seals;
 mod sketch;
 
+pub use leftover::Leftover as Left;
 pub use offer::{Apart, Offer};
 
 use std::{
@@ -91,6 +93,8 @@ pub enum Write {
     Seal(BlogId, u64, String),
     /// Entries that stand outside the log, or leave it.
     Apart(Apart),
+    /// A copy that others hold.
+    Leftover(Left),
     /// An entry whose media are awaited, and since when.
     Stage(SealedEntry, i64),
     /// A staged entry that is staged no more.
@@ -195,6 +199,7 @@ impl Store {
         sync_database(path)?;
         let connection = connect(path, SCHEMA, CREATE)?;
         offer::prepare(&connection)?;
+        leftover::prepare(&connection)?;
         sketch::prepare(&connection)?;
         let newest =
             connection.query_row("SELECT coalesce(max(position), 0) FROM entry", [], |row| {
@@ -545,7 +550,12 @@ fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &w
             continue;
         }
         let outcome = commit(&mut connection, &batch);
-        let erases = |job: &Job| matches!(*job.write, Write::Erasing(..) | Write::Remove(_));
+        let erases = |job: &Job| {
+            matches!(
+                *job.write,
+                Write::Erasing(..) | Write::Remove(_) | Write::Leftover(_)
+            )
+        };
         erased |= batch.iter().any(erases);
         match outcome {
             Ok(position) => {
@@ -627,6 +637,7 @@ fn apply(c: &Connection, write: &Write) -> Result<(), rusqlite::Error> {
                 .execute(params![blog.to_string(), epoch, text])?;
         }
         Write::Apart(apart) => offer::apply(c, apart)?,
+        Write::Leftover(left) => leftover::apply(c, left)?,
         Write::Stage(sealed, since) => {
             let entry = sealed.entry();
             let sql = "INSERT OR IGNORE INTO staged (id, blog, text, signatures, since) \
