@@ -390,7 +390,8 @@ mod tests {
             "--organizer",
         );
         check(&council("replicas maria 10"), 2, "1..=9");
-        check(&council("open maria"), 2, "--may-fork");
+        check(&council("open maria"), 0, "");
+        check("spokes council open maria", 2, "--dir");
         check(
             "spokes council invite --dir d --expires soon",
             2,
