@@ -122,8 +122,8 @@ impl Servers<'_> {
             );
         }
         format!(
-            "\"{name}\" has lost {}. It goes on with {goes_on}, and all that is there stays. What only {} may have \
-             will be missing: its pages say so, until one of them comes back or the author brings it. Then it is \
+            "\"{name}\" has lost {}. It can go on with {goes_on}, and all that is there stays. What only {} may have \
+             will be missing: its pages say so, until enough of them come back or the author brings it. Then it is \
              taken in, or offered to the author where she has written on meanwhile.",
             self.told(&silent),
             one_of(&silent)
@@ -301,5 +301,132 @@ fn joined(labels: &[String], word: &str) -> String {
         [] => "nobody".to_owned(),
         [one] => one.clone(),
         [first @ .., last] => format!("{} {word} {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spokes_rules::node::NodeSecret;
+
+    use super::*;
+
+    /// "a? b c-" are the members, the primary first: `?` is silent, `-` has to take in the blog still. `next` is
+    /// what is prepared.
+    fn servers(members: &str, next: Option<&str>, act: impl FnOnce(Servers<'_>)) {
+        let words: Vec<&str> = members.split(' ').collect();
+        let bare = |word: &&str| word.trim_end_matches(['?', '-']).to_owned();
+        let labels: Vec<String> = words.iter().map(bare).collect();
+        let holds = words.iter().filter(|word| !word.ends_with('-'));
+        let place = BlogPlaceWire {
+            name: "maria".into(),
+            blog: String::new(),
+            epoch: 1,
+            primary: labels[0].clone(),
+            secondaries: labels[1..].to_vec(),
+            held_by: holds.map(bare).collect(),
+            replicas: 3,
+            more: 0,
+            next: next.map(|next| next.split(' ').map(str::to_owned).collect()),
+            home: None,
+            missing: Vec::new(),
+        };
+        let spokes: Vec<SpokeWire> = words
+            .iter()
+            .map(|word| SpokeWire {
+                label: bare(word),
+                operator: "Group".into(),
+                address: "192.0.2.1:80".into(),
+                standing: "admitted".into(),
+                since: String::new(),
+                down_since: word.contains('?').then(|| "noon".to_owned()),
+                load: "1".into(),
+                takes: "new".into(),
+                blogs: 1,
+                primary_of: 0,
+                behind: 0,
+            })
+            .collect();
+        let name = BlogName::parse("maria").unwrap();
+        act(Servers {
+            name: &name,
+            place: &place,
+            spokes: &spokes,
+        });
+    }
+
+    #[track_caller]
+    fn check(members: &str, next: Option<&str>, expected: &str) {
+        servers(members, next, |servers| {
+            let said = match servers.next() {
+                Ok(next) => next.join(" "),
+                Err(outage) => outage.to_string(),
+            };
+            assert!(said.starts_with(expected), "{members}: {said}");
+        });
+    }
+
+    #[test]
+    fn a_blog_goes_on_with_those_that_are_left() {
+        check("a? b? c", None, "c");
+        check("a b? c?", None, "a");
+        // What the council has prepared cannot open.
+        check("a? b? c", Some("c a b"), "c");
+        check("a- b? c? d? e", None, "e a");
+        // Nothing has to be given up.
+        let enough =
+            "enough of the servers of \"maria\" answer (b and c): nothing has to be given up";
+        check("a? b c", None, enough);
+        check("a? b c", Some("b c a"), "b c a");
+        let none = "none of the servers of \"maria\" answers: a (silent since noon) and b (silent since noon). \
+                    Nothing was changed";
+        check("a? b?", None, none);
+    }
+
+    #[test]
+    fn an_organizer_reads_what_may_be_lost_and_what_not() {
+        servers("a? b? c", None, |servers| {
+            let said = servers.warning(&["c".to_owned()]);
+            let expected = "\"maria\" has lost a (silent since noon) and b (silent since noon). It can go on with c, \
+                            and all that is there stays. What only a or b may have will be missing";
+            assert!(said.starts_with(expected), "{said}");
+        });
+    }
+
+    #[test]
+    fn a_set_is_not_opened_before_it_is_known_what_was_sealed() {
+        let network = spokes_log::name::Hash::of(b"network");
+        let secret = NodeSecret::from_seed(&[3; 32]);
+        let spoke = Label::parse("c").unwrap();
+        let tip = |sequence| Tip {
+            sequence,
+            id: spokes_log::name::Hash::of(b"entry"),
+        };
+        let held = Held {
+            network,
+            spoke: spoke.clone(),
+            blog: network,
+            epoch: 2,
+            tip: tip(1),
+            time: spokes_log::time::Time::from_unix(0),
+        };
+        let seal = |sequence| Seal {
+            network,
+            spoke: spoke.clone(),
+            blog: network,
+            epoch: 1,
+            tips: vec![tip(sequence)],
+        };
+        let next = ["c".to_owned()];
+        let held = Signed::new(&secret, &held);
+        let said = |statements: &[Signed]| Said::of(statements, 1);
+        // A new leader hears of receipts before it hears of seals.
+        assert!(!said(std::slice::from_ref(&held)).suffices(&next));
+        let sealed = Signed::new(&secret, &seal(1));
+        let both = said(&[held.clone(), sealed.clone()]);
+        assert!(both.suffices(&next) && both.last() == Some(1));
+        assert!(!both.suffices(&["c".to_owned(), "d".to_owned()]));
+        assert!(!said(&[held, Signed::new(&secret, &seal(2))]).suffices(&next));
+        // Of another epoch.
+        assert!(!Said::of(&[sealed], 2).suffices(&next));
     }
 }
