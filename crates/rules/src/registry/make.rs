@@ -220,7 +220,10 @@ impl Registry {
         }
         if let Some(mut forced) = forced {
             match blog.forced.take() {
-                None => forced.enough = (forced.missing.len() - old.members.len() / 2) as u64,
+                None => {
+                    let sealed = old.members.len() - forced.missing.len();
+                    forced.enough = (old.seals_needed() - sealed) as u64;
+                }
                 // What was missing before is missing still, and nobody knows of which of both sets one would do.
                 Some(before) => {
                     forced.missing.extend(before.missing);

@@ -7,7 +7,7 @@ use clap::Args;
 use spokes_log::name::BlogName;
 use spokes_rules::{
     node::{Label, Signed},
-    receipt::{Held, Seal, Tip},
+    receipt::{Held, Seal, Tip, seals_needed},
     request::Wish,
 };
 
@@ -72,8 +72,7 @@ impl Servers<'_> {
 
     /// How many have to say what they hold, so that nothing that is safe is passed over (SPEC receipt 3.5).
     fn needed(&self) -> usize {
-        let all = self.members().count();
-        all - all / 2
+        seals_needed(self.members().count())
     }
 
     /// With whom the blog can go on. Nobody new is among them: who has to take in the blog first would keep its
