@@ -34,6 +34,8 @@ pub mod reserved;
 
 pub mod registry;
 
+pub mod leftover;
+
 pub mod room;
 
 pub mod demand;

@@ -203,7 +203,7 @@ pub(crate) fn end(headers: &mut Headers<'_>) -> Result<(), Malformed> {
 }
 
 /// How many seals of a set of so many members meet each of its majorities (SPEC receipt 3).
-pub(crate) fn seals_needed(members: usize) -> usize {
+pub fn seals_needed(members: usize) -> usize {
     members - members / 2
 }
 

@@ -211,6 +211,9 @@ pub struct Forced {
     pub after: u64,
     /// The former members whose copies nobody has seen.
     pub missing: BTreeSet<Label>,
+    /// How many of these have to be read: with those that were seen they meet every majority of the former set, so
+    /// that nothing that was safe is missing any more.
+    pub enough: u64,
 }
 
 /// The replicas of a blog in one epoch.
@@ -251,4 +254,6 @@ pub struct Closing {
     pub next: Set,
     /// When it began.
     pub since: Time,
+    /// Whether an organizer chose its members, and not what follows from the registry.
+    pub by_organizer: bool,
 }

@@ -390,6 +390,11 @@ impl Replica {
         {
             needed = needed.min(set.seals_needed() - 1);
         }
+        // Whom an organizer leaves out for good is not waited for.
+        if let Some(closing) = self.closing.as_ref().filter(|c| c.by_organizer) {
+            let stay = others.clone().filter(|label| closing.next.has(label));
+            needed = needed.min(stay.count());
+        }
         // Where most of a set is gone for good, who is left seals what it has: the set is forced then.
         let since = self.closing.as_ref().map(|closing| closing.since);
         if since.is_some_and(|since| now.since(since) >= FORCE_SECONDS) {

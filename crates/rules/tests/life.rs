@@ -316,3 +316,22 @@ fn two_spokes_that_say_the_same_in_one_second_are_both_heard() {
         "#]],
     );
 }
+
+#[test]
+fn a_set_opened_by_force_knows_how_many_copies_would_tell_all_that_was_safe() {
+    let enough = |story: &str, expected: u64| {
+        let mut town = Town::with_spokes();
+        let told = town.tell(story);
+        let blog = town.author("maria").first.entry().id();
+        let forced = town.registry.blog(blog).unwrap().forced.clone();
+        assert_eq!(forced.map(|forced| forced.enough), Some(expected), "{told}");
+    };
+    let force = "claim maria for maria at a | close maria 1 for c | force maria 2 by organizer";
+    // Of three, two meet every majority: the one that sealed is one of them.
+    enough(&format!("{force} seals c:1 held c:1"), 1);
+    enough(&format!("{force} seals none held c:1"), 2);
+    // A second time, while copies of the first are missing: nobody knows which would do, so all are read.
+    let again =
+        format!("{force} seals c:1 held c:1 | close maria 2 for a | force maria 3 by organizer");
+    enough(&format!("{again} seals none held a:1"), 3);
+}

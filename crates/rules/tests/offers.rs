@@ -127,7 +127,11 @@ impl World {
             Step::Closes(next) => {
                 let next = set(self.open.epoch + 1, SETS[next]);
                 let since = self.scene.now;
-                self.closing = Some(Closing { next, since });
+                self.closing = Some(Closing {
+                    next,
+                    since,
+                    by_organizer: false,
+                });
             }
             Step::Covers(at) => self.covers(SPOKES[at]),
             Step::Opens => self.opens(),

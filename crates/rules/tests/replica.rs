@@ -218,6 +218,33 @@ fn a_started_member_compares_with_so_many_as_can_seal_without_it() {
 }
 
 #[test]
+fn who_started_waits_for_nobody_whom_an_organizer_leaves_out() {
+    // The council alone leaves out whoever is silent just now.
+    check(
+        "restart c | set c a,b,c | heard c | close c a,b,c for c | organizer closes c a,b,c for c | store c",
+        &expect![[r#"
+            restart c: starts
+            set c a,b,c: nothing
+            heard c: nothing
+            close c a,b,c for c: nothing
+            organizer closes c a,b,c for c: writes its seal of 1 with [0]
+            store c: sends its seal
+        "#]],
+    );
+    // Who stays is asked.
+    check(
+        "restart c | set c a,b,c | heard c | organizer closes c a,b,c for c,b | compare c with b",
+        &expect![[r#"
+            restart c: starts
+            set c a,b,c: nothing
+            heard c: nothing
+            organizer closes c a,b,c for c,b: nothing
+            compare c with b: writes its seal of 1 with [0]
+        "#]],
+    );
+}
+
+#[test]
 fn an_entry_behind_one_that_is_being_written_waits_for_it() {
     check(
         "write one | submit a 1 | write two behind 0 | submit a 2 | write three behind 1 | \

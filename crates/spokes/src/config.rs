@@ -11,6 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use spokes_log::{name::Hash, text::Value as _};
 use spokes_rules::{
+    leftover::KEEP_SECONDS,
     node::{Label, NodeKey, NodeSecret},
     request::Address,
 };
@@ -44,6 +45,9 @@ pub struct SpokeConfig {
     /// Bytes that it may use in all.
     #[serde(default = "no_ceiling")]
     pub disk_ceiling: String,
+    /// How long the copy of a blog stays here that other spokes hold by now.
+    #[serde(default = "usual_keep")]
+    pub keep_left: String,
 }
 
 fn usual_floor() -> String {
@@ -52,6 +56,11 @@ fn usual_floor() -> String {
 
 fn no_ceiling() -> String {
     Ceiling::NONE.to_owned()
+}
+
+/// The words of `keep_left` where an operator says nothing.
+pub fn usual_keep() -> String {
+    format!("{}h", KEEP_SECONDS / 3_600)
 }
 
 /// The words of `disk_floor`.
@@ -137,6 +146,25 @@ fn size(text: &str, none: &str) -> Result<Option<u64>, &'static str> {
     number.checked_mul(factor).map(Some).ok_or(SHAPE)
 }
 
+/// Seconds as people write them: 7d, 24h, 30m, 10s.
+///
+/// # Errors
+/// When it is no such time.
+pub fn span(text: &str) -> Result<i64, &'static str> {
+    const SHAPE: &str = "is not a time such as 7d, 12h or 30m";
+    let unit = text.chars().last().ok_or(SHAPE)?;
+    let factor = match unit {
+        'd' => 86_400,
+        'h' => 3_600,
+        'm' => 60,
+        's' => 1,
+        _ => return Err(SHAPE),
+    };
+    let number: i64 = text[..text.len() - 1].parse().map_err(|_| SHAPE)?;
+    let seconds = number.checked_mul(factor).filter(|s| *s > 0);
+    seconds.ok_or(SHAPE)
+}
+
 /// A council node's settings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -173,6 +201,8 @@ const SPOKE_HEAD: &str = "\
 #                  at most 10 GiB, but no more than a tenth of it; 0: never
 #   disk_ceiling   space that this spoke may use in all: a size such as 100GiB, or none; with one, the
 #                  floor is free space below it
+#   keep_left      how long the copy of a blog stays here that other spokes hold by now, and have shown to
+#                  hold: a time such as 24h, 7d or 30m
 ";
 const COUNCIL_HEAD: &str = "\
 # A council node of a spokescouncil network. Every setting is here; restart the node after a change.
@@ -248,6 +278,14 @@ impl SpokeConfig {
             .map_err(|why| bad("disk_ceiling", why))
     }
 
+    /// Seconds for which the copy of a blog stays that other spokes hold.
+    ///
+    /// # Errors
+    /// When it is no time.
+    pub fn keep_left(&self) -> Result<i64, Outage> {
+        span(&self.keep_left).map_err(|why| bad("keep_left", why))
+    }
+
     /// One for tests.
     #[cfg(test)]
     pub(crate) fn example() -> Self {
@@ -261,6 +299,7 @@ impl SpokeConfig {
             base_url: "http://blogs.localhost:8080".into(),
             disk_floor: usual_floor(),
             disk_ceiling: no_ceiling(),
+            keep_left: usual_keep(),
         }
     }
 }
@@ -516,6 +555,31 @@ mod tests {
     }
 
     #[test]
+    fn times_are_read_as_people_write_them() {
+        for (text, seconds) in [
+            ("7d", 604_800),
+            ("24h", 86_400),
+            ("30m", 1_800),
+            ("10s", 10),
+        ] {
+            assert_eq!(span(text), Ok(seconds), "{text}");
+        }
+        for bad in [
+            "",
+            "h",
+            "0h",
+            "-1h",
+            "24",
+            "1.5h",
+            "24 h",
+            "9223372036854775807d",
+        ] {
+            assert!(span(bad).is_err(), "{bad}");
+        }
+        assert_eq!(SpokeConfig::example().keep_left().unwrap(), KEEP_SECONDS);
+    }
+
+    #[test]
     fn a_config_from_before_has_the_usual_room() {
         let dir = tempfile::tempdir().unwrap();
         let example = SpokeConfig::example();
@@ -523,12 +587,13 @@ mod tests {
         let path = dir.path().join("config.toml");
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("\ndisk_floor = \"auto\""), "{text}");
-        let is_older = |line: &&str| !line.starts_with("disk_");
+        let is_older = |line: &&str| !line.starts_with("disk_") && !line.starts_with("keep_");
         let older: Vec<&str> = text.lines().filter(is_older).collect();
         fs::write(&path, older.join("\n")).unwrap();
         let read = SpokeConfig::load(dir.path()).unwrap();
         assert_eq!(read.disk_floor().unwrap(), None);
         assert_eq!(read.disk_ceiling().unwrap(), None);
+        assert_eq!(read.keep_left().unwrap(), KEEP_SECONDS);
         let wrong = SpokeConfig {
             disk_floor: "much".into(),
             ..example

@@ -141,6 +141,7 @@ pub async fn join(dir: &Path, invite: &Invite, wanted: &Wanted) -> Result<(), Ou
         base_url: network.base_url,
         disk_floor: wanted.floor.to_string(),
         disk_ceiling: wanted.ceiling.to_string(),
+        keep_left: config::usual_keep(),
     }
     .save(&dir)
 }

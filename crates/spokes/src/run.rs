@@ -14,7 +14,7 @@ use tokio::{io::AsyncReadExt as _, sync::watch};
 
 use crate::{
     author::{self, Author, Console},
-    config::{Ceiling, Floor},
+    config::{self, Ceiling, Floor},
     demo::{self, Plan},
     join::{self, Invite},
     outage::Outage,
@@ -312,19 +312,7 @@ fn invitation(line: &str) -> Result<Invite, String> {
 }
 
 fn seconds(span: &str) -> Result<i64, String> {
-    let shape = || "it is not a time such as 7d, 12h or 30m".to_owned();
-    let unit = span.chars().last().ok_or_else(shape)?;
-    let factor = match unit {
-        'd' => 86_400,
-        'h' => 3_600,
-        'm' => 60,
-        _ => return Err(shape()),
-    };
-    let number: i64 = span[..span.len() - 1].parse().map_err(|_| shape())?;
-    number
-        .checked_mul(factor)
-        .filter(|s| *s > 0)
-        .ok_or_else(shape)
+    config::span(span).map_err(|why| format!("it {why}"))
 }
 
 /// Becomes true when the node is to end: a signal, or the end of whoever started it.
@@ -402,7 +390,8 @@ mod tests {
             "--organizer",
         );
         check(&council("replicas maria 10"), 2, "1..=9");
-        check(&council("open maria"), 2, "--may-fork");
+        check(&council("open maria"), 0, "");
+        check("spokes council open maria", 2, "--dir");
         check(
             "spokes council invite --dir d --expires soon",
             2,

@@ -3,10 +3,13 @@
 //! One thread writes. It takes all that waits, commits it in one transaction (WAL, `synchronous=FULL`:
 //! the commit returns after an fsync) and only then says so: eight authors share one sync.
 
+mod leftover;
+mod media;
 mod offer;
 mod seals;
 mod sketch;
 
+pub use leftover::Leftover as Left;
 pub use offer::{Apart, Offer};
 
 use std::{
@@ -91,6 +94,8 @@ pub enum Write {
     Seal(BlogId, u64, String),
     /// Entries that stand outside the log, or leave it.
     Apart(Apart),
+    /// A copy that others hold.
+    Leftover(Left),
     /// An entry whose media are awaited, and since when.
     Stage(SealedEntry, i64),
     /// A staged entry that is staged no more.
@@ -195,6 +200,7 @@ impl Store {
         sync_database(path)?;
         let connection = connect(path, SCHEMA, CREATE)?;
         offer::prepare(&connection)?;
+        leftover::prepare(&connection)?;
         sketch::prepare(&connection)?;
         let newest =
             connection.query_row("SELECT coalesce(max(position), 0) FROM entry", [], |row| {
@@ -338,49 +344,6 @@ impl Store {
             let sql = "SELECT position, blog, id, text, signatures FROM entry WHERE id = ?1";
             let mut statement = connection.prepare_cached(sql)?;
             statement.query_row([id.to_string()], row_of).optional()
-        })
-    }
-
-    /// Entries of a blog whose media are awaited.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn staged(&self, blog: BlogId) -> Result<Vec<SealedEntry>, Outage> {
-        self.read(|connection| {
-            let sql = "SELECT text, signatures FROM staged WHERE blog = ?1 ORDER BY since";
-            let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map([blog.to_string()], |row| {
-                let (text, signatures): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
-                Ok(SealedEntry::parse(text.as_bytes(), &unpack(&signatures)).ok())
-            })?;
-            Ok(rows
-                .collect::<Result<Vec<_>, _>>()?
-                .into_iter()
-                .flatten()
-                .collect())
-        })
-    }
-
-    /// Whether an entry that is here or staged lists a medium. To speak of it in words is not enough.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn lists(&self, hash: Hash) -> Result<bool, Outage> {
-        self.read(|connection| {
-            let sql = "SELECT text FROM entry WHERE instr(text, ?1) > 0 \
-                       UNION ALL SELECT text FROM staged WHERE instr(text, ?1) > 0 \
-                       UNION ALL SELECT text FROM offer WHERE instr(text, ?1) > 0";
-            let mut statement = connection.prepare_cached(sql)?;
-            let mut rows = statement.query([hash.to_string()])?;
-            while let Some(row) = rows.next()? {
-                let text: String = row.get(0)?;
-                let entry = Entry::parse(text.as_bytes()).ok();
-                let article = entry.as_ref().and_then(|e| e.draft()?.article());
-                if article.is_some_and(|article| article.media.iter().any(|m| m.hash == hash)) {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
         })
     }
 
@@ -545,7 +508,12 @@ fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &w
             continue;
         }
         let outcome = commit(&mut connection, &batch);
-        let erases = |job: &Job| matches!(*job.write, Write::Erasing(..) | Write::Remove(_));
+        let erases = |job: &Job| {
+            matches!(
+                *job.write,
+                Write::Erasing(..) | Write::Remove(_) | Write::Leftover(_)
+            )
+        };
         erased |= batch.iter().any(erases);
         match outcome {
             Ok(position) => {
@@ -627,6 +595,7 @@ fn apply(c: &Connection, write: &Write) -> Result<(), rusqlite::Error> {
                 .execute(params![blog.to_string(), epoch, text])?;
         }
         Write::Apart(apart) => offer::apply(c, apart)?,
+        Write::Leftover(left) => leftover::apply(c, left)?,
         Write::Stage(sealed, since) => {
             let entry = sealed.entry();
             let sql = "INSERT OR IGNORE INTO staged (id, blog, text, signatures, since) \

@@ -9,18 +9,19 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    process::{Command, Stdio},
     thread,
     time::Duration,
 };
 
 use common::{
     author::{Author, Signed, article, draft, now, picture, put, random_key},
-    demo::{Demo, program},
-    http, wait_for,
+    demo::Demo,
+    http,
+    machines::Machines,
+    wait_for,
 };
 use serde_json::{Value, json};
-use spokes_log::{draft::Says, name::Hash, secret::SecretKey};
+use spokes_log::{draft::Says, name::Hash};
 use spokes_rules::{
     node::{Label, NodeSecret, Signed as NodeSigned},
     replica::STILL_SECONDS_MAX,
@@ -155,68 +156,11 @@ fn offers(demo: &Demo, label: &str, name: &str) -> usize {
     said["offers"].as_array().map_or(99, Vec::len)
 }
 
-/// Maria's machines: one key, and what each knows.
-struct Desk {
-    dir: tempfile::TempDir,
-    network: String,
-}
-
-impl Desk {
-    fn new(demo: &Demo, key: &SecretKey) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("key.asc"), key.armored()).unwrap();
-        let network = format!("http://127.0.0.1:{}", demo.port);
-        let desk = Self { dir, network };
-        // The spoke that is asked becomes the primary.
-        let a = Self {
-            dir: tempfile::tempdir().unwrap(),
-            network: format!("http://{}", demo.address("a")),
-        };
-        fs::copy(
-            desk.dir.path().join("key.asc"),
-            a.dir.path().join("key.asc"),
-        )
-        .unwrap();
-        a.does("laptop", "create maria --title Maria --language en KEY");
-        desk
-    }
-
-    fn write(&self, file: &str, words: &str) {
-        fs::write(self.dir.path().join(file), words).unwrap();
-    }
-
-    /// What a command says on one of the machines, as people read it, or in JSON.
-    fn run(&self, machine: &str, line: &str) -> (bool, String) {
-        let output = Command::new(program())
-            .current_dir(self.dir.path())
-            .arg("blog")
-            .args(line.replace("KEY", "--key-file key.asc").split(' '))
-            .arg("--yes")
-            .env("SPOKES_NETWORK", &self.network)
-            .env("XDG_STATE_HOME", self.dir.path().join(machine))
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        (
-            output.status.success(),
-            String::from_utf8_lossy(&said).into_owned(),
-        )
-    }
-
-    #[track_caller]
-    fn does(&self, machine: &str, line: &str) -> String {
-        let (done, said) = self.run(machine, line);
-        assert!(done, "{line}: {said}");
-        said
-    }
-}
-
 #[test]
 fn what_was_accepted_and_not_made_safe_comes_back_to_its_author() {
     let demo = Demo::start_with(3, &[]);
     let key = random_key("Maria <maria@example.org>");
-    let desk = Desk::new(&demo, &key);
+    let desk = Machines::new(&demo, &key);
     assert_eq!(demo.members("maria")[0], "a");
     desk.write("one.md", "---\ntitle: One\n---\nThe first words.\n");
     desk.does("laptop", "publish one.md --blog maria KEY");
@@ -264,7 +208,7 @@ fn what_was_accepted_and_not_made_safe_comes_back_to_its_author() {
 }
 
 /// Both others are down: the primary accepts, and nobody else has it.
-fn alone(demo: &Demo, desk: &Desk, nadia: &mut Author) {
+fn alone(demo: &Demo, desk: &Machines, nadia: &mut Author) {
     demo.kill("b");
     demo.kill("c");
     fs::write(desk.dir.path().join("two.jpg"), PHOTO).unwrap();
@@ -293,7 +237,7 @@ fn alone(demo: &Demo, desk: &Desk, nadia: &mut Author) {
 }
 
 /// Maria does what she would do anyway, and decides on the rest.
-fn answered(demo: &Demo, primary: &str, desk: &Desk) {
+fn answered(demo: &Demo, primary: &str, desk: &Machines) {
     let offered = demo.api(primary, "blogs/maria/offers").json()["offers"].clone();
     assert_eq!(
         (&offered[0]["giver"], &offered[0]["missing_media"]),
@@ -335,4 +279,53 @@ fn answered(demo: &Demo, primary: &str, desk: &Desk) {
             (here("/two") == 200 && here("/four") == 200).then_some(())
         });
     }
+}
+
+/// Gives entries back to `a`, as a spoke would that had accepted them; how many it keeps for their author then.
+fn give(demo: &Demo, name: &str, entries: &[Signed]) -> usize {
+    let entries: Vec<Value> = entries.iter().map(Signed::wire).collect();
+    let body = json!({ "giver": "b", "entries": entries }).to_string();
+    let path = format!("/api/v1/blogs/{name}/offers");
+    let reply = http::post(demo.address("a"), &path, &body).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    // What finds no room stays with its giver.
+    assert_eq!(reply.json()["done"].as_array().unwrap().len(), 0);
+    offers(demo, "a", name)
+}
+
+#[test]
+fn a_primary_keeps_so_many_offers_of_a_blog_and_so_much_and_no_more() {
+    let demo = Demo::start_with(1, &["--empty"]);
+    let mut maria = Author::with_blog(&demo, "maria", "a");
+    let first = maria.parent.clone();
+    maria.post(&demo, "a", "one", "Everything else stands beside it.");
+    let mut beside = |slug: &str| {
+        let said = draft(Says::Post(article(slug)), "Accepted elsewhere.");
+        maria.sign_behind(&said, first.as_ref())
+    };
+    let many: Vec<Signed> = (0..65).map(|n| beside(&format!("beside-{n}"))).collect();
+    assert_eq!(give(&demo, "maria", &many[..63]), 63);
+    assert_eq!(give(&demo, "maria", &many), 64);
+    assert_eq!(give(&demo, "maria", &many), 64);
+    // Of another blog as many again.
+    let mut nadia = Author::with_blog(&demo, "nadia", "a");
+    let first = nadia.parent.clone();
+    nadia.post(&demo, "a", "one", "Everything else stands beside it.");
+    let words = "words and\n".repeat(100_000);
+    let mut beside = |slug: &str| {
+        let said = draft(Says::Post(article(slug)), &words);
+        nadia.sign_behind(&said, first.as_ref())
+    };
+    let large: Vec<Signed> = (0..17).map(|n| beside(&format!("large-{n}"))).collect();
+    assert_eq!(give(&demo, "nadia", &large), 16);
+    assert_eq!(give(&demo, "nadia", &large[16..]), 16);
+    // There is room again when she has answered.
+    let kept = demo.api("a", "blogs/maria/offers").json()["offers"].clone();
+    let id = Hash::parse(kept[0]["id"].as_str().unwrap()).unwrap();
+    let mut answer = draft(Says::Post(article("instead")), "This is enough.");
+    answer.instead_of.push(id);
+    maria.say(&demo, "a", &answer);
+    let left: Vec<Signed> = many.iter().filter(|e| e.id() != id).cloned().collect();
+    assert_eq!(give(&demo, "maria", &left), 64);
+    demo.assert_no_panic();
 }

@@ -51,6 +51,13 @@ impl Registry {
                 self.seats.recover(council, filled, now);
                 Touched::Council
             }
+            Change::Close(ids, next) => {
+                let by_organizer = self.organizer(record.request.signed.key).is_ok();
+                for id in &ids {
+                    self.prepare(now, *id, next.clone(), by_organizer);
+                }
+                Touched::Blogs(ids)
+            }
             change => self.make_of_blogs(now, record.index, change),
         }
     }
@@ -61,12 +68,6 @@ impl Registry {
             Change::Keys(id, entry, ended) => {
                 self.note_keys(now, id, entry, ended);
                 Touched::Blog(id)
-            }
-            Change::Close(ids, next) => {
-                for id in &ids {
-                    self.prepare(now, *id, next.clone());
-                }
-                Touched::Blogs(ids)
             }
             Change::Open {
                 id,
@@ -171,14 +172,18 @@ impl Registry {
         spoke.standing = standing;
     }
 
-    fn prepare(&mut self, now: Time, id: BlogId, next: Set) {
+    fn prepare(&mut self, now: Time, id: BlogId, next: Set, by_organizer: bool) {
         let Some(blog) = self.blogs.get_mut(&id) else {
             return;
         };
         let given_up = blog.closing.take();
         // Seals stay good: the time in which others may still come does not begin anew.
         let since = given_up.as_ref().map_or(now, |closing| closing.since);
-        blog.closing = Some(Closing { next, since });
+        blog.closing = Some(Closing {
+            next,
+            since,
+            by_organizer,
+        });
         if let Some(given_up) = given_up {
             self.unplace(id, &given_up.next.members);
         }
@@ -213,11 +218,19 @@ impl Registry {
         {
             blog.home = None;
         }
-        // What was missing before is missing still.
-        if let Some(forced) = forced {
-            let mut missing = blog.forced.take().map(|f| f.missing).unwrap_or_default();
-            missing.extend(forced.missing);
-            blog.forced = Some(Forced { missing, ..forced });
+        if let Some(mut forced) = forced {
+            match blog.forced.take() {
+                None => {
+                    let sealed = old.members.len() - forced.missing.len();
+                    forced.enough = (old.seals_needed() - sealed) as u64;
+                }
+                // What was missing before is missing still, and nobody knows of which of both sets one would do.
+                Some(before) => {
+                    forced.missing.extend(before.missing);
+                    forced.enough = forced.missing.len() as u64;
+                }
+            }
+            blog.forced = Some(forced);
         }
         self.unplace(id, &old.members);
         self.place(id);

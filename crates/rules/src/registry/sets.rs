@@ -127,6 +127,8 @@ impl Registry {
                 .filter(|member| !seals.contains_key(*member))
                 .cloned()
                 .collect(),
+            // Counted when it is taken.
+            enough: 0,
         });
         Ok(Change::Open {
             id,

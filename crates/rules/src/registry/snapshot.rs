@@ -19,7 +19,7 @@ use crate::{
 ///
 /// Whoever changes what a registry holds, or how a record changes it, counts this up: then nodes fold their
 /// whole log once.
-pub const SNAPSHOT_FORM: u32 = 2;
+pub const SNAPSHOT_FORM: u32 = 3;
 
 impl Registry {
     /// All of it, for this node's own disk.
@@ -57,9 +57,9 @@ kept_fields! {
     }
     Demand { more, since }
     Wanted { to, since }
-    Forced { since, after, missing }
+    Forced { since, after, missing, enough }
     Set { epoch, members }
-    Closing { next, since }
+    Closing { next, since, by_organizer }
     Tip { sequence, id }
     Shortfall { wanted, operators }
     Seat { node, number, sits }

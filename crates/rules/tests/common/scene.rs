@@ -128,6 +128,7 @@ impl Scene {
             closing: next.map(|next| Closing {
                 next,
                 since: self.now,
+                by_organizer: false,
             }),
             ended: self.ended.clone(),
             keys_at: self.entries[self.keys_at].entry().id(),
@@ -219,6 +220,14 @@ impl Scene {
 
     pub(crate) fn step_about_offers(&mut self, words: &[&str]) -> String {
         match words[..] {
+            ["organizer", "closes", spoke, members, "for", next] => {
+                let next = set(self.epoch + 1, next);
+                let mut event = self.event(set(self.epoch, members), Some(next));
+                if let Event::Set { closing, .. } = &mut event {
+                    closing.iter_mut().for_each(|c| c.by_organizer = true);
+                }
+                self.tell(spoke, event)
+            }
             ["sleep", spoke] => self.tell(spoke, Event::StoodStill),
             ["vouch", from, "to", to] => {
                 let from_replica = &self.replicas[from].0;

@@ -119,12 +119,7 @@ impl Council {
             return BTreeSet::new();
         };
         let mut left = BTreeSet::new();
-        let mut steps = Vec::new();
-        for (step, blogs) in plan.urgent {
-            let groups = blogs.chunks(GROUP_MAX);
-            steps.extend(groups.map(|group| (step.clone(), group.to_vec())));
-        }
-        for together in steps.chunks(AT_ONCE_MAX) {
+        for together in grouped(plan.urgent).chunks(AT_ONCE_MAX) {
             let mut closes = JoinSet::new();
             for (step, blogs) in together.iter().cloned() {
                 let node = Arc::clone(self);
@@ -153,9 +148,8 @@ impl Council {
             return left;
         }
         let mut pace = self.book.ask(Pace::of).unwrap_or_default();
-        let mut busy_in_a_row = 0;
         for (at, blog) in blogs.iter().enumerate() {
-            if pace.changing >= CHANGING_MAX || busy_in_a_row >= BUSY_IN_A_ROW_MAX {
+            if pace.rests() {
                 left.extend(&blogs[at..]);
                 break;
             }
@@ -168,11 +162,7 @@ impl Council {
             let Some((step, new, may)) = step.flatten() else {
                 continue;
             };
-            if !may {
-                busy_in_a_row += 1;
-                left.insert(*blog);
-            } else if self.close(&step, &[*blog]).await {
-                busy_in_a_row = 0;
+            if may && self.close(&step, &[*blog]).await {
                 pace.note(new);
             } else {
                 left.insert(*blog);
@@ -315,7 +305,6 @@ impl Council {
     pub(super) fn kept(&self, wanted: &KeptWanted) -> StatementsWire {
         let id = |text: &Option<String>| BlogId::parse(text.as_deref()?).ok();
         let kept = self.statements_kept();
-        let mut statements: Vec<SignedWire> = Vec::new();
         let spoke = wanted.spoke.as_deref().and_then(|s| Label::parse(s).ok());
         let (blog, after) = (id(&wanted.blog), id(&wanted.after));
         let concerned = self.book.ask(|registry| {
@@ -328,14 +317,32 @@ impl Council {
                 .filter(|id| after.is_none_or(|after| **id > after));
             behind.copied().filter(concerns).collect::<Vec<_>>()
         });
-        for id in concerned.unwrap_or_default() {
-            if statements.len() >= KEPT_MAX {
-                break;
-            }
-            statements.extend(kept.get(&id).into_iter().flatten().map(SignedWire::from));
+        StatementsWire {
+            statements: gathered(&kept, concerned.unwrap_or_default()),
         }
-        StatementsWire { statements }
     }
+}
+
+/// What is kept about these blogs, up to the first behind which it is enough: who asks goes on behind that.
+fn gathered(kept: &BTreeMap<BlogId, Vec<Signed>>, blogs: Vec<BlogId>) -> Vec<SignedWire> {
+    let mut statements: Vec<SignedWire> = Vec::new();
+    for id in blogs {
+        if statements.len() >= KEPT_MAX {
+            break;
+        }
+        statements.extend(kept.get(&id).into_iter().flatten().map(SignedWire::from));
+    }
+    statements
+}
+
+/// The blogs that take one step, in groups that are not too large.
+fn grouped(steps: BTreeMap<Step, Vec<BlogId>>) -> Vec<(Step, Vec<BlogId>)> {
+    let groups = steps.into_iter().flat_map(|(step, blogs)| {
+        let groups = blogs.chunks(GROUP_MAX);
+        let groups = groups.map(|group| (step.clone(), group.to_vec()));
+        groups.collect::<Vec<_>>()
+    });
+    groups.collect()
 }
 
 /// Whether a spoke is in the set of a blog as it is, or will be.
@@ -411,6 +418,8 @@ struct Pace {
     changing: usize,
     /// Blogs that each spoke is taking in, as far as it was asked for.
     filling: BTreeMap<Label, usize>,
+    /// Blogs since the last step for whose newcomers there was no room.
+    busy_in_a_row: usize,
 }
 
 impl Pace {
@@ -419,7 +428,13 @@ impl Pace {
         Self {
             changing: changing.take(CHANGING_MAX).count(),
             filling: BTreeMap::new(),
+            busy_in_a_row: 0,
         }
+    }
+
+    /// Whether enough is under way, so that one looks again later.
+    fn rests(&self) -> bool {
+        self.changing >= CHANGING_MAX || self.busy_in_a_row >= BUSY_IN_A_ROW_MAX
     }
 
     /// Whether a step may be taken now that these spokes must take the blog in for.
@@ -430,11 +445,14 @@ impl Pace {
             let known = self.filling.entry(label.clone());
             *known.or_insert_with(|| filling(registry, label)) < FILLING_MAX
         });
-        is_stuck || have_room.all(|has_room| has_room)
+        let may = is_stuck || have_room.all(|has_room| has_room);
+        self.busy_in_a_row += usize::from(!may);
+        may
     }
 
     fn note(&mut self, newcomers: Vec<Label>) {
         self.changing += 1;
+        self.busy_in_a_row = 0;
         for label in newcomers {
             *self.filling.entry(label).or_default() += 1;
         }
@@ -451,3 +469,6 @@ fn filling(registry: &Registry, label: &Label) -> usize {
     });
     lacking.take(FILLING_MAX).count()
 }
+
+#[cfg(test)]
+mod tests;

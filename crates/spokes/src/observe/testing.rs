@@ -69,23 +69,28 @@ pub(crate) fn registry(now: Time, spokes: &[(&str, SocketAddr)]) -> Registry {
     };
     let mut registry = Registry::found(&first).unwrap();
     for (name, address) in spokes {
-        let token = format!("token of {name}");
-        let invite = Wish::Invite {
-            token: Hash::of(token.as_bytes()),
-            expires: now + 60,
-        };
-        let join = Wish::Join {
-            label: label(name),
-            operator: Operator::parse(&format!("Group {name}")).unwrap(),
-            address: Address(*address),
-            token,
-        };
-        let admit = Wish::Admit { label: label(name) };
-        take(&mut registry, now, "organizer", invite, vec![]);
-        take(&mut registry, now, name, join, vec![]);
-        take(&mut registry, now, "organizer", admit, vec![]);
+        let_in(&mut registry, now, name, *address);
     }
     registry
+}
+
+/// One more spoke, of an operator of its own.
+pub(crate) fn let_in(registry: &mut Registry, now: Time, name: &str, address: SocketAddr) {
+    let token = format!("token of {name}");
+    let invite = Wish::Invite {
+        token: Hash::of(token.as_bytes()),
+        expires: now + 60,
+    };
+    let join = Wish::Join {
+        label: label(name),
+        operator: Operator::parse(&format!("Group {name}")).unwrap(),
+        address: Address(address),
+        token,
+    };
+    let admit = Wish::Admit { label: label(name) };
+    take(registry, now, "organizer", invite, vec![]);
+    take(registry, now, name, join, vec![]);
+    take(registry, now, "organizer", admit, vec![]);
 }
 
 /// What one node says of a spoke.

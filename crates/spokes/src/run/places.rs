@@ -1,6 +1,8 @@
 //! `spokes council move, drain, replicas, open, status, spokes, blogs`, and `spokes leave`: where blogs are, and
 //! that they go elsewhere. What was begun goes on in the council, whether anybody watches or not.
 
+mod open;
+
 use std::{
     path::PathBuf,
     time::{Duration, Instant},
@@ -17,10 +19,7 @@ use crate::{
     author::Console,
     council::{Door, Whose},
     outage::Outage,
-    wire::{
-        StatementsWire,
-        places::{BlogPlaceWire, BlogsWire, CouncilStatusWire, SpokeWire, SpokesWire},
-    },
+    wire::places::{BlogPlaceWire, BlogsWire, CouncilStatusWire, SpokeWire, SpokesWire},
 };
 
 /// How often somebody who watches is told how far it is.
@@ -44,10 +43,11 @@ pub(super) enum PlacesCommand {
     ///
     /// Example: spokes council replicas maria 5 --dir /var/lib/council
     Replicas(Replicas),
-    /// Opens the set of a blog whose former servers do not come back, without what only they may have.
+    /// Lets a blog go on whose former servers do not come back, without what only they may have. Says first what
+    /// that is.
     ///
     /// Example: spokes council open maria --may-fork --dir /var/lib/council
-    Open(Open),
+    Open(open::Open),
     /// Shows the nodes of the council: who leads, and who is behind.
     ///
     /// Example: spokes council status --dir /var/lib/council
@@ -119,19 +119,6 @@ pub(super) struct Replicas {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Open {
-    /// The blog's name.
-    #[arg(value_parser = BlogName::parse)]
-    blog: BlogName,
-    /// Says that you know: posts that only the missing servers hold are missing until one of them or the author
-    /// brings them back, and may then stand beside newer ones.
-    #[arg(long, required = true)]
-    may_fork: bool,
-    #[command(flatten)]
-    tell: Tell,
-}
-
-#[derive(Debug, Args)]
 pub(super) struct Blogs {
     /// Only those of this spoke.
     #[arg(long, value_parser = Label::parse)]
@@ -165,7 +152,7 @@ pub(super) async fn run(command: PlacesCommand) -> Result<(), Outage> {
             watch_leaving(&door, label, asked, args.tell.look.json, &console).await
         }
         PlacesCommand::Replicas(args) => replicas(args, &console).await,
-        PlacesCommand::Open(args) => open(args, &console).await,
+        PlacesCommand::Open(args) => open::open(args, &console).await,
         PlacesCommand::Status(look) => status(look, &console).await,
         PlacesCommand::Spokes(look) => spokes(look, &console).await,
         PlacesCommand::Blogs(args) => blogs(args, &console).await,
@@ -480,52 +467,6 @@ async fn replicas(args: Replicas, console: &Console) -> Result<(), Outage> {
         console.json(&place);
     } else {
         console.fact(&format!("{} servers hold \"{name}\".", place.held_by.len()));
-    }
-    Ok(())
-}
-
-async fn open(args: Open, console: &Console) -> Result<(), Outage> {
-    let door = args.tell.door().await?;
-    let name = &args.blog;
-    let before = place_of(&door, name).await?;
-    if before.next.is_none() {
-        return Err(Outage::new(format!(
-            "the set of \"{name}\" does not change, so there is nothing to open; its servers are {} and {}. \
-             Nothing was changed",
-            before.primary,
-            before.secondaries.join(", ")
-        )));
-    }
-    let path = format!("/api/v1/registry/statements?blog={}", before.blog);
-    let kept: StatementsWire = door.get(&path).await?;
-    let statements = kept.statements.iter().filter_map(|wire| wire.signed().ok());
-    let wish = Wish::Open {
-        blog: id_of(&before)?,
-        epoch: before.epoch + 1,
-        forced: true,
-    };
-    let asked = say(&door, wish, statements.collect()).await?;
-    let mut watch = Watch::new(console, format!("The opening of \"{name}\""));
-    let place = loop {
-        let read = place_behind(&door, name, asked).await;
-        if let Some(place) = watch.bear(read).await? {
-            break place;
-        }
-    };
-    if args.tell.look.json {
-        console.json(&place);
-    } else {
-        let missing = match place.missing.is_empty() {
-            true => "nothing that was safe is missing".to_owned(),
-            false => format!(
-                "what only {} may have is missing until it comes back or the author brings it",
-                place.missing.join(", ")
-            ),
-        };
-        console.fact(&format!(
-            "\"{name}\" is open on {}; {missing}.",
-            place.primary
-        ));
     }
     Ok(())
 }

@@ -20,6 +20,7 @@ mod holds;
 mod home;
 mod keys;
 mod latest;
+mod leftover;
 mod lists;
 mod looks;
 mod media;
@@ -155,6 +156,8 @@ pub struct Spoke {
     mended: AtomicU64,
     /// How many receipts for pages may still be signed.
     receipts_left: health::Receipts,
+    /// How long copies stay that others hold.
+    keep_seconds: i64,
 }
 
 /// Who waits for an answer about an entry of a blog.
@@ -212,6 +215,7 @@ impl Spoke {
             feeds: feeds::turns(),
             mended: AtomicU64::new(0),
             receipts_left: health::Receipts::default(),
+            keep_seconds: config.keep_left()?,
             config,
         });
         spoke.remember()?;
@@ -245,6 +249,7 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).settle_all()),
             tokio::spawn(Arc::clone(&self).give_all_back()),
             tokio::spawn(Arc::clone(&self).read_missing()),
+            tokio::spawn(Arc::clone(&self).remove_leftovers()),
             tokio::spawn(Arc::clone(&self).observe()),
             tokio::spawn(Arc::clone(&self).watch_room()),
         ];

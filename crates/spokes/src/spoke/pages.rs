@@ -325,6 +325,7 @@ impl Spoke {
             members,
             operators,
             &record.ended,
+            record.forced.as_ref().map(|forced| forced.after),
             came,
         ))
     }

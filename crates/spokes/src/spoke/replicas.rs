@@ -154,6 +154,25 @@ impl Replicas {
         self.kept(blog).is_some()
     }
 
+    /// Does something to what the disk holds of a blog. Nobody has it in memory meanwhile, and who wants it reads
+    /// it anew, as a copy of which nothing is known.
+    pub(super) fn with_none_in_memory<T>(&self, blog: BlogId, act: impl FnOnce() -> T) -> T {
+        let slot = self.open(blog);
+        let _reading = lock_for_long(&slot.reading);
+        let held = slot
+            .held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(held) = held {
+            held.writes
+                .fail(Outage::new("This copy of the blog is not kept any more"));
+            // Who works on it ends first, and what he wants written is not.
+            drop(lock_for_long(&held.replica));
+        }
+        block_in_place(act)
+    }
+
     /// Whether this replica was in memory since the start: then something may have been written.
     pub(super) fn was_read(&self, blog: BlogId) -> bool {
         let was_read = |slot: Arc<Slot>| {

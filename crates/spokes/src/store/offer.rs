@@ -7,7 +7,7 @@ use spokes_log::{
     seal::SealedEntry,
 };
 
-use super::{Store, pack, sketch, unpack};
+use super::{Store, leftover, pack, sketch, unpack};
 use crate::outage::Outage;
 
 const CREATE: &str = "
@@ -86,6 +86,9 @@ fn set_apart(
                ON CONFLICT (blog) DO UPDATE SET epoch = excluded.epoch, member = excluded.member";
     c.prepare_cached(sql)?
         .execute(params![blog.to_string(), epoch, member])?;
+    if member {
+        leftover::over(c, blog)?;
+    }
     Ok(())
 }
 

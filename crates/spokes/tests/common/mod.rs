@@ -10,6 +10,7 @@ pub(crate) mod disk;
 pub(crate) mod gpg;
 pub(crate) mod http;
 pub(crate) mod journal;
+pub(crate) mod machines;
 pub(crate) mod pens;
 pub(crate) mod recorded;
 pub(crate) mod rogue;
