@@ -35,10 +35,15 @@ use crate::{
 /// The longest that anything may take to come about: judging a million records takes minutes.
 const PATIENCE: Duration = Duration::from_secs(3_000);
 
-/// A registry of so many names, made as `SPOKES_BENCH_NAMES` says.
-pub(crate) async fn million() -> Result<(), Failed> {
+/// As many names as `SPOKES_BENCH_NAMES` says.
+pub(crate) fn names(otherwise: u64) -> Result<u64, Failed> {
     let names = std::env::var("SPOKES_BENCH_NAMES").ok();
-    let names = names.map_or(Ok(1_000_000), |names| names.parse::<u64>())?;
+    Ok(names.map_or(Ok(otherwise), |names| names.parse())?)
+}
+
+/// A registry of so many names.
+pub(crate) async fn million() -> Result<(), Failed> {
+    let names = names(1_000_000)?;
     let temp = tempfile::tempdir()?;
     let dir = temp.path().join("council1");
     fs::create_dir(&dir)?;
@@ -129,7 +134,7 @@ async fn until_taken(node: &Node, request: &RequestWire) -> Result<(), Failed> {
 }
 
 /// Writes the registry: three spokes of three operators, and a name for each number.
-fn write(
+pub(crate) fn write(
     dir: &Path,
     organizer: &NodeSecret,
     founding: Request,
