@@ -1,6 +1,6 @@
 //! What a record that was taken changes.
 
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
 use spokes_log::{
     name::{BlogId, EntryId, Fingerprint},
@@ -121,7 +121,7 @@ impl Registry {
             Change::Home {
                 to, since, hers, ..
             } => {
-                blog.home = Some(Wanted { to, since });
+                blog.home = Some(Box::new(Wanted { to, since }));
                 if let Some(said) = hers {
                     blog.homed = Some((said, now));
                 }
@@ -136,15 +136,12 @@ impl Registry {
         Touched::Blog(id)
     }
 
-    fn name(&mut self, now: Time, id: BlogId, blog: BlogRecord, brought: Label) -> Touched {
+    fn name(&mut self, now: Time, id: BlogId, blog: Box<BlogRecord>, brought: Label) -> Touched {
         let today = now.as_unix().div_euclid(DAY);
         self.brought.retain(|(day, _), _| *day >= today);
         *self.brought.entry((today, brought)).or_default() += 1;
         self.names.insert(blog.name.clone(), id);
-        self.by_author
-            .entry(blog.author.clone())
-            .or_default()
-            .insert(id);
+        self.by_author.insert((blog.author.clone(), id));
         if blog.ended.contains(&blog.author) {
             self.ended.insert(blog.author.clone());
         }
@@ -178,7 +175,7 @@ impl Registry {
         let given_up = blog.closing.take();
         // Seals stay good: the time in which others may still come does not begin anew.
         let since = given_up.as_ref().map_or(now, |closing| closing.since);
-        blog.closing = Some(Closing { next, since });
+        blog.closing = Some(Box::new(Closing { next, since }));
         if let Some(given_up) = given_up {
             self.unplace(id, &given_up.next.members);
         }
@@ -205,7 +202,7 @@ impl Registry {
             blog.holders.insert(label, index);
         }
         let set = &blog.set;
-        blog.holders.retain(|label, _| set.has(label));
+        blog.holders.retain(|label| set.has(label));
         if blog
             .home
             .as_ref()
@@ -217,7 +214,7 @@ impl Registry {
         if let Some(forced) = forced {
             let mut missing = blog.forced.take().map(|f| f.missing).unwrap_or_default();
             missing.extend(forced.missing);
-            blog.forced = Some(Forced { missing, ..forced });
+            blog.forced = Some(Box::new(Forced { missing, ..forced }));
         }
         self.unplace(id, &old.members);
         self.place(id);
