@@ -410,6 +410,10 @@ impl Walk {
             self.answers_for_all(number)?;
         }
         self.tell("Maria writes, a name is given");
+        self.tell_memory()
+    }
+
+    fn tell_memory(&self) -> Result<(), Failed> {
         let spokes = self
             .spokes
             .iter()

@@ -102,7 +102,7 @@ impl Book {
         let book = Self {
             registry: RwLock::new(None),
             index: Mutex::new(index),
-            zone: Arc::new(RwLock::new(Zone::new("invalid").map_err(outage)?)),
+            zone: Arc::new(RwLock::new(unnamed()?)),
             grown: watch::channel(records).0,
             path: path.to_owned(),
             secret: secret.clone(),
@@ -165,6 +165,16 @@ impl Book {
     /// Whether DNS answers nothing so far.
     pub(super) fn is_hidden(&self) -> bool {
         self.hidden.load(Ordering::Acquire)
+    }
+
+    /// Answers nothing in DNS until [`Self::reveal`].
+    ///
+    /// # Errors
+    /// None; an empty zone can always be made.
+    pub(super) fn hide(&self) -> Result<(), Outage> {
+        self.hidden.store(true, Ordering::Release);
+        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = unnamed()?;
+        Ok(())
     }
 
     /// Publishes what is here: it is all there is.
@@ -552,6 +562,11 @@ fn replay(index: &Connection, kept: Option<Registry>) -> Result<Option<Registry>
         judged.map_err(|refusal| damaged(&refusal.to_string()))?;
     }
     Ok(registry)
+}
+
+/// The zone of a node that does not know, or does not say yet, whose it is.
+fn unnamed() -> Result<Zone, Outage> {
+    Zone::new("invalid").map_err(outage)
 }
 
 fn outage(error: impl std::fmt::Display) -> Outage {
