@@ -92,8 +92,8 @@ pub enum Verdict {
 /// What a record changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Touched {
-    /// The spokes or their standing.
-    Spokes,
+    /// Whether this spoke is let in, and with that which spokes there are.
+    Spokes(Label),
     /// The health of this spoke.
     Spoke(Label),
     /// This blog, which was not there before.

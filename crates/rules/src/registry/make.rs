@@ -28,12 +28,12 @@ impl Registry {
                 if let Some(invite) = self.invites.get_mut(&token) {
                     invite.used = true;
                 }
-                self.spokes.insert(label, spoke);
-                Touched::Spokes
+                self.spokes.insert(label.clone(), spoke);
+                Touched::Spokes(label)
             }
             Change::Standing(label, standing) => {
                 self.stands(now, record, &label, standing);
-                Touched::Spokes
+                Touched::Spokes(label)
             }
             Change::Stand(token, node) => {
                 if let Some(invite) = self.invites.get_mut(&token) {

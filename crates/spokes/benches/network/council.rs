@@ -59,7 +59,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn start(&mut self) -> Result<(), Failed> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_spokes"));
+        let mut command = Command::new(crate::program());
         command.args(["council", "serve", "--dir"]).arg(&self.dir);
         let quiet = || fs::File::create(self.dir.join("output")).map(Stdio::from);
         self.child = Some(command.stdout(quiet()?).stderr(quiet()?).spawn()?);

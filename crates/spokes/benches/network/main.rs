@@ -75,6 +75,11 @@ fn main() -> Result<(), Failed> {
     Ok(())
 }
 
+/// The program that is measured. A copy may be named, so that a build beside it does not swap it.
+fn program() -> String {
+    std::env::var("SPOKES_TEST_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_spokes").to_owned())
+}
+
 fn print(name: &str, figure: &str) {
     println!("{name:<58} {figure}");
 }

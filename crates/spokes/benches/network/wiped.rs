@@ -151,7 +151,7 @@ impl Walk {
         };
         join::join(&dir, &invite, &wanted).await?;
         let said = dir.join("output");
-        let child = Command::new(env!("CARGO_BIN_EXE_spokes"))
+        let child = Command::new(crate::program())
             .args(["serve", "--dir"])
             .arg(&dir)
             .stdout(Stdio::null())
@@ -448,7 +448,7 @@ fn wipe(dir: &Path) -> Result<(), Failed> {
 
 /// Gives an order as an organizer does.
 fn order(words: &[&str], dir: &Path) -> Result<(), Failed> {
-    let said = Command::new(env!("CARGO_BIN_EXE_spokes"))
+    let said = Command::new(crate::program())
         .arg("council")
         .args(words)
         .arg(dir)

@@ -44,6 +44,9 @@ use crate::{
 const PAGE_RECORDS: u64 = 500;
 /// Bytes of records in one answer: far below what a follower reads (the largest record fits, alone).
 const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Names that are published under one lock: a spoke may have 100,000 of them, and readers who ask for others do not
+/// wait for all.
+const PUBLISHED_AT_ONCE: usize = 500;
 /// The schema that this program writes.
 const SCHEMA: i64 = 2;
 /// The schema of networks whose council was one node, without a journal.
@@ -223,7 +226,7 @@ impl Book {
                 Touched::Spoke(label) => {
                     self.ask(|registry| changed.blogs.extend(registry.placed_on(label)));
                 }
-                Touched::Spokes => changed.spokes = true,
+                Touched::Spokes(_) => changed.spokes = true,
                 // A new blog has the set that it should have.
                 Touched::NewBlog(_) | Touched::Council | Touched::Nothing => {}
             }
@@ -283,23 +286,26 @@ impl Book {
                 match touched {
                     Touched::Nothing => {}
                     Touched::Blog(id) | Touched::NewBlog(id) => owned.extend(names(*id)),
-                    Touched::Spoke(label) => {
+                    Touched::Spoke(label) | Touched::Spokes(label) => {
                         let spoke = registry.spoke(label);
                         owned.extend(spoke.map(|s| zone::of_spoke(registry, label, s)));
                         owned.extend(registry.placed_on(label).flat_map(names));
                     }
                     Touched::Blogs(ids) => owned.extend(ids.iter().flat_map(|id| names(*id))),
                     Touched::Council => owned.extend(zone::servers(registry)),
-                    Touched::Spokes => owned = zone::project(registry, minute),
                 }
             }
             owned.push(zone::apex(registry, minute));
             owned
         });
-        let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);
-        for (owner, node) in owned.unwrap_or_default() {
-            if let Err(error) = zone.set(&owner, node) {
-                tracing::error!(%owner, %error, "a name cannot be published");
+        let mut owned = owned.unwrap_or_default().into_iter().peekable();
+        // The new serial comes last, with the apex.
+        while owned.peek().is_some() {
+            let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);
+            for (owner, node) in owned.by_ref().take(PUBLISHED_AT_ONCE) {
+                if let Err(error) = zone.set(&owner, node) {
+                    tracing::error!(%owner, %error, "a name cannot be published");
+                }
             }
         }
     }
