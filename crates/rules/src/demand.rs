@@ -212,7 +212,7 @@ mod tests {
     use spokes_log::name::{BlogName, Fingerprint};
 
     use super::*;
-    use crate::record::{Demand, Set};
+    use crate::record::{Demand, Holders, Set};
 
     const NOW: Time = Time::from_unix(1_795_442_700);
     const POLICY: fn() -> Policy = Policy::default;
@@ -238,7 +238,7 @@ mod tests {
             keys_at: id,
             ended: BTreeSet::new(),
             since: NOW,
-            holders: BTreeMap::new(),
+            holders: Holders::default(),
             replicas: None,
             demand,
             home: None,

@@ -2,6 +2,7 @@
 //! in one spelling, without names. Whoever keeps them puts a version before them and a signature on them.
 
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, BTreeSet},
     string::{String, ToString as _},
     vec::Vec,
@@ -14,23 +15,66 @@ use spokes_log::{
     time::Time,
 };
 
+use crate::node::Label;
+
+/// Room that is set aside for the parts of a list before they are read: its length may be a lie, but most lists are
+/// as short as a set of members.
+const ASIDE_MAX: usize = 16;
+
 /// A value that can be kept.
 pub(crate) trait Kept: Sized {
     /// Adds it.
     fn put(&self, to: &mut Vec<u8>);
 
     /// Takes it from the front; none where something else is there.
-    fn get(from: &mut &[u8]) -> Option<Self>;
+    fn get(from: &mut Reader<'_>) -> Option<Self>;
 }
 
-/// So many bytes from the front.
-fn some<'a>(from: &mut &'a [u8], bytes: usize) -> Option<&'a [u8]> {
-    let (front, rest) = from.split_at_checked(bytes)?;
-    *from = rest;
-    Some(front)
+/// What is still to be read.
+pub(crate) struct Reader<'a> {
+    rest: &'a [u8],
+    /// Those that were read: all blogs share them.
+    labels: BTreeSet<Label>,
 }
 
-fn length(from: &mut &[u8]) -> Option<usize> {
+impl<'a> Reader<'a> {
+    /// Reads from the front.
+    pub(crate) fn new(kept: &'a [u8]) -> Self {
+        Self {
+            rest: kept,
+            labels: BTreeSet::new(),
+        }
+    }
+
+    /// Whether nothing is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// So many bytes from the front.
+    fn some(&mut self, bytes: usize) -> Option<&'a [u8]> {
+        let (front, rest) = self.rest.split_at_checked(bytes)?;
+        self.rest = rest;
+        Some(front)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        let bytes = length(self)?;
+        core::str::from_utf8(self.some(bytes)?).ok()
+    }
+
+    fn label(&mut self) -> Option<Label> {
+        let text = self.text()?;
+        if let Some(label) = self.labels.get(text) {
+            return Some(label.clone());
+        }
+        let label = Label::parse(text).ok()?;
+        self.labels.insert(label.clone());
+        Some(label)
+    }
+}
+
+fn length(from: &mut Reader<'_>) -> Option<usize> {
     usize::try_from(u32::get(from)?).ok()
 }
 
@@ -45,9 +89,8 @@ pub(crate) fn put_text(value: &impl Display, to: &mut Vec<u8>) {
 }
 
 /// As [`put_text`] put it.
-pub(crate) fn get_text<T: Value>(from: &mut &[u8]) -> Option<T> {
-    let bytes = length(from)?;
-    T::parse(core::str::from_utf8(some(from, bytes)?).ok()?).ok()
+pub(crate) fn get_text<T: Value>(from: &mut Reader<'_>) -> Option<T> {
+    T::parse(from.text()?).ok()
 }
 
 macro_rules! numbers {
@@ -57,8 +100,8 @@ macro_rules! numbers {
                 to.extend(self.to_le_bytes());
             }
 
-            fn get(from: &mut &[u8]) -> Option<Self> {
-                let bytes = some(from, size_of::<Self>())?;
+            fn get(from: &mut Reader<'_>) -> Option<Self> {
+                let bytes = from.some(size_of::<Self>())?;
                 Some(Self::from_le_bytes(bytes.try_into().ok()?))
             }
         }
@@ -74,7 +117,7 @@ macro_rules! kept_as_text {
                 $crate::kept::put_text(self, to);
             }
 
-            fn get(from: &mut &[u8]) -> Option<Self> {
+            fn get(from: &mut $crate::kept::Reader<'_>) -> Option<Self> {
                 $crate::kept::get_text(from)
             }
         }
@@ -90,7 +133,7 @@ macro_rules! kept_fields {
                 $($crate::kept::Kept::put($field, to);)*
             }
 
-            fn get(from: &mut &[u8]) -> Option<Self> {
+            fn get(from: &mut $crate::kept::Reader<'_>) -> Option<Self> {
                 $(let $field = $crate::kept::Kept::get(from)?;)*
                 Some(Self { $($field),* })
             }
@@ -111,7 +154,7 @@ macro_rules! kept_cases {
                 }
             }
 
-            fn get(from: &mut &[u8]) -> Option<Self> {
+            fn get(from: &mut $crate::kept::Reader<'_>) -> Option<Self> {
                 match <u8 as $crate::kept::Kept>::get(from)? {
                     $($number => {
                         $(let $field = $crate::kept::Kept::get(from)?;)*
@@ -131,7 +174,7 @@ impl Kept for usize {
         (*self as u64).put(to);
     }
 
-    fn get(from: &mut &[u8]) -> Option<Self> {
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
         Self::try_from(u64::get(from)?).ok()
     }
 }
@@ -141,7 +184,7 @@ impl Kept for bool {
         to.push(u8::from(*self));
     }
 
-    fn get(from: &mut &[u8]) -> Option<Self> {
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
         match u8::get(from)? {
             0 => Some(false),
             1 => Some(true),
@@ -156,9 +199,8 @@ impl Kept for String {
         to.extend(self.as_bytes());
     }
 
-    fn get(from: &mut &[u8]) -> Option<Self> {
-        let bytes = length(from)?;
-        Self::from_utf8(some(from, bytes)?.into()).ok()
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
+        from.text().map(Into::into)
     }
 }
 
@@ -167,8 +209,8 @@ impl Kept for Hash {
         to.extend(self.as_bytes());
     }
 
-    fn get(from: &mut &[u8]) -> Option<Self> {
-        Some(Self::from_bytes(some(from, 32)?.try_into().ok()?))
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
+        Some(Self::from_bytes(from.some(32)?.try_into().ok()?))
     }
 }
 
@@ -178,9 +220,9 @@ impl Kept for Fingerprint {
         to.extend(self.as_bytes());
     }
 
-    fn get(from: &mut &[u8]) -> Option<Self> {
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
         let bytes = length(from)?;
-        Self::from_bytes(some(from, bytes)?)
+        Self::from_bytes(from.some(bytes)?)
     }
 }
 
@@ -189,12 +231,32 @@ impl Kept for Time {
         self.as_unix().put(to);
     }
 
-    fn get(from: &mut &[u8]) -> Option<Self> {
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
         Some(Self::from_unix(i64::get(from)?))
     }
 }
 
 kept_as_text!(BlogName);
+
+impl Kept for Label {
+    fn put(&self, to: &mut Vec<u8>) {
+        put_text(self, to);
+    }
+
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
+        from.label()
+    }
+}
+
+impl<T: Kept> Kept for Box<T> {
+    fn put(&self, to: &mut Vec<u8>) {
+        (**self).put(to);
+    }
+
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
+        T::get(from).map(Self::new)
+    }
+}
 
 impl<T: Kept> Kept for Option<T> {
     fn put(&self, to: &mut Vec<u8>) {
@@ -204,7 +266,7 @@ impl<T: Kept> Kept for Option<T> {
         }
     }
 
-    fn get(from: &mut &[u8]) -> Option<Self> {
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
         if bool::get(from)? {
             T::get(from).map(Some)
         } else {
@@ -219,10 +281,13 @@ impl<T: Kept> Kept for Vec<T> {
         self.iter().for_each(|value| value.put(to));
     }
 
-    fn get(from: &mut &[u8]) -> Option<Self> {
-        // Nothing is set aside for a length that may be a lie.
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
         let length = length(from)?;
-        (0..length).map(|_| T::get(from)).collect()
+        let mut all = Self::with_capacity(length.min(ASIDE_MAX));
+        for _ in 0..length {
+            all.push(T::get(from)?);
+        }
+        Some(all)
     }
 }
 
@@ -232,7 +297,7 @@ impl<T: Kept + Ord> Kept for BTreeSet<T> {
         self.iter().for_each(|value| value.put(to));
     }
 
-    fn get(from: &mut &[u8]) -> Option<Self> {
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
         Some(Vec::get(from)?.into_iter().collect())
     }
 }
@@ -246,7 +311,7 @@ impl<K: Kept + Ord, V: Kept> Kept for BTreeMap<K, V> {
         }
     }
 
-    fn get(from: &mut &[u8]) -> Option<Self> {
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
         Some(Vec::<(K, V)>::get(from)?.into_iter().collect())
     }
 }
@@ -257,7 +322,7 @@ impl<A: Kept, B: Kept> Kept for (A, B) {
         self.1.put(to);
     }
 
-    fn get(from: &mut &[u8]) -> Option<Self> {
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
         Some((A::get(from)?, B::get(from)?))
     }
 }
@@ -274,9 +339,9 @@ mod tests {
         );
         let mut bytes = Vec::new();
         value.put(&mut bytes);
-        assert_eq!(Kept::get(&mut &bytes[..]), Some(value));
+        assert_eq!(Kept::get(&mut Reader::new(&bytes)), Some(value));
         for end in 0..bytes.len() {
-            let mut cut = &bytes[..end];
+            let mut cut = Reader::new(&bytes[..end]);
             let numbers: Option<Vec<Option<u64>>> = Kept::get(&mut cut);
             let rest: Option<BTreeMap<String, bool>> = numbers.and_then(|_| Kept::get(&mut cut));
             assert_eq!(rest, None, "{end}");

@@ -1,15 +1,20 @@
 //! Nodes: spokes and council nodes, their labels and keys, and what they sign.
 
-use alloc::string::{String, ToString};
-use core::fmt;
+use alloc::{
+    string::{String, ToString},
+    sync::Arc,
+};
+use core::{borrow::Borrow, fmt};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use spokes_log::text::Value;
 
 /// What a node is called: one DNS label (SPEC registry 1.2).
+///
+/// Copies share the text: each blog names its members, and those that hold it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Label(String);
+pub struct Label(Arc<str>);
 
 impl Label {
     /// Reads a label: 1 to 32 of a-z, 0-9 and hyphens, none at an end.
@@ -32,6 +37,12 @@ impl Label {
 
     /// The text.
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Label {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

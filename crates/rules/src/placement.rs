@@ -77,7 +77,7 @@ pub fn place(
         )
     });
     let mut operators: Vec<&Operator> = Vec::new();
-    let mut members = Vec::new();
+    let mut members = Vec::with_capacity(replicas.min(candidates.len()));
     for candidate in order {
         if operators.contains(&candidate.operator) {
             continue;

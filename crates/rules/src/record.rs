@@ -1,10 +1,6 @@
 //! Records: what the registry's log holds, and what it adds up to for each spoke and blog.
 
-use alloc::{
-    collections::{BTreeMap, BTreeSet},
-    string::String,
-    vec::Vec,
-};
+use alloc::{boxed::Box, collections::BTreeSet, string::String, vec::Vec};
 
 use spokes_log::{
     name::{BlogName, EntryId, Fingerprint, Hash},
@@ -146,6 +142,8 @@ impl Spoke {
 }
 
 /// What the registry knows of a blog.
+///
+/// There may be millions: what few of them have is in a box.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BlogRecord {
     /// Its name.
@@ -155,7 +153,7 @@ pub struct BlogRecord {
     /// Its open set.
     pub set: Set,
     /// A change of set that has begun.
-    pub closing: Option<Closing>,
+    pub closing: Option<Box<Closing>>,
     /// What the open set was opened with: the tips in the seals of the one before. Its members hold
     /// them; whoever has something else gives it back as an offer (SPEC receipt 6).
     pub covered: BTreeSet<Tip>,
@@ -168,17 +166,62 @@ pub struct BlogRecord {
     /// When it got its name.
     pub since: Time,
     /// The members that hold all of it, each with the record that says so.
-    pub holders: BTreeMap<Label, u64>,
+    pub holders: Holders,
     /// How many replicas an organizer wants it to have; as the policy says, if none.
     pub replicas: Option<u64>,
     /// How many more its readers need.
     pub demand: Demand,
     /// Where author or organizer want its primary.
-    pub home: Option<Wanted>,
+    pub home: Option<Box<Wanted>>,
     /// When its author last moved it: as she says, and as the registry took it.
     pub homed: Option<(Time, Time)>,
     /// Whether its set was opened without knowing all that was safe.
-    pub forced: Option<Forced>,
+    pub forced: Option<Box<Forced>>,
+}
+
+/// Members that hold all of a blog, each with the record that says so.
+///
+/// They are a handful, so a list by label: a map would set aside room for eleven, a million times.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Holders(pub(crate) Vec<(Label, u64)>);
+
+impl Holders {
+    /// The record that says so of this member.
+    pub fn get(&self, label: &Label) -> Option<&u64> {
+        let at = self.at(label).ok()?;
+        self.0.get(at).map(|(_, record)| record)
+    }
+
+    /// Whether there is one.
+    pub fn contains_key(&self, label: &Label) -> bool {
+        self.at(label).is_ok()
+    }
+
+    /// Notes a record, in place of an older one.
+    pub fn insert(&mut self, label: Label, record: u64) {
+        match self.at(&label) {
+            Ok(at) => self.0[at].1 = record,
+            Err(at) => self.0.insert(at, (label, record)),
+        }
+    }
+
+    /// Forgets the others.
+    pub fn retain(&mut self, stays: impl Fn(&Label) -> bool) {
+        self.0.retain(|(label, _)| stays(label));
+    }
+
+    fn at(&self, label: &Label) -> Result<usize, usize> {
+        self.0.binary_search_by(|(other, _)| other.cmp(label))
+    }
+}
+
+impl FromIterator<(Label, u64)> for Holders {
+    fn from_iter<I: IntoIterator<Item = (Label, u64)>>(all: I) -> Self {
+        let all = all.into_iter();
+        let mut holders = Self(Vec::with_capacity(all.size_hint().0));
+        all.for_each(|(label, record)| holders.insert(label, record));
+        holders
+    }
 }
 
 /// The most replicas that demand adds.

@@ -4,6 +4,7 @@
 //! that follows it computes the same names, sets and zone, and refuses what does not add up.
 
 use alloc::{
+    boxed::Box,
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
@@ -21,7 +22,10 @@ use crate::{
     seat::{Seats, Sits},
 };
 pub use crate::{
-    record::{BlogRecord, Closing, DEMAND_MAX, Demand, Forced, Head, Record, Set, Spoke, Standing},
+    record::{
+        BlogRecord, Closing, DEMAND_MAX, Demand, Forced, Head, Holders, Record, Set, Spoke,
+        Standing,
+    },
     refusal::Refusal,
     reserved::is_reserved,
 };
@@ -58,9 +62,10 @@ pub struct Registry {
     placed: BTreeMap<Label, BTreeSet<BlogId>>,
     seats: Seats,
     names: BTreeMap<BlogName, BlogId>,
-    blogs: BTreeMap<BlogId, BlogRecord>,
+    /// In boxes: what grows at random places leaves a third of a tree's room empty.
+    blogs: BTreeMap<BlogId, Box<BlogRecord>>,
     /// The blogs of each author, and those who have ended their own keys: asked for with each page of a desk.
-    by_author: BTreeMap<Fingerprint, BTreeSet<BlogId>>,
+    by_author: BTreeSet<(Fingerprint, BlogId)>,
     ended: BTreeSet<Fingerprint>,
     answered: BTreeMap<Hash, u64>,
     /// News of keys by day and blog.
@@ -87,8 +92,8 @@ pub enum Verdict {
 /// What a record changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Touched {
-    /// The spokes or their standing.
-    Spokes,
+    /// Whether this spoke is let in, and with that which spokes there are.
+    Spokes(Label),
     /// The health of this spoke.
     Spoke(Label),
     /// This blog, which was not there before.
@@ -113,7 +118,7 @@ enum Change {
     Recover(Vec<CouncilNode>),
     Blog {
         id: BlogId,
-        blog: BlogRecord,
+        blog: Box<BlogRecord>,
         brought: Label,
     },
     Keys(BlogId, EntryId, BTreeSet<Fingerprint>),
@@ -175,7 +180,7 @@ impl Registry {
             placed: BTreeMap::new(),
             names: BTreeMap::new(),
             blogs: BTreeMap::new(),
-            by_author: BTreeMap::new(),
+            by_author: BTreeSet::new(),
             ended: BTreeSet::new(),
             answered: BTreeMap::from([(record.request.id(), 0)]),
             keyed: BTreeMap::new(),
@@ -269,18 +274,20 @@ impl Registry {
 
     /// All blogs.
     pub fn blogs(&self) -> impl Iterator<Item = (BlogId, &BlogRecord)> {
-        self.blogs.iter().map(|(id, blog)| (*id, blog))
+        self.blogs.iter().map(|(id, blog)| (*id, &**blog))
     }
 
     /// One blog.
     pub fn blog(&self, id: BlogId) -> Option<&BlogRecord> {
-        self.blogs.get(&id)
+        self.blogs.get(&id).map(|blog| &**blog)
     }
 
     /// The blogs whose claims this key signed.
     pub fn blogs_of(&self, author: &Fingerprint) -> impl Iterator<Item = (BlogId, &BlogRecord)> {
-        let hers = self.by_author.get(author).into_iter().flatten();
-        hers.filter_map(|id| Some((*id, self.blogs.get(id)?)))
+        let from = (author.clone(), BlogId::from_bytes([0; 32]));
+        let to = (author.clone(), BlogId::from_bytes([u8::MAX; 32]));
+        let hers = self.by_author.range(from..=to);
+        hers.filter_map(|(_, id)| Some((*id, self.blog(*id)?)))
     }
 
     /// Whether a blog of this author has ended her key. What others say of it in their own blogs does not
@@ -292,7 +299,7 @@ impl Registry {
     /// Who has a name.
     pub fn named(&self, name: &BlogName) -> Option<(BlogId, &BlogRecord)> {
         let id = *self.names.get(name)?;
-        Some((id, self.blogs.get(&id)?))
+        Some((id, self.blog(id)?))
     }
 
     /// The council's seats.

@@ -196,7 +196,7 @@ impl Council {
         let mut registry = Registry::clone(&self.registry);
         let touched = registry.take(&record)?;
         self.before = std::mem::replace(&mut self.registry, Arc::new(registry));
-        if matches!(touched, Touched::Spokes | Touched::Spoke(_)) {
+        if matches!(touched, Touched::Spokes(_) | Touched::Spoke(_)) {
             self.watching = Arc::new(Watching::of(&self.registry));
         }
         let index = record.index;

@@ -295,12 +295,13 @@ impl Spoke {
             let Some(copy) = self.live.copies.get_mut(&id) else {
                 continue;
             };
-            let told = Some((record.set.clone(), record.closing.clone()));
+            let closing = record.closing.as_deref().cloned();
+            let told = Some((record.set.clone(), closing.clone()));
             if copy.told != told {
                 (copy.told, changed) = (told, true);
                 let event = replica::Event::Set {
                     set: record.set.clone(),
-                    closing: record.closing.clone(),
+                    closing,
                     ended: record.ended.clone(),
                     keys_at: record.keys_at,
                     covered: BTreeSet::new(),

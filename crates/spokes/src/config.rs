@@ -398,6 +398,14 @@ fn save<T: Serialize>(dir: &Path, head: &str, config: &T) -> Result<(), Outage> 
 /// # Errors
 /// When the disk fails.
 pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Outage> {
+    write_parts(path, &[bytes], mode)
+}
+
+/// The same with several parts, one behind the other: a large one need not be copied first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn write_parts(path: &Path, parts: &[&[u8]], mode: u32) -> Result<(), Outage> {
     let failed = |e: &std::io::Error| Outage::file("writing", path, e);
     let part = path.with_extension("part");
     let mut options = fs::OpenOptions::new();
@@ -408,7 +416,8 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Outage> {
         .mode(mode)
         .open(&part)
         .map_err(|e| failed(&e))?;
-    file.write_all(bytes)
+    let written = parts.iter().try_for_each(|part| file.write_all(part));
+    written
         .and_then(|()| file.sync_all())
         .map_err(|e| failed(&e))?;
     fs::rename(&part, path).map_err(|e| failed(&e))?;

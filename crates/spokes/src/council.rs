@@ -250,6 +250,13 @@ impl Council {
             return web::answer(StatusCode::OK, "text/plain", "ok\n");
         }
         let records = *self.book.grown().borrow();
+        if !self.order.has_no_vote() {
+            let why = format!(
+                "reading: this council node makes its index again from its journal and has {records} records so \
+                 far; it answers no DNS until it has all. Nothing is lost, and nothing needs to be done.\n"
+            );
+            return web::answer(StatusCode::SERVICE_UNAVAILABLE, "text/plain", why);
+        }
         let why = format!(
             "empty: this council node has {records} records and not yet all; it votes for nobody and answers no \
              DNS. An organizer has it filled with \"spokes council seat {0}\", or with \"spokes council refill \

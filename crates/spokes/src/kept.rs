@@ -49,8 +49,8 @@ pub(crate) fn keep(
 ) -> Result<(), Outage> {
     let says = says(head, body);
     let signature = secret.sign(&says);
-    let file = [format!("{says}Signature: {signature}\n\n").as_bytes(), body].concat();
-    config::write_file(path, &file, 0o600)
+    let begin = format!("{says}Signature: {signature}\n\n");
+    config::write_parts(path, &[begin.as_bytes(), body], 0o600)
 }
 
 /// What this node kept, if it did.

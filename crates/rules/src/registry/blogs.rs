@@ -1,6 +1,6 @@
 //! Requests about blogs: names, keys, and where a blog is at home (SPEC registry 3.6, 3.7, 3.22 to 3.27).
 
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
 use spokes_log::{
     chain::Chain,
@@ -87,7 +87,7 @@ impl Registry {
         };
         Ok(Change::Blog {
             id,
-            blog,
+            blog: Box::new(blog),
             brought: bringer.clone(),
         })
     }
@@ -147,7 +147,7 @@ impl Registry {
     }
 
     fn known(&self, id: BlogId) -> Result<&BlogRecord, Refusal> {
-        self.blogs.get(&id).ok_or(Refusal::NoSuchBlog(id))
+        self.blog(id).ok_or(Refusal::NoSuchBlog(id))
     }
 
     /// Whether a spoke may become a blog's primary.

@@ -1,6 +1,6 @@
 //! What a record that was taken changes.
 
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
 use spokes_log::{
     name::{BlogId, EntryId, Fingerprint},
@@ -28,12 +28,12 @@ impl Registry {
                 if let Some(invite) = self.invites.get_mut(&token) {
                     invite.used = true;
                 }
-                self.spokes.insert(label, spoke);
-                Touched::Spokes
+                self.spokes.insert(label.clone(), spoke);
+                Touched::Spokes(label)
             }
             Change::Standing(label, standing) => {
                 self.stands(now, record, &label, standing);
-                Touched::Spokes
+                Touched::Spokes(label)
             }
             Change::Stand(token, node) => {
                 if let Some(invite) = self.invites.get_mut(&token) {
@@ -122,7 +122,7 @@ impl Registry {
             Change::Home {
                 to, since, hers, ..
             } => {
-                blog.home = Some(Wanted { to, since });
+                blog.home = Some(Box::new(Wanted { to, since }));
                 if let Some(said) = hers {
                     blog.homed = Some((said, now));
                 }
@@ -137,15 +137,12 @@ impl Registry {
         Touched::Blog(id)
     }
 
-    fn name(&mut self, now: Time, id: BlogId, blog: BlogRecord, brought: Label) -> Touched {
+    fn name(&mut self, now: Time, id: BlogId, blog: Box<BlogRecord>, brought: Label) -> Touched {
         let today = now.as_unix().div_euclid(DAY);
         self.brought.retain(|(day, _), _| *day >= today);
         *self.brought.entry((today, brought)).or_default() += 1;
         self.names.insert(blog.name.clone(), id);
-        self.by_author
-            .entry(blog.author.clone())
-            .or_default()
-            .insert(id);
+        self.by_author.insert((blog.author.clone(), id));
         if blog.ended.contains(&blog.author) {
             self.ended.insert(blog.author.clone());
         }
@@ -179,11 +176,11 @@ impl Registry {
         let given_up = blog.closing.take();
         // Seals stay good: the time in which others may still come does not begin anew.
         let since = given_up.as_ref().map_or(now, |closing| closing.since);
-        blog.closing = Some(Closing {
+        blog.closing = Some(Box::new(Closing {
             next,
             since,
             by_organizer,
-        });
+        }));
         if let Some(given_up) = given_up {
             self.unplace(id, &given_up.next.members);
         }
@@ -210,7 +207,7 @@ impl Registry {
             blog.holders.insert(label, index);
         }
         let set = &blog.set;
-        blog.holders.retain(|label, _| set.has(label));
+        blog.holders.retain(|label| set.has(label));
         if blog
             .home
             .as_ref()
@@ -230,7 +227,7 @@ impl Registry {
                     forced.enough = forced.missing.len() as u64;
                 }
             }
-            blog.forced = Some(forced);
+            blog.forced = Some(Box::new(forced));
         }
         self.unplace(id, &old.members);
         self.place(id);

@@ -2,12 +2,14 @@
 
 use alloc::vec::Vec;
 
-use super::{BlogRecord, Closing, Demand, Forced, Head, Invite, Registry, Set, Spoke, Standing};
+use super::{
+    BlogRecord, Closing, Demand, Forced, Head, Holders, Invite, Registry, Set, Spoke, Standing,
+};
 use crate::{
     address::{Address, Domain, Operator},
     health::{Health, Load, Takes},
-    kept::{Kept, kept_as_text, kept_cases, kept_fields},
-    node::{Label, NodeKey},
+    kept::{Kept, Reader, kept_as_text, kept_cases, kept_fields},
+    node::NodeKey,
     placement::Shortfall,
     receipt::Tip,
     record::Wanted,
@@ -31,13 +33,14 @@ impl Registry {
 
     /// Takes back what [`Self::keep`] gave; none when it is anything else. Nothing is judged: whoever calls
     /// this knows that the bytes are its own.
-    pub fn recall(mut kept: &[u8]) -> Option<Self> {
+    pub fn recall(kept: &[u8]) -> Option<Self> {
+        let mut kept = Reader::new(kept);
         let registry = Self::get(&mut kept)?;
         kept.is_empty().then_some(registry)
     }
 }
 
-kept_as_text!(Address, Domain, Operator, Label, NodeKey, Takes, Load);
+kept_as_text!(Address, Domain, Operator, NodeKey, Takes, Load);
 
 kept_fields! {
     Registry {
@@ -78,12 +81,22 @@ kept_cases!(Sits {
     2 => NoMore { since }
 });
 
+impl Kept for Holders {
+    fn put(&self, to: &mut Vec<u8>) {
+        self.0.put(to);
+    }
+
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
+        Vec::get(from).map(Self)
+    }
+}
+
 impl Kept for Seats {
     fn put(&self, to: &mut Vec<u8>) {
         self.all().to_vec().put(to);
     }
 
-    fn get(from: &mut &[u8]) -> Option<Self> {
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
         Some(Self::of(Vec::get(from)?))
     }
 }

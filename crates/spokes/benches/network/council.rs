@@ -52,21 +52,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One council node and the processes around it.
 pub(crate) struct Node {
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
     pub(crate) api: SocketAddr,
     child: Option<Child>,
 }
 
 impl Node {
     pub(crate) fn start(&mut self) -> Result<(), Failed> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_spokes"));
+        let mut command = Command::new(crate::program());
         command.args(["council", "serve", "--dir"]).arg(&self.dir);
         let quiet = || fs::File::create(self.dir.join("output")).map(Stdio::from);
         self.child = Some(command.stdout(quiet()?).stderr(quiet()?).spawn()?);
         Ok(())
     }
 
-    fn kill(&mut self) -> Result<(), Failed> {
+    pub(crate) fn kill(&mut self) -> Result<(), Failed> {
         if let Some(mut child) = self.child.take() {
             child.kill()?;
             child.wait()?;
@@ -99,7 +99,7 @@ impl Drop for Node {
 
 /// How far apart the council's nodes are: what one way of a message between them takes.
 #[derive(Clone, Copy)]
-struct Apart(Duration);
+pub(crate) struct Apart(pub(crate) Duration);
 
 impl Apart {
     /// Where others reach what listens here: there, or at a relay that is as slow as the way.
@@ -149,10 +149,10 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, takes: Duration)
     }
 }
 
-struct Council {
-    nodes: Vec<Node>,
+pub(crate) struct Council {
+    pub(crate) nodes: Vec<Node>,
     organizers: Vec<NodeSecret>,
-    network: Hash,
+    pub(crate) network: Hash,
     client: Client,
     _temp: tempfile::TempDir,
 }
@@ -202,8 +202,11 @@ pub(crate) fn write_alone(
 }
 
 impl Council {
-    /// The first node, with a founding of its own.
-    async fn of_one(apart: Apart) -> Result<Self, Failed> {
+    /// The first node, with a founding of its own and whatever else is written behind it.
+    async fn of_one(
+        apart: Apart,
+        write: impl FnOnce(&Path, &NodeSecret, Request) -> Result<Hash, Failed>,
+    ) -> Result<Self, Failed> {
         let temp = tempfile::tempdir()?;
         let dir = temp.path().join("council1");
         fs::create_dir(&dir)?;
@@ -213,7 +216,7 @@ impl Council {
         let (api, peer) = (port()?, port()?);
         let reached = apart.reached(peer).await?;
         let (node, founding) = beginning(&dir, api, peer, reached, &organizers)?;
-        let network = write_alone(&dir, clock::now(), std::iter::once(Ok(founding)))?;
+        let network = write(&dir, &organizers[0], founding)?;
         let mut council = Self {
             nodes: vec![node],
             organizers,
@@ -226,9 +229,12 @@ impl Council {
         Ok(council)
     }
 
-    /// A council of three.
-    async fn of_three(apart: Apart) -> Result<Self, Failed> {
-        let mut council = Self::of_one(apart).await?;
+    /// A council of three, which begins with what is written for its first node.
+    pub(crate) async fn of_three(
+        apart: Apart,
+        write: impl FnOnce(&Path, &NodeSecret, Request) -> Result<Hash, Failed>,
+    ) -> Result<Self, Failed> {
+        let mut council = Self::of_one(apart, write).await?;
         let first = council.nodes[0].dir.clone();
         for number in 2..=3 {
             let label = Label::parse(&format!("council{number}"))?;
@@ -393,7 +399,10 @@ pub(crate) async fn council() -> Result<(), Failed> {
 }
 
 async fn measure(what: &str, apart: Apart) -> Result<(), Failed> {
-    let council = Council::of_three(apart).await?;
+    let founding_alone = |dir: &Path, _: &NodeSecret, founding| {
+        write_alone(dir, clock::now(), std::iter::once(Ok(founding)))
+    };
+    let council = Council::of_three(apart, founding_alone).await?;
     let mut council = Arc::new(council);
     let etcd = Etcd::start(apart).await;
     if let Err(why) = &etcd {

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use spokes::{
     client::{Ask, Client, Reply},
     clock, config,
@@ -35,10 +36,18 @@ use crate::{
 /// The longest that anything may take to come about: judging a million records takes minutes.
 const PATIENCE: Duration = Duration::from_secs(3_000);
 
-/// A registry of so many names, made as `SPOKES_BENCH_NAMES` says.
-pub(crate) async fn million() -> Result<(), Failed> {
+/// Claims that are signed before they are written.
+const BATCH: usize = 1_000;
+
+/// As many names as `SPOKES_BENCH_NAMES` says.
+pub(crate) fn names(otherwise: u64) -> Result<u64, Failed> {
     let names = std::env::var("SPOKES_BENCH_NAMES").ok();
-    let names = names.map_or(Ok(1_000_000), |names| names.parse::<u64>())?;
+    Ok(names.map_or(Ok(otherwise), |names| names.parse())?)
+}
+
+/// A registry of so many names.
+pub(crate) async fn million() -> Result<(), Failed> {
+    let names = names(1_000_000)?;
     let temp = tempfile::tempdir()?;
     let dir = temp.path().join("council1");
     fs::create_dir(&dir)?;
@@ -129,7 +138,7 @@ async fn until_taken(node: &Node, request: &RequestWire) -> Result<(), Failed> {
 }
 
 /// Writes the registry: three spokes of three operators, and a name for each number.
-fn write(
+pub(crate) fn write(
     dir: &Path,
     organizer: &NodeSecret,
     founding: Request,
@@ -164,22 +173,23 @@ fn write(
         requests.push(asks(organizer, Some(network), Wish::Admit { label }));
         spokes.push(spoke);
     }
-    let mut key = SecretKey::generate("Bench <bench@example.org>", clock::now() - 60)?;
-    let claims = (0..names).map(|number| {
-        let spoke = &spokes[usize::try_from(number)? % spokes.len()];
-        claim(&mut key, spoke, network, number)
+    let batches = (0..names).step_by(BATCH).flat_map(|begin| {
+        let batch = begin..names.min(begin + BATCH as u64);
+        let claims = batch.into_par_iter().map(|number| {
+            let spoke = &spokes[(number % 3) as usize];
+            claim(spoke, network, number).map_err(|why| why.to_string())
+        });
+        claims.collect::<Vec<_>>()
     });
+    let claims = batches.map(|claim| Ok(claim?));
     let all = requests.into_iter().map(Ok).chain(claims);
     write_alone(dir, now, all)
 }
 
-fn claim(
-    key: &mut SecretKey,
-    spoke: &NodeSecret,
-    network: Hash,
-    number: u64,
-) -> Result<Request, Failed> {
+/// A name's claim by an author of its own, as most names have.
+fn claim(spoke: &NodeSecret, network: Hash, number: u64) -> Result<Request, Failed> {
     let now = clock::now();
+    let mut key = SecretKey::generate("Bench <bench@example.org>", now - 60)?;
     let mut salt = [0; 16];
     salt[..8].copy_from_slice(&number.to_le_bytes());
     let draft = Draft {

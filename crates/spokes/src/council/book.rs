@@ -44,6 +44,9 @@ use crate::{
 const PAGE_RECORDS: u64 = 500;
 /// Bytes of records in one answer: far below what a follower reads (the largest record fits, alone).
 const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Names that are published under one lock: a spoke may have 100,000 of them, and readers who ask for others do not
+/// wait for all.
+const PUBLISHED_AT_ONCE: usize = 500;
 /// The schema that this program writes.
 const SCHEMA: i64 = 2;
 /// The schema of networks whose council was one node, without a journal.
@@ -102,7 +105,7 @@ impl Book {
         let book = Self {
             registry: RwLock::new(None),
             index: Mutex::new(index),
-            zone: Arc::new(RwLock::new(Zone::new("invalid").map_err(outage)?)),
+            zone: Arc::new(RwLock::new(unnamed()?)),
             grown: watch::channel(records).0,
             path: path.to_owned(),
             secret: secret.clone(),
@@ -167,6 +170,16 @@ impl Book {
         self.hidden.load(Ordering::Acquire)
     }
 
+    /// Answers nothing in DNS until [`Self::reveal`].
+    ///
+    /// # Errors
+    /// None; an empty zone can always be made.
+    pub(super) fn hide(&self) -> Result<(), Outage> {
+        self.hidden.store(true, Ordering::Release);
+        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = unnamed()?;
+        Ok(())
+    }
+
     /// Publishes what is here: it is all there is.
     ///
     /// # Errors
@@ -213,7 +226,7 @@ impl Book {
                 Touched::Spoke(label) => {
                     self.ask(|registry| changed.blogs.extend(registry.placed_on(label)));
                 }
-                Touched::Spokes => changed.spokes = true,
+                Touched::Spokes(_) => changed.spokes = true,
                 // A new blog has the set that it should have.
                 Touched::NewBlog(_) | Touched::Council | Touched::Nothing => {}
             }
@@ -273,23 +286,26 @@ impl Book {
                 match touched {
                     Touched::Nothing => {}
                     Touched::Blog(id) | Touched::NewBlog(id) => owned.extend(names(*id)),
-                    Touched::Spoke(label) => {
+                    Touched::Spoke(label) | Touched::Spokes(label) => {
                         let spoke = registry.spoke(label);
                         owned.extend(spoke.map(|s| zone::of_spoke(registry, label, s)));
                         owned.extend(registry.placed_on(label).flat_map(names));
                     }
                     Touched::Blogs(ids) => owned.extend(ids.iter().flat_map(|id| names(*id))),
                     Touched::Council => owned.extend(zone::servers(registry)),
-                    Touched::Spokes => owned = zone::project(registry, minute),
                 }
             }
             owned.push(zone::apex(registry, minute));
             owned
         });
-        let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);
-        for (owner, node) in owned.unwrap_or_default() {
-            if let Err(error) = zone.set(&owner, node) {
-                tracing::error!(%owner, %error, "a name cannot be published");
+        let mut owned = owned.unwrap_or_default().into_iter().peekable();
+        // The new serial comes last, with the apex.
+        while owned.peek().is_some() {
+            let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);
+            for (owner, node) in owned.by_ref().take(PUBLISHED_AT_ONCE) {
+                if let Err(error) = zone.set(&owner, node) {
+                    tracing::error!(%owner, %error, "a name cannot be published");
+                }
             }
         }
     }
@@ -552,6 +568,11 @@ fn replay(index: &Connection, kept: Option<Registry>) -> Result<Option<Registry>
         judged.map_err(|refusal| damaged(&refusal.to_string()))?;
     }
     Ok(registry)
+}
+
+/// The zone of a node that does not know, or does not say yet, whose it is.
+fn unnamed() -> Result<Zone, Outage> {
+    Zone::new("invalid").map_err(outage)
 }
 
 fn outage(error: impl std::fmt::Display) -> Outage {

@@ -34,6 +34,12 @@ const FIRST_TERM: u64 = 1;
 /// election takes a second, and these are eleven days of them.
 const TERMS_APART: u64 = 1_000_000;
 
+/// Entries of a council that has just begun: its members, and the founding.
+const FIRST_ENTRIES: u64 = 2;
+/// Entries that an index may lack at a start while this node goes on answering DNS. A loss of power takes some
+/// hundred; more are lacking where the index is being made anew, and names that are given would seem to be free.
+const LACKING_MAX: u64 = 10_000;
+
 /// What a council begins with.
 #[derive(Clone, Debug)]
 pub struct Beginning {
@@ -237,6 +243,9 @@ pub(super) fn open_book(
     let failed = |e: std::io::Error| Outage::new(e.to_string());
     let book = Book::open(&path, secret, hidden)?;
     let Some(applied) = book.applied().map_err(failed)?.0 else {
+        if journal.len() > FIRST_ENTRIES {
+            book.hide()?;
+        }
         return Ok(book);
     };
     let at = applied.index;
@@ -246,6 +255,9 @@ pub(super) fn open_book(
         .map_err(failed)?
         .is_some_and(|entry| entry.log_id == applied)
     {
+        if journal.len() > at + 1 + LACKING_MAX {
+            book.hide()?;
+        }
         return Ok(book);
     }
     drop(book);
@@ -259,7 +271,9 @@ pub(super) fn open_book(
             _ => {}
         }
     }
-    Book::open(&path, secret, hidden)
+    let book = Book::open(&path, secret, hidden)?;
+    book.hide()?;
+    Ok(book)
 }
 
 /// Copies the journal of a node, which may be running, and checks that the copy adds up to a registry.
@@ -599,4 +613,58 @@ pub async fn invite(dir: &Path, expires: Time) -> Result<Invite, Outage> {
         token,
         expires,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A network of one node that has just been founded.
+    fn founded(dir: &Path) -> (Journal<File>, NodeSecret) {
+        let at = "127.0.0.1:1".parse().unwrap();
+        let beginning = Beginning {
+            domain: Domain::parse("blogs.example").unwrap(),
+            api: at,
+            dns: at,
+            peer: at,
+            base_url: "http://blogs.example".into(),
+            policy: Policy::default(),
+        };
+        init(dir, beginning).unwrap();
+        let secret = config::secret_key(&dir.join("node.key")).unwrap();
+        let journal = Journal::open(&dir.join("registry.journal")).unwrap();
+        (journal, secret)
+    }
+
+    /// Adds entries without a request.
+    fn add(journal: &mut Journal<File>, many: u64) {
+        let leader = CommittedLeaderId::new(FIRST_TERM, NodeId::default());
+        let blank = |index| Entry::<Types> {
+            log_id: LogId::new(leader, index),
+            payload: EntryPayload::Blank,
+        };
+        let begin = journal.len();
+        let frames = (begin..begin + many).map(|at| Frame::Entry(pack(&blank(at)).unwrap()));
+        journal.write(&frames.collect::<Vec<_>>()).unwrap();
+    }
+
+    #[test]
+    fn as_long_as_an_index_is_made_anew_no_name_seems_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, secret) = founded(dir.path());
+        let open = |journal: &Journal<File>| open_book(dir.path(), journal, &secret).unwrap();
+        assert!(!open(&journal).is_hidden(), "nobody has a name yet");
+        add(&mut journal, 1);
+        let book = open(&journal);
+        assert!(book.is_hidden(), "there may be one in what was not read");
+        let all = journal.read(0..journal.len(), u64::MAX).unwrap();
+        let all = all.iter().map(|bytes| unpack(bytes).unwrap());
+        book.apply(all.collect()).unwrap();
+        drop(book);
+        assert!(!open(&journal).is_hidden(), "all of it was read");
+        add(&mut journal, LACKING_MAX);
+        assert!(!open(&journal).is_hidden(), "power takes as many");
+        add(&mut journal, 1);
+        assert!(open(&journal).is_hidden(), "somebody ended it half-way");
+    }
 }

@@ -228,7 +228,7 @@ pub(super) fn lock_for_long<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) fn set_of(record: BlogRecord) -> Event {
     Event::Set {
         set: record.set,
-        closing: record.closing,
+        closing: record.closing.map(|closing| *closing),
         ended: record.ended,
         keys_at: record.keys_at,
         covered: record.covered,
