@@ -335,15 +335,29 @@ impl Demo {
                 council::organize(&self.dir.join("council1"), Wish::Seat { label }).await?;
             }
         }
-        let ask = Ask::new(self.api(1), "/api/v1/network");
-        let network: NetworkWire = self.client.get(ask).await?.good()?;
-        self.network = network.network;
+        self.network = self.wait_network().await?;
         if grown {
             for number in 1..=self.plan.council {
                 self.wait_whole(number).await?;
             }
         }
         Ok(())
+    }
+
+    /// Waits until the first node says which network this is: it holds it back until it has read what it holds.
+    async fn wait_network(&self) -> Result<String, Outage> {
+        let until = Instant::now() + START_WAIT;
+        loop {
+            let ask = Ask::new(self.api(1), "/api/v1/network");
+            let said: Result<NetworkWire, Outage> = match self.client.get(ask).await {
+                Ok(reply) => reply.good(),
+                Err(outage) => Err(outage),
+            };
+            match said {
+                Err(_) if Instant::now() < until => tokio::time::sleep(START_PAUSE).await,
+                said => return Ok(said?.network),
+            }
+        }
     }
 
     /// Waits until a council node has all that there is.

@@ -293,7 +293,8 @@ fn a_council_whose_disk_is_full_gives_no_name() {
 
 /// Who leads, as this node sees it.
 fn leader(demo: &Demo, node: &str) -> Option<String> {
-    let status = demo.api(node, "registry/status").json();
+    let to = demo.node(node).address;
+    let status = http::get(to, node, "/api/v1/registry/status").json();
     status["leader"].as_str().map(str::to_owned)
 }
 
