@@ -268,6 +268,15 @@ pub struct Set {
     pub members: Vec<Label>,
 }
 
+impl BlogRecord {
+    /// The set that takes in what an author restores: the open one, or the next where the blog begins anew.
+    pub fn restoring(&self) -> &Set {
+        let next = self.closing.as_ref();
+        let next = next.filter(|closing| closing.begins_anew(&self.set));
+        next.map_or(&self.set, |closing| &closing.next)
+    }
+}
+
 impl Set {
     /// The spoke that accepts entries.
     pub fn primary(&self) -> &Label {
@@ -299,4 +308,12 @@ pub struct Closing {
     pub since: Time,
     /// Whether an organizer chose its members, and not what follows from the registry.
     pub by_organizer: bool,
+}
+
+impl Closing {
+    /// Whether an organizer has the blog begin anew: nobody of its open set is in the next one, so all who held it are
+    /// gone for good (SPEC receipt 3.8).
+    pub fn begins_anew(&self, open: &Set) -> bool {
+        self.by_organizer && !open.members.iter().any(|label| self.next.has(label))
+    }
 }

@@ -624,6 +624,15 @@ impl Replica {
         let epoch = closing.next.epoch;
         let durable =
             |tip: &Tip| self.chain.contains(tip.id) && !self.storing.contains_key(&tip.id);
+        // Where nobody goes on who could seal, what its author has brought is all there is.
+        let anew = self
+            .set
+            .as_ref()
+            .is_some_and(|set| closing.begins_anew(set));
+        if anew && self.cover.is_empty() {
+            let passed_over = self.tips.len().saturating_sub(RECEIPTS_PER_SPOKE_MAX);
+            self.cover = self.tips[passed_over..].iter().copied().collect();
+        }
         if self.cover.is_empty() || !self.cover.iter().all(durable) {
             return;
         }

@@ -245,6 +245,32 @@ fn who_started_waits_for_nobody_whom_an_organizer_leaves_out() {
 }
 
 #[test]
+fn a_blog_whose_servers_are_all_gone_begins_anew_with_what_its_author_brings() {
+    // As long as somebody may seal, nothing is said of what was not sealed.
+    check(
+        "write one | restart c | set c a,b | heard c | restore c 1 | store c | close c a,b for c | \
+         organizer closes c a,b for c,b | organizer closes c a,b for c | write two | restore c 2 | store c | \
+         open 2 | set c c",
+        &expect![[r#"
+            write one: entry 1
+            restart c: starts
+            set c a,b: nothing
+            heard c: nothing
+            restore c 1: writes 1
+            store c: nothing
+            close c a,b for c: nothing
+            organizer closes c a,b for c,b: nothing
+            organizer closes c a,b for c: holds 1 in 2
+            write two: entry 2
+            restore c 2: writes 2
+            store c: holds 2 in 2
+            open 2: open
+            set c c: settles in 2
+        "#]],
+    );
+}
+
+#[test]
 fn an_entry_behind_one_that_is_being_written_waits_for_it() {
     check(
         "write one | submit a 1 | write two behind 0 | submit a 2 | write three behind 1 | \
