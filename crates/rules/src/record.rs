@@ -306,14 +306,14 @@ pub struct Closing {
     pub next: Set,
     /// When it began.
     pub since: Time,
-    /// Whether an organizer chose its members, and not what follows from the registry.
-    pub by_organizer: bool,
+    /// Members of the open set that an organizer has given up: silent when he prepared one without them, and so many
+    /// that the open set cannot be sealed without one of them.
+    pub lost: BTreeSet<Label>,
 }
 
 impl Closing {
-    /// Whether an organizer has the blog begin anew: nobody of its open set is in the next one, so all who held it are
-    /// gone for good (SPEC receipt 3.8).
+    /// Whether an organizer has the blog begin anew: all who held it are gone for good (SPEC receipt 3.8).
     pub fn begins_anew(&self, open: &Set) -> bool {
-        self.by_organizer && !open.members.iter().any(|label| self.next.has(label))
+        open.members.iter().all(|label| self.lost.contains(label))
     }
 }

@@ -390,9 +390,11 @@ impl Replica {
         {
             needed = needed.min(set.seals_needed() - 1);
         }
-        // Whom an organizer leaves out for good is not waited for.
-        if let Some(closing) = self.closing.as_ref().filter(|c| c.by_organizer) {
-            let stay = others.clone().filter(|label| closing.next.has(label));
+        // Whom an organizer has given up is not waited for.
+        if let Some(closing) = &self.closing {
+            let stay = others
+                .clone()
+                .filter(|label| !closing.lost.contains(*label));
             needed = needed.min(stay.count());
         }
         // Where most of a set is gone for good, who is left seals what it has: the set is forced then.

@@ -218,7 +218,7 @@ fn a_started_member_compares_with_so_many_as_can_seal_without_it() {
 }
 
 #[test]
-fn who_started_waits_for_nobody_whom_an_organizer_leaves_out() {
+fn who_started_waits_for_nobody_whom_an_organizer_has_given_up() {
     // The council alone leaves out whoever is silent just now.
     check(
         "restart c | set c a,b,c | heard c | close c a,b,c for c | organizer closes c a,b,c for c | store c",
