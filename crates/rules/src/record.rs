@@ -268,6 +268,15 @@ pub struct Set {
     pub members: Vec<Label>,
 }
 
+impl BlogRecord {
+    /// The set that takes in what an author restores: the open one, or the next where the blog begins anew.
+    pub fn restoring(&self) -> &Set {
+        let next = self.closing.as_ref();
+        let next = next.filter(|closing| closing.begins_anew(&self.set));
+        next.map_or(&self.set, |closing| &closing.next)
+    }
+}
+
 impl Set {
     /// The spoke that accepts entries.
     pub fn primary(&self) -> &Label {
@@ -297,6 +306,14 @@ pub struct Closing {
     pub next: Set,
     /// When it began.
     pub since: Time,
-    /// Whether an organizer chose its members, and not what follows from the registry.
-    pub by_organizer: bool,
+    /// Members of the open set that an organizer has given up: silent when he prepared one without them, and so many
+    /// that the open set cannot be sealed without one of them.
+    pub lost: BTreeSet<Label>,
+}
+
+impl Closing {
+    /// Whether an organizer has the blog begin anew: all who held it are gone for good (SPEC receipt 3.8).
+    pub fn begins_anew(&self, open: &Set) -> bool {
+        open.members.iter().all(|label| self.lost.contains(label))
+    }
 }

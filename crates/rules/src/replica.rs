@@ -390,9 +390,11 @@ impl Replica {
         {
             needed = needed.min(set.seals_needed() - 1);
         }
-        // Whom an organizer leaves out for good is not waited for.
-        if let Some(closing) = self.closing.as_ref().filter(|c| c.by_organizer) {
-            let stay = others.clone().filter(|label| closing.next.has(label));
+        // Whom an organizer has given up is not waited for.
+        if let Some(closing) = &self.closing {
+            let stay = others
+                .clone()
+                .filter(|label| !closing.lost.contains(*label));
             needed = needed.min(stay.count());
         }
         // Where most of a set is gone for good, who is left seals what it has: the set is forced then.
@@ -624,6 +626,15 @@ impl Replica {
         let epoch = closing.next.epoch;
         let durable =
             |tip: &Tip| self.chain.contains(tip.id) && !self.storing.contains_key(&tip.id);
+        // Where nobody goes on who could seal, what its author has brought is all there is.
+        let anew = self
+            .set
+            .as_ref()
+            .is_some_and(|set| closing.begins_anew(set));
+        if anew && self.cover.is_empty() {
+            let passed_over = self.tips.len().saturating_sub(RECEIPTS_PER_SPOKE_MAX);
+            self.cover = self.tips[passed_over..].iter().copied().collect();
+        }
         if self.cover.is_empty() || !self.cover.iter().all(durable) {
             return;
         }

@@ -335,3 +335,31 @@ fn a_set_opened_by_force_knows_how_many_copies_would_tell_all_that_was_safe() {
         format!("{force} seals c:1 held c:1 | close maria 2 for a | force maria 3 by organizer");
     enough(&format!("{again} seals none held a:1"), 3);
 }
+
+#[test]
+fn an_organizer_gives_up_who_is_silent_where_the_others_cannot_seal() {
+    let lost = |story: &str, expected: &str| {
+        let mut town = Town::with_spokes();
+        let told = town.tell(&format!("claim maria for maria at a | wait 100 | {story}"));
+        let blog = town.author("maria").first.entry().id();
+        let closing = town.registry.blog(blog).unwrap().closing.clone().unwrap();
+        let lost: Vec<&str> = closing.lost.iter().map(|label| label.as_str()).collect();
+        assert_eq!(lost.join(" "), expected, "{told}");
+    };
+    let both = "down a by b,c | wait 1 | down b by c,council";
+    lost(&format!("{both} | close maria 1 for c"), "a b");
+    // Who stays is not given up.
+    lost(&format!("{both} | close maria 1 for c,b"), "");
+    // What follows from the registry gives up nobody: they may come back.
+    lost(&format!("{both} | follow maria"), "");
+    // The others can seal: nothing may be passed over.
+    lost("down a by b,c | close maria 1 for b,c", "");
+    // All three answer.
+    lost("close maria 1 for c", "");
+    // A set that follows takes its place.
+    let all = format!("{both} | wait 1 | down c by council");
+    lost(
+        &format!("{all} | invite d | join d with d | admit d | close maria 1 for d"),
+        "a b c",
+    );
+}

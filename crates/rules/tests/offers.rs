@@ -130,7 +130,7 @@ impl World {
                 self.closing = Some(Closing {
                     next,
                     since,
-                    by_organizer: false,
+                    lost: BTreeSet::new(),
                 });
             }
             Step::Covers(at) => self.covers(SPOKES[at]),

@@ -218,7 +218,7 @@ fn a_started_member_compares_with_so_many_as_can_seal_without_it() {
 }
 
 #[test]
-fn who_started_waits_for_nobody_whom_an_organizer_leaves_out() {
+fn who_started_waits_for_nobody_whom_an_organizer_has_given_up() {
     // The council alone leaves out whoever is silent just now.
     check(
         "restart c | set c a,b,c | heard c | close c a,b,c for c | organizer closes c a,b,c for c | store c",
@@ -240,6 +240,32 @@ fn who_started_waits_for_nobody_whom_an_organizer_leaves_out() {
             heard c: nothing
             organizer closes c a,b,c for c,b: nothing
             compare c with b: writes its seal of 1 with [0]
+        "#]],
+    );
+}
+
+#[test]
+fn a_blog_whose_servers_are_all_gone_begins_anew_with_what_its_author_brings() {
+    // As long as somebody may seal, nothing is said of what was not sealed.
+    check(
+        "write one | restart c | set c a,b | heard c | restore c 1 | store c | close c a,b for c | \
+         organizer closes c a,b for c,b | organizer closes c a,b for c | write two | restore c 2 | store c | \
+         open 2 | set c c",
+        &expect![[r#"
+            write one: entry 1
+            restart c: starts
+            set c a,b: nothing
+            heard c: nothing
+            restore c 1: writes 1
+            store c: nothing
+            close c a,b for c: nothing
+            organizer closes c a,b for c,b: nothing
+            organizer closes c a,b for c: holds 1 in 2
+            write two: entry 2
+            restore c 2: writes 2
+            store c: holds 2 in 2
+            open 2: open
+            set c c: settles in 2
         "#]],
     );
 }

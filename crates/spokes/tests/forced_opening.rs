@@ -186,3 +186,49 @@ fn come_back(demo: &Demo, nadia: &mut Author) {
         }
     }
 }
+
+#[test]
+fn a_blog_whose_servers_are_all_gone_begins_anew_with_what_its_author_brings() {
+    let demo = Demo::start_with(4, &["--empty"]);
+    let key = random_key("Maria <maria@example.org>");
+    let maria = Machines::new(&demo, &key);
+    maria.write("one.md", "---\ntitle: One\n---\nShe has it.\n");
+    maria.does("laptop", "publish one.md --blog maria KEY");
+    maria.does("laptop", "export maria --to copy");
+    let members = demo.members("maria");
+    let spare = ["a", "b", "c", "d"]
+        .into_iter()
+        .find(|l| members.iter().all(|m| m != l))
+        .unwrap();
+    for label in &members {
+        demo.kill(label);
+    }
+    wait_for("the council knows that all are lost", RESTED, || {
+        let (code, said) = council(&demo, &["open", "maria"]);
+        let told = said.contains("None of the servers of \"maria\" answers")
+            && said.contains(&format!("begin anew on {spare}"))
+            && said.contains("spokes blog restore FOLDER --as maria");
+        (code != 0 && told).then_some(())
+    });
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| council(&demo, &["open", "maria", "--may-fork"]));
+        wait_for("it is prepared", SOON, || {
+            (place(&demo, "maria")["next"] == serde_json::json!([spare])).then_some(())
+        });
+        // It is safe as soon as the set is open.
+        wait_for("she brings it", RESTED, || {
+            let (done, said) = maria.run("laptop", "restore copy --as maria KEY");
+            (done && said.contains("on one server")).then_some(())
+        });
+        let (code, said) = opening.join().unwrap();
+        let told = said.contains(&format!("is open on {spare}, and its author can write."));
+        assert!(code == 0 && told, "{said}");
+    });
+    assert_eq!(demo.http(spare, "maria", "/one").status, 200);
+    maria.write("two.md", "---\ntitle: Two\n---\nWritten since.\n");
+    let said = maria.does("laptop", "publish two.md --blog maria KEY");
+    assert!(said.contains("on one server"), "{said}");
+    assert_eq!(times(&demo, spare, "maria", "one"), 1);
+    assert!(page(&demo, spare, "maria").contains("it may lack entries after number"));
+    demo.assert_no_panic();
+}

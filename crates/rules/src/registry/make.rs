@@ -12,7 +12,7 @@ use crate::{
     health::{Health, Says},
     node::Label,
     receipt::Tip,
-    record::{BlogRecord, Closing, Demand, Forced, Record, Set, Standing, Wanted},
+    record::{BlogRecord, Closing, Demand, Forced, Record, Set, Spoke, Standing, Wanted},
     seat::Sits,
 };
 
@@ -170,21 +170,31 @@ impl Registry {
     }
 
     fn prepare(&mut self, now: Time, id: BlogId, next: Set, by_organizer: bool) {
+        let lost = self.lost(id, &next, by_organizer);
         let Some(blog) = self.blogs.get_mut(&id) else {
             return;
         };
         let given_up = blog.closing.take();
         // Seals stay good: the time in which others may still come does not begin anew.
         let since = given_up.as_ref().map_or(now, |closing| closing.since);
-        blog.closing = Some(Box::new(Closing {
-            next,
-            since,
-            by_organizer,
-        }));
+        blog.closing = Some(Box::new(Closing { next, since, lost }));
         if let Some(given_up) = given_up {
             self.unplace(id, &given_up.next.members);
         }
         self.place(id);
+    }
+
+    /// Whom an organizer gives up with this set. With fewer of them the set is sealed by others, and opened without
+    /// force: then whoever seals must have compared its copy.
+    fn lost(&self, id: BlogId, next: &Set, by_organizer: bool) -> BTreeSet<Label> {
+        let Some(blog) = self.blogs.get(&id).filter(|_| by_organizer) else {
+            return BTreeSet::new();
+        };
+        let silent = |label: &&Label| !self.spokes.get(*label).is_some_and(Spoke::is_well);
+        let members = blog.set.members.iter().filter(|label| !next.has(label));
+        let lost: BTreeSet<Label> = members.filter(silent).cloned().collect();
+        let can_seal = blog.set.members.len() - lost.len() >= blog.set.seals_needed();
+        if can_seal { BTreeSet::new() } else { lost }
     }
 
     fn begin_epoch(

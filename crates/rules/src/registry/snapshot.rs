@@ -21,7 +21,7 @@ use crate::{
 ///
 /// Whoever changes what a registry holds, or how a record changes it, counts this up: then nodes fold their
 /// whole log once.
-pub const SNAPSHOT_FORM: u32 = 3;
+pub const SNAPSHOT_FORM: u32 = 4;
 
 impl Registry {
     /// All of it, for this node's own disk.
@@ -62,7 +62,7 @@ kept_fields! {
     Wanted { to, since }
     Forced { since, after, missing, enough }
     Set { epoch, members }
-    Closing { next, since, by_organizer }
+    Closing { next, since, lost }
     Tip { sequence, id }
     Shortfall { wanted, operators }
     Seat { node, number, sits }

@@ -128,7 +128,7 @@ impl Scene {
             closing: next.map(|next| Closing {
                 next,
                 since: self.now,
-                by_organizer: false,
+                lost: BTreeSet::new(),
             }),
             ended: self.ended.clone(),
             keys_at: self.entries[self.keys_at].entry().id(),
@@ -221,10 +221,14 @@ impl Scene {
     pub(crate) fn step_about_offers(&mut self, words: &[&str]) -> String {
         match words[..] {
             ["organizer", "closes", spoke, members, "for", next] => {
-                let next = set(self.epoch + 1, next);
-                let mut event = self.event(set(self.epoch, members), Some(next));
+                let (open, next) = (set(self.epoch, members), set(self.epoch + 1, next));
+                let left_out = open.members.iter().filter(|label| !next.has(label));
+                let left_out: BTreeSet<Label> = left_out.cloned().collect();
+                let mut event = self.event(open, Some(next));
                 if let Event::Set { closing, .. } = &mut event {
-                    closing.iter_mut().for_each(|c| c.by_organizer = true);
+                    closing
+                        .iter_mut()
+                        .for_each(|c| c.lost.clone_from(&left_out));
                 }
                 self.tell(spoke, event)
             }

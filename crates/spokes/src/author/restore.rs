@@ -379,7 +379,7 @@ async fn send_entries(
     } else {
         (BATCH_ENTRIES, BATCH_BYTES)
     };
-    let (mut sent, mut asked) = (0, 0);
+    let (mut sent, mut asked, mut to) = (0, 0, To::Edit(name));
     while sent < entries.len() {
         let mut bytes = 0;
         let batch: Vec<EntryWire> = entries[sent..]
@@ -395,8 +395,7 @@ async fn send_entries(
         let count = batch.len();
         let target = format!("/api/v1/blogs/{name}/restore");
         let body = EntriesWire { entries: batch };
-        let answer: Result<RestoredWire, Trouble> =
-            network.post(To::Edit(name), &target, &body, None).await;
+        let answer: Result<RestoredWire, Trouble> = network.post(to, &target, &body, None).await;
         match answer {
             Ok(restored) if !restored.missing_media.is_empty() => {
                 asked += 1;
@@ -405,14 +404,17 @@ async fn send_entries(
                         "the spoke asks for the same media again; try again later".to_owned(),
                     ));
                 }
-                send_media(network, name, &restored.missing_media, path, console).await?;
+                send_media((network, to), name, &restored.missing_media, path, console).await?;
             }
             Ok(_) => {
                 sent += count;
                 asked = 0;
             }
-            // The name may be too new to lead anywhere.
-            Err(Trouble::Silent(_)) if Instant::now() < until => sleep(PAUSE).await,
+            // The name may be too new to lead anywhere, or its server gone for good: any other one knows who takes it.
+            Err(Trouble::Silent(_)) if Instant::now() < until => {
+                to = To::Apex;
+                sleep(PAUSE).await;
+            }
             Err(trouble) if trouble.is("no-such-blog") && Instant::now() < until => {
                 sleep(PAUSE).await;
             }
@@ -427,7 +429,7 @@ async fn send_entries(
 
 /// Sends media that a spoke wants before it takes the entries that list them.
 async fn send_media(
-    network: &Network,
+    (network, to): (&Network, To<'_>),
     name: &BlogName,
     missing: &[String],
     path: &Path,
@@ -445,7 +447,7 @@ async fn send_media(
             )
         })?;
         let target = format!("/api/v1/blogs/{name}/media/{}", hash.path());
-        let put = network.put(To::Edit(name), &target, bytes, None).await;
+        let put = network.put(to, &target, bytes, None).await;
         put.map_err(|t| t.into_stop("what was sent is kept, the same command goes on"))?;
     }
     Ok(())

@@ -429,7 +429,7 @@ async fn what_is_not_yet_safe_is_resumed() {
 async fn a_killed_process_loses_nothing() {
     let maria = Maria::with_blog().await;
     maria.write("one.md", "Some words.");
-    for host in ["edit.maria", "beta.spoke", "gamma.spoke"] {
+    for host in ["edit.maria", "alpha.spoke", "beta.spoke", "gamma.spoke"] {
         maria.fake.nodes().silent.insert(host.to_owned());
     }
     let line = "publish DIR/one.md --blog maria KEY";
@@ -437,7 +437,7 @@ async fn a_killed_process_loses_nothing() {
     assert_eq!(maria.outbox(), 1);
     maria.fake.nodes().silent.clear();
     // Taken, but the answer got lost: the same bytes go out again.
-    maria.fake.nodes().swallowed = 3;
+    maria.fake.nodes().swallowed = 4;
     check(maria.run(line, &[]).await, 1, &["waiting in your outbox"]);
     check(maria.run(line, &[]).await, 0, &["safe on 3 of 3"]);
     assert_eq!(maria.outbox(), 0);
@@ -479,7 +479,7 @@ async fn a_moved_head_is_signed_behind() {
     let maria = Maria::with_blog().await;
     maria.write("one.md", "Some words.");
     maria.write("two.md", "Some words.");
-    for host in ["edit.maria", "beta.spoke", "gamma.spoke"] {
+    for host in ["edit.maria", "alpha.spoke", "beta.spoke", "gamma.spoke"] {
         maria.fake.nodes().silent.insert(host.to_owned());
     }
     let both = "publish DIR/one.md --blog maria KEY";
@@ -512,7 +512,7 @@ async fn an_edit_from_another_device_is_not_replaced_unseen() {
     maria.write("one.md", "Some words.");
     check(maria.run(line, &[]).await, 0, &["safe on 3 of 3"]);
     maria.write("one.md", "Some words, mended.");
-    for host in ["edit.maria", "beta.spoke", "gamma.spoke"] {
+    for host in ["edit.maria", "alpha.spoke", "beta.spoke", "gamma.spoke"] {
         maria.fake.nodes().silent.insert(host.to_owned());
     }
     check(maria.run(line, &[]).await, 1, &["waiting"]);
@@ -584,7 +584,7 @@ async fn accepted_entries_that_were_lost_are_signed_again_in_order() {
 async fn a_slug_taken_meanwhile_is_told() {
     let maria = Maria::with_blog().await;
     maria.write("one.md", "Some words.");
-    for host in ["edit.maria", "beta.spoke", "gamma.spoke"] {
+    for host in ["edit.maria", "alpha.spoke", "beta.spoke", "gamma.spoke"] {
         maria.fake.nodes().silent.insert(host.to_owned());
     }
     let line = "publish DIR/one.md --blog maria KEY";

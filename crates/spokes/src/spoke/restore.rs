@@ -48,13 +48,18 @@ impl Spoke {
             Ok(known) => known,
             Err(unknown) => return no_such_blog(name, unknown),
         };
-        if !record.set.has(&self.me) {
+        if !record.restoring().has(&self.me) {
             if hopped {
                 return not_here(name);
             }
             let path = format!("/api/v1/blogs/{name}/restore");
             let relayed = self
-                .relay(record.set.primary(), http::Method::POST, &path, body)
+                .relay(
+                    record.restoring().primary(),
+                    http::Method::POST,
+                    &path,
+                    body,
+                )
                 .await;
             return relayed.unwrap_or_else(|outage| unavailable(&outage));
         }

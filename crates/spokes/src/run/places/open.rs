@@ -80,11 +80,14 @@ impl Servers<'_> {
     fn next(&self) -> Result<Vec<String>, Outage> {
         let (name, serving) = (self.name, self.serving());
         if serving.is_empty() {
-            return Err(Outage::new(format!(
-                "none of the servers of \"{name}\" answers: {}. Nothing was changed: what they hold nobody else \
-                 has. Start one of them again; it is enough if its disk is there",
-                self.told(&self.silent())
-            )));
+            let beginner = self.beginner().ok_or_else(|| {
+                Outage::new(format!(
+                    "none of the servers of \"{name}\" answers: {}. Nothing was changed: no other one takes new blogs. \
+                     Start one of them again; it is enough if its disk is there",
+                    self.told(&self.silent())
+                ))
+            })?;
+            return Ok(vec![beginner]);
         }
         match &self.place.next {
             _ if serving.len() < self.needed() => Ok(serving),
@@ -96,6 +99,17 @@ impl Servers<'_> {
                 listed(&serving)
             ))),
         }
+    }
+
+    /// Where the blog begins anew: the one that was chosen before, else the one with the fewest blogs.
+    fn beginner(&self) -> Option<String> {
+        let is_member = |label: &str| self.members().any(|member| member == label);
+        let is_chosen = |label: &String| self.place.next.iter().flatten().any(|next| next == label);
+        let free = self.spokes.iter();
+        let free = free.filter(|s| s.standing == "admitted" && s.takes == "new");
+        let free = free.filter(|s| self.serves(&s.label) && !is_member(&s.label));
+        let first = free.min_by_key(|s| (!is_chosen(&s.label), s.blogs, s.label.clone()));
+        first.map(|spoke| spoke.label.clone())
     }
 
     /// "a (silent since …) and b (evicted)".
@@ -114,6 +128,15 @@ impl Servers<'_> {
     fn warning(&self, next: &[String]) -> String {
         let (name, silent) = (self.name, self.silent());
         let goes_on = listed(next);
+        if self.serving().is_empty() {
+            return format!(
+                "None of the servers of \"{name}\" answers: {}. If one of them can be started again, do that: it is \
+                 enough if its disk is there. Else the blog can begin anew on {goes_on} with what its author brings \
+                 (\"spokes blog restore FOLDER --as {name}\"). What she does not have will be missing: its pages say \
+                 so.",
+                self.told(&silent)
+            );
+        }
         if silent.is_empty() {
             return format!(
                 "All servers of \"{name}\" answer. It goes on with {goes_on}, without what those have who do not \
@@ -174,6 +197,9 @@ async fn open_when_said(
     next: &[String],
     console: &Console,
 ) -> Result<(BlogPlaceWire, Option<u64>), Outage> {
+    let anew = !next
+        .iter()
+        .any(|l| *l == before.primary || before.secondaries.contains(l));
     let path = format!("/api/v1/registry/statements?blog={}", before.blog);
     let (mut watch, who) = (
         Watch::new(console, format!("The opening of \"{name}\"")),
@@ -200,7 +226,7 @@ async fn open_when_said(
             .collect();
         let said = Said::of(&kept, before.epoch);
         last = said.last().or(last);
-        if asked == 0 && said.suffices(next) {
+        if asked == 0 && said.suffices(next, anew) {
             let wish = Wish::Open {
                 blog: id_of(before)?,
                 epoch: before.epoch + 1,
@@ -209,14 +235,17 @@ async fn open_when_said(
             asked = say(door, wish, kept).await?;
             continue;
         }
-        let line = format!(
-            "\"{name}\": {who} to say what is held, {} so far",
-            said.held.len()
-        );
+        let line = match anew {
+            true => format!("\"{name}\": {who} waits for what the author brings"),
+            false => format!(
+                "\"{name}\": {who} to say what is held, {} so far",
+                said.held.len()
+            ),
+        };
         console.progress(&line);
-        if watch.stands_still(line).await {
+        if watch.stands_still(line.clone()).await {
             console.say(&format!(
-                "Nothing has moved for a minute: {who} must say what is held before the blog can go on. \"spokes \
+                "{line}. Nothing has moved for a minute: {who} must say what is held before the blog can go on. \"spokes \
                  council spokes\" shows who is well. If you break off here nothing is lost: the same command goes \
                  on, and the council opens the set by itself an hour after the change began."
             ));
@@ -253,14 +282,15 @@ impl Said {
     }
 
     /// Whether a majority of the next set holds what was sealed. Where the council's leader is a new one it may have
-    /// heard who holds and not yet who sealed: opened then, the set would begin with nothing.
-    fn suffices(&self, next: &[String]) -> bool {
+    /// heard who holds and not yet who sealed: opened then, the set would begin with nothing. Where it begins `anew`
+    /// there is nobody who could seal.
+    fn suffices(&self, next: &[String], anew: bool) -> bool {
         let tips: BTreeSet<&Tip> = self.sealed.values().flatten().collect();
         let holds = |label: &&String| {
             let held = self.held.get(*label);
             held.is_some_and(|held| tips.iter().all(|tip| held.contains(tip)))
         };
-        !tips.is_empty() && next.iter().filter(holds).count() > next.len() / 2
+        (anew || !tips.is_empty()) && next.iter().filter(holds).count() > next.len() / 2
     }
 
     fn last(&self) -> Option<u64> {
@@ -377,7 +407,7 @@ mod tests {
         check("a? b c", None, enough);
         check("a? b c", Some("b c a"), "b c a");
         let none = "none of the servers of \"maria\" answers: a (silent since noon) and b (silent since noon). \
-                    Nothing was changed";
+                    Nothing was changed: no other one takes new blogs";
         check("a? b?", None, none);
     }
 
@@ -419,13 +449,18 @@ mod tests {
         let held = Signed::new(&secret, &held);
         let said = |statements: &[Signed]| Said::of(statements, 1);
         // A new leader hears of receipts before it hears of seals.
-        assert!(!said(std::slice::from_ref(&held)).suffices(&next));
+        assert!(!said(std::slice::from_ref(&held)).suffices(&next, false));
+        // There is nobody who could seal.
+        assert!(
+            said(std::slice::from_ref(&held)).suffices(&next, true)
+                && !said(&[]).suffices(&next, true)
+        );
         let sealed = Signed::new(&secret, &seal(1));
         let both = said(&[held.clone(), sealed.clone()]);
-        assert!(both.suffices(&next) && both.last() == Some(1));
-        assert!(!both.suffices(&["c".to_owned(), "d".to_owned()]));
-        assert!(!said(&[held, Signed::new(&secret, &seal(2))]).suffices(&next));
+        assert!(both.suffices(&next, false) && both.last() == Some(1));
+        assert!(!both.suffices(&["c".to_owned(), "d".to_owned()], false));
+        assert!(!said(&[held, Signed::new(&secret, &seal(2))]).suffices(&next, false));
         // Of another epoch.
-        assert!(!Said::of(&[sealed], 2).suffices(&next));
+        assert!(!Said::of(&[sealed], 2).suffices(&next, false));
     }
 }
