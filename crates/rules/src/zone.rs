@@ -94,21 +94,17 @@ pub type Node = Vec<RrSet>;
 /// Records with the absolute names that own them.
 pub type Owned = Vec<(String, Node)>;
 
-/// All records of the network at this time.
-pub fn project(registry: &Registry, minute: i64) -> Owned {
-    let mut owned = vec![apex(registry, minute)];
-    owned.extend(servers(registry));
-    owned.extend(
-        registry
-            .spokes()
-            .map(|(label, spoke)| of_spoke(registry, label, spoke)),
-    );
-    owned.extend(
-        registry
-            .blogs()
-            .flat_map(|(id, blog)| of_blog(registry, id, blog)),
-    );
-    owned
+/// All records of the network at this time. One after the other: all at once would take as much memory as the zone
+/// that is made of them, in between its pieces.
+pub fn project(registry: &Registry, minute: i64) -> impl Iterator<Item = (String, Node)> {
+    let spokes = registry.spokes();
+    let spokes = spokes.map(|(label, spoke)| of_spoke(registry, label, spoke));
+    let blogs = registry.blogs();
+    let blogs = blogs.flat_map(|(id, blog)| of_blog(registry, id, blog));
+    core::iter::once(apex(registry, minute))
+        .chain(servers(registry))
+        .chain(spokes)
+        .chain(blogs)
 }
 
 /// The number of the minute in which a slate holds.

@@ -204,5 +204,5 @@ fn all_servers_compute_the_same() {
     let mut town = Town::with_spokes();
     town.tell("claim maria for maria at a | close maria 1 for b,c");
     let copy = town.registry.clone();
-    assert_eq!(zone::project(&town.registry, 7), zone::project(&copy, 7));
+    assert!(zone::project(&town.registry, 7).eq(zone::project(&copy, 7)));
 }

@@ -591,7 +591,7 @@ mod tests {
     use openraft::CommittedLeaderId;
     use spokes_rules::{
         node::{Label, Signed},
-        request::{Address, Ask, CouncilNode, Domain, Founding, Policy, Wish},
+        request::{Address, Ask, CouncilNode, Domain, Founding, Operator, Policy, Wish},
     };
 
     use super::*;
@@ -733,5 +733,43 @@ mod tests {
         assert_eq!(shelf.open().unwrap().records(), Some(RECORDS - 1));
         shelf.alter(3);
         assert!(shelf.open().is_err(), "record 3 was judged");
+    }
+
+    #[test]
+    fn a_spoke_has_a_name_as_long_as_it_is_let_in() {
+        let shelf = Shelf::new();
+        let book = shelf.open().unwrap();
+        let organizer = NodeSecret::from_seed(&[2; 32]);
+        let spoke = NodeSecret::from_seed(&[4; 32]);
+        let label = Label::parse("oak").unwrap();
+        let network = book.ask(Registry::network);
+        let invite = Wish::Invite {
+            token: Hash::of(b"token"),
+            expires: Time::from_unix(1_900_000_000),
+        };
+        let join = Wish::Join {
+            label: label.clone(),
+            operator: Operator::parse("group").unwrap(),
+            address: Address("192.0.2.1:80".parse().unwrap()),
+            token: "token".into(),
+        };
+        let steps = [
+            (&organizer, invite, false),
+            (&spoke, join, false),
+            (
+                &organizer,
+                Wish::Admit {
+                    label: label.clone(),
+                },
+                true,
+            ),
+            (&organizer, Wish::Evict { label }, false),
+        ];
+        for (number, (key, wish, named)) in (RECORDS..).zip(steps) {
+            book.add(number, said(key, network, wish));
+            let names = book.zone.read().unwrap().len();
+            // Beside the apex and the one server.
+            assert_eq!(names == 3, named, "record {number}");
+        }
     }
 }
