@@ -119,6 +119,37 @@ fn nobody_of_the_council_chooses_a_set() {
 }
 
 #[test]
+fn a_prepared_set_that_waits_for_a_silent_primary_gives_way_to_none_that_waits_as_well() {
+    // Whoever is to take the blog in counts it, so that each time somebody else would have fewer.
+    check(
+        "claim maria for maria at a | replicas maria 1 | follow maria | open maria 2 seals a:1,b:1 held a:1 | \
+         invite d | join d with d | admit d | wait 100 | down a by b,c,d | replicas maria 2 | next maria | \
+         follow maria | next maria | down b by c,d,council | next maria | wait 61 | up a by c,d,council | next maria",
+        &expect![[r#"
+            claim maria for maria at a: record 10 NewBlog
+            replicas maria 1: record 11 Blog
+            follow maria: record 12 Blogs
+            open maria 2 seals a:1,b:1 held a:1: record 13 Blog
+            invite d: record 14 Nothing
+            join d with d: record 15 Spokes
+            admit d: record 16 Spokes
+            wait 100: later
+            down a by b,c,d: record 17 Spoke
+            replicas maria 2: record 18 Blog
+            next maria: a,b
+            follow maria: record 19 Blogs
+            next maria: as it is
+            down b by c,d,council: record 20 Spoke
+            next maria: as it is
+            wait 61: later
+            up a by c,d,council: record 21 Spoke
+            next maria: a,d
+            = maria epoch 2 on a, closing for 2
+        "#]],
+    );
+}
+
+#[test]
 fn a_spoke_is_emptied_step_by_step() {
     check(
         "claim maria for maria at a | invite d | join d with d | admit d | drain a | drain a | next maria | \

@@ -232,20 +232,22 @@ impl Registry {
         let Some(closing) = &blog.closing else {
             return next;
         };
-        if self.can_open(now, &closing.next) {
+        if self.can_open(now, &closing.next.members) {
             return None;
         }
-        // What was sealed stays sealed: a set that cannot open gives way to another, be it the old one again.
+        // What was sealed stays sealed: a set that cannot open gives way to one that can, be it the old one again.
+        // One that cannot either is no better, and there would be another one each time: who was asked last to take
+        // the blog in counts it, and has one more than the others.
         let next = next.unwrap_or_else(|| blog.set.members.clone());
-        (next != closing.next.members).then_some(next)
+        self.can_open(now, &next).then_some(next)
     }
 
-    /// Whether a prepared set can still become the open one.
-    fn can_open(&self, now: Time, next: &Set) -> bool {
+    /// Whether members who serve now suffice to put a set in force.
+    fn can_open(&self, now: Time, members: &[Label]) -> bool {
         let serves =
             |label: &&Label| matches!(self.state(now, label), State::Well | State::Leaving);
-        let serving = next.members.iter().filter(serves).count();
-        serves(&next.primary()) && serving >= next.majority()
+        let serving = members.iter().filter(serves).count();
+        members.first().is_some_and(|primary| serves(&primary)) && serving > members.len() / 2
     }
 
     fn state(&self, now: Time, label: &Label) -> State {

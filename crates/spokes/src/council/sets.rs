@@ -16,6 +16,7 @@ use spokes_log::{name::BlogId, time::Time};
 use spokes_rules::{
     health::Takes,
     node::{Label, Signed},
+    receipt::Seal,
     registry::{BlogRecord, FORCE_SECONDS, Registry, Set, Spoke},
     request::{Ask, Request as Wanted, Wish},
 };
@@ -239,18 +240,30 @@ impl Council {
             return;
         };
         let statements = self.statements_kept().get(&blog).cloned();
-        let what = Wish::Open {
-            blog,
-            epoch,
-            forced,
-        };
-        match self.propose(what, statements.unwrap_or_default()).await {
-            Ok(()) => {
-                tracing::info!(%blog, epoch, forced, "a new set is open");
-                self.statements_kept().remove(&blog);
+        let statements = statements.unwrap_or_default();
+        let of_the_well = self
+            .book
+            .ask(|registry| without_silent_seals(registry, &statements));
+        // What only a member has that is silent by now nobody can have: its seal is left out if the others suffice.
+        let choices = of_the_well.filter(|chosen| chosen.len() < statements.len());
+        for statements in [Some(statements), choices].into_iter().flatten() {
+            let what = Wish::Open {
+                blog,
+                epoch,
+                forced,
+            };
+            match self.propose(what, statements).await {
+                Ok(()) => {
+                    tracing::info!(%blog, epoch, forced, "a new set is open");
+                    self.statements_kept().remove(&blog);
+                    return;
+                }
+                Err(Unsequenced::Refused(refusal)) => tracing::debug!(%blog, %refusal, "not yet"),
+                Err(why) => {
+                    tracing::warn!(?why, "a set was not opened; it is tried again");
+                    return;
+                }
             }
-            Err(Unsequenced::Refused(refusal)) => tracing::debug!(%blog, %refusal, "not yet"),
-            Err(why) => tracing::warn!(?why, "a set was not opened; it is tried again"),
         }
     }
 
@@ -343,6 +356,17 @@ fn grouped(steps: BTreeMap<Step, Vec<BlogId>>) -> Vec<(Step, Vec<BlogId>)> {
         groups.collect::<Vec<_>>()
     });
     groups.collect()
+}
+
+/// All but the seals of members that are silent.
+fn without_silent_seals(registry: &Registry, statements: &[Signed]) -> Vec<Signed> {
+    let is_silent = |signed: &&Signed| {
+        let seal = Seal::parse(signed.text.as_bytes());
+        let spoke = seal.ok().and_then(|seal| registry.spoke(&seal.spoke));
+        spoke.is_some_and(|spoke| !spoke.is_well())
+    };
+    let statements = statements.iter();
+    statements.filter(|s| !is_silent(s)).cloned().collect()
 }
 
 /// Whether a spoke is in the set of a blog as it is, or will be.

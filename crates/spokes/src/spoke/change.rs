@@ -259,11 +259,29 @@ impl Spoke {
                     let _place = covering.places.acquire().await;
                     spoke.fetch_sealed(blog, &seals).await;
                 }
-                let cover = Event::Cover(seals.into_values().flatten().collect());
+                let cover = Event::Cover(spoke.can_cover(blog, seals));
                 spoke.with(blog, |replica| replica.handle(clock::now(), cover));
                 covering.ended(blog);
             });
         }
+    }
+
+    /// What is sealed, but for what only members have that are silent by now: nobody can have that, and the set
+    /// opens without their seals if the others suffice.
+    fn can_cover(
+        self: &Arc<Self>,
+        blog: BlogId,
+        seals: BTreeMap<Label, Vec<Tip>>,
+    ) -> BTreeSet<Tip> {
+        let is_well = |label: &Label| {
+            let well =
+                |registry: &Registry| registry.spoke(label).is_some_and(|spoke| spoke.is_well());
+            self.ask(well).unwrap_or_default()
+        };
+        let seals = seals.into_iter();
+        let can =
+            seals.filter(|(label, tips)| is_well(label) || !self.lacks_any(blog, tips.iter()));
+        can.flat_map(|(_, tips)| tips).collect()
     }
 
     /// Whether any of these entries is not here.

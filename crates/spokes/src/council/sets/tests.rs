@@ -9,12 +9,12 @@ use spokes_log::{
     name::{BlogName, Hash, Language, Salt},
     secret::SecretKey,
 };
-use spokes_rules::registry::Record;
+use spokes_rules::{health::Says, registry::Record};
 
 use super::*;
 use crate::{
     author::now,
-    observe::testing::{label, let_in, registry, secret, take},
+    observe::testing::{label, let_in, registry, report, secret, take},
 };
 
 const HERE: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(
@@ -194,4 +194,26 @@ fn an_answer_holds_so_many_statements_and_ends_with_a_blog() {
     let fewer = blogs[..KEPT_MAX / 3].to_vec();
     assert_eq!(gathered(&kept, fewer).len(), KEPT_MAX - 1);
     assert_eq!(gathered(&kept, vec![Hash::of(b"unknown")]).len(), 0);
+}
+
+#[test]
+fn the_seal_of_a_silent_member_is_left_out_and_nothing_else() {
+    let (mut town, blogs) = town(1);
+    let later = now() + 10;
+    let seal = |by: &str| {
+        let seal = Seal {
+            network: town.network(),
+            blog: blogs[0],
+            spoke: label(by),
+            epoch: 1,
+            tips: Vec::new(),
+        };
+        Signed::new(&secret(by), &seal)
+    };
+    let sealed: Vec<Signed> = ["a", "b", "c"].map(seal).to_vec();
+    assert_eq!(without_silent_seals(&town, &sealed), sealed);
+    let silent = ["a", "b", "d"].map(|by| report(&town, by, "c", Says::Silent, later));
+    let down = Wish::Down { label: label("c") };
+    take(&mut town, later, "council1", down, silent.to_vec());
+    assert_eq!(without_silent_seals(&town, &sealed), sealed[..2]);
 }
