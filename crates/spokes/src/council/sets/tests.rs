@@ -9,7 +9,7 @@ use spokes_log::{
     name::{BlogName, Hash, Language, Salt},
     secret::SecretKey,
 };
-use spokes_rules::{health::Says, registry::Record};
+use spokes_rules::{health::Says as Seen, registry::Record};
 
 use super::*;
 use crate::{
@@ -212,7 +212,7 @@ fn the_seal_of_a_silent_member_is_left_out_and_nothing_else() {
     };
     let sealed: Vec<Signed> = ["a", "b", "c"].map(seal).to_vec();
     assert_eq!(without_silent_seals(&town, &sealed), sealed);
-    let silent = ["a", "b", "d"].map(|by| report(&town, by, "c", Says::Silent, later));
+    let silent = ["a", "b", "d"].map(|by| report(&town, by, "c", Seen::Silent, later));
     let down = Wish::Down { label: label("c") };
     take(&mut town, later, "council1", down, silent.to_vec());
     assert_eq!(without_silent_seals(&town, &sealed), sealed[..2]);
