@@ -326,7 +326,7 @@ fn a_leader_without_room_lets_another_one_lead() {
     let _nadia = Author::with_blog(&demo, "nadia", "b");
     moved.disk.free();
     assert!(
-        moved.said().contains("another one does"),
+        moved.said().contains("so that another one leads"),
         "{}",
         moved.said()
     );

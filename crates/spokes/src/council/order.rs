@@ -5,7 +5,10 @@ use std::{
     collections::BTreeMap,
     fs::File,
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -67,6 +70,10 @@ const AGAIN: Duration = Duration::from_millis(50);
 const FREE_BYTES: u64 = 1024 * 1024;
 /// What a leader's disk must have room for: the usual request. One that has not lets another node lead.
 const ROOM_TO_LEAD: u64 = 256 * 1024;
+/// For how long it says nothing: longer than the others wait before they choose.
+const ASIDE: Duration = Duration::from_secs(5);
+/// How long it leads on where nobody else does, before it tries again.
+const ASIDE_AGAIN: Duration = Duration::from_secs(60);
 /// How often a leader looks whether it has.
 const ROOM_EVERY: Duration = Duration::from_secs(1);
 /// How often a request is written: the journal, the index and its log.
@@ -102,6 +109,8 @@ struct Moments {
     asking: Rounds,
     /// The last entry when this node had got all.
     filled: OnceLock<Option<u64>>,
+    /// Whether it says nothing as a leader, so that another one leads.
+    is_silent: AtomicBool,
     /// Of which leader it was said that it holds something else.
     apart: Mutex<Option<NodeId>>,
 }
@@ -168,6 +177,7 @@ impl Order {
             leading: Rounds::default(),
             asking: Rounds::default(),
             filled: OnceLock::new(),
+            is_silent: AtomicBool::new(false),
             apart: Mutex::default(),
         });
         let order = Self {
@@ -178,7 +188,7 @@ impl Order {
             queue,
             moments,
         };
-        tokio::spawn(look_after_room(order.part.raft().clone(), me, dir.clone()));
+        tokio::spawn(order.clone().look_after_room(dir.clone()));
         tokio::spawn(gather(order.part.raft().clone(), dir, waiting));
         tokio::spawn(order.clone().look_after_members());
         tokio::spawn(order.clone().watch_the_leader());
@@ -388,6 +398,10 @@ impl Order {
     /// How many records there are at least, as a majority confirms to this node, which leads.
     async fn confirmed_here(&self) -> Option<u64> {
         let round = async {
+            // To ask the others is a heartbeat, too.
+            if self.moments.is_silent.load(Ordering::Relaxed) {
+                return None;
+            }
             let confirmed = timeout(CONFIRM_WAIT, self.part.raft().ensure_linearizable());
             confirmed.await.ok()?.ok()?;
             self.book.ask(|registry| registry.head().records)
@@ -508,6 +522,34 @@ impl Order {
         }
     }
 
+    /// A leader whose disk is full can put nothing in order: it falls silent, so that the others choose another one.
+    /// Not for long: theirs may be full as well, and to confirm what there is takes no room.
+    async fn look_after_room(self, dir: PathBuf) {
+        loop {
+            sleep(ROOM_EVERY).await;
+            let metrics = self.part.metrics();
+            let has_others = metrics.membership_config.membership().voter_ids().count() > 1;
+            if !self.leads() || !has_others || has_room(&dir, ROOM_TO_LEAD).is_ok() {
+                continue;
+            }
+            tracing::error!(
+                "the disk is full: this node falls silent so that another one leads; make room on it"
+            );
+            self.fall_silent(true);
+            sleep(ASIDE).await;
+            self.fall_silent(false);
+            if self.leads() {
+                tracing::error!("no other node leads, so this one goes on; it gives no names");
+                sleep(ASIDE_AGAIN).await;
+            }
+        }
+    }
+
+    fn fall_silent(&self, is_silent: bool) {
+        self.part.raft().runtime_config().heartbeat(!is_silent);
+        self.moments.is_silent.store(is_silent, Ordering::Relaxed);
+    }
+
     /// Stands for election as soon as the leader is seen to be gone. Raft itself waits longer: it cannot
     /// tell a program that has ended from a line that is slow.
     async fn watch_the_leader(self) {
@@ -550,25 +592,6 @@ impl Order {
         };
         let called = timeout(CALL_WAIT, TcpStream::connect(address)).await;
         matches!(called, Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused)
-    }
-}
-
-/// A leader whose disk is full can put nothing in order: it falls silent, so that the others choose another one.
-async fn look_after_room(raft: Raft, me: NodeId, dir: PathBuf) {
-    let mut is_silent = false;
-    loop {
-        sleep(ROOM_EVERY).await;
-        let leads = raft.metrics().borrow().current_leader == Some(me);
-        let is_full = has_room(&dir, ROOM_TO_LEAD).is_err();
-        if is_full && leads && !is_silent {
-            tracing::error!(
-                "the disk is full: this node leads no more, so that another one does; make room on it"
-            );
-        }
-        if is_silent != is_full {
-            is_silent = is_full;
-            raft.runtime_config().heartbeat(!is_full);
-        }
     }
 }
 
