@@ -21,7 +21,7 @@ use spokes_rules::{
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    client::{Ask, Client},
+    client::{Ask, Client, Reply},
     clock,
     config::{self, Ceiling, CouncilConfig, Floor, SpokeConfig},
     council::{self, Beginning, Stand, bind},
