@@ -366,6 +366,14 @@ impl Blog {
         clashes
     }
 
+    /// Whether another entry stands instead of this one, which may be in no chain: its authors are
+    /// these, and only they or an `own` key may say so (SPEC entry 7.4).
+    pub fn stands_instead(&self, id: EntryId, authors: &[Fingerprint]) -> bool {
+        let may = |fact: &Fact| fact.owned || *fact.authors == *authors;
+        let says = |fact: &&Fact| fact.instead_of.contains(&id) && may(fact);
+        self.is_hidden(id) && self.facts.values().any(|fact| says(&fact))
+    }
+
     /// Whether another entry stands instead of this one.
     pub fn is_hidden(&self, id: EntryId) -> bool {
         self.state.hidden.contains(&id)

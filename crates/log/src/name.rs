@@ -107,23 +107,33 @@ impl Value for Salt {
 }
 
 /// An OpenPGP fingerprint: 20 bytes (v4) or 32 (v6), spelled in upper-case hex.
+///
+/// Without an allocation of its own: a registry holds millions.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fingerprint(Vec<u8>);
+pub struct Fingerprint {
+    /// Zeros behind its length.
+    bytes: [u8; 32],
+    length: u8,
+}
 
 impl Fingerprint {
     /// Takes the bytes of a fingerprint; none when they are neither 20 nor 32.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        matches!(bytes.len(), 20 | 32).then(|| Self(bytes.to_vec()))
+        if !matches!(bytes.len(), 20 | 32) {
+            return None;
+        }
+        let (bytes, length) = inline(bytes)?;
+        Some(Self { bytes, length })
     }
 
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes[..usize::from(self.length)]
     }
 
     /// Whether stock `gpg` 2.2 cannot read keys with such a fingerprint.
     pub fn is_v6(&self) -> bool {
-        self.0.len() == 32
+        self.length == 32
     }
 
     /// Reads upper-case hex.
@@ -140,13 +150,16 @@ impl Fingerprint {
             64 => hex_any::<32>(text).map(Vec::from),
             _ => None,
         };
-        bytes.map(Self).ok_or(SHAPE)
+        bytes
+            .and_then(|bytes| Self::from_bytes(&bytes))
+            .ok_or(SHAPE)
     }
 }
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|b| write!(f, "{b:02X}"))
+        let bytes = self.as_bytes();
+        bytes.iter().try_for_each(|b| write!(f, "{b:02X}"))
     }
 }
 
@@ -227,12 +240,48 @@ macro_rules! text_newtype {
     };
 }
 
+/// At most 32 bytes with zeros behind them, and how many they are.
+fn inline(text: &[u8]) -> Option<([u8; 32], u8)> {
+    let mut bytes = [0; 32];
+    bytes.get_mut(..text.len())?.copy_from_slice(text);
+    Some((bytes, u8::try_from(text.len()).ok()?))
+}
+
 /// The name of a blog, the label before the network's domain (SPEC entry 3.9).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct BlogName(String);
-text_newtype!(BlogName);
+///
+/// Without an allocation of its own: a registry holds millions. No character of it is below zero, so names
+/// compare as their texts do.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlogName {
+    bytes: [u8; 32],
+    length: u8,
+}
+
+impl fmt::Debug for BlogName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BlogName({:?})", self.as_str())
+    }
+}
+
+impl fmt::Display for BlogName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Value for BlogName {
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        Self::parse(text)
+    }
+}
 
 impl BlogName {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        let text = core::str::from_utf8(&self.bytes[..usize::from(self.length)]);
+        text.expect("a name was parsed from ASCII")
+    }
+
     /// Reads a name.
     ///
     /// # Errors
@@ -255,7 +304,8 @@ impl BlogName {
         if bytes.get(2..4) == Some(b"--") {
             return Err("has two hyphens at positions 3 and 4");
         }
-        Ok(Self(text.into()))
+        let (bytes, length) = inline(bytes).ok_or("is not 3 to 32 characters long")?;
+        Ok(Self { bytes, length })
     }
 }
 

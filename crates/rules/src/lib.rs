@@ -8,21 +8,37 @@
 extern crate alloc;
 
 // Each imports only those above it (tests/floors.rs). The empty lines keep rustfmt from sorting.
+pub(crate) mod kept;
+
 pub mod node;
 
 pub mod receipt;
+
+pub mod address;
+
+pub mod health;
 
 pub mod request;
 
 pub mod placement;
 
+pub mod succession;
+
 pub mod record;
 
 pub mod refusal;
 
+pub mod seat;
+
 pub mod reserved;
 
 pub mod registry;
+
+pub mod leftover;
+
+pub mod room;
+
+pub mod demand;
 
 pub mod primary;
 

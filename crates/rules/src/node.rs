@@ -1,15 +1,20 @@
 //! Nodes: spokes and council nodes, their labels and keys, and what they sign.
 
-use alloc::string::{String, ToString};
-use core::fmt;
+use alloc::{
+    string::{String, ToString},
+    sync::Arc,
+};
+use core::{borrow::Borrow, fmt};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use spokes_log::text::Value;
 
 /// What a node is called: one DNS label (SPEC registry 1.2).
+///
+/// Copies share the text: each blog names its members, and those that hold it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Label(String);
+pub struct Label(Arc<str>);
 
 impl Label {
     /// Reads a label: 1 to 32 of a-z, 0-9 and hyphens, none at an end.
@@ -36,6 +41,12 @@ impl Label {
     }
 }
 
+impl Borrow<str> for Label {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -53,6 +64,16 @@ impl Value for Label {
 pub struct NodeKey([u8; 32]);
 
 impl NodeKey {
+    /// The key of these bytes (RFC 8032 section 5.1.5).
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     /// Whether `signature` is this key's over exactly this text (RFC 8032, strict).
     pub fn has_signed(&self, text: &str, signature: &NodeSignature) -> bool {
         let Ok(key) = VerifyingKey::from_bytes(&self.0) else {

@@ -16,6 +16,8 @@ pub struct Candidate<'a> {
     pub operator: &'a Operator,
     /// How many blogs it holds.
     pub blogs: usize,
+    /// Whether it does all it can already.
+    pub is_full: bool,
 }
 
 /// Where a blog is placed.
@@ -67,10 +69,15 @@ pub fn place(
     let mut order: Vec<_> = candidates.iter().collect();
     order.sort_by_key(|c| {
         let lot = [blog.as_bytes().as_slice(), c.label.as_str().as_bytes()].concat();
-        (Some(c.label) != asked, c.blogs, *Hash::of(&lot).as_bytes())
+        (
+            Some(c.label) != asked,
+            c.is_full,
+            c.blogs,
+            *Hash::of(&lot).as_bytes(),
+        )
     });
     let mut operators: Vec<&Operator> = Vec::new();
-    let mut members = Vec::new();
+    let mut members = Vec::with_capacity(replicas.min(candidates.len()));
     for candidate in order {
         if operators.contains(&candidate.operator) {
             continue;
@@ -121,6 +128,7 @@ mod tests {
                 label,
                 operator,
                 blogs: *blogs,
+                is_full: false,
             })
             .collect();
         let said = match place(Hash::of(b"maria"), asked.as_ref(), &candidates, 3) {
@@ -170,7 +178,7 @@ mod tests {
             }).collect();
             let candidates: Vec<_> = spokes
                 .iter()
-                .map(|(label, operator, blogs)| Candidate { label, operator, blogs: *blogs })
+                .map(|(label, operator, blogs)| Candidate { label, operator, blogs: *blogs, is_full: false })
                 .collect();
             let mut all: Vec<_> = spokes.iter().map(|s| &s.1).collect();
             all.sort();

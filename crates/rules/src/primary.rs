@@ -13,6 +13,8 @@ use spokes_log::{
     entry::Entry,
     fault::Fault,
     name::{EntryId, Fingerprint, Slug},
+    ring::VerifiedEntry,
+    seal::SealedEntry,
     time::Time,
 };
 
@@ -73,7 +75,7 @@ pub enum Refusal {
     TooManyBranches(EntryId),
     /// The words were taken back.
     Erased(EntryId),
-    /// This spoke has started and not heard yet for whom it accepts entries.
+    /// This spoke has started, or slept, and not heard yet for whom it accepts entries.
     NotReady,
     /// Many entries that came before are still being written.
     StillWriting,
@@ -120,8 +122,8 @@ impl fmt::Display for Refusal {
             Self::Erased(id) => write!(f, "the words of {id} were taken back; nothing was kept"),
             Self::NotReady => write!(
                 f,
-                "this server has just started and waits for the council; the entry is safe with \
-                 you, send it again in a moment"
+                "this server has just started, or stood still, and waits for the council; the entry is \
+                 safe with you, send it again in a moment"
             ),
             Self::StillWriting => write!(
                 f,
@@ -186,6 +188,66 @@ pub fn admit(
         return Err(Refusal::Stale { head });
     }
     check_slug(blog, entry)
+}
+
+/// What becomes of an entry that somebody gives back: it was accepted in an epoch that was closed
+/// without it (SPEC receipt 6).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Offered {
+    /// It is here.
+    Here,
+    /// Its author signed another one in its place, or dismissed it so.
+    Answered,
+    /// It extends a head: it is taken in.
+    Extends,
+    /// It is kept apart until its author says what shall become of it.
+    Kept,
+}
+
+/// Decides what becomes of entries that are given back, in the order of the fold. Of what is not valid
+/// nothing is said: it is nobody's word. Nothing may come to stand before what readers have seen: only
+/// what goes on behind a head is taken in, and not what ended keys have signed.
+pub fn judge_offers(
+    chain: &Chain,
+    blog: &Blog,
+    ended: &BTreeSet<Fingerprint>,
+    mut offers: Vec<SealedEntry>,
+) -> Vec<(VerifiedEntry, Offered)> {
+    let order = |offer: &SealedEntry| (offer.entry().skeleton().sequence, offer.entry().id());
+    offers.sort_by_key(order);
+    // With all that is valid, to find the places of those behind them.
+    let mut trial = chain.clone();
+    let mut heads: BTreeSet<EntryId> = chain.heads().into_iter().map(|(_, id)| id).collect();
+    let mut judged = Vec::new();
+    for offer in offers {
+        let Ok(verified) = trial.place(offer.entry()).and_then(|p| p.verify(offer)) else {
+            continue;
+        };
+        if trial.append(&verified).is_err() {
+            continue;
+        }
+        let (id, skeleton) = (verified.entry().id(), verified.entry().skeleton());
+        let extends = skeleton
+            .previous
+            .filter(|previous| heads.contains(previous));
+        let what = if chain.contains(id) {
+            Offered::Here
+        } else if trial.eraser(id).is_some() || blog.stands_instead(id, &skeleton.authors) {
+            Offered::Answered
+        } else if let Some(head) = extends.filter(|_| !is_by(ended, &skeleton.authors)) {
+            heads.remove(&head);
+            heads.insert(id);
+            Offered::Extends
+        } else {
+            Offered::Kept
+        };
+        judged.push((verified, what));
+    }
+    judged
+}
+
+fn is_by(keys: &BTreeSet<Fingerprint>, authors: &[Fingerprint]) -> bool {
+    authors.iter().any(|author| keys.contains(author))
 }
 
 /// The head behind which an author goes on.

@@ -202,6 +202,11 @@ pub(crate) fn end(headers: &mut Headers<'_>) -> Result<(), Malformed> {
     }
 }
 
+/// How many seals of a set of so many members meet each of its majorities (SPEC receipt 3).
+pub fn seals_needed(members: usize) -> usize {
+    members - members / 2
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::{string::ToString, vec};

@@ -32,6 +32,9 @@ pub enum Refusal {
     KeyTaken(Label),
     NoSuchSpoke(Label),
     NotWaiting(Label),
+    NoSuchSeat(Label),
+    CouncilFull(usize),
+    LastSeat,
     NameReserved(BlogName),
     NameTaken(BlogName),
     HasName(BlogName),
@@ -50,6 +53,17 @@ pub enum Refusal {
     BadSet(&'static str),
     TooFewSeals { needed: usize, found: usize },
     TooFewReceipts { needed: usize, found: usize },
+    NotOfTheCouncil(NodeKey),
+    TooFewReports { needed: usize, found: usize },
+    Rests { label: Label, until: Time },
+    NothingNew,
+    TooSoon(i64),
+    CannotTake(Label),
+    NotPrimary(Label),
+    WordMissing,
+    WordTooOld(Time),
+    HomedToday,
+    TooEarlyToForce(Time),
 }
 
 impl fmt::Display for Refusal {
@@ -97,6 +111,18 @@ impl fmt::Display for Refusal {
             Self::KeyTaken(label) => write!(f, "\"{label}\" has this key already"),
             Self::NoSuchSpoke(label) => write!(f, "there is no spoke \"{label}\""),
             Self::NotWaiting(label) => write!(f, "\"{label}\" is not waiting to be let in"),
+            Self::NoSuchSeat(label) => write!(
+                f,
+                "\"{label}\" has no such seat on the council; \"spokes council status\" lists them"
+            ),
+            Self::CouncilFull(most) => write!(
+                f,
+                "{most} nodes sit on the council, the most there can be; take a seat away first"
+            ),
+            Self::LastSeat => write!(
+                f,
+                "this is the council's last node; give another one a seat first"
+            ),
             _ => self.about_names(f),
         }
     }
@@ -168,6 +194,49 @@ impl Refusal {
             Self::TooFewReceipts { needed, found } => write!(
                 f,
                 "{needed} members of the new set must hold all that was sealed, {found} do"
+            ),
+            _ => self.about_life(f),
+        }
+    }
+
+    /// The sentences about the life of spokes, and where blogs are at home.
+    fn about_life(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOfTheCouncil(key) => write!(f, "{key} is no key of the council"),
+            Self::TooFewReports { needed, found } => {
+                write!(f, "{needed} observers must say so, {found} do")
+            }
+            Self::Rests { label, until } => write!(
+                f,
+                "\"{label}\" has fallen of late and rests until {until}, so that readers are not sent \
+                 back and forth"
+            ),
+            Self::NothingNew => write!(f, "that is so already; nothing was changed"),
+            Self::TooSoon(seconds) => {
+                write!(f, "that may change once in {seconds} seconds; wait")
+            }
+            Self::TooEarlyToForce(from) => write!(
+                f,
+                "the members that are missing may still come back; the council opens the set without them \
+                 from {from} on, an organizer may before"
+            ),
+            Self::CannotTake(label) => write!(
+                f,
+                "\"{label}\" cannot take a blog now: it is silent, leaving, or its disk is full; choose \
+                 another spoke"
+            ),
+            Self::NotPrimary(label) => write!(f, "\"{label}\" is not the blog's primary"),
+            Self::WordMissing => write!(
+                f,
+                "the author's signed text or the entries that prove her key are missing; send them along"
+            ),
+            Self::WordTooOld(time) => write!(
+                f,
+                "the text signed at {time} is too old, or was used; sign a new one"
+            ),
+            Self::HomedToday => write!(
+                f,
+                "the blog was moved by its author within a day; it can be moved again tomorrow"
             ),
             _ => write!(f, "the request is refused"),
         }

@@ -3,6 +3,10 @@
 //! A state machine: [`Replica::handle`] is told what happened and when, [`Replica::poll_effect`] says
 //! what to do. It never waits and never reads storage. The hands and the simulator drive the same one.
 
+mod said;
+mod settle;
+mod wait;
+
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
@@ -22,148 +26,29 @@ use crate::{
     node::{Label, NodeSecret, Signed},
     primary::{self, AHEAD_SECONDS_MAX, Brings, RECEIPTS_PER_SPOKE_MAX, Receipts, Refusal, Room},
     receipt::{Held, Receipt, Seal, Tip},
-    registry::{Closing, Set},
-    request::Policy,
+    registry::{Closing, FORCE_SECONDS, Set},
 };
+use settle::Settling;
+
+pub use said::{Answer, Effect, Event, Standing, Ticket};
+pub use settle::{SETTLE_PATIENCE_SECONDS, STILL_SECONDS_MAX, has_stood_still};
 
 /// How long a member goes on issuing receipts without having heard from the council: well below the
 /// hour after which the registry may open a set with fewer seals (SPEC receipt 4).
 pub const COUNCIL_SILENCE_SECONDS_MAX: i64 = 40 * 60;
+
+/// How far a clock may be set back without the council being heard again: further, and the time above would
+/// begin anew.
+const CLOCK_BACK_SECONDS_MAX: i64 = 60;
 
 /// How long a started member waits for all whose tips it should know before it goes on with one
 /// less: about as long as a server beside it takes to boot. Longer, and one silent member would keep
 /// every author of its blogs waiting whenever another restarts (SPEC receipt 4.2).
 pub const COMPARE_PATIENCE_SECONDS: i64 = 60;
 
-/// Entries that wait until those before them are durable: an author sends one after the other.
+/// Entries that wait until those before them are durable, or the next set is open: an author sends one after the
+/// other.
 const BEHIND_MAX: usize = 32;
-
-/// Whom to answer; the hands know who it is.
-pub type Ticket = u64;
-
-/// What happened.
-#[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "events live for a moment, and most of them bring an entry"
-)]
-pub enum Event {
-    /// The registry, as far as this spoke knows it, says: this is the open set, this change of it
-    /// has begun, these keys have ended.
-    Set {
-        /// The open set.
-        set: Set,
-        /// The change that has begun, if any.
-        closing: Option<Closing>,
-        /// Keys that the registry knows to have ended.
-        ended: BTreeSet<Fingerprint>,
-        /// The `keys` entry that the registry took last, or entry 0.
-        keys_at: EntryId,
-    },
-    /// What the network grants this blog, which got its name then. Until this is told, nothing is
-    /// limited.
-    Limits {
-        /// The network's policy.
-        policy: Policy,
-        /// When the blog got its name.
-        since: Time,
-    },
-    /// The council's leader was heard at this time, and what it said about the set was told before:
-    /// a copy of the registry from one's own disk is not the council.
-    CouncilHeard(Time),
-    /// Another spoke named its durable tips, since this one has started.
-    Tips {
-        /// Who.
-        of: Label,
-        /// All its entries without children.
-        tips: Vec<Tip>,
-    },
-    /// Our disk can have forgotten nothing of this blog: it got its name since our start.
-    NothingForgotten,
-    /// An author's tool, or another spoke for it, sends an entry; its blobs are here.
-    Submitted {
-        /// Whom to answer.
-        ticket: Ticket,
-        /// The entry.
-        entry: VerifiedEntry,
-        /// Whether its primary refused it, so that any member may take it.
-        refused_elsewhere: bool,
-    },
-    /// Somebody sends again an entry that is here, and waits until it is safe.
-    Waits {
-        /// Whom to answer.
-        ticket: Ticket,
-        /// The entry.
-        id: EntryId,
-    },
-    /// Entries came from another replica, parents first; their blobs are here.
-    Pulled(Vec<VerifiedEntry>),
-    /// The author brings back entries from her own copy, parents first; their blobs are here.
-    Restored(Vec<VerifiedEntry>),
-    /// These entries and their blobs are durable.
-    Stored(Vec<EntryId>),
-    /// A seal is durable.
-    SealStored(Seal),
-    /// A good receipt of a spoke of this network came in.
-    Receipt(Receipt),
-    /// The old members' seals name these tips, to be covered in the next epoch.
-    Cover(BTreeSet<Tip>),
-    /// Whoever had this ticket waits no more.
-    GaveUp(Ticket),
-}
-
-/// What to do.
-#[derive(Clone, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "effects live for a moment, and most of them store an entry"
-)]
-pub enum Effect {
-    /// Make this entry durable, then say [`Event::Stored`]; in the order of these effects.
-    Store(VerifiedEntry),
-    /// Forget the words of these entries, together with what was to be stored just before.
-    Erase(Vec<EntryId>),
-    /// Remove these entries and all that follows them, and begin anew with what is left: keys that
-    /// had ended signed them behind the blog's back.
-    CutOff(BTreeSet<EntryId>),
-    /// Make this seal durable, then say [`Event::SealStored`].
-    StoreSeal(Seal),
-    /// Send the seal to the council.
-    SendSeal(Signed),
-    /// Give this receipt to whoever collects them.
-    SendReceipt(Receipt),
-    /// Answer.
-    Answer(Ticket, Answer),
-}
-
-/// What a submitter is told.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Answer {
-    /// A majority of the set holds it.
-    Safe(Vec<Receipt>),
-    /// Another spoke accepts entries for this blog.
-    Forward(Label),
-    /// Not here, not now.
-    Refused(Refusal),
-}
-
-/// How far an entry has come.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Standing {
-    /// It is not here.
-    Unknown,
-    /// It is being written.
-    Storing,
-    /// It is durable here; these members hold it, and so many are needed.
-    Accepted {
-        /// One receipt of each.
-        receipts: Vec<Receipt>,
-        /// A majority of the set.
-        needed: usize,
-    },
-    /// A majority of the set holds it.
-    Safe(Vec<Receipt>),
-}
 
 /// Whether this copy may have forgotten what it signed: its disk may be an old one.
 #[derive(Debug)]
@@ -195,6 +80,9 @@ pub struct Replica {
     /// The highest epoch that a durable or coming seal of ours closes.
     sealed: u64,
     heard: Option<Time>,
+    /// The last epoch whose opening this copy was compared with.
+    settled: u64,
+    settling: Option<Settling>,
     comparison: Comparison,
     patience_seconds: Option<i64>,
     /// What is being written, with the entries that it erases. Nobody sees it before it is durable.
@@ -235,6 +123,8 @@ impl Replica {
             room: None,
             sealed,
             heard: None,
+            settled: 1,
+            settling: None,
             comparison: Comparison::Wanted {
                 since: None,
                 answers: BTreeMap::new(),
@@ -262,12 +152,14 @@ impl Replica {
         }
     }
 
-    /// Goes on from what the disk holds after [`Effect::CutOff`].
-    pub fn begin_anew(&mut self, chain: Chain, fold: Blog) {
+    /// Goes on from what the disk holds after [`Effect::CutOff`] or [`Effect::Offer`].
+    pub fn begin_anew(&mut self, now: Time, chain: Chain, fold: Blog) {
         (self.chain, self.fold) = (chain, fold);
         self.storing.clear();
-        self.provisional.clear();
+        self.provisional.retain(|id| self.chain.contains(*id));
         self.tips = self.find_tips();
+        self.part(now);
+        self.pass_on_the_waiting();
     }
 
     /// Takes in what happened.
@@ -278,20 +170,26 @@ impl Replica {
                 closing,
                 ended,
                 keys_at,
+                covered,
             } => {
                 (self.ended, self.keys_at) = (ended, keys_at);
-                self.set(now, set, closing);
+                self.set(now, set, closing, covered);
             }
             Event::Limits { policy, since } => {
                 self.room = Some(Room::new(now, policy, since, &self.chain));
             }
             Event::CouncilHeard(at) => {
                 self.heard = Some(at);
+                self.settle(now);
                 self.compare(now);
+                self.seal_if_closed(now);
                 // What was withheld, for silence or for a clock behind, can be said by now.
                 self.hold_heads(now);
                 self.hold_cover(now);
+                self.go_on(now);
             }
+            Event::StoodStill => self.heard = None,
+            Event::Vouched { by, epoch, tips } => self.vouched(now, &by, epoch, tips),
             Event::Tips { of, tips } => {
                 let is_member = self.set.as_ref().is_some_and(|set| set.has(&of));
                 if let Comparison::Wanted { answers, .. } = &mut self.comparison
@@ -448,12 +346,13 @@ impl Replica {
         }
     }
 
-    fn set(&mut self, now: Time, set: Set, closing: Option<Closing>) {
+    fn set(&mut self, now: Time, set: Set, closing: Option<Closing>, covered: BTreeSet<Tip>) {
         if self.closing != closing {
             self.cover.clear();
         }
         self.closing = closing;
         self.receipts.forget_before(set.epoch);
+        self.unsettle(now, set.epoch, covered);
         self.set = Some(set);
         // With more keys ended, or another `keys` entry to wait for, what is here may not stand.
         if !self.chain.contains(self.keys_at) {
@@ -463,10 +362,13 @@ impl Replica {
                 .filter(|(_, l)| self.is_ended(&l.authors));
             self.provisional = by_ended.map(|(id, _)| id).collect();
         }
+        self.settle(now);
         self.compare(now);
-        self.seal_if_closed();
+        self.seal_if_closed(now);
         self.hold_heads(now);
         self.answer_safe();
+        self.pass_on_the_waiting();
+        self.go_on(now);
     }
 
     /// Is done once so many others as can seal without us have named their tips, and all of those
@@ -488,6 +390,18 @@ impl Replica {
         {
             needed = needed.min(set.seals_needed() - 1);
         }
+        // Whom an organizer has given up is not waited for.
+        if let Some(closing) = &self.closing {
+            let stay = others
+                .clone()
+                .filter(|label| !closing.lost.contains(*label));
+            needed = needed.min(stay.count());
+        }
+        // Where most of a set is gone for good, who is left seals what it has: the set is forced then.
+        let since = self.closing.as_ref().map(|closing| closing.since);
+        if since.is_some_and(|since| now.since(since) >= FORCE_SECONDS) {
+            needed = 0;
+        }
         let durable =
             |tip: &Tip| self.chain.contains(tip.id) && !self.storing.contains_key(&tip.id);
         let whole = others.filter(|label| {
@@ -502,7 +416,7 @@ impl Replica {
 
     fn compared(&mut self, now: Time) {
         self.comparison = Comparison::Done;
-        self.seal_if_closed();
+        self.seal_if_closed(now);
         self.hold_heads(now);
         self.hold_cover(now);
     }
@@ -511,7 +425,10 @@ impl Replica {
     /// before its tips were compared: it would hide what it has forgotten. Nor does a member that
     /// holds nothing yet seal: entry 0 comes with the registry, and seals that name nothing would
     /// leave nothing for the next set to cover.
-    fn seal_if_closed(&mut self) {
+    fn seal_if_closed(&mut self, now: Time) {
+        if self.waits_to_seal(now) {
+            return;
+        }
         let (Some(set), Some(_), true) = (&self.set, &self.closing, self.is_compared()) else {
             return;
         };
@@ -546,14 +463,20 @@ impl Replica {
         let Some(set) = &self.set else {
             return self.answer(ticket, Answer::Refused(Refusal::NotReady));
         };
-        let here = *set.primary() == self.me || refused_elsewhere && set.has(&self.me);
-        if !here {
+        if !self.accepts(refused_elsewhere) {
             let primary = set.primary().clone();
             return self.answer(ticket, Answer::Forward(primary));
         }
-        if !self.storing.is_empty() {
+        let ready = self.knows_its_place();
+        // What was accepted behind a seal would stand beside what the next set goes on with.
+        if !ready || !self.storing.is_empty() || self.is_sealed(now) {
             if self.behind.len() == BEHIND_MAX {
-                return self.answer(ticket, Answer::Refused(Refusal::StillWriting));
+                let full = if ready {
+                    Refusal::StillWriting
+                } else {
+                    Refusal::NotReady
+                };
+                return self.answer(ticket, Answer::Refused(full));
             }
             return self.behind.push_back((ticket, entry, refused_elsewhere));
         }
@@ -669,16 +592,13 @@ impl Replica {
             self.fold.erase(&self.chain, &erased);
         }
         self.tips = self.find_tips();
+        self.settle(now);
         self.compare(now);
-        self.seal_if_closed();
+        self.seal_if_closed(now);
         self.hold_heads(now);
         self.hold_cover(now);
         self.answer_safe();
-        while self.storing.is_empty()
-            && let Some((ticket, entry, refused_elsewhere)) = self.behind.pop_front()
-        {
-            self.submitted(now, ticket, entry, refused_elsewhere);
-        }
+        self.go_on(now);
     }
 
     /// Signs that the durable tips are held, where that may be said.
@@ -706,6 +626,15 @@ impl Replica {
         let epoch = closing.next.epoch;
         let durable =
             |tip: &Tip| self.chain.contains(tip.id) && !self.storing.contains_key(&tip.id);
+        // Where nobody goes on who could seal, what its author has brought is all there is.
+        let anew = self
+            .set
+            .as_ref()
+            .is_some_and(|set| closing.begins_anew(set));
+        if anew && self.cover.is_empty() {
+            let passed_over = self.tips.len().saturating_sub(RECEIPTS_PER_SPOKE_MAX);
+            self.cover = self.tips[passed_over..].iter().copied().collect();
+        }
         if self.cover.is_empty() || !self.cover.iter().all(durable) {
             return;
         }
@@ -715,8 +644,13 @@ impl Replica {
     }
 
     fn hold(&mut self, now: Time, epoch: u64, tip: Tip) {
-        let silent = |heard: Time| now.since(heard) > COUNCIL_SILENCE_SECONDS_MAX;
+        let fresh = -CLOCK_BACK_SECONDS_MAX..=COUNCIL_SILENCE_SECONDS_MAX;
+        let silent = |heard: Time| !fresh.contains(&now.since(heard));
         if self.sealed >= epoch || !self.is_compared() || self.heard.is_none_or(silent) {
+            return;
+        }
+        // What others may not have in the open epoch is not said to be held in it.
+        if self.settling.is_some() && self.set.as_ref().is_some_and(|set| set.epoch == epoch) {
             return;
         }
         // What is signed counts as covered: first it must be known what ended keys may have signed.

@@ -1,7 +1,7 @@
 //! Requests: signed texts that ask the registry for a change (SPEC registry 2).
 
 use alloc::{string::String, vec::Vec};
-use core::{fmt, net::IpAddr};
+use core::fmt;
 
 use spokes_log::{
     name::{BlogId, EntryId, Hash},
@@ -10,19 +10,23 @@ use spokes_log::{
     time::Time,
 };
 
+pub use crate::address::{Address, Domain, Operator};
 use crate::{
+    health::{Load, Takes},
     node::{Label, NodeKey, Signed},
     receipt::{end, version},
 };
 
 /// Council nodes of one network: more make no registry safer, only slower.
-const COUNCIL_MAX: usize = 7;
+pub const COUNCIL_MAX: usize = 7;
 /// Organizers of one network.
 const ORGANIZERS_MAX: usize = 25;
 /// Members of one replica set: the most that an author may ask for.
 pub const MEMBERS_MAX: usize = 9;
 /// Blogs of one change of set: what one entry of the registry may cover.
 const BLOGS_MAX: usize = 1_000;
+/// Blogs of which one spoke says at once that it holds them.
+pub const HOLDS_MAX: usize = 1_000;
 /// Entries that come with one request: a genesis, its keys and the skeletons between.
 pub const PROOF_ENTRIES_MAX: usize = 20_000;
 
@@ -33,8 +37,19 @@ pub struct Request {
     pub signed: Signed,
     /// Entries that prove an author's right, in the order of their chain.
     pub proof: Vec<SealedEntry>,
-    /// Receipts and seals that prove that a change of set is safe.
+    /// Receipts and seals that prove that a change of set is safe, or reports of who is silent.
     pub statements: Vec<Signed>,
+    /// What the author herself says, where a node only brings it.
+    pub word: Option<Word>,
+}
+
+/// A text that an author signed with her own key, as `OpenPGP` has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Word {
+    /// The text.
+    pub text: String,
+    /// Her signature over it: one packet of `OpenPGP`.
+    pub signature: Vec<u8>,
 }
 
 impl Request {
@@ -44,6 +59,7 @@ impl Request {
             signed,
             proof: Vec::new(),
             statements: Vec::new(),
+            word: None,
         }
     }
 
@@ -97,6 +113,33 @@ pub enum Wish {
         /// Which.
         label: Label,
     },
+    /// A node asks for a seat on the council (SPEC registry 3.12).
+    Stand {
+        /// What it will be.
+        node: CouncilNode,
+        /// The token of its invitation.
+        token: String,
+    },
+    /// An organizer gives a node that stands its seat (SPEC registry 3.13).
+    Seat {
+        /// Which.
+        label: Label,
+    },
+    /// An organizer takes a seat away (SPEC registry 3.14).
+    Unseat {
+        /// Which.
+        label: Label,
+    },
+    /// A node lost what it had; an organizer has it filled again (SPEC registry 3.15).
+    Refill {
+        /// Which.
+        label: Label,
+    },
+    /// The council is founded anew on what one node holds (SPEC registry 3.16).
+    Recover {
+        /// Its nodes from now on.
+        council: Vec<CouncilNode>,
+    },
     /// An author claims a name; brought by the spoke that she asked (SPEC registry 3.6).
     Claim {
         /// The blog.
@@ -128,7 +171,128 @@ pub enum Wish {
         blog: BlogId,
         /// The new epoch.
         epoch: u64,
+        /// Whether fewer seals than a majority's worth must do (SPEC receipt 3.7).
+        forced: bool,
     },
+    /// Observers say that a spoke is silent (SPEC registry 3.17).
+    Down {
+        /// Which.
+        label: Label,
+    },
+    /// Observers say that it answers again (SPEC registry 3.18).
+    Up {
+        /// Which.
+        label: Label,
+    },
+    /// A spoke says how much it has to do, and what it still takes (SPEC registry 3.19).
+    Load {
+        /// Which it is: else two that say the same in one second would be one.
+        label: Label,
+        /// How much of what it can do.
+        load: Load,
+        /// What it takes.
+        takes: Takes,
+    },
+    /// An organizer empties a spoke (SPEC registry 3.20).
+    Drain {
+        /// Which.
+        label: Label,
+    },
+    /// A spoke hands everything over, to go then (SPEC registry 3.21).
+    Leave {
+        /// Which it is.
+        label: Label,
+    },
+    /// An organizer moves a blog's primary (SPEC registry 3.22).
+    Move {
+        /// The blog.
+        blog: BlogId,
+        /// Its primary from then on.
+        to: Label,
+    },
+    /// A node brings an author's word that moves her blog (SPEC registry 3.23).
+    Home {
+        /// The blog.
+        blog: BlogId,
+        /// The hash of her text.
+        word: Hash,
+    },
+    /// An organizer says how many replicas a blog has (SPEC registry 3.24).
+    Replicas {
+        /// The blog.
+        blog: BlogId,
+        /// How many.
+        replicas: u64,
+    },
+    /// The primary says how many more replicas its readers need (SPEC registry 3.25).
+    Demand {
+        /// The blog.
+        blog: BlogId,
+        /// How many more.
+        more: u64,
+    },
+    /// A spoke has all of these blogs and keeps up with their primaries (SPEC registry 3.26).
+    Holds {
+        /// Which it is.
+        label: Label,
+        /// Which blogs.
+        blogs: Vec<BlogId>,
+    },
+    /// The primary has read all that were missing when a set was opened by force (SPEC registry 3.27).
+    Whole {
+        /// The blog.
+        blog: BlogId,
+        /// The epoch in which it says so.
+        epoch: u64,
+    },
+}
+
+/// Where an author wants her blog's primary: what she signs (SPEC registry 3.23).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Home {
+    /// The network.
+    pub network: Hash,
+    /// When she says so.
+    pub time: Time,
+    /// The blog.
+    pub blog: BlogId,
+    /// The spoke that is to be its primary.
+    pub spoke: Label,
+}
+
+impl Home {
+    /// Reads the text.
+    ///
+    /// # Errors
+    /// Names the first line that is not as SPEC registry 3.23 says.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut headers = Headers::new(text::check(bytes)?, 1)?;
+        version(&mut headers, "Spokes-Request")?;
+        let line = headers.line();
+        if headers.required::<String>("Kind")? != "home" {
+            return Err(Malformed::rule(line, "this request does not move a blog"));
+        }
+        let home = Self {
+            network: headers.required("Network")?,
+            time: headers.required("Time")?,
+            blog: headers.required("Blog")?,
+            spoke: headers.required("Spoke")?,
+        };
+        end(&mut headers)?;
+        Ok(home)
+    }
+}
+
+impl fmt::Display for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Spokes-Request: 1\nKind: home\nNetwork: {}",
+            self.network
+        )?;
+        write!(f, "\nTime: {}", self.time)?;
+        write!(f, "\nBlog: {}\nSpoke: {}", self.blog, self.spoke)
+    }
 }
 
 /// What a network begins with.
@@ -155,6 +319,8 @@ pub struct CouncilNode {
     pub api: Address,
     /// Where its DNS answers.
     pub dns: Address,
+    /// Where the other nodes of the council reach it.
+    pub peer: Address,
 }
 
 /// The limits of a network; each refusal names its limit (SPEC registry 4).
@@ -170,7 +336,16 @@ pub struct Policy {
     pub blog_bytes: u64,
     /// Entries of one blog in a day.
     pub entries_per_day: u64,
+    /// Readers' requests a second that one replica of a blog should have to answer.
+    pub readers_per_second: u64,
+    /// Seconds between two changes for a blog's readers.
+    pub demand_seconds: u64,
 }
+
+/// What one replica answers before readers need another: a small server that also does other things.
+const READERS_PER_SECOND: u64 = 50;
+/// How often demand may change: a copy that comes and goes costs more than it carries.
+const DEMAND_SECONDS: u64 = 600;
 
 impl Default for Policy {
     fn default() -> Self {
@@ -180,128 +355,47 @@ impl Default for Policy {
             names_per_blog: 3,
             blog_bytes: 1 << 30,
             entries_per_day: 200,
+            readers_per_second: READERS_PER_SECOND,
+            demand_seconds: DEMAND_SECONDS,
         }
-    }
-}
-
-/// An address and a port, spelled `192.0.2.1:80` or `[2001:db8::1]:80`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Address(pub core::net::SocketAddr);
-
-impl Value for Address {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        const SHAPE: &str = "is not an address such as 192.0.2.1:80 or [2001:db8::1]:80";
-        let address: core::net::SocketAddr = text.parse().map_err(|_| SHAPE)?;
-        // The standard library reads more than it prints; a signed text has one spelling.
-        if alloc::format!("{address}") == text {
-            Ok(Self(address))
-        } else {
-            Err(SHAPE)
-        }
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// The group that runs a spoke, as it calls itself.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Operator(String);
-
-impl Operator {
-    /// Reads an operator's name: 1 to 100 bytes.
-    ///
-    /// # Errors
-    /// When it is longer.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        if text.is_empty() || text.len() > 100 {
-            return Err("is not a name of 1 to 100 bytes");
-        }
-        Ok(Self(text.into()))
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Value for Operator {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        Self::parse(text)
-    }
-}
-
-impl fmt::Display for Operator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A domain name: labels of a-z, 0-9 and hyphens, at most 200 bytes, so that names below it fit.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Domain(String);
-
-impl Domain {
-    /// Reads a domain.
-    ///
-    /// # Errors
-    /// Says what a domain looks like.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let label = |l: &str| {
-            (1..=63).contains(&l.len())
-                && l.bytes()
-                    .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-                && !l.starts_with('-')
-                && !l.ends_with('-')
-        };
-        if text.len() <= 200 && text.split('.').all(label) {
-            Ok(Self(text.into()))
-        } else {
-            Err("is not a domain such as blogs.example.org, in lower case")
-        }
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Value for Domain {
-    fn parse(text: &str) -> Result<Self, &'static str> {
-        Self::parse(text)
-    }
-}
-
-impl fmt::Display for Domain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
 impl Value for CouncilNode {
     fn parse(text: &str) -> Result<Self, &'static str> {
-        const SHAPE: &str = "is not a label, a key, an HTTP and a DNS address";
+        const SHAPE: &str = "is not a label, a key, an HTTP, a DNS and perhaps a peer address";
         let words: Vec<&str> = text.split(' ').collect();
-        let [label, key, api, dns] = words[..] else {
-            return Err(SHAPE);
+        let (label, key, api, dns, peer) = match words[..] {
+            [label, key, api, dns] => (label, key, api, dns, None),
+            [label, key, api, dns, peer] => (label, key, api, dns, Some(peer)),
+            _ => return Err(SHAPE),
         };
+        let api = Address::parse(api)?;
+        let peer = match peer {
+            Some(peer) => Address::parse(peer)?,
+            None => api.next_port(),
+        };
+        // What may be left out is left out: a signed text has one spelling.
+        if words.len() == 5 && peer == api.next_port() {
+            return Err(SHAPE);
+        }
         Ok(Self {
             label: Label::parse(label)?,
             key: NodeKey::parse(key)?,
-            api: Address::parse(api)?,
+            api,
             dns: Address::parse(dns)?,
+            peer,
         })
     }
 }
 
 impl fmt::Display for CouncilNode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {} {}", self.label, self.key, self.api, self.dns)
+        write!(f, "{} {} {} {}", self.label, self.key, self.api, self.dns)?;
+        if self.peer != self.api.next_port() {
+            write!(f, " {}", self.peer)?;
+        }
+        Ok(())
     }
 }
 
@@ -313,10 +407,26 @@ impl Wish {
             Self::Join { .. } => "join",
             Self::Admit { .. } => "admit",
             Self::Evict { .. } => "evict",
+            Self::Stand { .. } => "stand",
+            Self::Seat { .. } => "seat",
+            Self::Unseat { .. } => "unseat",
+            Self::Refill { .. } => "refill",
+            Self::Recover { .. } => "recover",
             Self::Claim { .. } => "claim",
             Self::Keys { .. } => "keys",
             Self::Close { .. } => "close",
             Self::Open { .. } => "open",
+            Self::Down { .. } => "down",
+            Self::Up { .. } => "up",
+            Self::Load { .. } => "load",
+            Self::Drain { .. } => "drain",
+            Self::Leave { .. } => "leave",
+            Self::Move { .. } => "move",
+            Self::Home { .. } => "bring",
+            Self::Replicas { .. } => "replicas",
+            Self::Demand { .. } => "demand",
+            Self::Holds { .. } => "holds",
+            Self::Whole { .. } => "whole",
         }
     }
 
@@ -339,6 +449,22 @@ impl Wish {
             "evict" => Self::Evict {
                 label: h.required("Label")?,
             },
+            "stand" => Self::Stand {
+                node: h.required("Council")?,
+                token: h.required("Token")?,
+            },
+            "seat" => Self::Seat {
+                label: h.required("Label")?,
+            },
+            "unseat" => Self::Unseat {
+                label: h.required("Label")?,
+            },
+            "refill" => Self::Refill {
+                label: h.required("Label")?,
+            },
+            "recover" => Self::Recover {
+                council: filled("Council", h, COUNCIL_MAX)?,
+            },
             "claim" => Self::Claim {
                 blog: h.required("Blog")?,
                 entry: h.required("Entry")?,
@@ -356,14 +482,88 @@ impl Wish {
             "open" => Self::Open {
                 blog: h.required("Blog")?,
                 epoch: h.required("Epoch")?,
+                forced: forced(h)?,
+            },
+            _ => return Self::parse_life(kind, line, h),
+        })
+    }
+
+    /// The kinds about the life of spokes and the places of blogs.
+    fn parse_life(kind: &str, line: usize, h: &mut Headers<'_>) -> Result<Self, Malformed> {
+        Ok(match kind {
+            "down" => Self::Down {
+                label: h.required("Label")?,
+            },
+            "up" => Self::Up {
+                label: h.required("Label")?,
+            },
+            "load" => Self::Load {
+                label: h.required("Label")?,
+                load: h.required("Load")?,
+                takes: h.required("Takes")?,
+            },
+            "drain" => Self::Drain {
+                label: h.required("Label")?,
+            },
+            "leave" => Self::Leave {
+                label: h.required("Label")?,
+            },
+            "move" => Self::Move {
+                blog: h.required("Blog")?,
+                to: h.required("Spoke")?,
+            },
+            "bring" => Self::Home {
+                blog: h.required("Blog")?,
+                word: h.required("Word")?,
+            },
+            "replicas" => Self::Replicas {
+                blog: h.required("Blog")?,
+                replicas: h.required("Replicas")?,
+            },
+            "demand" => Self::Demand {
+                blog: h.required("Blog")?,
+                more: h.required("More")?,
+            },
+            "holds" => Self::Holds {
+                label: h.required("Label")?,
+                blogs: filled("Blog", h, HOLDS_MAX)?,
+            },
+            "whole" => Self::Whole {
+                blog: h.required("Blog")?,
+                epoch: h.required("Epoch")?,
             },
             _ => {
-                return Err(Malformed::rule(
-                    line,
-                    "this version does not know such a request",
-                ));
+                let rule = "this version does not know such a request";
+                return Err(Malformed::rule(line, rule));
             }
         })
+    }
+
+    /// The lines of those kinds.
+    fn fmt_life(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Down { label }
+            | Self::Up { label }
+            | Self::Drain { label }
+            | Self::Leave { label } => write!(f, "\nLabel: {label}"),
+            Self::Load { label, load, takes } => {
+                write!(f, "\nLabel: {label}\nLoad: {load}\nTakes: {takes}")
+            }
+            Self::Move { blog, to } => write!(f, "\nBlog: {blog}\nSpoke: {to}"),
+            Self::Home { blog, word } => write!(f, "\nBlog: {blog}\nWord: {word}"),
+            Self::Replicas { blog, replicas } => {
+                write!(f, "\nBlog: {blog}\nReplicas: {replicas}")
+            }
+            Self::Demand { blog, more } => write!(f, "\nBlog: {blog}\nMore: {more}"),
+            Self::Holds { label, blogs } => {
+                write!(f, "\nLabel: {label}")?;
+                blogs
+                    .iter()
+                    .try_for_each(|blog| write!(f, "\nBlog: {blog}"))
+            }
+            Self::Whole { blog, epoch } => write!(f, "\nBlog: {blog}\nEpoch: {epoch}"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -379,8 +579,33 @@ impl Founding {
                 names_per_blog: h.required("Names-Per-Blog")?,
                 blog_bytes: h.required("Blog-Bytes")?,
                 entries_per_day: h.required("Entries-Per-Day")?,
+                readers_per_second: other("Readers-Per-Second", READERS_PER_SECOND, h)?,
+                demand_seconds: other("Demand-Seconds", DEMAND_SECONDS, h)?,
             },
         })
+    }
+}
+
+/// A line that stands where something is so, and is left out where not: a signed text has one spelling.
+fn forced(headers: &mut Headers<'_>) -> Result<bool, Malformed> {
+    let line = headers.line();
+    match headers.optional::<String>("Forced")?.as_deref() {
+        None => Ok(false),
+        Some("yes") => Ok(true),
+        Some(_) => Err(Malformed::rule(
+            line,
+            "\"Forced\" says \"yes\" or is left out",
+        )),
+    }
+}
+
+/// A limit that is named where it is another than the usual one: a signed text has one spelling.
+fn other(name: &'static str, usual: u64, headers: &mut Headers<'_>) -> Result<u64, Malformed> {
+    let line = headers.line();
+    match headers.optional(name)? {
+        Some(0) => Err(Malformed::rule(line, "a limit of 0 leaves nothing")),
+        Some(named) if named == usual => Err(Malformed::rule(line, "the usual limit is left out")),
+        named => Ok(named.unwrap_or(usual)),
     }
 }
 
@@ -456,7 +681,15 @@ impl fmt::Display for Ask {
                 f,
                 "\nLabel: {label}\nOperator: {operator}\nAddress: {address}\nToken: {token}"
             ),
-            Wish::Admit { label } | Wish::Evict { label } => write!(f, "\nLabel: {label}"),
+            Wish::Admit { label }
+            | Wish::Evict { label }
+            | Wish::Seat { label }
+            | Wish::Unseat { label }
+            | Wish::Refill { label } => write!(f, "\nLabel: {label}"),
+            Wish::Stand { node, token } => write!(f, "\nCouncil: {node}\nToken: {token}"),
+            Wish::Recover { council } => council
+                .iter()
+                .try_for_each(|node| write!(f, "\nCouncil: {node}")),
             Wish::Claim { blog, entry, spoke } => {
                 write!(f, "\nBlog: {blog}\nEntry: {entry}")?;
                 spoke
@@ -477,7 +710,18 @@ impl fmt::Display for Ask {
                     .iter()
                     .try_for_each(|member| write!(f, "\nMember: {member}"))
             }
-            Wish::Open { blog, epoch } => write!(f, "\nBlog: {blog}\nEpoch: {epoch}"),
+            Wish::Open {
+                blog,
+                epoch,
+                forced,
+            } => {
+                write!(f, "\nBlog: {blog}\nEpoch: {epoch}")?;
+                if *forced {
+                    write!(f, "\nForced: yes")?;
+                }
+                Ok(())
+            }
+            life => life.fmt_life(f),
         }
     }
 }
@@ -499,29 +743,13 @@ impl fmt::Display for Founding {
             f,
             "\nBlog-Bytes: {}\nEntries-Per-Day: {}",
             p.blog_bytes, p.entries_per_day
-        )
-    }
-}
-
-/// From how far an address is reached. A network of one machine or one house may use its own
-/// addresses, and none from behind narrower walls than its council's.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Reach {
-    /// Nobody serves there, or only the machine's own platform does.
-    Nowhere,
-    Machine,
-    House,
-    World,
-}
-
-pub(crate) fn reach(ip: IpAddr) -> Reach {
-    match ip.to_canonical() {
-        ip if ip.is_unspecified() || ip.is_multicast() => Reach::Nowhere,
-        IpAddr::V4(ip) if ip.is_link_local() || ip.is_broadcast() => Reach::Nowhere,
-        IpAddr::V6(ip) if ip.is_unicast_link_local() => Reach::Nowhere,
-        ip if ip.is_loopback() => Reach::Machine,
-        IpAddr::V4(ip) if ip.is_private() => Reach::House,
-        IpAddr::V6(ip) if ip.is_unique_local() => Reach::House,
-        _ => Reach::World,
+        )?;
+        if p.readers_per_second != READERS_PER_SECOND {
+            write!(f, "\nReaders-Per-Second: {}", p.readers_per_second)?;
+        }
+        if p.demand_seconds != DEMAND_SECONDS {
+            write!(f, "\nDemand-Seconds: {}", p.demand_seconds)?;
+        }
+        Ok(())
     }
 }

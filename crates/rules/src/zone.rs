@@ -13,8 +13,10 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use spokes_log::name::{BlogId, Hash};
 
 use crate::{
+    health::Takes,
     node::Label,
     registry::{BlogRecord, Registry, Spoke},
+    seat::Sits,
 };
 
 /// Seconds for which what moves may be remembered: a reader of a dead spoke waits no longer.
@@ -28,6 +30,9 @@ const TTL_NEGATIVE: u32 = 10;
 const EXPIRE: u32 = 7 * 24 * 60 * 60;
 /// Spokes that the apex names at once: more do not fit an answer of 512 bytes with IPv6.
 const SLATE_MAX: usize = 8;
+/// Spokes that take new blogs, from which on those that take none are left out: newcomers come by the apex,
+/// and one server alone would be too few for readers.
+const SLATE_FEW: usize = 2;
 /// The slate changes once a minute, so that all spokes get their share of newcomers.
 const SLATE_SECONDS: i64 = 60;
 
@@ -89,21 +94,17 @@ pub type Node = Vec<RrSet>;
 /// Records with the absolute names that own them.
 pub type Owned = Vec<(String, Node)>;
 
-/// All records of the network at this time.
-pub fn project(registry: &Registry, minute: i64) -> Owned {
-    let mut owned = vec![apex(registry, minute)];
-    owned.extend(servers(registry));
-    owned.extend(
-        registry
-            .spokes()
-            .map(|(label, spoke)| of_spoke(registry, label, spoke)),
-    );
-    owned.extend(
-        registry
-            .blogs()
-            .flat_map(|(id, blog)| of_blog(registry, id, blog)),
-    );
-    owned
+/// All records of the network at this time. One after the other: all at once would take as much memory as the zone
+/// that is made of them, in between its pieces.
+pub fn project(registry: &Registry, minute: i64) -> impl Iterator<Item = (String, Node)> {
+    let spokes = registry.spokes();
+    let spokes = spokes.map(|(label, spoke)| of_spoke(registry, label, spoke));
+    let blogs = registry.blogs();
+    let blogs = blogs.flat_map(|(id, blog)| of_blog(registry, id, blog));
+    core::iter::once(apex(registry, minute))
+        .chain(servers(registry))
+        .chain(spokes)
+        .chain(blogs)
 }
 
 /// The number of the minute in which a slate holds.
@@ -114,8 +115,10 @@ pub fn minute(now: spokes_log::time::Time) -> i64 {
 /// The apex: SOA, NS and a slate of spokes.
 pub fn apex(registry: &Registry, minute: i64) -> (String, Node) {
     let domain = registry.founding().domain.as_str();
-    let names: Vec<String> = (1..=registry.founding().council.len())
-        .map(|n| format!("ns{n}.{domain}"))
+    let names: Vec<String> = registry
+        .seats()
+        .sitting()
+        .map(|(_, number, _)| format!("ns{number}.{domain}"))
         .collect();
     let soa = Soa {
         primary: names[0].clone(),
@@ -147,13 +150,13 @@ pub fn apex(registry: &Registry, minute: i64) -> (String, Node) {
 /// The addresses of the name servers themselves.
 pub fn servers(registry: &Registry) -> Owned {
     let domain = registry.founding().domain.as_str();
-    let council = registry.founding().council.iter().enumerate();
-    council
-        .map(|(n, node)| {
-            (
-                format!("ns{}.{domain}", n + 1),
-                addresses([node.dns.0.ip()].into_iter()),
-            )
+    let seats = registry.seats().all().iter();
+    seats
+        .map(|seat| {
+            let sits = matches!(seat.sits, Sits::Yes { .. });
+            let shown = sits.then(|| seat.node.dns.0.ip());
+            let owner = format!("ns{}.{domain}", seat.number);
+            (owner, addresses(shown.into_iter()))
         })
         .collect()
 }
@@ -169,17 +172,24 @@ pub fn of_spoke(registry: &Registry, label: &Label, spoke: &Spoke) -> (String, N
 pub fn of_blog(registry: &Registry, id: BlogId, blog: &BlogRecord) -> Owned {
     let domain = &registry.founding().domain;
     let name = &blog.name;
-    let spoke = |label: &Label| registry.spoke(label).filter(|spoke| spoke.is_admitted());
-    let ip = |spoke: &Spoke| spoke.address.0.ip();
+    let ip = |label: &Label| registry.spoke(label).map(|spoke| spoke.address.0.ip());
+    let is_well = |label: &&Label| registry.spoke(label).is_some_and(Spoke::is_well);
     let primary = blog.set.primary();
-    let mut readers: Vec<IpAddr> = blog.set.members[1..]
-        .iter()
-        .filter_map(&spoke)
-        .map(ip)
-        .collect();
-    if readers.is_empty() {
-        readers.extend(spoke(primary).map(ip));
+    let well: Vec<&Label> = blog.set.members.iter().filter(is_well).collect();
+    let keeps_up = |label: &&&Label| {
+        let takes = registry.spoke(label).map(|spoke| spoke.takes);
+        takes != Some(Takes::Nothing) && registry.holds_blog(blog, label)
+    };
+    // Its secondaries that keep up; else its primary; else whoever of the set is there.
+    let mut readers: Vec<&Label> = well.iter().filter(keeps_up).copied().collect();
+    if readers.len() > 1 {
+        readers.retain(|label| *label != primary);
     }
+    if readers.is_empty() {
+        readers = well;
+    }
+    let readers = readers.into_iter().filter_map(ip);
+    let accepts = Some(primary).filter(is_well).and_then(ip);
     let text = format!(
         "v=1 blog={id} author={} epoch={} primary={primary}",
         blog.author, blog.set.epoch
@@ -189,18 +199,33 @@ pub fn of_blog(registry: &Registry, id: BlogId, blog: &BlogRecord) -> Owned {
         data: vec![Data::Txt(text)],
     };
     vec![
-        (format!("{name}.{domain}"), addresses(readers.into_iter())),
+        (format!("{name}.{domain}"), addresses(readers)),
         (
             format!("edit.{name}.{domain}"),
-            addresses(spoke(primary).map(ip).into_iter()),
+            addresses(accepts.into_iter()),
         ),
         (format!("_blog.{name}.{domain}"), vec![text]),
     ]
 }
 
-/// At most [`SLATE_MAX`] admitted spokes, others each minute (SPEC dns 2).
+/// At most [`SLATE_MAX`] spokes that are well and take new blogs, others each minute (SPEC dns 2).
 fn slate(registry: &Registry, minute: i64) -> Vec<&Spoke> {
-    let mut spokes: Vec<_> = registry.admitted().collect();
+    let well = |spoke: &Spoke| spoke.is_well() && !spoke.is_leaving();
+    let mut spokes: Vec<_> = registry.admitted().filter(|(_, s)| well(s)).collect();
+    let takes_new = |spoke: &&Spoke| spoke.takes == Takes::New;
+    if spokes
+        .iter()
+        .map(|(_, spoke)| *spoke)
+        .filter(takes_new)
+        .count()
+        >= SLATE_FEW
+    {
+        spokes.retain(|(_, spoke)| takes_new(spoke));
+    }
+    if spokes.is_empty() {
+        // Whoever is said to be silent may be there all the same.
+        spokes = registry.admitted().collect();
+    }
     spokes.sort_by_key(|(label, _)| *Hash::of(format!("{minute} {label}").as_bytes()).as_bytes());
     spokes
         .into_iter()

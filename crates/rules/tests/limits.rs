@@ -6,14 +6,19 @@ mod desk;
 mod scene;
 
 use expect_test::expect;
-use scene::{Scene, check};
+use scene::{Scene, check, label};
+use spokes_log::time::Time;
+use spokes_rules::{
+    node::NodeSecret,
+    request::{Address, Ask, CouncilNode, Domain, Founding, Policy, Wish},
+};
 
 #[test]
 fn a_day_has_its_number_of_entries() {
     // What is on disk after a start counts by the day on which it says it was signed.
     check(
         "limit a 1 entries | write one | submit a 1 | store a | write two | submit a 2 | restart a \
-         | set a a,b,c | limit a 1 entries | submit a 2 | wait 86400 | submit a 2",
+         | set a a,b,c | heard a | limit a 1 entries | submit a 2 | wait 86400 | submit a 2",
         &expect![[r#"
             limit a 1 entries: nothing
             write one: entry 1
@@ -23,6 +28,7 @@ fn a_day_has_its_number_of_entries() {
             submit a 2: answers: this network takes 1 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
             restart a: starts
             set a a,b,c: nothing
+            heard a: nothing
             limit a 1 entries: nothing
             submit a 2: answers: this network takes 1 entries of a blog in a day, and that is reached; they are safe with you, send them again tomorrow
             wait 86400: later
@@ -107,4 +113,45 @@ fn a_restore_is_granted_more_and_not_everything() {
         restore a 22: writes 22
     "#]]
     .assert_eq(&said);
+}
+
+#[test]
+fn a_limit_that_is_the_usual_one_is_left_out() {
+    let node = |port| Address(([192, 0, 2, 1], port).into());
+    let key = NodeSecret::from_seed(&[7; 32]).key();
+    let ask = |policy| Ask {
+        network: None,
+        time: Time::from_unix(1_795_442_700),
+        what: Wish::Found(Founding {
+            domain: Domain::parse("blogs.example.org").expect("a domain"),
+            council: vec![CouncilNode {
+                label: label("one"),
+                key,
+                api: node(80),
+                dns: node(53),
+                peer: node(81),
+            }],
+            organizers: vec![key],
+            policy,
+        }),
+    };
+    let usual = ask(Policy::default());
+    let text = usual.to_string();
+    assert_eq!(Ask::parse(text.as_bytes()), Ok(usual));
+    let other = ask(Policy {
+        readers_per_second: 7,
+        demand_seconds: 60,
+        ..Policy::default()
+    });
+    assert_eq!(Ask::parse(other.to_string().as_bytes()), Ok(other));
+    for line in [
+        "Readers-Per-Second: 50",
+        "Demand-Seconds: 600",
+        "Demand-Seconds: 0",
+    ] {
+        assert!(
+            Ask::parse(format!("{text}\n{line}").as_bytes()).is_err(),
+            "{line}"
+        );
+    }
 }

@@ -8,6 +8,7 @@ mod scene;
 use expect_test::expect;
 use scene::{Scene, check};
 use spokes_log::draft::Role;
+use spokes_rules::replica::{STILL_SECONDS_MAX, has_stood_still};
 
 #[test]
 fn an_entry_is_written_held_and_safe() {
@@ -128,7 +129,7 @@ fn a_sealed_epoch_has_no_receipts_any_more() {
             heard b: nothing
             cover b 1: holds 1 in 2
             open 2: open
-            set b b,c: nothing
+            set b b,c: settles in 2
         "#]],
     );
 }
@@ -158,7 +159,7 @@ fn a_started_replica_compares_before_it_signs_or_seals() {
             restart b: starts
             submit b 1: nothing
             write two: entry 2
-            submit b 2: answers: this server has just started and waits for the council; the entry is safe with you, send it again in a moment
+            submit b 2: answers: this server has just started, or stood still, and waits for the council; the entry is safe with you, send it again in a moment
             set b a,b,c: nothing
             heard b: nothing
             close b a,b,c for b,c: nothing
@@ -212,6 +213,59 @@ fn a_started_member_compares_with_so_many_as_can_seal_without_it() {
             compare b with a: nothing
             compare b with c: nothing
             heard b: holds 0 in 1
+        "#]],
+    );
+}
+
+#[test]
+fn who_started_waits_for_nobody_whom_an_organizer_has_given_up() {
+    // The council alone leaves out whoever is silent just now.
+    check(
+        "restart c | set c a,b,c | heard c | close c a,b,c for c | organizer closes c a,b,c for c | store c",
+        &expect![[r#"
+            restart c: starts
+            set c a,b,c: nothing
+            heard c: nothing
+            close c a,b,c for c: nothing
+            organizer closes c a,b,c for c: writes its seal of 1 with [0]
+            store c: sends its seal
+        "#]],
+    );
+    // Who stays is asked.
+    check(
+        "restart c | set c a,b,c | heard c | organizer closes c a,b,c for c,b | compare c with b",
+        &expect![[r#"
+            restart c: starts
+            set c a,b,c: nothing
+            heard c: nothing
+            organizer closes c a,b,c for c,b: nothing
+            compare c with b: writes its seal of 1 with [0]
+        "#]],
+    );
+}
+
+#[test]
+fn a_blog_whose_servers_are_all_gone_begins_anew_with_what_its_author_brings() {
+    // As long as somebody may seal, nothing is said of what was not sealed.
+    check(
+        "write one | restart c | set c a,b | heard c | restore c 1 | store c | close c a,b for c | \
+         organizer closes c a,b for c,b | organizer closes c a,b for c | write two | restore c 2 | store c | \
+         open 2 | set c c",
+        &expect![[r#"
+            write one: entry 1
+            restart c: starts
+            set c a,b: nothing
+            heard c: nothing
+            restore c 1: writes 1
+            store c: nothing
+            close c a,b for c: nothing
+            organizer closes c a,b for c,b: nothing
+            organizer closes c a,b for c: holds 1 in 2
+            write two: entry 2
+            restore c 2: writes 2
+            store c: holds 2 in 2
+            open 2: open
+            set c c: settles in 2
         "#]],
     );
 }
@@ -340,6 +394,21 @@ fn a_silent_council_stops_the_receipts() {
             heard a: holds 2 in 1
         "#]],
     );
+    // A clock that is set back does not make it a longer time.
+    check(
+        "wait -60 | write one | submit a 1 | store a | wait -1 | write two | submit a 2 | store a | heard a",
+        &expect![[r#"
+            wait -60: later
+            write one: entry 1
+            submit a 1: writes 1
+            store a: holds 1 in 1
+            wait -1: later
+            write two: entry 2
+            submit a 2: writes 2
+            store a: nothing
+            heard a: holds 2 in 1
+        "#]],
+    );
 }
 
 #[test]
@@ -425,4 +494,226 @@ fn keys_entries_pass_like_any_other() {
     scene.entries.push(entry);
     assert_eq!(scene.step("submit a 1"), "writes 1");
     assert_eq!(scene.step("store a"), "holds 1 in 1");
+}
+
+#[test]
+fn who_stood_still_accepts_nothing_before_the_council_was_heard() {
+    assert!(!has_stood_still(STILL_SECONDS_MAX));
+    assert!(has_stood_still(STILL_SECONDS_MAX + 1));
+    // It is the primary still.
+    check(
+        "sleep a | write one | submit a 1 | heard a | store a",
+        &expect![[r#"
+            sleep a: nothing
+            write one: entry 1
+            submit a 1: nothing
+            heard a: writes 1
+            store a: holds 1 in 1
+        "#]],
+    );
+    // Another is by now.
+    check(
+        "sleep a | write one | submit a 1 | open 2 with 0 | set a b,c | heard a",
+        &expect![[r#"
+            sleep a: nothing
+            write one: entry 1
+            submit a 1: nothing
+            open 2 with 0: open
+            set a b,c: answers: ask b
+            heard a: nothing
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_set_was_opened_without_becomes_an_offer() {
+    // `a` accepted 1 and nobody else has it; the next set goes on with 2.
+    check(
+        "write one | submit a 1 | store a | write two behind 0 | open 2 with 0 | set b b,c | \
+         submit b 2 | store b | set a b,c,a | vouch c to a | vouch b to a | pull a 2 | store a | \
+         offers a | offer a to b",
+        &expect![[r#"
+            write one: entry 1
+            submit a 1: writes 1
+            store a: holds 1 in 1
+            write two behind 0: entry 2
+            open 2 with 0: open
+            set b b,c: settles in 2; holds 0 in 2
+            submit b 2: writes 1
+            store b: holds 1 in 2
+            set a b,c,a: nothing
+            vouch c to a: nothing
+            vouch b to a: nothing
+            pull a 2: writes 1
+            store a: settles and offers [1]; holds 1 in 2; answers: ask b
+            offers a: [1]
+            offer a to b: kept
+        "#]],
+    );
+    // Where nothing else came, it goes on with that.
+    check(
+        "write one | submit a 1 | store a | open 2 with 0 | set b b,c,a | set a b,c,a | \
+         vouch b to a | offer a to b | store b",
+        &expect![[r#"
+            write one: entry 1
+            submit a 1: writes 1
+            store a: holds 1 in 1
+            open 2 with 0: open
+            set b b,c,a: settles in 2; holds 0 in 2
+            set a b,c,a: nothing
+            vouch b to a: settles and offers [1]; holds 0 in 2; answers: ask b
+            offer a to b: writes 1
+            store b: holds 1 in 2
+        "#]],
+    );
+    // An author who signed it again has answered.
+    check(
+        "write one | submit a 1 | store a | write two behind 0 | open 2 with 0 | set b b,c,a | \
+         submit b 2 | store b | set a b,c,a | vouch b to a | pull a 2 | store a | \
+         offer a to b | write one behind 2 instead-of 1 | submit b 3 | store b | offer a to b",
+        &expect![[r#"
+            write one: entry 1
+            submit a 1: writes 1
+            store a: holds 1 in 1
+            write two behind 0: entry 2
+            open 2 with 0: open
+            set b b,c,a: settles in 2; holds 0 in 2
+            submit b 2: writes 1
+            store b: holds 1 in 2
+            set a b,c,a: nothing
+            vouch b to a: nothing
+            pull a 2: writes 1
+            store a: settles and offers [1]; holds 1 in 2; answers: ask b
+            offer a to b: kept
+            write one behind 2 instead-of 1: entry 3
+            submit b 3: writes 2
+            store b: holds 2 in 2
+            offer a to b: answered
+        "#]],
+    );
+}
+
+#[test]
+fn who_waits_for_what_became_an_offer_is_sent_to_the_primary() {
+    check(
+        "write one | submit a 1 | store a | open 2 with 0 | set b b,c,a | set a b,c,a | \
+         vouch b to a",
+        &expect![[r#"
+            write one: entry 1
+            submit a 1: writes 1
+            store a: holds 1 in 1
+            open 2 with 0: open
+            set b b,c,a: settles in 2; holds 0 in 2
+            set a b,c,a: nothing
+            vouch b to a: settles and offers [1]; holds 0 in 2; answers: ask b
+        "#]],
+    );
+}
+
+#[test]
+fn a_new_primary_keeps_what_extends_a_head() {
+    // Of two that follow the same entry, one does.
+    check(
+        "write one | pull b 1 | store b | write two behind 0 | pull b 2 | store b | \
+         open 2 with 0 | set b b,c | offers b",
+        &expect![[r#"
+            write one: entry 1
+            pull b 1: writes 1
+            store b: holds 1 in 1
+            write two behind 0: entry 2
+            pull b 2: writes 1
+            store b: holds 1 in 1
+            open 2 with 0: open
+            set b b,c: settles and offers [1]; holds 1 in 2
+            offers b: [1]
+        "#]],
+    );
+    // A member keeps what its new primary has as well.
+    check(
+        "write one | pull b 1 | store b | pull c 1 | store c | open 2 with 0 | set b b,c | \
+         set c b,c | vouch b to c | offers c",
+        &expect![[r#"
+            write one: entry 1
+            pull b 1: writes 1
+            store b: holds 1 in 1
+            pull c 1: writes 1
+            store c: holds 1 in 1
+            open 2 with 0: open
+            set b b,c: settles in 2; holds 1 in 2
+            set c b,c: nothing
+            vouch b to c: settles in 2; holds 1 in 2
+            offers c: []
+        "#]],
+    );
+}
+
+#[test]
+fn a_member_waits_for_its_primary_and_not_for_ever() {
+    check(
+        "write one | pull c 1 | store c | open 2 with 0 | set c b,c | wait 10 | heard c | wait 1 | \
+         heard c",
+        &expect![[r#"
+            write one: entry 1
+            pull c 1: writes 1
+            store c: holds 1 in 1
+            open 2 with 0: open
+            set c b,c: nothing
+            wait 10: later
+            heard c: nothing
+            wait 1: later
+            heard c: settles and offers [1]; holds 0 in 2
+        "#]],
+    );
+    // A set that changes again needs its seal now.
+    check(
+        "write one | pull c 1 | store c | open 2 with 0 | set c b,c | close c b,c for c",
+        &expect![[r#"
+            write one: entry 1
+            pull c 1: writes 1
+            store c: holds 1 in 1
+            open 2 with 0: open
+            set c b,c: nothing
+            close c b,c for c: settles and offers [1]; writes its seal of 2 with [0]
+        "#]],
+    );
+    // What the set was opened with has to be here first.
+    check(
+        "write one | open 2 with 1 | set c b,c | vouch b to c | wait 11 | heard c | \
+         close c b,c for c | wait 50 | heard c | pull c 1 | store c",
+        &expect![[r#"
+            write one: entry 1
+            open 2 with 1: open
+            set c b,c: nothing
+            vouch b to c: nothing
+            wait 11: later
+            heard c: nothing
+            close c b,c for c: nothing
+            wait 50: later
+            heard c: writes its seal of 2 with [0]
+            pull c 1: writes 1
+            store c: settles in 2; sends its seal
+        "#]],
+    );
+}
+
+#[test]
+fn a_copy_that_settled_is_settled_after_a_start() {
+    check(
+        "write one | open 2 with 0 | set b b,c | set c b,c | vouch b to c | pull c 1 | store c | restart c | \
+         set c b,c | heard c | compare c | offers c",
+        &expect![[r#"
+            write one: entry 1
+            open 2 with 0: open
+            set b b,c: settles in 2; holds 0 in 2
+            set c b,c: nothing
+            vouch b to c: settles in 2; holds 0 in 2
+            pull c 1: writes 1
+            store c: holds 1 in 2
+            restart c: starts
+            set c b,c: nothing
+            heard c: nothing
+            compare c: holds 1 in 2
+            offers c: []
+        "#]],
+    );
 }

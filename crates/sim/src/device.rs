@@ -58,6 +58,8 @@ pub struct Device {
     outbox: Vec<Text>,
     /// Texts still to be written, and when the next one is.
     unwritten: u64,
+    /// Whether the one after the weather was asked for.
+    last_begun: bool,
     write_at: Millis,
     registry: Option<Arc<Registry>>,
     read_at: Millis,
@@ -138,7 +140,7 @@ impl Device {
             skew,
             owner: true,
             alone: devices == 1,
-            spokes: plan.spokes,
+            spokes: plan.spokes(),
             network,
             blog,
             chain: Chain::new(blog),
@@ -147,6 +149,7 @@ impl Device {
             granted: false,
             outbox: Vec::new(),
             unwritten: plan.texts,
+            last_begun: false,
             write_at: 0,
             registry: None,
             read_at: 0,
@@ -190,17 +193,19 @@ impl Device {
 
     /// Whether all that it wrote is safe.
     pub fn is_done(&self) -> bool {
-        self.granted && self.outbox.iter().all(|text| text.safe)
+        let wrote = self.last_begun && self.unwritten == 0;
+        self.granted && wrote && self.outbox.iter().all(|text| text.safe)
     }
 
     /// What it waits for, in words.
     pub fn complaint(&self) -> String {
         let unsafe_texts = self.outbox.iter().filter(|text| !text.safe).count();
         format!(
-            "device {} granted: {}, texts not safe: {unsafe_texts} of {}",
+            "device {} granted: {}, texts not safe: {unsafe_texts} of {}, to write: {}",
             self.number,
             self.granted,
-            self.outbox.len()
+            self.outbox.len(),
+            self.unwritten
         )
     }
 
@@ -279,7 +284,7 @@ impl Device {
         match answer {
             Ok(_) | Err(registry::Refusal::HasName(_)) => {
                 (self.granted, self.silent) = (true, 0);
-                hub.note(self.node(), format_args!("has its name"));
+                hub.story(self.node(), format_args!("has its name"));
             }
             Err(registry::Refusal::NameTaken(name)) => {
                 hub.note(self.node(), format_args!("finds {name} taken"));
@@ -316,7 +321,11 @@ impl Device {
         if self.at < self.outbox.len() {
             return self.post(hub);
         }
-        if self.unwritten > 0 && hub.now >= self.write_at && !hub.clear {
+        // Once the weather has cleared each device writes one text more: the blog takes texts again.
+        if hub.clear && !self.last_begun {
+            (self.last_begun, self.unwritten, self.write_at) = (true, 1, hub.now);
+        }
+        if self.unwritten > 0 && hub.now >= self.write_at {
             let Some(spoke) = self.member(hub) else {
                 return;
             };
@@ -413,7 +422,7 @@ impl Device {
 
     fn replied(&mut self, hub: &mut Hub, spoke: usize, reply: Reply) {
         if !matches!(reply, Reply::Held(_)) {
-            hub.note(
+            hub.story(
                 self.node(),
                 format_args!("is told by spoke {spoke}: {reply:?}"),
             );
@@ -438,7 +447,7 @@ impl Device {
                 self.read_at = 0;
                 self.wait_until = hub.now + SECOND;
             }
-            Reply::Busy | Reply::Refused(Refusal::NotReady) => {
+            Reply::Busy | Reply::Refused(Refusal::NotReady | Refusal::StillWriting) => {
                 self.silent += 1;
                 self.wait_until = hub.now + 2 * SECOND;
             }
@@ -503,7 +512,7 @@ impl Device {
                 entry,
                 epoch: set.epoch,
             };
-            hub.note(
+            hub.story(
                 self.node(),
                 format_args!("counts text {number} safe in {}", set.epoch),
             );
@@ -567,7 +576,7 @@ impl Device {
         let current = entry.entry().id();
         hub.truth.forms.insert(current, (self.number, number));
         let sequence = entry.entry().skeleton().sequence;
-        hub.note(
+        hub.story(
             self.node(),
             format_args!(
                 "writes text {number} as entry {sequence} at {}",
@@ -620,7 +629,7 @@ impl Device {
     }
 
     fn add_form(&mut self, hub: &mut Hub, number: usize, form: EntryId) {
-        hub.note(self.node(), format_args!("signs text {number} again"));
+        hub.story(self.node(), format_args!("signs text {number} again"));
         hub.truth.forms.insert(form, (self.number, number));
         self.outbox[number].forms.push(form);
         self.outbox[number].current = form;

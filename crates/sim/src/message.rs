@@ -14,6 +14,8 @@ use spokes_rules::{
     request::Request,
 };
 
+use crate::watch::Watching;
+
 /// Who sends and who receives.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Node {
@@ -55,6 +57,7 @@ pub enum Message {
     RegistryAnswer {
         ask: Ask,
         registry: Arc<Registry>,
+        watching: Arc<Watching>,
         proofs: Entries,
         covers: Vec<Cover>,
     },
@@ -67,6 +70,8 @@ pub enum Message {
     },
     /// SPEC http 3.5: a seal.
     Seal(Signed),
+    /// SPEC registry 3.17: what an observer says of a spoke.
+    Report(Signed),
     /// A receipt of the epoch to come.
     HeldNext(Receipt),
     /// SPEC http 3.1: what the log of this spoke has of these blogs behind a cursor.

@@ -4,6 +4,11 @@
 
 use core::fmt;
 
+use crate::{hub::Told, world};
+
+/// In so many seeds each bug must be found.
+pub const TRIES: u64 = 1_000;
+
 /// A bug that the simulator plays on request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum Plant {
@@ -30,6 +35,45 @@ pub enum Plant {
     ForgetsInsteadOf,
     /// Receipts are sent once, whether they arrive or not.
     ReceiptsSentOnce,
+    /// The council takes a member's seal of an older epoch for one of the open epoch.
+    AcceptsOldEpoch,
+    /// Observers say after one miss that a spoke is silent, and after one answer that it is back.
+    Flaps,
+    /// A set is named whose primary is new and holds nothing yet.
+    PromotesWithoutBase,
+    /// The council opens a set with one seal, and makes up the others.
+    OpensWithTooFewSeals,
+}
+
+impl Plant {
+    /// All of them, in the order in which they stand here.
+    pub fn all() -> &'static [Self] {
+        <Self as clap::ValueEnum>::value_variants()
+    }
+
+    /// The promise that it breaks (see `truth`): a run that breaks another has not found it.
+    pub fn breaks(self) -> &'static str {
+        match self {
+            Self::PromotionSkipsSealedEntry
+            | Self::SealBeforeCompare
+            | Self::ComparesWithFew
+            | Self::CountsNextEpoch
+            | Self::AcceptsOldEpoch
+            | Self::OpensWithTooFewSeals => "promise 1:",
+            Self::RepostDoubles | Self::ForgetsInsteadOf => "promise 2:",
+            Self::ReceiptBeforeFsync | Self::ReceiptOfSealedEpoch => "promise 4:",
+            Self::CouncilForgets => "promise 5:",
+            Self::PullsOneBranch | Self::ReceiptsSentOnce => "promise 8:",
+            Self::Flaps => "promise 9:",
+            Self::PromotesWithoutBase => "promise 10:",
+        }
+    }
+
+    /// Plays a seed with this bug in it; gives the broken promise, if it is the one that the bug breaks.
+    pub fn found_by(self, seed: u64) -> Option<String> {
+        let broken = world::run(seed, Some(self), Told::Nothing).broken;
+        broken.filter(|broken| broken.starts_with(self.breaks()))
+    }
 }
 
 impl fmt::Display for Plant {

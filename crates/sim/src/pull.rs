@@ -1,6 +1,9 @@
 //! How a spoke follows the others: the registry's log, the feeds of primaries, and the tips of all.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use spokes_log::name::BlogId;
 use spokes_rules::{
@@ -215,6 +218,7 @@ impl Spoke {
             Message::RegistryAnswer {
                 ask,
                 registry,
+                watching,
                 proofs,
                 covers,
             } => {
@@ -223,6 +227,7 @@ impl Spoke {
                     return;
                 }
                 self.live.pulls.proofs.extend(proofs);
+                self.live.watching = Some(watching);
                 self.follow(hub, registry, covers);
             }
             Message::FeedAsk { ask, after, blogs } => self.feed(hub, from, ask, after, blogs),
@@ -248,6 +253,10 @@ impl Spoke {
                     };
                     let chain = copy.replica.chain();
                     let lacks = tips.iter().any(|tip| !chain.contains(tip.id));
+                    let told = copy.told.as_ref();
+                    if told.is_some_and(|(set, _)| *set.primary() == label) {
+                        copy.keeps_up = !lacks;
+                    }
                     if lacks {
                         let ask = hub.ask();
                         hub.send(self.node(), from, Message::EntriesAsk { ask, blog });
@@ -286,18 +295,20 @@ impl Spoke {
             let Some(copy) = self.live.copies.get_mut(&id) else {
                 continue;
             };
-            let told = Some((record.set.clone(), record.closing.clone()));
+            let closing = record.closing.as_deref().cloned();
+            let told = Some((record.set.clone(), closing.clone()));
             if copy.told != told {
                 (copy.told, changed) = (told, true);
                 let event = replica::Event::Set {
                     set: record.set.clone(),
-                    closing: record.closing.clone(),
+                    closing,
                     ended: record.ended.clone(),
                     keys_at: record.keys_at,
+                    covered: BTreeSet::new(),
                 };
                 self.tell(hub, id, event);
             }
-            let now = hub.clock(self.skew);
+            let now = hub.time(self.clock);
             self.tell(hub, id, replica::Event::CouncilHeard(now));
         }
         self.live.registry = Some(registry);

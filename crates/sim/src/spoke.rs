@@ -1,6 +1,9 @@
 //! A spoke: the hands around the replicas of its blogs, played by the rules of SPEC http.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use spokes_log::{
     blog::Blog,
@@ -22,10 +25,11 @@ use crate::{
     council::short,
     disk::{Disk, Item},
     founding,
-    hub::{Event, Hub, Millis, SECOND},
+    hub::{Clock, Event, Hub, Millis, SECOND},
     message::{Ask, Entries, Message, Node, Reply},
     plant::Plant,
     pull::Pulls,
+    watch::{Eyes, Watching},
 };
 
 /// How long an author's tool waits for an entry to be safe before it is told how far it came.
@@ -38,10 +42,12 @@ const LOOK: Millis = SECOND;
 pub struct Spoke {
     pub(crate) number: usize,
     label: Label,
-    secret: Arc<NodeSecret>,
+    pub(crate) secret: Arc<NodeSecret>,
     network: Hash,
-    /// By how much its clock is wrong.
-    pub(crate) skew: i64,
+    /// Whether its operator wants it to leave.
+    pub leaving: bool,
+    /// Its clock, and how wrong that goes.
+    pub clock: Clock,
     state: State,
     /// Stands still until then.
     pub paused_until: Millis,
@@ -56,6 +62,8 @@ pub struct Spoke {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
+    /// It has not joined yet.
+    Outside,
     Up,
     Down,
     Dead,
@@ -71,6 +79,11 @@ pub(crate) struct Live {
     claims: BTreeMap<Ask, (Node, Ask)>,
     claimed: BTreeMap<(BlogId, EntryId), Arc<Request>>,
     pub(crate) pulls: Pulls,
+    /// Whom each node watches, as far as this spoke knows.
+    pub(crate) watching: Option<Arc<Watching>>,
+    pub(crate) eyes: Eyes,
+    /// When it tells the registry next what that does not know.
+    pub(crate) tell_at: Millis,
 }
 
 /// One blog here.
@@ -79,6 +92,8 @@ pub(crate) struct Copy {
     pub(crate) replica: Replica,
     /// What it was told last about its set.
     pub(crate) told: Option<(Set, Option<Closing>)>,
+    /// Whether all that the primary named last was here.
+    pub(crate) keeps_up: bool,
 }
 
 #[derive(Debug)]
@@ -92,15 +107,16 @@ struct Waiting {
 
 impl Spoke {
     /// A new spoke with an empty disk.
-    pub fn new(number: usize, network: Hash, skew: i64, patient: bool) -> Self {
+    pub fn new(number: usize, network: Hash, clock: Clock, patient: bool) -> Self {
         let label = founding::label(number);
         Self {
             number,
             secret: Arc::new(founding::secret_of(&label)),
             label,
             network,
-            skew,
-            state: State::Down,
+            leaving: false,
+            clock,
+            state: State::Outside,
             paused_until: 0,
             starts: 0,
             disk: Disk::new(),
@@ -146,6 +162,11 @@ impl Spoke {
         self.disk.holds(entry) || self.disk.has_lost(entry) && !(compared && self.is_up())
     }
 
+    /// Is let in; it has not started yet.
+    pub fn join(&mut self) {
+        self.state = State::Down;
+    }
+
     pub(crate) fn node(&self) -> Node {
         Node::Spoke(self.number)
     }
@@ -162,10 +183,7 @@ impl Spoke {
             started: hub.now,
             ..Live::default()
         };
-        hub.note(
-            self.node(),
-            format_args!("starts, its clock wrong by {} s", self.skew),
-        );
+        hub.note(self.node(), format_args!("starts"));
         hub.later(LOOK, Event::Tick(self.node(), self.starts));
         let seals = self.disk.seals();
         for blog in self.disk.blogs() {
@@ -198,6 +216,7 @@ impl Spoke {
         let copy = Copy {
             replica,
             told: None,
+            keeps_up: false,
         };
         self.live.copies.insert(blog, copy);
     }
@@ -218,9 +237,10 @@ impl Spoke {
                 closing: None,
                 ended: record.ended.clone(),
                 keys_at: record.keys_at,
+                covered: BTreeSet::new(),
             };
             self.tell(hub, id, event);
-            let now = hub.clock(self.skew);
+            let now = hub.time(self.clock);
             self.tell(hub, id, replica::Event::CouncilHeard(now));
         }
     }
@@ -228,7 +248,7 @@ impl Spoke {
     /// Loses power. `forever` if nobody will start it again; `forgotten` items of the disk are not
     /// there when somebody does.
     pub fn stop(&mut self, hub: &mut Hub, forever: bool, forgotten: Option<usize>) {
-        if self.state == State::Dead {
+        if matches!(self.state, State::Dead | State::Outside) {
             return;
         }
         self.disk.crash(&mut hub.chance);
@@ -237,7 +257,7 @@ impl Spoke {
             hub.truth.shaken = true;
         }
         self.state = if forever { State::Dead } else { State::Down };
-        hub.note(
+        hub.story(
             self.node(),
             format_args!("stops, old disk: {forgotten:?}, dead: {forever}"),
         );
@@ -248,7 +268,7 @@ impl Spoke {
         if self.state != State::Up {
             return;
         }
-        hub.note(self.node(), format_args!("has a full disk"));
+        hub.story(self.node(), format_args!("has a full disk"));
         self.disk.fail_writes();
         self.disk.full = true;
         self.state = State::Down;
@@ -267,6 +287,7 @@ impl Spoke {
             self.give_up(hub, ticket);
         }
         self.pull(hub);
+        self.tell_registry(hub);
     }
 
     fn give_up(&mut self, hub: &mut Hub, ticket: Ask) {
@@ -330,7 +351,7 @@ impl Spoke {
 
     /// Tells a replica what happened, and does what it asks for.
     pub(crate) fn tell(&mut self, hub: &mut Hub, blog: BlogId, event: replica::Event) {
-        let now = hub.clock(self.skew);
+        let now = hub.time(self.clock);
         if let Some(copy) = self.live.copies.get_mut(&blog) {
             let before = copy.replica.is_compared();
             copy.replica.handle(now, event);
@@ -392,7 +413,8 @@ impl Spoke {
                 self.send_receipts(hub, blog, vec![receipt]);
             }
             Effect::Answer(ticket, answer) => self.answer(hub, ticket, answer),
-            Effect::Erase(_) => {}
+            Effect::Erase(_) | Effect::Settled(_) => {}
+            Effect::Offer(..) => panic!("this world tells nobody what a set was opened with"),
             Effect::CutOff(_) => panic!("no author in this world ends a key"),
         }
     }
@@ -521,7 +543,7 @@ impl Spoke {
         let made = self.live.claimed.entry((blog, entry)).or_insert_with(|| {
             let said = Said {
                 network: Some(registry.network()),
-                time: hub.clock(self.skew),
+                time: hub.time(self.clock),
                 what: Wish::Claim {
                     blog,
                     entry,
@@ -572,7 +594,7 @@ impl Spoke {
     /// Makes a place for a blog that the registry gave to this spoke.
     pub(crate) fn make_room(&mut self, hub: &mut Hub, blog: BlogId) {
         if !self.live.copies.contains_key(&blog) {
-            hub.note(self.node(), format_args!("gets {}", short(blog)));
+            hub.story(self.node(), format_args!("gets {}", short(blog)));
             self.add_copy(Chain::new(blog), Blog::default(), 0);
         }
     }

@@ -12,7 +12,11 @@ use spokes_rules::{
     registry::{Registry, Set},
 };
 
-use crate::{disk::Disk, spoke::Spoke};
+use crate::{
+    disk::Disk,
+    hub::{MINUTE, Millis, SECOND},
+    spoke::Spoke,
+};
 
 /// A text by its device and number.
 pub type TextId = (usize, usize);
@@ -27,6 +31,22 @@ pub struct SafeText {
     /// In which epoch.
     pub epoch: u64,
 }
+
+/// Since when, and until when, faults kept a spoke from others.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ailment {
+    /// Those that last.
+    faults: u32,
+    began: Millis,
+    ended: Millis,
+}
+
+/// Faults nearer than this to one another are one.
+const SAME: Millis = 20 * SECOND;
+
+/// The most beginnings of one change of a set in ten minutes: three members that fall and rise in turn make
+/// thirteen, and a set that is sent to and fro at each look of the leader three hundred.
+const CHANGES_OF_SET_MAX: usize = 40;
 
 /// What is remembered over crashes and old disks.
 #[derive(Debug, Default)]
@@ -44,6 +64,15 @@ pub struct Truth {
     names: BTreeMap<BlogName, BlogId>,
     granted: BTreeSet<BlogId>,
     records: u64,
+    /// Blogs whose set was opened since [`Truth::check_safe`] looked last.
+    fresh: BTreeSet<BlogId>,
+    /// How many faults keep each spoke from others, and when the last ended.
+    ailing: BTreeMap<usize, Ailment>,
+    changes: BTreeMap<Label, Vec<Millis>>,
+    /// When the change of a blog's set was begun or begun anew, and of which epoch.
+    begun: BTreeMap<BlogId, (u64, Vec<Millis>)>,
+    /// The last epoch of each blog that was opened without enough seals.
+    forced: BTreeMap<BlogId, u64>,
     /// Whether copies may have been lost since [`Truth::check_safe`] looked last.
     pub shaken: bool,
 }
@@ -52,6 +81,71 @@ impl Truth {
     /// Remembers the first broken promise.
     pub fn breaks(&mut self, what: String) {
         self.broken.get_or_insert(what);
+    }
+
+    /// A fault begins that keeps a spoke from others.
+    pub fn ails(&mut self, spoke: usize, now: Millis) {
+        let ailment = self.ailing.entry(spoke).or_default();
+        // One that follows soon is the same to those who look now and then.
+        if ailment.faults == 0 && now > ailment.ended + SAME {
+            ailment.began = now;
+        }
+        ailment.faults += 1;
+    }
+
+    /// Such a fault has ended.
+    pub fn recovers(&mut self, spoke: usize, now: Millis) {
+        if let Some(ailment) = self.ailing.get_mut(&spoke) {
+            (ailment.faults, ailment.ended) = (ailment.faults.saturating_sub(1), now);
+        }
+    }
+
+    /// Whether something has kept this spoke from others for so long, and did since then.
+    pub fn was_away(&self, spoke: usize, now: Millis, since: Millis, shortest: Millis) -> bool {
+        self.ailing.get(&spoke).is_some_and(|ailment| {
+            let end = if ailment.faults > 0 {
+                now
+            } else {
+                ailment.ended
+            };
+            end >= since && end - ailment.began.min(end) >= shortest
+        })
+    }
+
+    /// A spoke's health changes in the registry: how often it did in ten minutes.
+    pub fn changes_of_health(&mut self, label: &Label, now: Millis) -> usize {
+        let changes = self.changes.entry(label.clone()).or_default();
+        changes.retain(|at| now < at + 10 * MINUTE);
+        changes.push(now);
+        changes.len()
+    }
+
+    /// Promise 9, of sets: a change that has begun is begun anew when somebody else falls, not again and again.
+    pub fn begins_change(&mut self, blog: BlogId, epoch: u64, now: Millis) {
+        let (of, begun) = self.begun.entry(blog).or_default();
+        if *of != epoch {
+            (*of, *begun) = (epoch, Vec::new());
+        }
+        begun.retain(|at| now < at + 10 * MINUTE);
+        begun.push(now);
+        let times = begun.len();
+        if times > CHANGES_OF_SET_MAX {
+            self.breaks(format!(
+                "promise 9: the change of epoch {epoch} of {blog} is begun {times} times in ten minutes"
+            ));
+        }
+    }
+
+    /// A set is opened without enough seals: what was safe before may be lost with those who held it, and
+    /// nobody may sign in an older epoch any more.
+    pub fn forces(&mut self, registry: &Registry, id: BlogId) {
+        let forced = registry.blog(id).filter(|blog| {
+            let at = blog.forced.as_ref().map(|forced| forced.since);
+            at == Some(registry.head().time)
+        });
+        if let Some(blog) = forced {
+            self.forced.insert(id, blog.set.epoch);
+        }
     }
 
     /// A spoke sends a seal; whether of an epoch of which it has sent none.
@@ -75,6 +169,12 @@ impl Truth {
                 ));
             }
             at = chain.link(id).and_then(|link| link.previous);
+        }
+        if let Some(forced) = self.forced.get(&held.blog).filter(|f| held.epoch < **f) {
+            let (spoke, epoch) = (&held.spoke, held.epoch);
+            self.breaks(format!(
+                "promise 4: {spoke} signs in epoch {epoch}, and {forced} was opened without it"
+            ));
         }
         let sealed = self.sealed.get(&(held.spoke.clone(), held.blog));
         if let Some(sealed) = sealed.filter(|sealed| held.epoch <= **sealed) {
@@ -127,7 +227,49 @@ impl Truth {
                     blog.set.epoch
                 ));
             }
+            self.fresh.insert(id);
             self.shaken = true;
+        }
+    }
+
+    /// Promise 10: who becomes primary holds what was safe before it came, if another member does.
+    fn check_primaries(&mut self, registry: &Registry, spokes: &[Spoke]) {
+        for id in std::mem::take(&mut self.fresh) {
+            let Some(blog) = registry.blog(id) else {
+                continue;
+            };
+            let primary = blog.set.primary();
+            let mut came = blog.set.epoch;
+            let was_in = |epoch| {
+                self.opened
+                    .get(&(id, epoch))
+                    .is_some_and(|set| set.has(primary))
+            };
+            while came > 1 && was_in(came - 1) {
+                came -= 1;
+            }
+            let forced = self.forced.get(&id).copied().unwrap_or(0);
+            let safe = self.safe.values().filter(|safe| safe.blog == id);
+            let base: Vec<EntryId> = safe
+                .filter(|safe| safe.epoch < came && safe.epoch >= forced)
+                .map(|safe| safe.entry)
+                .collect();
+            let holds = |label: &Label| {
+                let mut spokes = spokes.iter().filter(|spoke| spoke.label() == label);
+                spokes.any(|spoke| base.iter().all(|entry| spoke.holds_or_owes(id, *entry)))
+            };
+            let others = blog.set.members.iter().filter(|label| *label != primary);
+            let is_well = |label: &Label| registry.spoke(label).is_some_and(|s| s.is_well());
+            let better = others
+                .filter(|label| is_well(label))
+                .find(|label| holds(label));
+            if let Some(better) = better.filter(|_| !holds(primary)) {
+                let epoch = blog.set.epoch;
+                self.breaks(format!(
+                    "promise 10: {primary} is primary of epoch {epoch} of {id} and lacks what was \
+                     safe before it came; {better} has it"
+                ));
+            }
         }
     }
 
@@ -136,12 +278,14 @@ impl Truth {
     /// A disk that came back old owes what it lost until it has compared its tips.
     pub fn check_safe(&mut self, registry: &Registry, spokes: &[Spoke]) {
         self.shaken = false;
+        self.check_primaries(registry, spokes);
         let mut broken = None;
         for (text, safe) in &self.safe {
             let Some(blog) = registry.blog(safe.blog) else {
                 continue;
             };
-            if blog.set.epoch < safe.epoch {
+            let forced = self.forced.get(&safe.blog).copied().unwrap_or(0);
+            if blog.set.epoch < safe.epoch || safe.epoch < forced {
                 continue;
             }
             let members = spokes.iter().filter(|spoke| blog.set.has(spoke.label()));
@@ -197,7 +341,9 @@ impl Truth {
                 if first.as_ref().is_some_and(|(a, s)| *a != all || *s != seen) {
                     self.breaks(format!("promise 3: {} shows another {id}", spoke.label()));
                 }
-                let safe = self.safe.values().filter(|safe| safe.blog == id);
+                let forced = self.forced.get(&id).copied().unwrap_or(0);
+                let safe = self.safe.values();
+                let safe = safe.filter(|safe| safe.blog == id && safe.epoch >= forced);
                 let lacking = safe.map(|s| s.entry).find(|e| !spoke.disk().holds(*e));
                 if let Some(lacking) = lacking {
                     self.breaks(format!(
@@ -213,6 +359,7 @@ impl Truth {
     }
 
     fn check_texts(&mut self, id: BlogId, fold: &spokes_log::blog::Blog, devices: usize) {
+        let forced = self.forced.get(&id).copied().unwrap_or(0);
         let mut seen: BTreeMap<TextId, usize> = BTreeMap::new();
         for post in fold.posts() {
             for (_, version) in &post.versions {
@@ -221,10 +368,9 @@ impl Truth {
                 }
             }
         }
-        let lost = self
-            .safe
-            .iter()
-            .find(|(text, safe)| safe.blog == id && !seen.contains_key(text));
+        let lost = self.safe.iter().find(|(text, safe)| {
+            safe.blog == id && safe.epoch >= forced && !seen.contains_key(text)
+        });
         if let Some((text, safe)) = lost {
             self.breaks(format!("promise 2: {text:?} ({}) is lost", safe.entry));
         }

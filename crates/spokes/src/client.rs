@@ -4,8 +4,18 @@ use std::{net::SocketAddr, time::Duration};
 
 use http::StatusCode;
 use serde::{Serialize, de::DeserializeOwned};
+use spokes_log::name::Salt;
+use spokes_rules::node::Signed;
 
-use crate::{outage::Outage, wire::Problem};
+use crate::{
+    outage::Outage,
+    wire::{Problem, signed_of_a_header},
+};
+
+/// By this header a page is asked for with a receipt, and by that one the receipt comes (SPEC receipt 8).
+pub const NONCE: &str = "spokes-nonce";
+/// See [`NONCE`].
+pub const SERVED: &str = "spokes-served";
 
 /// How long a node waits for a connection: longer than a bad line, shorter than a reader.
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
@@ -13,6 +23,9 @@ const CONNECT_WAIT: Duration = Duration::from_secs(2);
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// Bytes of one answer: a page of the feed and a medium fit, a flood does not.
 const ANSWER_BYTES_MAX: usize = 48 * 1024 * 1024;
+
+/// Bytes of a page that is looked at: those of a front page, compressed, are a hundredth of it.
+const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Characters of another node's sentence.
 const DETAIL_CHARS_MAX: usize = 1_000;
@@ -44,6 +57,21 @@ impl<T> Reply<T> {
         }
     }
 }
+
+/// A page as a reader gets it.
+#[derive(Debug)]
+pub struct Page {
+    /// Its status.
+    pub status: StatusCode,
+    /// What the spoke signed for whoever asks, if it did (SPEC receipt 8).
+    pub served: Option<Signed>,
+    /// The bytes as they were sent.
+    pub body: Vec<u8>,
+}
+
+/// That an answer is another node's, passed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Relayed;
 
 /// A request to be sent.
 #[derive(Debug)]
@@ -82,7 +110,19 @@ impl Client {
     /// # Errors
     /// When the library cannot start.
     pub fn new() -> Result<Self, Outage> {
-        let http = reqwest::Client::builder()
+        Self::build(reqwest::Client::builder())
+    }
+
+    /// One that connects anew each time, as a reader does who comes for the first time.
+    ///
+    /// # Errors
+    /// When the library cannot start.
+    pub fn without_pool() -> Result<Self, Outage> {
+        Self::build(reqwest::Client::builder().pool_max_idle_per_host(0))
+    }
+
+    fn build(builder: reqwest::ClientBuilder) -> Result<Self, Outage> {
+        let http = builder
             .connect_timeout(CONNECT_WAIT)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
@@ -90,6 +130,36 @@ impl Client {
             .build()
             .map_err(|e| Outage::new(format!("the HTTP client cannot start: {e}")))?;
         Ok(Self { http })
+    }
+
+    /// Reads the first page of a host as a reader would, with a nonce. It may be compressed: what was signed
+    /// are the bytes as they came.
+    ///
+    /// # Errors
+    /// When the node is silent, too slow, or sends too much.
+    pub async fn page(
+        &self,
+        to: SocketAddr,
+        host: &str,
+        nonce: Salt,
+        wait: Duration,
+    ) -> Result<Page, Outage> {
+        let request = self
+            .http
+            .get(format!("http://{to}/"))
+            .header(http::header::HOST, host)
+            .header(http::header::ACCEPT_ENCODING, "gzip")
+            .header(NONCE, nonce.to_string())
+            .timeout(wait);
+        let response = request.send().await.map_err(|e| silent(to, &e))?;
+        let status = response.status();
+        let served = response.headers().get(SERVED);
+        let served = served.and_then(|line| signed_of_a_header(line.to_str().ok()?));
+        Ok(Page {
+            status,
+            served,
+            body: read(response, PAGE_BYTES_MAX).await?,
+        })
     }
 
     /// Reads JSON.
@@ -157,6 +227,7 @@ impl Client {
         let (status, headers) = (response.status(), response.headers().clone());
         let body = read(response, ANSWER_BYTES_MAX).await?;
         let mut answer = crate::http::answer(status, "application/octet-stream", body);
+        answer.extensions_mut().insert(Relayed);
         let passed = [
             http::header::CONTENT_TYPE,
             http::header::LOCATION,

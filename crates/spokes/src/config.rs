@@ -1,7 +1,7 @@
 //! `DIR/config.toml` and the key files beside it: read once, handed down.
 
 use std::{
-    fs,
+    fmt, fs,
     io::Write as _,
     net::SocketAddr,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -10,7 +10,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use spokes_log::{name::Hash, text::Value as _};
-use spokes_rules::node::{Label, NodeKey, NodeSecret};
+use spokes_rules::{
+    leftover::KEEP_SECONDS,
+    node::{Label, NodeKey, NodeSecret},
+    request::Address,
+};
 
 use crate::outage::Outage;
 
@@ -35,6 +39,130 @@ pub struct SpokeConfig {
     pub council_keys: Vec<String>,
     /// Where people reach the network's front page.
     pub base_url: String,
+    /// Free bytes below which it takes no new blogs.
+    #[serde(default = "usual_floor")]
+    pub disk_floor: String,
+    /// Bytes that it may use in all.
+    #[serde(default = "no_ceiling")]
+    pub disk_ceiling: String,
+    /// How long the copy of a blog stays here that other spokes hold by now.
+    #[serde(default = "usual_keep")]
+    pub keep_left: String,
+}
+
+fn usual_floor() -> String {
+    Floor::USUAL.to_owned()
+}
+
+fn no_ceiling() -> String {
+    Ceiling::NONE.to_owned()
+}
+
+/// The words of `keep_left` where an operator says nothing.
+pub fn usual_keep() -> String {
+    format!("{}h", KEEP_SECONDS / 3_600)
+}
+
+/// The words of `disk_floor`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Floor(pub Option<u64>);
+
+/// The words of `disk_ceiling`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ceiling(pub Option<u64>);
+
+impl Floor {
+    const USUAL: &str = "auto";
+    /// All spokes of a demo share one disk, and nobody's blogs depend on them.
+    pub const OF_A_DEMO: Self = Self(Some(64 << 20));
+
+    /// Reads a floor.
+    ///
+    /// # Errors
+    /// When it is neither a size nor the usual one.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        size(text, Self::USUAL).map(Self)
+    }
+}
+
+impl Ceiling {
+    const NONE: &str = "none";
+
+    /// Reads a ceiling.
+    ///
+    /// # Errors
+    /// When it is neither a size nor none.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let size = size(text, Self::NONE)?;
+        match size {
+            Some(0) => Err("leaves no byte; give a size such as 100GiB, or leave it out"),
+            size => Ok(Self(size)),
+        }
+    }
+}
+
+impl fmt::Display for Floor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes) => write!(f, "{bytes}"),
+            None => f.write_str(Self::USUAL),
+        }
+    }
+}
+
+impl fmt::Display for Ceiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes) => write!(f, "{bytes}"),
+            None => f.write_str(Self::NONE),
+        }
+    }
+}
+
+/// Bytes as people write them: 2GiB, 500 MB, 1073741824; none where there is the word for none.
+fn size(text: &str, none: &str) -> Result<Option<u64>, &'static str> {
+    const SHAPE: &str = "is not a size such as 2GiB, 500MB or 1073741824";
+    let text = text.trim();
+    if text == none {
+        return Ok(None);
+    }
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let number: u64 = number.parse().map_err(|_| SHAPE)?;
+    let factor: u64 = match unit.trim() {
+        "" | "B" => 1,
+        "kB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "TB" => 1_000_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
+        _ => return Err(SHAPE),
+    };
+    number.checked_mul(factor).map(Some).ok_or(SHAPE)
+}
+
+/// Seconds as people write them: 7d, 24h, 30m, 10s.
+///
+/// # Errors
+/// When it is no such time.
+pub fn span(text: &str) -> Result<i64, &'static str> {
+    const SHAPE: &str = "is not a time such as 7d, 12h or 30m";
+    let unit = text.chars().last().ok_or(SHAPE)?;
+    let factor = match unit {
+        'd' => 86_400,
+        'h' => 3_600,
+        'm' => 60,
+        's' => 1,
+        _ => return Err(SHAPE),
+    };
+    let number: i64 = text[..text.len() - 1].parse().map_err(|_| SHAPE)?;
+    let seconds = number.checked_mul(factor).filter(|s| *s > 0);
+    seconds.ok_or(SHAPE)
 }
 
 /// A council node's settings.
@@ -49,6 +177,12 @@ pub struct CouncilConfig {
     pub api: SocketAddr,
     /// Where its DNS listens, over UDP and TCP.
     pub dns: SocketAddr,
+    /// Where the other nodes of the council reach it; one port behind `api` where nothing is said.
+    #[serde(default)]
+    pub peer: Option<SocketAddr>,
+    /// Keys of the council's nodes, pinned when this one asked for its seat.
+    #[serde(default)]
+    pub council_keys: Vec<String>,
     /// Where people reach the network's front page.
     pub base_url: String,
 }
@@ -62,6 +196,13 @@ const SPOKE_HEAD: &str = "\
 #   council        where the council's registries answer
 #   council_keys   the council's keys, pinned when it joined
 #   base_url       where people reach the network's front page
+#   disk_floor     free space below which no new blogs are taken, and below an eighth of which nothing is
+#                  taken at all: a size such as 2GiB; auto: a twentieth of the disk, at least 1 GiB and
+#                  at most 10 GiB, but no more than a tenth of it; 0: never
+#   disk_ceiling   space that this spoke may use in all: a size such as 100GiB, or none; with one, the
+#                  floor is free space below it
+#   keep_left      how long the copy of a blog stays here that other spokes hold by now, and have shown to
+#                  hold: a time such as 24h, 7d or 30m
 ";
 const COUNCIL_HEAD: &str = "\
 # A council node of a spokescouncil network. Every setting is here; restart the node after a change.
@@ -69,6 +210,8 @@ const COUNCIL_HEAD: &str = "\
 #   label      what the node is called in the registry
 #   api        where its registry answers over HTTP
 #   dns        where its DNS answers, over UDP and TCP
+#   peer       where the other nodes of the council reach it
+#   council_keys  the council's keys, pinned when it asked for its seat
 #   base_url   where people reach the network's front page
 ";
 
@@ -110,10 +253,61 @@ impl SpokeConfig {
     /// # Errors
     /// When one is none.
     pub fn council_keys(&self) -> Result<Vec<NodeKey>, Outage> {
-        let keys = self.council_keys.iter().map(|key| NodeKey::parse(key));
-        keys.collect::<Result<_, _>>()
-            .map_err(|why| bad("council_keys", why))
+        parse_keys(&self.council_keys)
     }
+
+    /// Free bytes below which no new blogs are taken; none where it says nothing.
+    ///
+    /// # Errors
+    /// When it is no size.
+    pub fn disk_floor(&self) -> Result<Option<u64>, Outage> {
+        let floor = Floor::parse(&self.disk_floor);
+        floor
+            .map(|floor| floor.0)
+            .map_err(|why| bad("disk_floor", why))
+    }
+
+    /// Bytes that the spoke may use; none where it may use all there are.
+    ///
+    /// # Errors
+    /// When it is no size.
+    pub fn disk_ceiling(&self) -> Result<Option<u64>, Outage> {
+        let ceiling = Ceiling::parse(&self.disk_ceiling);
+        ceiling
+            .map(|ceiling| ceiling.0)
+            .map_err(|why| bad("disk_ceiling", why))
+    }
+
+    /// Seconds for which the copy of a blog stays that other spokes hold.
+    ///
+    /// # Errors
+    /// When it is no time.
+    pub fn keep_left(&self) -> Result<i64, Outage> {
+        span(&self.keep_left).map_err(|why| bad("keep_left", why))
+    }
+
+    /// One for tests.
+    #[cfg(test)]
+    pub(crate) fn example() -> Self {
+        Self {
+            layout: LAYOUT,
+            label: "oak".into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            network: Hash::of(b"network").to_string(),
+            council: Vec::new(),
+            council_keys: Vec::new(),
+            base_url: "http://blogs.localhost:8080".into(),
+            disk_floor: usual_floor(),
+            disk_ceiling: no_ceiling(),
+            keep_left: usual_keep(),
+        }
+    }
+}
+
+fn parse_keys(keys: &[String]) -> Result<Vec<NodeKey>, Outage> {
+    let keys = keys.iter().map(|key| NodeKey::parse(key));
+    keys.collect::<Result<_, _>>()
+        .map_err(|why| bad("council_keys", why))
 }
 
 impl CouncilConfig {
@@ -131,6 +325,19 @@ impl CouncilConfig {
     /// When the disk fails.
     pub fn save(&self, dir: &Path) -> Result<(), Outage> {
         save(dir, COUNCIL_HEAD, self)
+    }
+
+    /// Where the other nodes of the council reach this one.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer.unwrap_or_else(|| Address(self.api).next_port().0)
+    }
+
+    /// The council's keys, parsed.
+    ///
+    /// # Errors
+    /// When one is none.
+    pub fn council_keys(&self) -> Result<Vec<NodeKey>, Outage> {
+        parse_keys(&self.council_keys)
     }
 }
 
@@ -191,6 +398,14 @@ fn save<T: Serialize>(dir: &Path, head: &str, config: &T) -> Result<(), Outage> 
 /// # Errors
 /// When the disk fails.
 pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Outage> {
+    write_parts(path, &[bytes], mode)
+}
+
+/// The same with several parts, one behind the other: a large one need not be copied first.
+///
+/// # Errors
+/// When the disk fails.
+pub fn write_parts(path: &Path, parts: &[&[u8]], mode: u32) -> Result<(), Outage> {
     let failed = |e: &std::io::Error| Outage::file("writing", path, e);
     let part = path.with_extension("part");
     let mut options = fs::OpenOptions::new();
@@ -201,7 +416,8 @@ pub fn write_file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Outage> {
         .mode(mode)
         .open(&part)
         .map_err(|e| failed(&e))?;
-    file.write_all(bytes)
+    let written = parts.iter().try_for_each(|part| file.write_all(part));
+    written
         .and_then(|()| file.sync_all())
         .map_err(|e| failed(&e))?;
     fs::rename(&part, path).map_err(|e| failed(&e))?;
@@ -311,4 +527,87 @@ pub fn make_dir(dir: &Path) -> Result<PathBuf, Outage> {
 fn above(path: &Path) -> &Path {
     let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     parent.unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        for (text, bytes) in [
+            ("2GiB", 2 << 30),
+            ("500 MB", 500_000_000),
+            ("0", 0),
+            (" 7B ", 7),
+        ] {
+            assert_eq!(Floor::parse(text), Ok(Floor(Some(bytes))), "{text}");
+        }
+        assert_eq!(Floor::parse("auto"), Ok(Floor(None)));
+        assert_eq!(Ceiling::parse("none"), Ok(Ceiling(None)));
+        for bad in [
+            "",
+            "GiB",
+            "2gb",
+            "-1",
+            "1.5GiB",
+            "99999999999TiB",
+            "none",
+            "2 GiB!",
+        ] {
+            assert!(Floor::parse(bad).is_err(), "{bad}");
+        }
+        assert!(Ceiling::parse("0").is_err() && Ceiling::parse("auto").is_err());
+        let (floor, ceiling) = (Floor(Some(9)), Ceiling(Some(9)));
+        assert_eq!(Floor::parse(&floor.to_string()), Ok(floor));
+        assert_eq!(Ceiling::parse(&ceiling.to_string()), Ok(ceiling));
+    }
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        for (text, seconds) in [
+            ("7d", 604_800),
+            ("24h", 86_400),
+            ("30m", 1_800),
+            ("10s", 10),
+        ] {
+            assert_eq!(span(text), Ok(seconds), "{text}");
+        }
+        for bad in [
+            "",
+            "h",
+            "0h",
+            "-1h",
+            "24",
+            "1.5h",
+            "24 h",
+            "9223372036854775807d",
+        ] {
+            assert!(span(bad).is_err(), "{bad}");
+        }
+        assert_eq!(SpokeConfig::example().keep_left().unwrap(), KEEP_SECONDS);
+    }
+
+    #[test]
+    fn a_config_from_before_has_the_usual_room() {
+        let dir = tempfile::tempdir().unwrap();
+        let example = SpokeConfig::example();
+        example.save(dir.path()).unwrap();
+        let path = dir.path().join("config.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains("\ndisk_floor = \"auto\""), "{text}");
+        let is_older = |line: &&str| !line.starts_with("disk_") && !line.starts_with("keep_");
+        let older: Vec<&str> = text.lines().filter(is_older).collect();
+        fs::write(&path, older.join("\n")).unwrap();
+        let read = SpokeConfig::load(dir.path()).unwrap();
+        assert_eq!(read.disk_floor().unwrap(), None);
+        assert_eq!(read.disk_ceiling().unwrap(), None);
+        assert_eq!(read.keep_left().unwrap(), KEEP_SECONDS);
+        let wrong = SpokeConfig {
+            disk_floor: "much".into(),
+            ..example
+        };
+        let said = wrong.disk_floor().unwrap_err().to_string();
+        assert!(said.contains("\"disk_floor\" is not a size"), "{said}");
+    }
 }

@@ -1,24 +1,24 @@
-//! A council node: it orders requests, keeps the registry's log, and publishes the zone.
+//! A council node: it takes part in ordering requests, keeps the registry, and publishes the zone.
 //!
-//! One node for now. A record is durable before it is answered; the registry's state is folded from
-//! the log at every start, and so can be thrown away.
+//! Any node takes requests; the one that leads puts them in order. What was agreed on is in the journal
+//! of a majority before it is answered; the registry is folded from it, and so can be thrown away.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
-use rusqlite::{Connection, OptionalExtension as _, params};
-use spokes_log::{name::BlogId, time::Time};
+use spokes_log::name::BlogId;
 use spokes_rules::{
+    health::Report,
     node::{Label, NodeKey, NodeSecret, Signed},
     receipt::{Receipt, Seal},
-    registry::{Record, Refusal, Registry, Touched, Verdict},
-    request::{Address, Ask, CouncilNode, Domain, Founding, Policy, Request as Wanted, Wish},
+    registry::{Refusal, Registry, Touched},
     zone,
 };
 use tokio::{net::TcpListener, sync::watch};
@@ -26,24 +26,39 @@ use tokio::{net::TcpListener, sync::watch};
 use crate::{
     clock,
     config::{self, CouncilConfig},
-    dns::{
-        serve::Server,
-        zone::{SharedZone, Zone},
-    },
+    dns::serve::Server,
     http::{self as web, Response},
+    observe::observe,
     outage::Outage,
-    wire::{
-        self, CouncilWire, LogWire, NetworkWire, RecordWire, RequestWire, SignedWire,
-        StatementsWire, TakenWire,
-    },
+    wire::{self, CouncilWire, LogWire, NetworkWire, Problem, RequestWire, StatementsWire},
 };
 
+mod book;
+mod door;
+mod found;
+#[cfg(test)]
+mod harness;
+mod health;
+mod journal;
+mod order;
+mod part;
+mod peers;
+mod places;
+mod raft;
 mod rates;
+mod sets;
+mod ways;
 
+use book::Book;
+pub use door::{Door, Whose};
+pub use found::{Beginning, Recovery, Stand, backup, init, invite, organize, recover, stand};
+use order::Order;
+use raft::LogStore;
 use rates::Rates;
+use ways::Ways;
 
-/// Records of one answer: a page that verifies in well under a second.
-const PAGE_RECORDS: u64 = 500;
+/// How often the zone is looked after.
+const ZONE_EVERY: Duration = Duration::from_millis(200);
 /// How long a follower may wait for the next record.
 const WAIT_MAX: Duration = Duration::from_secs(50);
 /// Bytes of one request: the longest proof that the registry takes.
@@ -53,184 +68,67 @@ const REQUEST_BYTES_MAX: usize = 32 * 1024 * 1024;
 const STATEMENTS_PER_SPOKE_MAX: usize = 128;
 /// Bytes of one message with statements: a seal names all tips of a blog.
 const STATEMENTS_BYTES_MAX: usize = 1024 * 1024;
-/// Bytes of records in one answer: far below what a follower reads (the largest record fits, alone).
-const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// The schema that this program writes.
-const SCHEMA: i64 = 1;
 
 /// A running council node.
 #[derive(Debug)]
 pub struct Council {
+    dir: PathBuf,
     config: CouncilConfig,
     secret: NodeSecret,
-    registry: RwLock<Registry>,
-    log: Mutex<Connection>,
-    zone: SharedZone,
-    grown: watch::Sender<u64>,
+    book: Arc<Book>,
+    order: Order,
     /// Seals and receipts of sets that are changing, until they open.
     statements: Mutex<BTreeMap<BlogId, Vec<Signed>>>,
+    /// What observers say of spokes.
+    reports: health::Reports,
+    /// Spokes of which somebody says what the registry does not.
+    doubted: Mutex<BTreeSet<Label>>,
     /// How many requests came of late, and from whom.
     rates: Mutex<Rates>,
 }
 
-/// What a council begins with.
-#[derive(Clone, Debug)]
-pub struct Beginning {
-    /// The network's domain.
-    pub domain: Domain,
-    /// Where the registry answers.
-    pub api: std::net::SocketAddr,
-    /// Where DNS answers.
-    pub dns: std::net::SocketAddr,
-    /// Where people reach the front page.
-    pub base_url: String,
-    /// The network's limits.
-    pub policy: Policy,
-}
-
-/// Founds a network: keys, registry and config file in an empty directory.
-///
-/// # Errors
-/// When there is a network already, or the disk fails.
-pub fn init(dir: &Path, beginning: Beginning) -> Result<Registry, Outage> {
-    let dir = config::make_dir(dir)?;
-    if dir.join("config.toml").exists() {
-        return Err(Outage::new(format!(
-            "{} holds a network already; nothing was changed. Serve it with \"spokes council serve \
-             --dir\", or choose another directory",
-            dir.display()
-        )));
-    }
-    let secret = config::secret_key(&dir.join("node.key"))?;
-    let organizer = config::secret_key(&dir.join("organizer.key"))?;
-    let label = Label::parse("council1").map_err(Outage::new)?;
-    let node = CouncilNode {
-        label: label.clone(),
-        key: secret.key(),
-        api: Address(beginning.api),
-        dns: Address(beginning.dns),
-    };
-    let founding = Founding {
-        domain: beginning.domain,
-        council: vec![node],
-        organizers: vec![organizer.key()],
-        policy: beginning.policy,
-    };
-    let now = clock::now();
-    let ask = Ask {
-        network: None,
-        time: now,
-        what: Wish::Found(founding),
-    };
-    let record = Record {
-        index: 0,
-        previous: spokes_log::name::Hash::of(b""),
-        time: now,
-        request: Wanted::plain(Signed::new(&organizer, &ask)),
-    };
-    let registry = Registry::found(&record).map_err(|why| Outage::new(why.to_string()))?;
-    let log = open_log(&dir.join("registry.db"))?;
-    keep(&log, &record)?;
-    let config = CouncilConfig {
-        layout: config::LAYOUT,
-        label: label.to_string(),
-        api: beginning.api,
-        dns: beginning.dns,
-        base_url: beginning.base_url,
-    };
-    config.save(&dir)?;
-    Ok(registry)
-}
-
-fn open_log(path: &Path) -> Result<Connection, Outage> {
-    config::sync_database(path)?;
-    let log = Connection::open(path)?;
-    log.busy_timeout(Duration::from_secs(5))?;
-    log.pragma_update(None, "journal_mode", "WAL")?;
-    log.pragma_update(None, "synchronous", "FULL")?;
-    let found: i64 = log.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > SCHEMA {
-        return Err(Outage::new(format!(
-            "{} was written by a newer program (schema {found}, this one reads {SCHEMA}); nothing \
-             was touched, start the newer program",
-            path.display()
-        )));
-    }
-    if found == 0 {
-        log.execute_batch(&format!(
-            "BEGIN;
-             CREATE TABLE record (place INTEGER PRIMARY KEY, request TEXT NOT NULL, \
-                                  json TEXT NOT NULL) STRICT;
-             PRAGMA user_version = {SCHEMA};
-             COMMIT;"
-        ))?;
-    }
-    Ok(log)
-}
-
-fn keep(log: &Connection, record: &Record) -> Result<(), Outage> {
-    let json =
-        serde_json::to_string(&RecordWire::from(record)).map_err(|e| Outage::new(e.to_string()))?;
-    let text = &record.request.signed.text;
-    let sql = "INSERT INTO record (place, request, json) VALUES (?1, ?2, ?3)";
-    log.prepare_cached(sql)?
-        .execute(params![record.index, text, json])?;
-    Ok(())
-}
-
-/// Folds the whole log; each record is judged again.
-fn replay(log: &Connection) -> Result<Registry, Outage> {
-    let mut statement = log.prepare("SELECT json FROM record ORDER BY place")?;
-    let mut rows = statement.query([])?;
-    let mut registry: Option<Registry> = None;
-    while let Some(row) = rows.next()? {
-        let json: String = row.get(0)?;
-        let record = serde_json::from_str::<RecordWire>(&json)
-            .map_err(|e| e.to_string())
-            .and_then(|wire| wire.record())
-            .map_err(damaged)?;
-        match &mut registry {
-            None => registry = Some(Registry::found(&record).map_err(|e| damaged(e.to_string()))?),
-            Some(registry) => {
-                registry.take(&record).map_err(|e| damaged(e.to_string()))?;
-            }
-        }
-    }
-    registry.ok_or_else(|| damaged("it is empty".to_owned()))
-}
-
-fn damaged(why: String) -> Outage {
-    Outage::new(format!(
-        "the registry's log does not add up ({why}); nothing was served. Bring registry.db back from \
-         a backup"
-    ))
-}
-
 impl Council {
-    /// Opens the node that `spokes council init` made.
+    /// Opens the node that `spokes council init` or `join` made.
     ///
     /// # Errors
     /// When files are missing, damaged, or of a newer program.
-    pub fn open(dir: &Path) -> Result<Arc<Self>, Outage> {
+    pub async fn open(dir: &Path) -> Result<Arc<Self>, Outage> {
         let config = CouncilConfig::load(dir)?;
         let secret = config::secret_key(&dir.join("node.key"))?;
-        let log = open_log(&dir.join("registry.db"))?;
-        let registry = replay(&log)?;
-        let domain = registry.founding().domain.as_str();
-        let mut zone = Zone::new(domain).map_err(|e| Outage::new(e.to_string()))?;
-        for (owner, node) in zone::project(&registry, zone::minute(clock::now())) {
-            zone.set(&owner, node)
-                .map_err(|e| Outage::new(e.to_string()))?;
+        let journal = found::open_journal(dir, &secret)?;
+        if journal.torn() > 0 {
+            tracing::warn!(
+                bytes = journal.torn(),
+                "a write that was never acknowledged was torn and is cut off"
+            );
         }
-        let (grown, _) = watch::channel(registry.head().records);
+        let book = Arc::new(found::open_book(dir, &journal, &secret)?);
+        let ways = Ways::new(
+            secret.clone(),
+            Arc::clone(&book),
+            found::known_keys(dir, &config)?,
+            found::nodes_ahead(&journal, &book)?,
+        );
+        let store = LogStore::new(journal);
+        let order = Order::begin(&secret, ways, dir.to_owned(), Arc::clone(&book), store).await?;
+        if order.has_no_vote() {
+            tracing::warn!(
+                label = config.label,
+                "this node holds nothing, or not yet all, and votes for nobody; the council fills it as soon \
+                 as an organizer has said \"spokes council seat {0}\", or \"spokes council refill {0}\" if \
+                 it held something before",
+                config.label
+            );
+        }
         Ok(Arc::new(Self {
+            dir: dir.to_owned(),
             config,
             secret,
-            registry: RwLock::new(registry),
-            log: Mutex::new(log),
-            zone: Arc::new(RwLock::new(zone)),
-            grown,
+            book,
+            order,
             statements: Mutex::default(),
+            reports: health::Reports::default(),
+            doubted: Mutex::default(),
             rates: Mutex::default(),
         }))
     }
@@ -239,13 +137,17 @@ impl Council {
     ///
     /// # Errors
     /// When a port is taken.
-    pub async fn serve(self: Arc<Self>, mut shutdown: watch::Receiver<bool>) -> Result<(), Outage> {
+    pub async fn serve(self: Arc<Self>, shutdown: watch::Receiver<bool>) -> Result<(), Outage> {
         let taken = |e: std::io::Error| Outage::new(e.to_string());
-        let dns = Server::bind(self.config.dns, Arc::clone(&self.zone))
+        let dns = Server::bind(self.config.dns, self.book.zone())
             .await
             .map_err(taken)?;
         let api = bind(self.config.api).await?;
-        tracing::info!(api = %self.config.api, dns = %self.config.dns, "the council node answers");
+        let peers_at = bind(self.config.peer()).await?;
+        tracing::info!(
+            api = %self.config.api, dns = %self.config.dns, peer = %self.config.peer(),
+            "the council node answers"
+        );
         let ended = |mut shutdown: watch::Receiver<bool>| async move {
             // An error means that whoever could say so is gone: the same.
             drop(shutdown.wait_for(|ended| *ended).await);
@@ -255,43 +157,128 @@ impl Council {
             let node = Arc::clone(&node);
             async move { node.answer(request).await }
         };
-        let minutes = self.turn_slates();
-        tokio::select! {
-            () = async {
-                tokio::join!(
-                    dns.run(ended(shutdown.clone())),
-                    web::serve(api, handler, ended(shutdown.clone())),
-                );
-            } => {}
-            () = async { tokio::join!(minutes, ended(shutdown.clone())).1 } => {}
+        let node = Arc::clone(&self);
+        let known = move |key| node.order.knows(key);
+        let node = Arc::clone(&self);
+        let peers_handler = move |peer, request| {
+            let node = Arc::clone(&node);
+            async move { node.answer_peer(peer, request).await }
+        };
+        let peers = peers::serve(
+            peers_at,
+            &self.secret,
+            Arc::new(known),
+            peers_handler,
+            ended(shutdown.clone()),
+        );
+        let served = async {
+            let (.., peers) = tokio::join!(
+                dns.run(ended(shutdown.clone())),
+                web::serve(api, handler, ended(shutdown.clone())),
+                peers,
+            );
+            peers
+        };
+        let served = tokio::select! {
+            served = served => served,
+            () = self.look_after_zone() => Ok(()),
+            observed = self.observe() => observed,
+            () = self.look_after_doubts() => Ok(()),
+            () = self.look_after_sets() => Ok(()),
+        };
+        self.order.end().await;
+        if let Err(outage) = self.book.keep(true) {
+            tracing::warn!(%outage, "the next start takes longer");
         }
-        drop(shutdown.wait_for(|ended| *ended).await);
-        Ok(())
+        served
     }
 
-    /// Publishes another slate of spokes every minute.
-    async fn turn_slates(&self) {
+    /// Watches spokes, where there are too few to watch one another.
+    async fn observe(self: &Arc<Self>) -> Result<(), Outage> {
+        let me = Label::parse(&self.config.label).map_err(Outage::new)?;
+        observe(Arc::clone(self), me, Arc::new(self.secret.clone())).await
+    }
+
+    /// Publishes the zone as soon as all is here, and another slate of spokes every minute.
+    async fn look_after_zone(&self) {
         let mut last = zone::minute(clock::now());
+        let (mut kept, mut tried) = (Vec::new(), None);
         loop {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(ZONE_EVERY).await;
+            if self.book.is_hidden() && self.order.is_whole() {
+                let revealed = tokio::task::block_in_place(|| self.book.reveal());
+                match revealed {
+                    Ok(()) => {
+                        tracing::info!("this node holds all there is; it votes, and answers DNS")
+                    }
+                    Err(outage) => tracing::error!(%outage, "the zone cannot be published"),
+                }
+            }
+            let sitting = |registry: &Registry| {
+                let sitting = registry.seats().sitting();
+                sitting.map(|(node, ..)| node.key).collect::<Vec<_>>()
+            };
             let minute = zone::minute(clock::now());
+            // Where they could not be kept, it is tried again with the next slate.
+            if !self.book.is_hidden()
+                && let Some(keys) = self.book.ask(sitting).filter(|keys| *keys != kept)
+                && tried != Some(minute)
+            {
+                match tokio::task::block_in_place(|| found::keep_keys(&self.dir, &keys)) {
+                    Ok(()) => kept = keys,
+                    Err(outage) => {
+                        tracing::warn!(%outage, "the council's keys cannot be kept");
+                        tried = Some(minute);
+                    }
+                }
+            }
             if minute != last {
                 last = minute;
-                self.publish(&Touched::Nothing);
+                self.book.publish(&[Touched::Nothing]);
+                let book = Arc::clone(&self.book);
+                let kept = tokio::task::spawn_blocking(move || book.keep(false)).await;
+                if let Ok(Err(outage)) = kept {
+                    tracing::warn!(%outage, "the next start takes longer");
+                }
             }
         }
+    }
+
+    /// Whether this node answers for the network, in a word for programs that watch it.
+    fn health(&self) -> Response {
+        if !self.book.is_hidden() {
+            return web::answer(StatusCode::OK, "text/plain", "ok\n");
+        }
+        let records = *self.book.grown().borrow();
+        if !self.order.has_no_vote() {
+            let why = format!(
+                "reading: this council node makes its index again from its journal and has {records} records so \
+                 far; it answers no DNS until it has all. Nothing is lost, and nothing needs to be done.\n"
+            );
+            return web::answer(StatusCode::SERVICE_UNAVAILABLE, "text/plain", why);
+        }
+        let why = format!(
+            "empty: this council node has {records} records and not yet all; it votes for nobody and answers no \
+             DNS. An organizer has it filled with \"spokes council seat {0}\", or with \"spokes council refill \
+             {0}\" if it held something before.\n",
+            self.config.label
+        );
+        web::answer(StatusCode::SERVICE_UNAVAILABLE, "text/plain", why)
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response {
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
         match (&method, path.as_str()) {
-            (&Method::GET, "/healthz") => web::answer(StatusCode::OK, "text/plain", "ok\n"),
-            (&Method::GET, "/api/v1/network") => web::json(StatusCode::OK, &self.network()),
+            (&Method::GET, "/healthz") => self.health(),
+            (&Method::GET, "/api/v1/network") => self.network(),
             (&Method::GET, "/api/v1/registry/log") => self.log(&request).await,
             (&Method::POST, "/api/v1/registry/requests") => self.requests(request).await,
             (&Method::POST, "/api/v1/registry/statements") => self.statements(request).await,
-            (&Method::GET, "/api/v1/registry/statements") => self.statements_of(&request),
+            (&Method::GET, "/api/v1/registry/statements") => self.statements_for(&request).await,
+            (&Method::GET, "/api/v1/registry/status") => self.status().await,
+            (&Method::GET, "/api/v1/registry/spokes") => self.spokes(),
+            (&Method::GET, "/api/v1/registry/blogs") => self.blogs(&request),
             _ => web::refuse(
                 StatusCode::NOT_FOUND,
                 "no-such-path",
@@ -300,9 +287,43 @@ impl Council {
         }
     }
 
-    fn network(&self) -> NetworkWire {
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        network_wire(&registry, &self.config.base_url, &self.config.label)
+    /// Answers another node of the council.
+    async fn answer_peer(self: Arc<Self>, peer: NodeKey, request: Request<Incoming>) -> Response {
+        let path = request.uri().path().to_owned();
+        if path == "/statements" {
+            let wire: StatementsWire = match peers::read(request).await {
+                Ok(wire) => wire,
+                Err(refusal) => return refusal,
+            };
+            return self.keep_statements(wire).await;
+        }
+        if path == "/kept" {
+            return match peers::read(request).await {
+                Ok(wanted) => web::json(StatusCode::OK, &self.kept(&wanted)),
+                Err(refusal) => refusal,
+            };
+        }
+        if path == "/doubted" {
+            return self.answer_doubted();
+        }
+        let answer = self.order.answer(peer, &path, request).await;
+        let none = || {
+            web::refuse(
+                StatusCode::NOT_FOUND,
+                "no-such-path",
+                "No council node asks this.",
+            )
+        };
+        answer.unwrap_or_else(none)
+    }
+
+    fn network(&self) -> Response {
+        let wire =
+            |registry: &Registry| network_wire(registry, &self.config.base_url, &self.config.label);
+        match self.book.ask(wire).filter(|_| !self.book.is_hidden()) {
+            Some(network) => web::json(StatusCode::OK, &network),
+            None => holds_nothing(),
+        }
     }
 
     /// The log behind a place; waits for news when there is none.
@@ -317,7 +338,7 @@ impl Council {
         // Behind the last place that the log can be asked for there is nothing.
         let after = number("after").min(i64::MAX as u64);
         let wait = Duration::from_secs(number("wait")).min(WAIT_MAX);
-        let mut grown = self.grown.subscribe();
+        let mut grown = self.book.grown();
         if !wait.is_zero() && *grown.borrow() <= after {
             let _seat = match web::wait_for_news(request) {
                 Ok(seat) => seat,
@@ -326,30 +347,12 @@ impl Council {
             // Either way the log is answered as it is then.
             drop(tokio::time::timeout(wait, grown.wait_for(|records| *records > after)).await);
         }
-        match self.page(after) {
-            Ok(page) => web::json(StatusCode::OK, &page),
+        // Before the page is read: what is confirmed later is not in it, perhaps.
+        let confirmed = number("confirm") == 1 && self.order.is_confirmed().await;
+        match self.book.page(after) {
+            Ok(page) => web::json(StatusCode::OK, &LogWire { confirmed, ..page }),
             Err(outage) => unavailable(&outage),
         }
-    }
-
-    fn page(&self, after: u64) -> Result<LogWire, Outage> {
-        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let sql = "SELECT json FROM record WHERE place >= ?1 ORDER BY place LIMIT ?2";
-        let mut statement = log.prepare_cached(sql)?;
-        let rows = statement.query_map([after, PAGE_RECORDS], |row| row.get::<_, String>(0))?;
-        let (mut records, mut bytes) = (Vec::new(), 0);
-        for json in rows {
-            let json = json?;
-            bytes += json.len();
-            if bytes > PAGE_BYTES_MAX && !records.is_empty() {
-                break;
-            }
-            records.push(serde_json::from_str(&json).map_err(|e| damaged(e.to_string()))?);
-        }
-        Ok(LogWire {
-            records,
-            records_in_all: *self.grown.borrow(),
-        })
     }
 
     async fn requests(self: Arc<Self>, request: Request<Incoming>) -> Response {
@@ -357,30 +360,35 @@ impl Council {
             Ok(body) => body,
             Err(response) => return response,
         };
-        // Reading and judgment check signatures and the write waits for the disk: not on the event loop.
-        let node = Arc::clone(&self);
-        let taken = tokio::task::spawn_blocking(move || node.judge(&body)).await;
-        match taken {
-            Ok(Ok(taken)) => web::json(StatusCode::OK, &taken),
-            Ok(Err(Unsequenced::Refused(refusal))) => refused(&refusal),
-            Ok(Err(Unsequenced::Outage(outage))) => unavailable(&outage),
-            Ok(Err(Unsequenced::Malformed(why))) => {
-                let why = format!("The request is not in its form: {why}. Nothing was changed.");
-                web::refuse(StatusCode::UNPROCESSABLE_ENTITY, "invalid", why)
-            }
-            Ok(Err(Unsequenced::TooMany(limit, whose))) => {
-                let why = format!(
-                    "The council takes {limit} requests a second from {whose}, and has taken them. \
-                     Nothing was changed; try again in a moment."
-                );
-                web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", why)
-            }
-            Err(error) => unavailable(&Outage::new(error.to_string())),
+        let mut read = Arc::clone(&self).read(body.clone()).await;
+        let is_strange =
+            matches!(&read, Err(Unsequenced::Refused(why)) if **why == Refusal::NotAdmitted);
+        if is_strange && !self.order.is_leader() {
+            // This node may lag, and not know the spoke yet.
+            read = if self.order.is_confirmed().await {
+                Arc::clone(&self).read(body).await
+            } else {
+                Err(order::nobody_leads())
+            };
+        }
+        let sequenced = match read {
+            Ok(request) => self.order.sequence(request).await,
+            Err(why) => Err(why),
+        };
+        match sequenced {
+            Ok(taken) => web::json(StatusCode::OK, &taken),
+            Err(why) => why.answer(),
         }
     }
 
+    /// As below. Reading checks signatures: not on the event loop.
+    async fn read(self: Arc<Self>, body: Bytes) -> Result<RequestWire, Unsequenced> {
+        let read = tokio::task::spawn_blocking(move || self.read_here(&body)).await;
+        read.unwrap_or_else(|error| Err(Unsequenced::Outage(Outage::new(error.to_string()))))
+    }
+
     /// Whether this many requests may come from there now, then the request itself.
-    fn judge(&self, body: &[u8]) -> Result<TakenWire, Unsequenced> {
+    fn read_here(&self, body: &[u8]) -> Result<RequestWire, Unsequenced> {
         let wire = wire::read::<RequestWire>(body).map_err(Unsequenced::Malformed)?;
         let signed = wire.signed.signed();
         let signed = signed.map_err(|why| Unsequenced::Malformed(why.to_owned()))?;
@@ -401,65 +409,19 @@ impl Council {
         // Proofs take long to judge: of strangers none is asked for.
         let proves = !wire.proof.is_empty() || !wire.statements.is_empty();
         if proves && !known {
-            return Err(Unsequenced::Refused(Refusal::NotAdmitted));
+            return Err(Unsequenced::Refused(Box::new(Refusal::NotAdmitted)));
         }
-        self.sequence(wire.request().map_err(Unsequenced::Malformed)?)
+        Ok(wire)
     }
 
     /// Whether this is the key of an admitted spoke, a council node, or an organizer.
     fn is_known(&self, key: NodeKey) -> bool {
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        registry.admitted().any(|(_, spoke)| spoke.key == key)
-            || registry.council_node(key).is_some()
-            || registry.founding().organizers.contains(&key)
-    }
-
-    /// Judges a request, makes its record durable, and only then lets it count.
-    fn sequence(&self, wanted: Wanted) -> Result<TakenWire, Unsequenced> {
-        // The log's lock orders requests; readers of the registry wait only for the last step.
-        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = clock::now();
-        let record = {
-            let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-            match registry.judge(now, &wanted).map_err(Unsequenced::Refused)? {
-                Verdict::Repeat(index) => return first_answer(&log, index),
-                Verdict::New => registry.next_record(now, wanted),
-            }
-        };
-        keep(&log, &record).map_err(Unsequenced::Outage)?;
-        let touched = {
-            let mut registry = self
-                .registry
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
-            registry.take(&record).map_err(Unsequenced::Refused)?
-        };
-        self.publish(&touched);
-        self.grown.send_replace(record.index + 1);
-        Ok(TakenWire {
-            index: record.index,
-            time: record.time.to_string(),
-        })
-    }
-
-    /// Brings the zone up to date before anybody is answered.
-    fn publish(&self, touched: &Touched) {
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let minute = zone::minute(clock::now());
-        let mut owned = match touched {
-            Touched::Nothing => Vec::new(),
-            Touched::Blog(id) | Touched::NewBlog(id) => names_of(&registry, *id),
-            Touched::Blogs(ids) => ids.iter().flat_map(|id| names_of(&registry, *id)).collect(),
-            Touched::Spokes => zone::project(&registry, minute),
-        };
-        owned.push(zone::apex(&registry, minute));
-        drop(registry);
-        let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);
-        for (owner, node) in owned {
-            if let Err(error) = zone.set(&owner, node) {
-                tracing::error!(%owner, %error, "a name cannot be published");
-            }
-        }
+        let known = self.book.ask(|registry| {
+            registry.admitted().any(|(_, spoke)| spoke.key == key)
+                || registry.seats().node(key).is_some()
+                || registry.founding().organizers.contains(&key)
+        });
+        known == Some(true)
     }
 
     /// Takes seals and receipts of a changing set, and opens it as soon as they suffice.
@@ -475,22 +437,43 @@ impl Council {
                 return web::refuse(StatusCode::UNPROCESSABLE_ENTITY, "invalid", why);
             }
         };
+        match self.order.leads_or_tells(&wire).await {
+            Ok(true) => self.keep_statements(wire).await,
+            Ok(false) => web::json(StatusCode::OK, &serde_json::json!({})),
+            Err(why) => why.answer(),
+        }
+    }
+
+    /// Keeps statements as the leader does, and opens what they suffice for.
+    async fn keep_statements(self: Arc<Self>, wire: StatementsWire) -> Response {
         let signed = wire.statements.iter().filter_map(|wire| wire.signed().ok());
         let signed: Vec<Signed> = signed.collect();
         let node = Arc::clone(&self);
         let task = tokio::task::spawn_blocking(move || node.take_statements(signed));
-        match task.await {
-            Ok(Ok(())) => web::json(StatusCode::OK, &serde_json::json!({})),
-            Ok(Err(full)) => web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", full),
-            Err(error) => unavailable(&Outage::new(error.to_string())),
+        let taken = match task.await {
+            Ok(taken) => taken,
+            Err(error) => return unavailable(&Outage::new(error.to_string())),
+        };
+        self.judge_health(taken.spokes).await;
+        self.try_open(taken.blogs).await;
+        match taken.full {
+            None => web::json(StatusCode::OK, &serde_json::json!({})),
+            Some(full) => web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", full),
         }
     }
 
-    /// Keeps statements; an error says for which there was no room.
-    fn take_statements(&self, signed: Vec<Signed>) -> Result<(), String> {
-        let mut touched = BTreeSet::new();
-        let mut full = Ok(());
+    /// Keeps statements.
+    fn take_statements(&self, signed: Vec<Signed>) -> Taken {
+        let mut taken = Taken::default();
         for statement in signed {
+            if let Ok(report) = Report::parse(statement.text.as_bytes()) {
+                let by_council = self.order.knows(statement.key);
+                if let Some(of) = self.take_report(report, statement) {
+                    taken.spokes.insert(of);
+                    taken.by_council |= by_council;
+                }
+                continue;
+            }
             let Some(blog) = self.blog_of(&statement) else {
                 continue;
             };
@@ -504,128 +487,138 @@ impl Council {
             }
             let of_spoke = kept.iter().filter(|other| other.key == statement.key);
             if of_spoke.count() == STATEMENTS_PER_SPOKE_MAX {
-                full = Err(format!(
+                taken.full = Some(format!(
                     "{STATEMENTS_PER_SPOKE_MAX} statements of this spoke about {blog} are kept, the limit. \
                      This one was not kept; the set opens with those that are."
                 ));
                 continue;
             }
             kept.push(statement);
-            touched.insert(blog);
+            taken.blogs.insert(blog);
         }
-        touched.into_iter().for_each(|blog| self.try_open(blog));
-        full
+        // What the council finds of one spoke may decide about another that this one watches.
+        if taken.by_council {
+            taken.spokes.extend(self.doubted_here());
+        }
+        taken
     }
 
     /// The blog that a seal or receipt is about, if its set is changing and whoever signed it has a say:
     /// a member of the old set by its seal, one of the new set by its receipt. Signatures are asked
     /// last, since strangers may send what they like.
     fn blog_of(&self, signed: &Signed) -> Option<BlogId> {
-        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let (label, _) = registry.spokes().find(|(_, s)| s.key == signed.key)?;
-        if let Ok(seal) = Seal::parse(signed.text.as_bytes()) {
-            let blog = registry.blog(seal.blog)?;
-            let fits = blog.closing.is_some()
-                && seal.network == registry.network()
-                && seal.epoch == blog.set.epoch
-                && seal.spoke == *label
-                && blog.set.has(label);
-            return (fits && signed.is_good()).then_some(seal.blog);
-        }
-        let held = Receipt::check(signed.clone()).ok()?.held;
-        let next = &registry.blog(held.blog)?.closing.as_ref()?.next;
-        let fits = held.network == registry.network()
-            && held.epoch == next.epoch
-            && held.spoke == *label
-            && next.has(label);
-        fits.then_some(held.blog)
-    }
-
-    fn try_open(&self, blog: BlogId) {
-        let (network, epoch) = {
-            let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-            let Some(closing) = registry.blog(blog).and_then(|b| b.closing.clone()) else {
-                return;
-            };
-            (registry.network(), closing.next.epoch)
-        };
-        let statements = {
-            let kept = self
-                .statements
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            kept.get(&blog).cloned().unwrap_or_default()
-        };
-        let ask = Ask {
-            network: Some(network),
-            time: clock::now(),
-            what: Wish::Open { blog, epoch },
-        };
-        let signed = Signed::new(&self.secret, &ask);
-        match self.sequence(Wanted {
-            signed,
-            proof: Vec::new(),
-            statements,
-        }) {
-            Ok(_) => {
-                tracing::info!(%blog, epoch, "a new set is open");
-                self.statements
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .remove(&blog);
-            }
-            Err(Unsequenced::Refused(refusal)) => tracing::debug!(%blog, %refusal, "not yet"),
-            Err(Unsequenced::Outage(outage)) => tracing::error!(%outage, "the log failed"),
-            Err(why) => tracing::error!(?why, "our own request was not taken"),
-        }
-    }
-
-    fn statements_of(&self, request: &Request<Incoming>) -> Response {
-        let query = web::query(request);
-        let blog = query.get("blog").and_then(|id| BlogId::parse(id).ok());
-        let kept = self
-            .statements
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let signed: Vec<SignedWire> = blog
-            .and_then(|b| kept.get(&b))
-            .into_iter()
-            .flatten()
-            .map(SignedWire::from)
-            .collect();
-        web::json(StatusCode::OK, &signed)
+        self.book.ask(|registry| about(registry, signed)).flatten()
     }
 }
 
-fn names_of(registry: &Registry, id: BlogId) -> zone::Owned {
-    let blog = registry.blog(id);
-    blog.map(|blog| zone::of_blog(registry, id, blog))
-        .unwrap_or_default()
+/// What statements that were kept are about.
+#[derive(Debug, Default)]
+struct Taken {
+    blogs: BTreeSet<BlogId>,
+    spokes: BTreeSet<Label>,
+    /// Whether a node of the council has reported.
+    by_council: bool,
+    /// Why not all of them were kept.
+    full: Option<String>,
+}
+
+/// The blog that a statement is about (see [`Council::blog_of`]).
+fn about(registry: &Registry, signed: &Signed) -> Option<BlogId> {
+    let (label, _) = registry.spokes().find(|(_, s)| s.key == signed.key)?;
+    if let Ok(seal) = Seal::parse(signed.text.as_bytes()) {
+        let blog = registry.blog(seal.blog)?;
+        let fits = blog.closing.is_some()
+            && seal.network == registry.network()
+            && seal.epoch == blog.set.epoch
+            && seal.spoke == *label
+            && blog.set.has(label);
+        return (fits && signed.is_good()).then_some(seal.blog);
+    }
+    let held = Receipt::check(signed.clone()).ok()?.held;
+    let next = &registry.blog(held.blog)?.closing.as_ref()?.next;
+    let fits = held.network == registry.network()
+        && held.epoch == next.epoch
+        && held.spoke == *label
+        && next.has(label);
+    fits.then_some(held.blog)
 }
 
 /// Why a request got no record.
 #[derive(Debug)]
 enum Unsequenced {
-    Refused(Refusal),
+    Refused(Box<Refusal>),
     Outage(Outage),
     Malformed(String),
     /// So many may come in a second, from whom.
     TooMany(u32, &'static str),
+    /// Another node said so.
+    Problem(Box<Problem>),
+    /// Another node leads; nothing was proposed.
+    NotLeader,
 }
 
-fn first_answer(log: &Connection, index: u64) -> Result<TakenWire, Unsequenced> {
-    let sql = "SELECT json FROM record WHERE place = ?1";
-    let json: Option<String> = log
-        .query_row(sql, [index], |row| row.get(0))
-        .optional()
-        .map_err(|e| Unsequenced::Outage(e.into()))?;
-    let record = json.and_then(|json| serde_json::from_str::<RecordWire>(&json).ok());
-    let record =
-        record.ok_or_else(|| Unsequenced::Outage(damaged(format!("record {index} is gone"))))?;
-    Ok(TakenWire {
-        index,
-        time: record.time,
-    })
+impl Unsequenced {
+    fn answer(self) -> Response {
+        match self {
+            Self::Refused(refusal) => refused(&refusal),
+            Self::Outage(outage) => unavailable(&outage),
+            Self::Malformed(why) => {
+                let why = format!("The request is not in its form: {why}. Nothing was changed.");
+                web::refuse(StatusCode::UNPROCESSABLE_ENTITY, "invalid", why)
+            }
+            Self::TooMany(limit, whose) => {
+                let why = format!(
+                    "The council takes {limit} requests a second from {whose}, and has taken them. \
+                     Nothing was changed; try again in a moment."
+                );
+                web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", why)
+            }
+            Self::Problem(problem) => web::problem(&problem),
+            Self::NotLeader => web::refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "The council is choosing who leads. Nothing was changed; try again in a moment.",
+            ),
+        }
+    }
+}
+
+fn holds_nothing() -> Response {
+    web::refuse(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "empty",
+        "This council node holds nothing yet. Ask another one; an organizer can have this one filled.",
+    )
+}
+
+fn problem_of(status: u16, kind: &str, detail: impl Into<String>) -> Problem {
+    Problem {
+        kind: kind.into(),
+        title: kind.replace('-', " "),
+        status,
+        detail: detail.into(),
+        ..Problem::default()
+    }
+}
+
+/// Which status and word a refusal of the registry has.
+fn kind_of(refusal: &Refusal) -> (StatusCode, &'static str) {
+    match refusal {
+        Refusal::NameTaken(_) | Refusal::NameReserved(_) | Refusal::HasName(_) => {
+            (StatusCode::CONFLICT, "taken")
+        }
+        Refusal::QuotaOfSpoke { .. } | Refusal::QuotaOfKeys(_) => {
+            (StatusCode::TOO_MANY_REQUESTS, "quota")
+        }
+        Refusal::NoSpokes => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+        Refusal::Text(_) | Refusal::Proof(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+        _ => (StatusCode::CONFLICT, "refused"),
+    }
+}
+
+pub(crate) fn refused(refusal: &Refusal) -> Response {
+    let (status, kind) = kind_of(refusal);
+    web::refuse(status, kind, refusal.to_string())
 }
 
 /// `GET network` (SPEC http 2.1), of any node that follows the registry.
@@ -638,8 +631,10 @@ pub fn network_wire(registry: &Registry, base_url: &str, node: &str) -> NetworkW
         ("names_per_blog", policy.names_per_blog),
         ("blog_bytes", policy.blog_bytes),
         ("entries_per_day", policy.entries_per_day),
+        ("readers_per_second", policy.readers_per_second),
+        ("demand_seconds", policy.demand_seconds),
     ];
-    let council = founding.council.iter().map(|node| CouncilWire {
+    let council = registry.seats().sitting().map(|(node, ..)| CouncilWire {
         label: node.label.to_string(),
         key: node.key.to_string(),
         api: node.api.to_string(),
@@ -669,21 +664,6 @@ pub async fn bind(address: std::net::SocketAddr) -> Result<TcpListener, Outage> 
     })
 }
 
-pub(crate) fn refused(refusal: &Refusal) -> Response {
-    let (status, kind) = match refusal {
-        Refusal::NameTaken(_) | Refusal::NameReserved(_) | Refusal::HasName(_) => {
-            (StatusCode::CONFLICT, "taken")
-        }
-        Refusal::QuotaOfSpoke { .. } | Refusal::QuotaOfKeys(_) => {
-            (StatusCode::TOO_MANY_REQUESTS, "quota")
-        }
-        Refusal::NoSpokes => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
-        Refusal::Text(_) | Refusal::Proof(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
-        _ => (StatusCode::CONFLICT, "refused"),
-    };
-    web::refuse(status, kind, refusal.to_string())
-}
-
 /// Says that time or an operator must mend something.
 pub fn unavailable(outage: &Outage) -> Response {
     tracing::error!(%outage, "a request failed");
@@ -697,62 +677,4 @@ pub fn unavailable(outage: &Outage) -> Response {
     }
     let why = format!("{outage}. What was acknowledged before is safe; try again in a moment.");
     web::refuse(StatusCode::SERVICE_UNAVAILABLE, "busy", why)
-}
-
-/// An organizer's request, signed with the key in the council's directory and sent to its node.
-///
-/// # Errors
-/// When the node is silent or refuses.
-pub async fn organize(dir: &Path, what: Wish) -> Result<TakenWire, Outage> {
-    let config = CouncilConfig::load(dir)?;
-    let key: PathBuf = dir.join("organizer.key");
-    let organizer = config::secret_key(&key)?;
-    let client = crate::client::Client::new()?;
-    let network: NetworkWire = client
-        .get(crate::client::Ask::new(config.api, "/api/v1/network"))
-        .await?
-        .good()?;
-    let network = spokes_log::name::Hash::parse(&network.network).map_err(Outage::new)?;
-    let ask = Ask {
-        network: Some(network),
-        time: clock::now(),
-        what,
-    };
-    let request = Wanted::plain(Signed::new(&organizer, &ask));
-    let to = crate::client::Ask::new(config.api, "/api/v1/registry/requests");
-    client.post(to, &RequestWire::from(&request)).await?.good()
-}
-
-/// A line that lets one donor's server ask to join.
-///
-/// # Errors
-/// When the council node is silent.
-pub async fn invite(dir: &Path, expires: Time) -> Result<crate::join::Invite, Outage> {
-    let config = CouncilConfig::load(dir)?;
-    let token = config::random_hex::<16>()?;
-    let hash = spokes_log::name::Hash::of(token.as_bytes());
-    organize(
-        dir,
-        Wish::Invite {
-            token: hash,
-            expires,
-        },
-    )
-    .await?;
-    let client = crate::client::Client::new()?;
-    let network: NetworkWire = client
-        .get(crate::client::Ask::new(config.api, "/api/v1/network"))
-        .await?
-        .good()?;
-    Ok(crate::join::Invite {
-        council: config.api,
-        network: network.network,
-        key: network
-            .council
-            .first()
-            .map(|node| node.key.clone())
-            .unwrap_or_default(),
-        token,
-        expires,
-    })
 }

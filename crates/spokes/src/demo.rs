@@ -1,6 +1,8 @@
 //! A whole network on one machine: real processes, the ordinary doors, and a gateway that stands in
 //! for the reader's resolver.
 
+mod seed;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -12,27 +14,21 @@ use std::{
 };
 
 use serde::Serialize;
-use spokes_log::{
-    draft::{Article, Claim, Draft, Says},
-    entry::{Entry, Skeleton},
-    name::{BlogName, EntryId, Hash, Language, Salt, Slug, Tag, Tags},
-    secret::SecretKey,
-};
 use spokes_rules::{
     node::Label,
-    request::{Domain, Operator, Policy, Wish},
+    request::{Address, Domain, Operator, Policy, Wish},
 };
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     client::{Ask, Client, Reply},
     clock,
-    config::{self, CouncilConfig, SpokeConfig},
-    council::{self, Beginning, bind},
+    config::{self, Ceiling, CouncilConfig, Floor, SpokeConfig},
+    council::{self, Beginning, Stand, bind},
     gateway::{Gateway, Settings},
     join::{self, Wanted},
     outage::Outage,
-    wire::{EntryWire, NetworkWire},
+    wire::NetworkWire,
 };
 
 /// How long a node may take to answer after its start.
@@ -53,10 +49,12 @@ pub const SPOKES_MAX: u8 = 200;
 pub struct Plan {
     /// Where everything is kept.
     pub dir: PathBuf,
+    /// How many council nodes.
+    pub council: u8,
     /// How many spokes.
     pub spokes: u8,
-    /// How many replicas of each blog.
-    pub replicas: u64,
+    /// Replicas of each blog, and what readers bring; the limits of what people send are out of the way.
+    pub policy: Policy,
     /// The network's domain.
     pub domain: Domain,
     /// The HTTP port of all nodes.
@@ -232,14 +230,14 @@ impl Demo {
         say: &mut dyn FnMut(&str),
     ) -> Result<(), Outage> {
         let began = Instant::now();
-        let council = self.start_council().await?;
+        self.start_council().await?;
         for number in 1..=self.plan.spokes {
-            self.start_spoke(number, council).await?;
+            self.start_spoke(number).await?;
         }
         self.wait_admitted().await?;
         let settings = Settings {
             domain: self.plan.domain.to_string(),
-            dns: vec![self.dns()],
+            dns: (1..=self.plan.council).map(|n| self.dns(n)).collect(),
             upstream_port: self.plan.port,
         };
         let gateway = Gateway::new(settings);
@@ -254,63 +252,133 @@ impl Demo {
         Ok(())
     }
 
-    fn dns(&self) -> SocketAddr {
-        SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1)), self.plan.dns_port)
+    fn dns(&self, number: u8) -> SocketAddr {
+        let address = Ipv4Addr::new(127, 0, 1, number);
+        SocketAddr::new(IpAddr::V4(address), self.plan.dns_port)
     }
 
-    async fn start_council(&mut self) -> Result<SocketAddr, Outage> {
-        let dir = self.dir.join("council1");
-        let api = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1)), self.plan.port);
-        if !dir.join("config.toml").exists() {
-            let policy = Policy {
-                replicas: self.plan.replicas,
-                blogs_per_spoke_day: 1_000_000,
-                names_per_blog: 3,
-                blog_bytes: 1 << 36,
-                entries_per_day: 1_000_000,
-            };
-            let base_url = format!("http://{}:{}", self.plan.domain, self.plan.port);
-            let domain = self.plan.domain.clone();
-            council::init(
-                &dir,
-                Beginning {
-                    domain,
-                    api,
-                    dns: self.dns(),
-                    base_url,
-                    policy,
-                },
-            )?;
-        }
-        let config = CouncilConfig::load(&dir)?;
-        if config.api != api || config.dns != self.dns() {
-            return Err(Outage::new(format!(
-                "the network in {} was made for other ports ({}, DNS {}); start it with these, or \
-                 choose another --dir",
-                self.dir.display(),
-                config.api.port(),
-                config.dns.port()
-            )));
-        }
-        let node = Node {
-            label: "council1".to_owned(),
-            dir,
-            command: &["council", "serve"],
-            address: api,
-            child: None,
+    fn api(&self, number: u8) -> SocketAddr {
+        let address = Ipv4Addr::new(127, 0, 1, number);
+        SocketAddr::new(IpAddr::V4(address), self.plan.port)
+    }
+
+    fn peer(&self, number: u8) -> SocketAddr {
+        Address(self.api(number)).next_port().0
+    }
+
+    fn found(&self, dir: &Path) -> Result<(), Outage> {
+        let policy = Policy {
+            blogs_per_spoke_day: 1_000_000,
+            names_per_blog: 3,
+            blog_bytes: 1 << 36,
+            entries_per_day: 1_000_000,
+            ..self.plan.policy
         };
-        self.nodes.push(node);
-        self.launch(0).await?;
-        let network: NetworkWire = self
-            .client
-            .get(Ask::new(api, "/api/v1/network"))
-            .await?
-            .good()?;
-        self.network = network.network;
-        Ok(api)
+        let base_url = format!("http://{}:{}", self.plan.domain, self.plan.port);
+        let beginning = Beginning {
+            domain: self.plan.domain.clone(),
+            api: self.api(1),
+            dns: self.dns(1),
+            peer: self.peer(1),
+            base_url,
+            policy,
+        };
+        council::init(dir, beginning).map(drop)
     }
 
-    async fn start_spoke(&mut self, number: u8, council: SocketAddr) -> Result<(), Outage> {
+    /// Starts the council: the first node founds it, the others come in through the ordinary door.
+    async fn start_council(&mut self) -> Result<(), Outage> {
+        let mut grown = false;
+        for number in 1..=self.plan.council {
+            let label = format!("council{number}");
+            let dir = self.dir.join(&label);
+            let (api, dns) = (self.api(number), self.dns(number));
+            let is_new = !dir.join("config.toml").exists();
+            grown |= is_new;
+            if is_new && number == 1 {
+                self.found(&dir)?;
+            } else if is_new {
+                let expires = clock::now() + 3_600;
+                let invite = council::invite(&self.dir.join("council1"), expires).await?;
+                let stand = Stand {
+                    label: Label::parse(&label).map_err(Outage::new)?,
+                    api,
+                    dns,
+                    peer: self.peer(number),
+                };
+                council::stand(&dir, &invite, &stand).await?;
+            }
+            let config = CouncilConfig::load(&dir)?;
+            if config.api != api || config.dns != dns {
+                return Err(Outage::new(format!(
+                    "the network in {} was made for other ports ({}, DNS {}); start it with these, or \
+                     choose another --dir",
+                    self.dir.display(),
+                    config.api.port(),
+                    config.dns.port()
+                )));
+            }
+            self.nodes.push(Node {
+                label: label.clone(),
+                dir,
+                command: &["council", "serve"],
+                address: api,
+                child: None,
+            });
+            self.launch(self.nodes.len() - 1).await?;
+            if is_new && number > 1 {
+                let label = Label::parse(&label).map_err(Outage::new)?;
+                council::organize(&self.dir.join("council1"), Wish::Seat { label }).await?;
+            }
+        }
+        self.network = self.wait_network().await?;
+        if grown {
+            for number in 1..=self.plan.council {
+                self.wait_whole(number).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the first node says which network this is: it holds it back until it has read what it holds.
+    async fn wait_network(&self) -> Result<String, Outage> {
+        let until = Instant::now() + START_WAIT;
+        loop {
+            let ask = Ask::new(self.api(1), "/api/v1/network");
+            let said: Result<NetworkWire, Outage> = match self.client.get(ask).await {
+                Ok(reply) => reply.good(),
+                Err(outage) => Err(outage),
+            };
+            match said {
+                Err(_) if Instant::now() < until => tokio::time::sleep(START_PAUSE).await,
+                said => return Ok(said?.network),
+            }
+        }
+    }
+
+    /// Waits until a council node has all that there is.
+    async fn wait_whole(&self, number: u8) -> Result<(), Outage> {
+        let until = Instant::now() + START_WAIT;
+        let at = self.api(number);
+        while let Err(outage) = self.client.bytes(Ask::new(at, "/healthz"), 100).await {
+            if Instant::now() > until {
+                let why = format!("\"council{number}\" was not filled: {outage}");
+                return Err(Outage::new(why));
+            }
+            tokio::time::sleep(START_PAUSE).await;
+        }
+        Ok(())
+    }
+
+    fn council(&self) -> &[Node] {
+        &self.nodes[..usize::from(self.plan.council)]
+    }
+
+    fn spokes(&self) -> &[Node] {
+        &self.nodes[usize::from(self.plan.council)..]
+    }
+
+    async fn start_spoke(&mut self, number: u8) -> Result<(), Outage> {
         let label = letter(number);
         let dir = self.dir.join(format!("spoke-{label}"));
         let listen = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 2, number)), self.plan.port);
@@ -320,12 +388,13 @@ impl Demo {
         if !joined {
             let expires = clock::now() + 3_600;
             let invite = council::invite(&council_dir, expires).await?;
-            assert!(invite.council == council, "the demo has one council node");
             let wanted = Wanted {
                 label: Label::parse(&label).map_err(Outage::new)?,
                 operator: Operator::parse(&operator).map_err(Outage::new)?,
                 listen,
                 address: listen,
+                floor: Floor::OF_A_DEMO,
+                ceiling: Ceiling(None),
             };
             join::join(&dir, &invite, &wanted).await?;
         }
@@ -370,9 +439,10 @@ impl Demo {
         node.child = Some(child);
         let (address, label) = (node.address, node.label.clone());
         let until = Instant::now() + START_WAIT;
+        // A node that is empty so far says so: it answers, too.
         while self
             .client
-            .bytes(Ask::new(address, "/healthz"), 100)
+            .get::<serde_json::Value>(Ask::new(address, "/api/v1/network"))
             .await
             .is_err()
         {
@@ -392,7 +462,7 @@ impl Demo {
     /// Waits until every spoke has heard that all of them are admitted.
     async fn wait_admitted(&self) -> Result<(), Outage> {
         let until = Instant::now() + START_WAIT;
-        for node in &self.nodes[1..] {
+        for node in self.spokes() {
             loop {
                 let status = self
                     .client
@@ -423,14 +493,14 @@ impl Demo {
 
     fn write_file(&self) -> Result<(), Outage> {
         let pid = |node: &Node| node.child.as_ref().map_or(0, Child::id);
-        let council = self.nodes.first().map(|node| CouncilFile {
+        let council = (1..).zip(self.council()).map(|(number, node)| CouncilFile {
             label: node.label.clone(),
             pid: pid(node),
-            dns: self.dns().to_string(),
+            dns: self.dns(number).to_string(),
             api: format!("http://{}", node.address),
             data: node.dir.clone(),
         });
-        let spokes = self.nodes.iter().skip(1).map(|node| SpokeFile {
+        let spokes = self.spokes().iter().map(|node| SpokeFile {
             label: node.label.clone(),
             pid: pid(node),
             http: format!("http://{}", node.address),
@@ -441,7 +511,7 @@ impl Demo {
             domain: self.plan.domain.to_string(),
             network: self.network.clone(),
             gateway: format!("http://127.0.0.1:{}", self.plan.port),
-            council: council.into_iter().collect(),
+            council: council.collect(),
             spokes: spokes.collect(),
         };
         let json = serde_json::to_vec_pretty(&file).map_err(|e| Outage::new(e.to_string()))?;
@@ -456,7 +526,7 @@ impl Demo {
             ..
         } = &self.plan;
         let dir = self.dir.display();
-        let dns = self.dns();
+        let dns = self.dns(1);
         say(&format!(
             "A network of {spokes} spokes answers after {:.1} s.",
             took.as_secs_f32()
@@ -548,121 +618,6 @@ impl Demo {
         }
         drop(fs::remove_file(self.dir.join("network.json")));
     }
-
-    /// The sample blogs, signed by a demo author whose key is made here.
-    async fn seed(&self) -> Result<(), Outage> {
-        let now = clock::now();
-        let failed = |e: spokes_log::key::KeyFault| Outage::new(e.to_string());
-        let user_id = format!("Demo author <demo@{}>", self.plan.domain);
-        let path = self.dir.join("demo-author.key");
-        // A seeding that broke off goes on with the key that it made.
-        let mut key = match fs::read(&path) {
-            Ok(bytes) => SecretKey::parse(&bytes, None, None, now).map_err(failed)?,
-            Err(_) => {
-                let key = SecretKey::generate(&user_id, now - 60).map_err(failed)?;
-                config::write_file(&path, key.armored().as_bytes(), 0o600)?;
-                key
-            }
-        };
-        for (number, sample) in SAMPLES.iter().enumerate() {
-            let spoke = &self.nodes[1 + number % (self.nodes.len() - 1)];
-            let path = format!("/api/v1/blogs/{}", sample.name);
-            let there: Reply<serde_json::Value> =
-                self.client.get(Ask::new(spoke.address, &path)).await?;
-            if matches!(there, Reply::Good(..)) {
-                continue;
-            }
-            self.seed_blog(spoke.address, &mut key, sample).await?;
-        }
-        config::write_file(&self.dir.join("seeded"), b"", 0o644)
-    }
-
-    async fn seed_blog(
-        &self,
-        spoke: SocketAddr,
-        key: &mut SecretKey,
-        sample: &Sample,
-    ) -> Result<(), Outage> {
-        let network = Hash::parse(&self.network).map_err(Outage::new)?;
-        let now = clock::now();
-        let claim = Claim {
-            name: BlogName::parse(sample.name).map_err(Outage::new)?,
-            network,
-            not_after: now + 3_600,
-        };
-        let says = Says::Blog {
-            title: sample.title.to_owned(),
-            language: Language::parse(sample.language).map_err(Outage::new)?,
-            certificate: key.certificate().fingerprint().clone(),
-            claim: Some(claim),
-        };
-        let body = key.certificate().armored();
-        let mut parent = self.say(spoke, key, sample.name, says, &body, None).await?;
-        for post in sample.posts {
-            let tags = post
-                .tags
-                .iter()
-                .filter_map(|tag| Tag::parse(tag).ok())
-                .collect();
-            let article = Article {
-                date: now - post.days_ago * 24 * 3_600,
-                slug: Slug::parse(post.slug).map_err(Outage::new)?,
-                title: Some(post.title.to_owned()),
-                language: None,
-                tags: Tags(tags),
-                aliases: Vec::new(),
-                replaces: None,
-                media: Vec::new(),
-            };
-            let (skeleton, id) = &parent;
-            let behind = Some((skeleton, *id));
-            let says = Says::Post(article);
-            parent = self
-                .say(spoke, key, sample.name, says, post.body, behind)
-                .await?;
-        }
-        Ok(())
-    }
-
-    async fn say(
-        &self,
-        spoke: SocketAddr,
-        key: &mut SecretKey,
-        name: &str,
-        says: Says,
-        body: &str,
-        parent: Option<(&Skeleton, EntryId)>,
-    ) -> Result<(Skeleton, EntryId), Outage> {
-        let mut salt = [0; 16];
-        getrandom::fill(&mut salt)
-            .map_err(|e| Outage::new(format!("the system gives no random numbers: {e}")))?;
-        let draft = Draft {
-            salt: Salt::from_bytes(salt),
-            says,
-            instead_of: Vec::new(),
-            extensions: Vec::new(),
-            body: body.trim().to_owned(),
-        };
-        let now = clock::now();
-        let authors = vec![key.certificate().fingerprint().clone()];
-        let entry = Entry::new(&draft, parent, authors, now)
-            .map_err(|e| Outage::new(format!("a sample post is not canonical: {e}")))?;
-        let signature = key
-            .sign(entry.text(), now)
-            .map_err(|e| Outage::new(e.to_string()))?;
-        let wire = EntryWire {
-            text: entry.text().to_owned(),
-            signatures: vec![
-                signature
-                    .to_base64()
-                    .map_err(|e| Outage::new(e.to_string()))?,
-            ],
-        };
-        let path = format!("/api/v1/blogs/{name}/entries");
-        let ask = Ask::new(spoke, &path).waiting(Duration::from_secs(10));
-        let _standing: serde_json::Value = self.client.post(ask, &wire).await?.good()?;
-        Ok((entry.skeleton().clone(), entry.id()))
-    }
 }
 
 fn letter(number: u8) -> String {
@@ -680,57 +635,6 @@ fn last_line(path: &Path) -> String {
         .unwrap_or("it said nothing")
         .to_owned()
 }
-
-struct Sample {
-    name: &'static str,
-    title: &'static str,
-    language: &'static str,
-    posts: &'static [SamplePost],
-}
-
-struct SamplePost {
-    slug: &'static str,
-    title: &'static str,
-    tags: &'static [&'static str],
-    days_ago: i64,
-    body: &'static str,
-}
-
-const SAMPLES: &[Sample] = &[
-    Sample {
-        name: "welcome",
-        title: "Welcome to this network",
-        language: "en",
-        posts: &[
-            SamplePost {
-                slug: "how-this-works",
-                title: "How this works",
-                tags: &["network", "howto"],
-                days_ago: 2,
-                body: include_str!("demo/how-this-works.md"),
-            },
-            SamplePost {
-                slug: "check-what-you-read",
-                title: "Check what you read",
-                tags: &["howto", "signatures"],
-                days_ago: 1,
-                body: include_str!("demo/check-what-you-read.md"),
-            },
-        ],
-    },
-    Sample {
-        name: "ahlan",
-        title: "أهلاً وسهلاً",
-        language: "ar",
-        posts: &[SamplePost {
-            slug: "مرحبا",
-            title: "مرحبا بكم",
-            tags: &["شبكة"],
-            days_ago: 0,
-            body: include_str!("demo/marhaba.md"),
-        }],
-    },
-];
 
 /// Writes what the demo says, at once.
 pub fn speak(line: &str) {

@@ -12,7 +12,7 @@ use spokes_rules::{
 use crate::{
     client::{self, Client},
     clock,
-    config::{self, SpokeConfig},
+    config::{self, Ceiling, Floor, SpokeConfig},
     outage::Outage,
     wire::{LogWire, NetworkWire, RequestWire, TakenWire},
 };
@@ -85,6 +85,10 @@ pub struct Wanted {
     pub listen: SocketAddr,
     /// Where others reach it.
     pub address: SocketAddr,
+    /// Free bytes below which it takes no new blogs.
+    pub floor: Floor,
+    /// Bytes that it may use.
+    pub ceiling: Ceiling,
 }
 
 /// Makes the spoke's key, writes its config and asks the registry to take it in.
@@ -135,12 +139,15 @@ pub async fn join(dir: &Path, invite: &Invite, wanted: &Wanted) -> Result<(), Ou
             .map(|node| node.key.clone())
             .collect(),
         base_url: network.base_url,
+        disk_floor: wanted.floor.to_string(),
+        disk_ceiling: wanted.ceiling.to_string(),
+        keep_left: config::usual_keep(),
     }
     .save(&dir)
 }
 
 /// Reads entry 0: the network's id is its hash, so nobody can pretend to be this network.
-async fn check_network(client: &Client, invite: &Invite) -> Result<(), Outage> {
+pub(crate) async fn check_network(client: &Client, invite: &Invite) -> Result<(), Outage> {
     let path = "/api/v1/registry/log?after=0";
     let log: LogWire = client
         .get(client::Ask::new(invite.council, path))
@@ -161,7 +168,7 @@ async fn check_network(client: &Client, invite: &Invite) -> Result<(), Outage> {
     let registry = Registry::found(&first).map_err(|_| other())?;
     let key = spokes_rules::node::NodeKey::parse(&invite.key).map_err(|_| other())?;
     let same = registry.network().to_string() == invite.network;
-    if same && registry.council_node(key).is_some() {
+    if same && registry.seats().node(key).is_some() {
         Ok(())
     } else {
         Err(other())

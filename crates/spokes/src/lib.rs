@@ -12,6 +12,8 @@ pub mod dns;
 pub mod gateway;
 pub mod http;
 pub mod join;
+mod kept;
+mod observe;
 pub mod outage;
 pub mod render;
 pub mod run;

@@ -1,23 +1,20 @@
 //! The command line: what is asked, and who does it.
 
-use std::{
-    net::SocketAddr,
-    os::unix::process::CommandExt as _,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+mod council;
+mod places;
+
+use std::{net::SocketAddr, os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use spokes_rules::{
     node::Label,
-    request::{Domain, Operator, Policy, Wish},
+    request::{Domain, Operator, Policy},
 };
 use tokio::{io::AsyncReadExt as _, sync::watch};
 
 use crate::{
     author::{self, Author, Console},
-    clock,
-    council::{self, Beginning, Council},
+    config::{self, Ceiling, Floor},
     demo::{self, Plan},
     join::{self, Invite},
     outage::Outage,
@@ -42,7 +39,7 @@ enum Command {
     Blog(Author),
     /// Founds, serves and looks after a network: for organizers.
     #[command(subcommand)]
-    Council(CouncilCommand),
+    Council(council::CouncilCommand),
     /// Asks to become a spoke of the network that sent the invitation.
     ///
     /// Example: spokes join "$INVITE" --dir /var/lib/spokes --label garden --operator "Group B"
@@ -51,6 +48,10 @@ enum Command {
     ///
     /// Example: spokes serve --dir /var/lib/spokes
     Serve(ServeArgs),
+    /// Hands over everything that this spoke holds, to go then.
+    ///
+    /// Example: spokes leave --dir /var/lib/spokes
+    Leave(places::Leave),
 }
 
 impl Command {
@@ -58,7 +59,7 @@ impl Command {
     fn serves(&self) -> bool {
         matches!(
             self,
-            Self::Serve(_) | Self::Council(CouncilCommand::Serve(_))
+            Self::Serve(_) | Self::Council(council::CouncilCommand::Serve(_))
         )
     }
 }
@@ -70,8 +71,8 @@ struct DemoArgs {
     /// Where the network is kept.
     #[arg(long, default_value = "spokes-demo", global = true)]
     dir: PathBuf,
-    /// How many council nodes (one for now).
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1))]
+    /// How many council nodes.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=7))]
     council: u8,
     /// How many spokes.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=200))]
@@ -91,6 +92,12 @@ struct DemoArgs {
     /// Leaves out the sample blogs.
     #[arg(long)]
     empty: bool,
+    /// Readers' requests a second for which a blog has one replica more; for trying it out.
+    #[arg(long, default_value_t = Policy::default().readers_per_second, value_parser = clap::value_parser!(u64).range(1..))]
+    readers_per_second: u64,
+    /// Seconds between two changes for readers; for trying it out.
+    #[arg(long, default_value_t = Policy::default().demand_seconds, value_parser = clap::value_parser!(u64).range(1..))]
+    demand_seconds: u64,
     /// How many nodes make a circle (one circle for now).
     #[arg(long)]
     circle: Option<u8>,
@@ -104,70 +111,6 @@ enum DemoOrder {
     Restart {
         /// Which.
         label: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum CouncilCommand {
-    /// Founds a network in a new directory.
-    ///
-    /// Example: spokes council init blogs.example.org --dir /var/lib/council --api 192.0.2.1:80 --dns 192.0.2.1:53
-    Init {
-        /// The network's domain.
-        #[arg(value_parser = Domain::parse)]
-        domain: Domain,
-        /// Where keys, registry and settings are kept.
-        #[arg(long)]
-        dir: PathBuf,
-        /// Where the registry answers over HTTP.
-        #[arg(long, default_value = "127.0.1.1:8080")]
-        api: SocketAddr,
-        /// Where DNS answers.
-        #[arg(long, default_value = "127.0.1.1:5300")]
-        dns: SocketAddr,
-        /// Where people reach the front page; http:// and the domain if it is left out.
-        #[arg(long)]
-        base_url: Option<String>,
-        /// How many servers hold each blog.
-        #[arg(long, default_value_t = 3)]
-        replicas: u64,
-    },
-    /// Serves one council node: the registry and authoritative DNS.
-    ///
-    /// Example: spokes council serve --dir /var/lib/council
-    Serve(ServeArgs),
-    /// Prints the one line that lets a donor's server ask to join.
-    ///
-    /// Example: spokes council invite --dir /var/lib/council --expires 7d
-    Invite {
-        /// The council's directory.
-        #[arg(long)]
-        dir: PathBuf,
-        /// For how long: 7d, 12h, 30m.
-        #[arg(long, default_value = "7d", value_parser = seconds)]
-        expires: i64,
-    },
-    /// Lets a spoke in that asked.
-    ///
-    /// Example: spokes council admit garden --dir /var/lib/council
-    Admit {
-        /// Its label.
-        #[arg(value_parser = Label::parse)]
-        label: Label,
-        /// The council's directory.
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// Bars a spoke.
-    ///
-    /// Example: spokes council evict garden --dir /var/lib/council
-    Evict {
-        /// Its label.
-        #[arg(value_parser = Label::parse)]
-        label: Label,
-        /// The council's directory.
-        #[arg(long)]
-        dir: PathBuf,
     },
 }
 
@@ -191,6 +134,13 @@ struct JoinArgs {
     /// Where others reach it, if that is another address.
     #[arg(long)]
     address: Option<SocketAddr>,
+    /// Free space below which it takes no new blogs, such as 2GiB; auto: a twentieth of the disk, at least
+    /// 1 GiB, at most 10 GiB and a tenth of it. Below an eighth of this it takes nothing at all.
+    #[arg(long, default_value = "auto", value_parser = Floor::parse)]
+    disk_floor: Floor,
+    /// Space that it may use in all, such as 100GiB.
+    #[arg(long, default_value = "none", value_parser = Ceiling::parse)]
+    disk_ceiling: Ceiling,
 }
 
 impl JoinArgs {
@@ -210,6 +160,10 @@ struct ServeArgs {
     until_stdin_closes: bool,
 }
 
+/// What is logged where the environment asks for nothing else. The council says itself what its people need
+/// of the order of requests; the library that makes it repeats every failed message.
+const LOGGED: &str = "info,openraft=off";
+
 /// Does what was asked; the exit code is 0 for done, 1 for refused with a reason, 2 for wrong usage: for
 /// what the command line alone shows to be wrong. What the world says of it, such as a file that is not
 /// there, is a refusal.
@@ -220,7 +174,7 @@ pub fn run(cli: Cli) -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(LOGGED)),
         )
         .with_writer(std::io::stderr)
         .with_ansi(false)
@@ -286,7 +240,7 @@ async fn command(command: Command) -> Result<ExitCode, Outage> {
         Command::Blog(command) => {
             return Ok(author::run(command, &Console::standard()).await);
         }
-        Command::Council(command) => run_council(command).await?,
+        Command::Council(command) => council::run(command).await?,
         Command::Join(args) if args.reached_at().ip().is_unspecified() => {
             complain(
                 "others must know where to reach this spoke: give its public address with --address",
@@ -294,6 +248,7 @@ async fn command(command: Command) -> Result<ExitCode, Outage> {
             return Ok(ExitCode::from(2));
         }
         Command::Join(args) => run_join(args).await?,
+        Command::Leave(args) => places::leave(args).await?,
         Command::Serve(args) => {
             let ended = until_told(args.until_stdin_closes);
             let (spoke, courier) = Spoke::open(&args.dir)?;
@@ -309,101 +264,20 @@ async fn run_demo(args: DemoArgs) -> Result<(), Outage> {
     }
     let plan = Plan {
         dir: args.dir,
+        council: args.council,
         spokes: args.spokes,
-        replicas: args.replicas,
+        policy: Policy {
+            replicas: args.replicas,
+            readers_per_second: args.readers_per_second,
+            demand_seconds: args.demand_seconds,
+            ..Policy::default()
+        },
         domain: args.domain,
         port: args.port,
         dns_port: args.dns_port,
         empty: args.empty,
     };
     demo::run(plan, &mut |line| demo::speak(line)).await
-}
-
-async fn run_council(command: CouncilCommand) -> Result<(), Outage> {
-    match command {
-        CouncilCommand::Init {
-            domain,
-            dir,
-            api,
-            dns,
-            base_url,
-            replicas,
-        } => {
-            let base_url = base_url.unwrap_or_else(|| format!("http://{domain}"));
-            let policy = Policy {
-                replicas,
-                ..Policy::default()
-            };
-            let beginning = Beginning {
-                domain: domain.clone(),
-                api,
-                dns,
-                base_url,
-                policy,
-            };
-            let registry = council::init(&dir, beginning)?;
-            say_founded(&domain, dns, &registry, &dir);
-            Ok(())
-        }
-        CouncilCommand::Serve(args) => {
-            let ended = until_told(args.until_stdin_closes);
-            Council::open(&args.dir)?.serve(ended).await
-        }
-        CouncilCommand::Invite { dir, expires } => {
-            let expires = clock::now() + expires;
-            let invite = council::invite(&dir, expires).await?;
-            demo::speak(&invite.to_string());
-            Ok(())
-        }
-        CouncilCommand::Admit { label, dir } => {
-            council::organize(
-                &dir,
-                Wish::Admit {
-                    label: label.clone(),
-                },
-            )
-            .await?;
-            demo::speak(&format!(
-                "{label} is admitted: DNS names it now, and it is given new blogs."
-            ));
-            Ok(())
-        }
-        CouncilCommand::Evict { label, dir } => {
-            council::organize(
-                &dir,
-                Wish::Evict {
-                    label: label.clone(),
-                },
-            )
-            .await?;
-            demo::speak(&format!("{label} is barred and out of DNS."));
-            Ok(())
-        }
-    }
-}
-
-fn say_founded(
-    domain: &Domain,
-    dns: SocketAddr,
-    registry: &spokes_rules::registry::Registry,
-    dir: &Path,
-) {
-    for line in [
-        format!("The network {domain} is founded: {}", registry.network()),
-        String::new(),
-        "At the registrar of the domain above it, delegate:".to_owned(),
-        format!("  {domain}.      NS  ns1.{domain}."),
-        format!("  ns1.{domain}.  A   {}", dns.ip()),
-        String::new(),
-        format!(
-            "Keep {}/organizer.key offline once spokes are admitted; it admits and",
-            dir.display()
-        ),
-        "evicts. Over 1,000 blogs the domain belongs on the Public Suffix List.".to_owned(),
-        format!("Next: spokes council serve --dir {}", dir.display()),
-    ] {
-        demo::speak(&line);
-    }
 }
 
 async fn run_join(args: JoinArgs) -> Result<(), Outage> {
@@ -419,6 +293,8 @@ async fn run_join(args: JoinArgs) -> Result<(), Outage> {
         operator,
         listen: args.listen,
         address,
+        floor: args.disk_floor,
+        ceiling: args.disk_ceiling,
     };
     join::join(&args.dir, &args.invite, &wanted).await?;
     demo::speak(&format!(
@@ -436,19 +312,7 @@ fn invitation(line: &str) -> Result<Invite, String> {
 }
 
 fn seconds(span: &str) -> Result<i64, String> {
-    let shape = || "it is not a time such as 7d, 12h or 30m".to_owned();
-    let unit = span.chars().last().ok_or_else(shape)?;
-    let factor = match unit {
-        'd' => 86_400,
-        'h' => 3_600,
-        'm' => 60,
-        _ => return Err(shape()),
-    };
-    let number: i64 = span[..span.len() - 1].parse().map_err(|_| shape())?;
-    number
-        .checked_mul(factor)
-        .filter(|s| *s > 0)
-        .ok_or_else(shape)
+    config::span(span).map_err(|why| format!("it {why}"))
 }
 
 /// Becomes true when the node is to end: a signal, or the end of whoever started it.
@@ -515,6 +379,19 @@ mod tests {
             "nowhere..example",
         );
         check("spokes demo --domain -x", 2, "-x");
+        let council = |line: &str| format!("spokes council {line} --dir d");
+        check(&council("move maria --to oak"), 0, "");
+        check(&council("move maria"), 2, "--to");
+        check(&council("move Maria! --to oak"), 2, "Maria!");
+        check("spokes council drain oak", 2, "--dir");
+        check(
+            "spokes council drain oak --network http://192.0.2.1",
+            2,
+            "--organizer",
+        );
+        check(&council("replicas maria 10"), 2, "1..=9");
+        check(&council("open maria"), 0, "");
+        check("spokes council open maria", 2, "--dir");
         check(
             "spokes council invite --dir d --expires soon",
             2,

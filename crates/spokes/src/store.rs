@@ -3,7 +3,14 @@
 //! One thread writes. It takes all that waits, commits it in one transaction (WAL, `synchronous=FULL`:
 //! the commit returns after an fsync) and only then says so: eight authors share one sync.
 
+mod leftover;
+mod media;
+mod offer;
+mod seals;
 mod sketch;
+
+pub use leftover::Leftover as Left;
+pub use offer::{Apart, Offer};
 
 use std::{
     path::Path,
@@ -39,8 +46,8 @@ const BUSY_WAIT: Duration = Duration::from_secs(5);
 /// After how long without a write a log with erased words is emptied, again and again until no reader is
 /// in the way.
 const TRUNCATE_AGAIN: Duration = Duration::from_secs(1);
-/// The schema that this program writes; what it adds to the one before is sketches.
-const SCHEMA: i64 = 2;
+/// The schema that this program writes; what it adds to those before are sketches, then offers.
+const SCHEMA: i64 = 3;
 
 const CREATE: &str = "
 CREATE TABLE entry (
@@ -85,6 +92,10 @@ pub enum Write {
     Remove(EntryId),
     /// A seal, by blog and epoch.
     Seal(BlogId, u64, String),
+    /// Entries that stand outside the log, or leave it.
+    Apart(Apart),
+    /// A copy that others hold.
+    Leftover(Left),
     /// An entry whose media are awaited, and since when.
     Stage(SealedEntry, i64),
     /// A staged entry that is staged no more.
@@ -93,6 +104,8 @@ pub enum Write {
     UnstageBefore(i64),
     /// Records of the registry's log.
     Records(Vec<(u64, String)>),
+    /// Records of a log founded anew, instead of all from a place on.
+    RecordsFrom(u64, Vec<(u64, String)>),
     /// A sketch of a blog whose newest entry stands at this position.
     Sketch(BlogId, u64, Vec<u8>),
 }
@@ -186,6 +199,8 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, Outage> {
         sync_database(path)?;
         let connection = connect(path, SCHEMA, CREATE)?;
+        offer::prepare(&connection)?;
+        leftover::prepare(&connection)?;
         sketch::prepare(&connection)?;
         let newest =
             connection.query_row("SELECT coalesce(max(position), 0) FROM entry", [], |row| {
@@ -329,59 +344,6 @@ impl Store {
             let sql = "SELECT position, blog, id, text, signatures FROM entry WHERE id = ?1";
             let mut statement = connection.prepare_cached(sql)?;
             statement.query_row([id.to_string()], row_of).optional()
-        })
-    }
-
-    /// The highest epoch of a blog that a durable seal closes.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn sealed(&self, blog: BlogId) -> Result<u64, Outage> {
-        self.read(|connection| {
-            let sql = "SELECT coalesce(max(epoch), 0) FROM seal WHERE blog = ?1";
-            connection.query_row(sql, [blog.to_string()], |row| row.get(0))
-        })
-    }
-
-    /// Entries of a blog whose media are awaited.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn staged(&self, blog: BlogId) -> Result<Vec<SealedEntry>, Outage> {
-        self.read(|connection| {
-            let sql = "SELECT text, signatures FROM staged WHERE blog = ?1 ORDER BY since";
-            let mut statement = connection.prepare_cached(sql)?;
-            let rows = statement.query_map([blog.to_string()], |row| {
-                let (text, signatures): (String, Vec<u8>) = (row.get(0)?, row.get(1)?);
-                Ok(SealedEntry::parse(text.as_bytes(), &unpack(&signatures)).ok())
-            })?;
-            Ok(rows
-                .collect::<Result<Vec<_>, _>>()?
-                .into_iter()
-                .flatten()
-                .collect())
-        })
-    }
-
-    /// Whether an entry that is here or staged lists a medium. To speak of it in words is not enough.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub fn lists(&self, hash: Hash) -> Result<bool, Outage> {
-        self.read(|connection| {
-            let sql = "SELECT text FROM entry WHERE instr(text, ?1) > 0 \
-                       UNION ALL SELECT text FROM staged WHERE instr(text, ?1) > 0";
-            let mut statement = connection.prepare_cached(sql)?;
-            let mut rows = statement.query([hash.to_string()])?;
-            while let Some(row) = rows.next()? {
-                let text: String = row.get(0)?;
-                let entry = Entry::parse(text.as_bytes()).ok();
-                let article = entry.as_ref().and_then(|e| e.draft()?.article());
-                if article.is_some_and(|article| article.media.iter().any(|m| m.hash == hash)) {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
         })
     }
 
@@ -546,7 +508,12 @@ fn write_all(mut connection: Connection, queue: &mpsc::Receiver<Job>, newest: &w
             continue;
         }
         let outcome = commit(&mut connection, &batch);
-        let erases = |job: &Job| matches!(*job.write, Write::Erasing(..) | Write::Remove(_));
+        let erases = |job: &Job| {
+            matches!(
+                *job.write,
+                Write::Erasing(..) | Write::Remove(_) | Write::Leftover(_)
+            )
+        };
         erased |= batch.iter().any(erases);
         match outcome {
             Ok(position) => {
@@ -627,6 +594,8 @@ fn apply(c: &Connection, write: &Write) -> Result<(), rusqlite::Error> {
             c.prepare_cached(sql)?
                 .execute(params![blog.to_string(), epoch, text])?;
         }
+        Write::Apart(apart) => offer::apply(c, apart)?,
+        Write::Leftover(left) => leftover::apply(c, left)?,
         Write::Stage(sealed, since) => {
             let entry = sealed.entry();
             let sql = "INSERT OR IGNORE INTO staged (id, blog, text, signatures, since) \
@@ -642,12 +611,19 @@ fn apply(c: &Connection, write: &Write) -> Result<(), rusqlite::Error> {
             c.execute("DELETE FROM staged WHERE since < ?1", [time])?;
         }
         Write::Sketch(blog, position, bytes) => sketch::keep(c, *blog, *position, bytes)?,
-        Write::Records(records) => {
-            let sql = "INSERT OR IGNORE INTO record (place, json) VALUES (?1, ?2)";
-            for (place, json) in records {
-                c.prepare_cached(sql)?.execute(params![place, json])?;
-            }
+        Write::Records(records) => keep_records(c, records)?,
+        Write::RecordsFrom(place, records) => {
+            c.execute("DELETE FROM record WHERE place >= ?1", [place])?;
+            keep_records(c, records)?;
         }
+    }
+    Ok(())
+}
+
+fn keep_records(c: &Connection, records: &[(u64, String)]) -> Result<(), rusqlite::Error> {
+    let sql = "INSERT OR IGNORE INTO record (place, json) VALUES (?1, ?2)";
+    for (place, json) in records {
+        c.prepare_cached(sql)?.execute(params![place, json])?;
     }
     Ok(())
 }
@@ -704,11 +680,6 @@ fn put_behind(c: &Connection, sealed: &SealedEntry, end: u64) -> Result<(), rusq
         c.prepare_cached(sql)?.execute([position])?;
     }
     Ok(())
-}
-
-/// A hash kept as text.
-pub fn hash(text: &str) -> Option<Hash> {
-    Hash::parse(text).ok()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What nodes and tools say to one another over HTTP (SPEC http 1): plain structs at the edge,
 //! converted by hand to and from what has been checked.
 
+pub mod places;
+
 use std::collections::BTreeMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -18,7 +20,7 @@ use spokes_rules::{
     node::{NodeKey, NodeSignature, Signed},
     receipt::Tip,
     registry::Record,
-    request::{PROOF_ENTRIES_MAX, Request},
+    request::{PROOF_ENTRIES_MAX, Request, Word},
 };
 
 /// Signatures that are read of one entry: more than its authors, for a tool may send several.
@@ -164,6 +166,24 @@ impl SignedWire {
     }
 }
 
+/// A signed text in one line of a head: text, key and signature, the text in base64 (SPEC http 1.2).
+pub fn signed_in_a_header(signed: &Signed) -> String {
+    let text = BASE64.encode(&signed.text);
+    format!("{text} {} {}", signed.key, signed.signature)
+}
+
+/// Reads such a line; whether the signature is good is not known yet. None where it is spelled otherwise.
+pub fn signed_of_a_header(line: &str) -> Option<Signed> {
+    let mut parts = line.split(' ');
+    let text = BASE64.decode(parts.next()?).ok()?;
+    let signed = Signed {
+        text: String::from_utf8(text).ok()?,
+        key: NodeKey::parse(parts.next()?).ok()?,
+        signature: NodeSignature::parse(parts.next()?).ok()?,
+    };
+    (signed_in_a_header(&signed) == line).then_some(signed)
+}
+
 /// An entry and its place (SPEC http 1.3).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TipWire {
@@ -207,6 +227,42 @@ pub struct RequestWire {
     /// Receipts and seals.
     #[serde(default, deserialize_with = "at_most::<_, _, STATEMENTS_MAX>")]
     pub statements: Vec<SignedWire>,
+    /// What the author herself says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub word: Option<WordWire>,
+}
+
+/// A text that an author signed (SPEC registry 3.23).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(expecting = "a word with \"text\" and \"signature\"")]
+pub struct WordWire {
+    /// The text.
+    pub text: String,
+    /// Her OpenPGP signature in base64.
+    pub signature: String,
+}
+
+impl WordWire {
+    /// Reads it; nothing is judged yet.
+    ///
+    /// # Errors
+    /// Says what is not in its form.
+    pub fn word(&self) -> Result<Word, String> {
+        let signature = BASE64.decode(&self.signature);
+        Ok(Word {
+            text: self.text.clone(),
+            signature: signature.map_err(|e| e.to_string())?,
+        })
+    }
+}
+
+impl From<&Word> for WordWire {
+    fn from(word: &Word) -> Self {
+        Self {
+            text: word.text.clone(),
+            signature: BASE64.encode(&word.signature),
+        }
+    }
 }
 
 impl From<&Request> for RequestWire {
@@ -215,6 +271,7 @@ impl From<&Request> for RequestWire {
             signed: (&request.signed).into(),
             proof: request.proof.iter().map(EntryWire::from).collect(),
             statements: request.statements.iter().map(SignedWire::from).collect(),
+            word: request.word.as_ref().map(WordWire::from),
         }
     }
 }
@@ -231,6 +288,7 @@ impl RequestWire {
             signed: self.signed.signed()?,
             proof: proof.map_err(|e| e.to_string())?,
             statements: statements?,
+            word: self.word.as_ref().map(WordWire::word).transpose()?,
         })
     }
 }
@@ -323,10 +381,24 @@ pub struct BlogWire {
     pub members: Vec<MemberWire>,
     /// What placement could not reach, as a sentence.
     pub shortfall: Option<String>,
+    /// Whether its set was opened without knowing all that was safe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forced: Option<ForcedWire>,
     /// The `keys` entry that the registry took last, or entry 0.
     pub keys_at: String,
     /// When it got its name.
     pub since: String,
+}
+
+/// A set that was opened by force (SPEC receipt 3.7).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ForcedWire {
+    /// Since when.
+    pub since: String,
+    /// Entries behind this sequence may be missing.
+    pub after: u64,
+    /// Whose copies may have them.
+    pub missing: Vec<String>,
 }
 
 /// One replica of a blog.
@@ -394,6 +466,9 @@ pub struct FeedWire {
     pub more: bool,
     /// The entries.
     pub entries: Vec<EntryWire>,
+    /// By blog, the epoch in which the copy that they are from has settled.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub epochs: BTreeMap<String, u64>,
 }
 
 /// Several entries.
@@ -433,9 +508,70 @@ pub struct RestoredWire {
 pub struct HeadsWire {
     /// By blog, its durable tips.
     pub blogs: BTreeMap<String, Vec<TipWire>>,
+    /// By blog, the epoch in which its copy here has settled.
+    #[serde(default)]
+    pub epochs: BTreeMap<String, u64>,
     /// The receipts that this node has signed for them.
     #[serde(default)]
     pub receipts: Vec<SignedWire>,
+}
+
+/// An entry that was accepted and stands outside the log until its author decides (SPEC http 2.12).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OfferWire {
+    /// Its id.
+    pub id: String,
+    /// Its sequence.
+    pub sequence: u64,
+    /// Its kind.
+    pub kind: String,
+    /// The spoke that had accepted it, or gave it on.
+    pub giver: String,
+    /// Media that nobody has brought with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_media: Vec<String>,
+    /// As its author signed it.
+    pub entry: EntryWire,
+}
+
+/// `GET blogs/NAME/offers` (SPEC http 2.12).
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct OffersWire {
+    /// Parents first.
+    pub offers: Vec<OfferWire>,
+    /// Those that the author has answered and others follow: without them nobody could judge these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answered: Vec<EntryWire>,
+}
+
+/// `POST blogs/NAME/offers` (SPEC http 3.8).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(expecting = "an object with \"giver\" and \"entries\"")]
+pub struct GivingWire {
+    /// The spoke that gives them.
+    pub giver: String,
+    /// Parents first.
+    #[serde(deserialize_with = "at_most::<_, _, PROOF_ENTRIES_MAX>")]
+    pub entries: Vec<EntryWire>,
+}
+
+/// What a spoke has of a blog that its primary may lack (SPEC http 3.9).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LeftWire {
+    /// Whether its copy was compared with the epoch that was asked for.
+    pub settled: bool,
+    /// Whether it has a copy at all.
+    pub holds: bool,
+    /// What it keeps apart.
+    #[serde(deserialize_with = "at_most::<_, _, PROOF_ENTRIES_MAX>")]
+    pub entries: Vec<EntryWire>,
+}
+
+/// What became of what was given.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct GivenWire {
+    /// What is in the log, or answered by its author: it need not be kept any more.
+    pub done: Vec<String>,
 }
 
 /// Several receipts (SPEC http 2.9, 3.3).
@@ -451,10 +587,13 @@ pub struct ReceiptsWire {
     /// The receipts.
     #[serde(deserialize_with = "at_most::<_, _, STATEMENTS_MAX>")]
     pub receipts: Vec<SignedWire>,
+    /// What a member serves to readers (SPEC receipt 7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rates: Option<SignedWire>,
 }
 
 /// Seals and receipts of sets that are changing (SPEC http 3.5).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StatementsWire {
     /// The statements.
@@ -469,6 +608,12 @@ pub struct LogWire {
     pub records: Vec<RecordWire>,
     /// How many there are in all.
     pub records_in_all: u64,
+    /// Whether a majority of the council stood behind that when it was asked.
+    #[serde(default)]
+    pub confirmed: bool,
+    /// The hash of the last record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<String>,
 }
 
 /// What became of a request (SPEC http 3.5).
@@ -538,6 +683,22 @@ pub struct Problem {
     /// Whose slug it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// Who has room instead.
+    #[serde(default, skip_serializing_if = "nobody")]
+    pub others: Box<[OtherWire]>,
+}
+
+fn nobody(others: &[OtherWire]) -> bool {
+    others.is_empty()
+}
+
+/// A spoke that does what another one does not.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OtherWire {
+    /// Its label.
+    pub label: String,
+    /// Its writing desk.
+    pub url: String,
 }
 
 #[cfg(test)]

@@ -140,6 +140,7 @@ fn a_chosen_picture_comes_along_whichever_button_is_pressed() {
             "leave" => Visitor::with_blog(&demo, &mut maria),
             _ => Visitor {
                 demo: &demo,
+                at: "a",
                 gpg: Gpg::new("Nobody <n@example.org>"),
                 cookie: desk.cookie.clone(),
             },
@@ -313,7 +314,7 @@ fn who_comes_to_the_desk_for_the_first_time_is_told_what_to_do() {
         ("language", "en"),
     ];
     let page = maria.post("/blog", &ask);
-    let other = "/_/desk/blog?name=a&amp;title=Our+%26+house&amp;language=en&amp;uid=&amp;ui=ar";
+    let other = "/_/desk/blog?name=a&amp;title=Our+%26+house&amp;language=en&amp;ui=ar";
     assert_says(&page, 422, &["That name does not work", other]);
     assert!(!page.text().contains("drafts are kept"), "{}", page.text());
     let page = maria.get("/blog?name=a&title=Our+%26+house&ui=ar");

@@ -262,6 +262,7 @@ fn narrow(name: &str) -> Demo {
         domain: Domain::parse("blogs.localhost").unwrap(),
         api: at(port),
         dns: at(dns_port),
+        peer: at(port + 1),
         base_url: format!("http://blogs.localhost:{port}"),
         policy: Policy {
             replicas: 2,
@@ -394,7 +395,11 @@ fn the_council_takes_few_requests_of_unknown_keys_and_no_statements() {
     let ask = |n: i64| Ask {
         network,
         time: now() - n,
-        what: Wish::Open { blog, epoch: 2 },
+        what: Wish::Open {
+            blog,
+            epoch: 2,
+            forced: false,
+        },
     };
     let post =
         |path: &str, body: &Value| http::post(demo.council(), path, &body.to_string()).unwrap();

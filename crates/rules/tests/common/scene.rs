@@ -17,7 +17,7 @@ use spokes_log::{
 };
 use spokes_rules::{
     node::{Label, NodeSecret},
-    primary::Brings,
+    primary::{Brings, Offered, judge_offers},
     receipt::{Seal, Tip},
     registry::{Closing, Set},
     replica::{Answer, Effect, Event, Replica},
@@ -35,6 +35,8 @@ pub(crate) struct Scene {
     pub(crate) ended: BTreeSet<Fingerprint>,
     /// The `keys` entry that the registry took last.
     pub(crate) keys_at: usize,
+    /// What the open set was opened with.
+    pub(crate) covered: BTreeSet<Tip>,
     pub(crate) tickets: u64,
 }
 
@@ -45,6 +47,10 @@ pub(crate) struct Disk {
     pub(crate) durable: Vec<VerifiedEntry>,
     pub(crate) seal: Option<Seal>,
     pub(crate) sealed: u64,
+    /// The epoch in which the copy settled last; 0 for a new one.
+    pub(crate) settled: u64,
+    /// What was kept apart.
+    pub(crate) offers: Vec<VerifiedEntry>,
 }
 
 pub(crate) fn label(text: &str) -> Label {
@@ -73,7 +79,10 @@ pub(crate) fn check(story: &str, expected: &Expect) {
 
 impl Scene {
     pub(crate) fn new() -> Self {
-        let author = Author::new("Maria <maria@example.org>");
+        Self::of(Author::new("Maria <maria@example.org>"))
+    }
+
+    pub(crate) fn of(author: Author) -> Self {
         let first = author.first.clone();
         let place = Chain::new(first.entry().id()).place(first.entry());
         let first = place
@@ -87,6 +96,7 @@ impl Scene {
             epoch: 1,
             ended: BTreeSet::new(),
             keys_at: 0,
+            covered: BTreeSet::new(),
             tickets: 0,
         };
         for spoke in ["a", "b", "c"] {
@@ -103,24 +113,26 @@ impl Scene {
 
     pub(crate) fn start(&mut self, spoke: &str, disk: Disk) {
         let blog = self.author.first.entry().id();
-        let (mut chain, mut fold) = (Chain::new(blog), Blog::default());
-        for entry in &disk.durable {
-            chain.append(entry).expect("the disk holds a chain");
-            fold.add(&chain, entry.entry());
-        }
+        let (chain, fold) = recall(blog, &disk);
         let secret = NodeSecret::from_seed(Hash::of(spoke.as_bytes()).as_bytes());
         let network = Hash::of(b"network");
         let (me, secret) = (label(spoke), Arc::new(secret));
-        let replica = Replica::new(network, me, secret, chain, fold, disk.sealed);
+        let replica = Replica::new(network, me, secret, chain, fold, disk.sealed)
+            .settled_in(disk.settled.max(1));
         self.replicas.insert(spoke.into(), (replica, disk));
     }
 
     pub(crate) fn event(&self, set: Set, next: Option<Set>) -> Event {
         Event::Set {
             set,
-            closing: next.map(|next| Closing { next }),
+            closing: next.map(|next| Closing {
+                next,
+                since: self.now,
+                lost: BTreeSet::new(),
+            }),
             ended: self.ended.clone(),
             keys_at: self.entries[self.keys_at].entry().id(),
+            covered: self.covered.clone(),
         }
     }
 
@@ -189,15 +201,62 @@ impl Scene {
                 let next = set(self.epoch + 1, next);
                 self.tell(spoke, self.event(set(self.epoch, members), Some(next)))
             }
-            ["open", epoch] => {
-                self.epoch = epoch.parse().expect("an epoch");
-                "open".into()
-            }
+            ["open", ref rest @ ..] => self.open_step(rest),
             ["cover", spoke, entry] => {
                 let tip = tip(&self.entries[number(entry)]);
                 self.tell(spoke, Event::Cover(BTreeSet::from([tip])))
             }
             _ => self.step_about_limits(&words),
+        }
+    }
+
+    fn open_step(&mut self, words: &[&str]) -> String {
+        self.epoch = words[0].parse().expect("an epoch");
+        if let ["with", entry] = words[1..] {
+            self.covered = BTreeSet::from([tip(&self.entries[number(entry)])]);
+        }
+        "open".into()
+    }
+
+    pub(crate) fn step_about_offers(&mut self, words: &[&str]) -> String {
+        match words[..] {
+            ["organizer", "closes", spoke, members, "for", next] => {
+                let (open, next) = (set(self.epoch, members), set(self.epoch + 1, next));
+                let left_out = open.members.iter().filter(|label| !next.has(label));
+                let left_out: BTreeSet<Label> = left_out.cloned().collect();
+                let mut event = self.event(open, Some(next));
+                if let Event::Set { closing, .. } = &mut event {
+                    closing
+                        .iter_mut()
+                        .for_each(|c| c.lost.clone_from(&left_out));
+                }
+                self.tell(spoke, event)
+            }
+            ["sleep", spoke] => self.tell(spoke, Event::StoodStill),
+            ["vouch", from, "to", to] => {
+                let from_replica = &self.replicas[from].0;
+                let (by, epoch) = (label(from), from_replica.settled_epoch());
+                let tips = from_replica.durable_tips();
+                self.tell(to, Event::Vouched { by, epoch, tips })
+            }
+            ["offers", spoke] => {
+                let offers = self.replicas[spoke].1.offers.iter();
+                let sequences: Vec<u64> = offers.map(|e| tip(e).sequence).collect();
+                format!("{sequences:?}")
+            }
+            ["offer", from, "to", to] => {
+                let offers = self.replicas[from].1.offers.clone();
+                let replica = &self.replicas[to].0;
+                let offers = offers.iter().map(|offer| offer.sealed().clone()).collect();
+                let (chain, fold) = (replica.chain(), replica.fold());
+                let judged = judge_offers(chain, fold, &self.ended, offers);
+                let judged = judged.into_iter().map(|(offer, what)| match what {
+                    Offered::Extends => self.tell(to, Event::Pulled(vec![offer])),
+                    other => format!("{other:?}").to_lowercase(),
+                });
+                judged.collect::<Vec<_>>().join("; ")
+            }
+            _ => panic!("no such step: {words:?}"),
         }
     }
 
@@ -219,7 +278,7 @@ impl Scene {
                     Err(why) => scrub(&why.to_string()),
                 }
             }
-            _ => panic!("no such step: {words:?}"),
+            _ => self.step_about_offers(words),
         }
     }
 
@@ -344,6 +403,18 @@ impl Scene {
                 }
                 Effect::Erase(ids) => format!("erases {}", ids.len()),
                 Effect::CutOff(ids) => format!("cuts off {}", ids.len()),
+                Effect::Settled(epoch) => {
+                    disk.settled = epoch;
+                    format!("settles in {epoch}")
+                }
+                Effect::Offer(epoch, ids) => {
+                    disk.durable.append(&mut disk.written);
+                    let mut said = keep_apart(disk, epoch, &ids);
+                    let (chain, fold) = recall(replica.blog(), disk);
+                    replica.begin_anew(now, chain, fold);
+                    said.insert_str(0, "settles and ");
+                    said
+                }
             });
         }
         if done.is_empty() {
@@ -352,6 +423,28 @@ impl Scene {
             done.join("; ")
         }
     }
+}
+
+/// What the disk holds.
+pub(crate) fn recall(blog: Hash, disk: &Disk) -> (Chain, Blog) {
+    let (mut chain, mut fold) = (Chain::new(blog), Blog::default());
+    for entry in &disk.durable {
+        chain.append(entry).expect("the disk holds a chain");
+        fold.add(&chain, entry.entry());
+    }
+    (chain, fold)
+}
+
+/// Moves entries out of the log, as one write does.
+pub(crate) fn keep_apart(disk: &mut Disk, epoch: u64, ids: &BTreeSet<Hash>) -> String {
+    let durable = std::mem::take(&mut disk.durable);
+    let (apart, left): (Vec<_>, Vec<_>) = durable
+        .into_iter()
+        .partition(|entry| ids.contains(&entry.entry().id()));
+    let sequences: Vec<u64> = apart.iter().map(|entry| tip(entry).sequence).collect();
+    (disk.durable, disk.settled) = (left, epoch);
+    disk.offers.extend(apart);
+    format!("offers {sequences:?}")
 }
 
 pub(crate) fn number(text: &str) -> usize {

@@ -38,7 +38,7 @@ impl Demo {
     pub(crate) fn start(spokes: u8, replicas: u8) -> Result<Self, Failed> {
         let temp = tempfile::tempdir()?;
         let dir = temp.path().to_owned();
-        let child = Command::new(env!("CARGO_BIN_EXE_spokes"))
+        let child = Command::new(crate::program())
             .args(["demo", "--empty", "--dir"])
             .arg(&dir)
             .args([
@@ -143,7 +143,7 @@ impl Demo {
     }
 
     pub(crate) fn restart(&self, label: &str) -> Result<(), Failed> {
-        let status = Command::new(env!("CARGO_BIN_EXE_spokes"))
+        let status = Command::new(crate::program())
             .args(["demo", "restart", label, "--dir"])
             .arg(&self.dir)
             .status()?;
@@ -407,7 +407,7 @@ pub(crate) struct Served(pub(crate) Child);
 
 impl Served {
     pub(crate) fn start(dir: &Path) -> Result<Self, Failed> {
-        let child = Command::new(env!("CARGO_BIN_EXE_spokes"))
+        let child = Command::new(crate::program())
             .args(["serve", "--dir"])
             .arg(dir)
             .stdout(Stdio::null())

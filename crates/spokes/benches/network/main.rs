@@ -1,15 +1,19 @@
 //! What a network does on this machine, beside a floor or a peer measured in the same run.
 //!
 //!     cargo bench -p spokes --bench network [-- NAME]      NAME: verify publish catch-up page render start memory
+//!                                                            council names wiped
 //!
 //! Prints one line for each figure; `docs/benchmarks.md` keeps them with machine and date. Only the
 //! ratios last: whatever else the machine does slows both sides.
 
 #![allow(clippy::print_stdout, reason = "figures are what this program prints")]
 
+mod council;
 mod desk;
 mod load;
+mod million;
 mod render;
+mod wiped;
 
 use std::{
     fs,
@@ -59,7 +63,21 @@ fn main() -> Result<(), Failed> {
     if asks("memory") {
         runtime.block_on(memory())?;
     }
+    if asks("council") {
+        runtime.block_on(council::council())?;
+    }
+    if asks("names") {
+        runtime.block_on(million::million())?;
+    }
+    if asks("wiped") {
+        runtime.block_on(wiped::wiped())?;
+    }
     Ok(())
+}
+
+/// The program that is measured. A copy may be named, so that a build beside it does not swap it.
+fn program() -> String {
+    std::env::var("SPOKES_TEST_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_spokes").to_owned())
 }
 
 fn print(name: &str, figure: &str) {

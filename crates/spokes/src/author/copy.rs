@@ -35,6 +35,8 @@ pub(crate) struct BlogCopy {
     entries: BTreeMap<EntryId, SealedEntry>,
     /// What some server has shown, so that reading goes on behind it.
     shown: BTreeSet<EntryId>,
+    /// What a store shows that is read from its beginning, until it was read to its end.
+    anew: Option<BTreeSet<EntryId>>,
     cursor: Option<String>,
 }
 
@@ -74,6 +76,7 @@ impl BlogCopy {
             blog: Blog::default(),
             entries: BTreeMap::new(),
             shown: BTreeSet::new(),
+            anew: None,
             cursor: None,
         }
     }
@@ -154,6 +157,9 @@ impl BlogCopy {
         let id = sealed.entry().id();
         let new = self.take(sealed).map_err(|why| bad(why.to_string()))?;
         self.shown.insert(id);
+        if let Some(anew) = &mut self.anew {
+            anew.insert(id);
+        }
         Ok(new)
     }
 
@@ -176,6 +182,7 @@ impl BlogCopy {
                 // SPEC http 3.1: a store of another instance is read from its beginning.
                 Err(Trouble::No(no)) if no.status == 410 && self.cursor.is_some() => {
                     self.cursor = None;
+                    self.anew = Some(BTreeSet::new());
                     continue;
                 }
                 Err(trouble) => return Err(Unread::Trouble(trouble)),
@@ -186,11 +193,39 @@ impl BlogCopy {
             self.cursor = Some(page.cursor);
             console.progress(&format!("read {} entries of {name}", self.entries.len()));
             if !page.more {
+                self.forget_what_went();
                 return Ok(());
             }
         }
         let why = "the list of entries does not end".to_owned();
         Err(Unread::Trouble(Trouble::Strange(why)))
+    }
+
+    /// What was shown before, and is not there any more where all was read anew, is not in the blog where
+    /// this has gone on without it: its servers offer it to its author (SPEC receipt 6), and nobody writes
+    /// on behind it. What goes on behind a head is brought back with the next entry.
+    fn forget_what_went(&mut self) {
+        let Some(anew) = self.anew.take().filter(|anew| !anew.is_empty()) else {
+            return;
+        };
+        let parent = |id: &EntryId| self.entries.get(id)?.entry().skeleton().previous;
+        let mut followed: BTreeSet<EntryId> = anew.iter().filter_map(parent).collect();
+        let mut stands = anew;
+        let mut went = Vec::new();
+        for id in self.in_order().iter().map(|sealed| sealed.entry().id()) {
+            if stands.contains(&id) || !self.shown.contains(&id) {
+                continue;
+            }
+            let extends = parent(&id).filter(|parent| stands.contains(parent));
+            if extends.is_some_and(|parent| followed.insert(parent)) {
+                stands.insert(id);
+            } else {
+                went.push(id);
+            }
+        }
+        if !went.is_empty() {
+            *self = self.without(&went);
+        }
     }
 
     /// Whether reading goes on from an earlier time.

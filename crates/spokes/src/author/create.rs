@@ -11,7 +11,7 @@ use spokes_log::{
     name::{BlogName, Language},
     seal::SealedEntry,
 };
-use spokes_rules::reserved::is_reserved;
+use spokes_rules::{node::Label, reserved::is_reserved};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -35,6 +35,8 @@ use crate::{
 pub(crate) const CLAIM_SECONDS: i64 = 60 * 60;
 /// A spoke that has not heard from the council answers "busy"; so does one that restarts.
 const CLAIM_TRIES: usize = 3;
+/// Spokes that are asked one after the other, each of which the one before named.
+const OTHERS_ASKED_MAX: usize = 5;
 /// Between two of them.
 const CLAIM_PAUSE: Duration = Duration::from_secs(1);
 /// A zone change reaches every server at once; this is for the slow ones.
@@ -246,9 +248,10 @@ async fn claim(
             "{why}; what you signed is kept for an hour, the same command goes on"
         ))
     };
+    let mut ways = Ways::default();
     for turn in 1.. {
         // SPEC http 2.5: a claim is answered like 2.7, a known entry like any other.
-        let posted: Result<Value, Trouble> = network.post(To::Apex, &path, &wire, None).await;
+        let posted: Result<Value, Trouble> = network.post(ways.next(), &path, &wire, None).await;
         let Err(trouble) = posted else {
             break;
         };
@@ -258,12 +261,15 @@ async fn claim(
             Ok(Some(_)) => return Err(taken(name)),
             _ => {}
         }
+        if ways.lead_on(&trouble, console) {
+            continue;
+        }
         match &trouble {
             Trouble::No(no) if no.status == 429 => return Err(kept(trouble.sentence())),
             Trouble::No(no) if no.status < 500 => {
                 return Err(Stop::Refused(no.problem.detail.clone()));
             }
-            trouble if turn == CLAIM_TRIES => return Err(kept(trouble.sentence())),
+            trouble if turn >= CLAIM_TRIES => return Err(kept(trouble.sentence())),
             trouble => console.say(&format!("{}; asking again", trouble.sentence())),
         }
         sleep(CLAIM_PAUSE).await;
@@ -282,6 +288,35 @@ async fn claim(
         sleep(RESOLVE_PAUSE).await;
     }
     Err(kept("the council has not decided yet"))
+}
+
+/// Whom to ask for a name: any spoke, then one that has room where that one has none.
+#[derive(Default)]
+pub(crate) struct Ways {
+    asked: Vec<Label>,
+}
+
+impl Ways {
+    /// Who is asked next.
+    pub(crate) fn next(&self) -> To<'_> {
+        self.asked
+            .last()
+            .map_or(To::Apex, |label| To::Spoke(label.as_str()))
+    }
+
+    /// Goes on to another spoke where the last one had no room and named one, and says so.
+    pub(crate) fn lead_on(&mut self, trouble: &Trouble, console: &Console) -> bool {
+        if self.asked.len() == OTHERS_ASKED_MAX {
+            return false;
+        }
+        let Some(other) = trouble.others().find(|other| !self.asked.contains(other)) else {
+            return false;
+        };
+        let why = trouble.sentence().split(". ").next().unwrap_or_default();
+        console.say(&format!("{why}; going on to \"{other}\", which has some"));
+        self.asked.push(other);
+        true
+    }
 }
 
 /// Waits until the name leads to a spoke that has the blog.

@@ -193,6 +193,8 @@ impl<'a> Courier<'a> {
         let mut doors = vec![(To::Edit(self.name), None)];
         let others = members.labels().filter(|label| *label != primary);
         doors.extend(others.map(|label| (To::Spoke(label), Some(primary))));
+        // A resolver may remember for a while who was the primary before.
+        doors.push((To::Spoke(primary), None));
         let mut refusals = Vec::new();
         let mut silences = Vec::new();
         for turn in 0..doors.len() {

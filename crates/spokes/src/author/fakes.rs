@@ -32,7 +32,8 @@ use crate::{
     author::{copy::BlogCopy, now},
     wire::{
         BlogWire, ClaimWire, EntriesWire, EntryWire, FeedWire, HeadTipWire, HeadWire, MemberWire,
-        NetworkWire, Problem, ReceiptsWire, RestoredWire, SignedWire, StandingWire, TipWire,
+        NetworkWire, OtherWire, Problem, ReceiptsWire, RestoredWire, SignedWire, StandingWire,
+        TipWire,
     },
 };
 
@@ -67,6 +68,8 @@ pub(crate) struct Nodes {
     pub(crate) altered: Option<u64>,
     /// Entries from this sequence on are not shown.
     pub(crate) shown_below: Option<u64>,
+    /// Hosts, without the domain, that have no room for a new blog.
+    pub(crate) full: BTreeSet<String>,
     /// How many answers say "busy".
     pub(crate) busy: usize,
     /// What was asked: method, host without domain, path.
@@ -146,6 +149,8 @@ async fn answer(
     nodes.asked.push(format!("{method} {name} {}", uri.path()));
     let (status, kind, bytes) = if nodes.silent.contains(&name) {
         problem(StatusCode::BAD_GATEWAY, "silent", "no spoke answers")
+    } else if nodes.full.contains(&name) && method == Method::POST {
+        no_room()
     } else {
         nodes.route(&method, &name, &uri, &headers, &body)
     };
@@ -169,6 +174,21 @@ fn problem(status: StatusCode, kind: &str, detail: &str) -> Answer {
         ..Problem::default()
     };
     json(status, &problem)
+}
+
+/// Each names the same others, itself among them.
+fn no_room() -> Answer {
+    let other = |label: &&str| OtherWire {
+        label: (*label).to_owned(),
+        url: String::new(),
+    };
+    let problem = Problem {
+        kind: "no-room".to_owned(),
+        detail: "it has no room. Nothing was changed. Ask another.".to_owned(),
+        others: MEMBERS[1..].iter().map(other).collect(),
+        ..Problem::default()
+    };
+    json(StatusCode::INSUFFICIENT_STORAGE, &problem)
 }
 
 fn secret(index: usize) -> NodeSecret {
@@ -272,6 +292,7 @@ impl Nodes {
             primary: MEMBERS[0].to_owned(),
             members: MEMBERS.iter().map(member).collect(),
             shortfall: None,
+            forced: None,
             keys_at: id.to_string(),
             since: now().to_string(),
         };
@@ -325,6 +346,7 @@ impl Nodes {
             cursor: format!("{}-{end}", blog.instance),
             more: end < blog.order.len(),
             entries: page,
+            epochs: BTreeMap::new(),
         };
         json(StatusCode::OK, &wire)
     }
@@ -429,6 +451,7 @@ impl Nodes {
             epoch: 1,
             members: MEMBERS.iter().map(|label| (*label).to_owned()).collect(),
             receipts: self.signed(&blog.copy, Tip { sequence, id }),
+            rates: None,
         };
         json(StatusCode::OK, &wire)
     }

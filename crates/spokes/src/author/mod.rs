@@ -13,11 +13,13 @@ mod erase;
 pub(crate) mod export;
 #[cfg(test)]
 mod fakes;
+mod home;
 mod import;
 mod keys;
 pub(crate) mod matter;
 pub(crate) mod media;
 mod network;
+mod offers;
 mod publish;
 mod report;
 mod restore;
@@ -125,10 +127,18 @@ enum Command {
     /// Where a blog is, how many hold it, and what waits in the outbox
     #[command(after_help = "Example:\n  spokes blog status maria --json")]
     Status(status::Status),
+    /// Move a blog to a spoke of your choice; once a day
+    #[command(after_help = "Example:\n  spokes blog home maria --to garden --key 8E06…")]
+    Home(home::MoveHome),
     /// Show what two branches say at one address, and choose
     #[command(after_help = "Examples:\n  spokes blog settle maria\n  \
                             spokes blog settle maria --keep sha256:… --key 8E06…")]
     Settle(settle::Settle),
+    /// Show what servers accepted and the blog does not have, and say what shall become of it
+    #[command(after_help = "Examples:\n  spokes blog offers maria\n  \
+                            spokes blog offers maria --repeat sha256:… --key 8E06…\n  \
+                            spokes blog offers maria --dismiss sha256:… --key 8E06…")]
+    Offers(offers::Offers),
     /// List, add and end keys that may sign
     #[command(after_help = "Examples:\n  spokes blog keys maria\n  \
                             spokes blog keys maria add joan.asc --role write --key 8E06…\n  \
@@ -179,7 +189,9 @@ pub(crate) async fn run_in(author: &Author, surroundings: &Surroundings, console
         Command::Restore(args) => restore::restore(args, desk).await,
         Command::Verify(args) => verify::verify(args, desk).await,
         Command::Status(args) => status::status(args, desk).await,
+        Command::Home(args) => home::home(args, desk).await,
         Command::Settle(args) => settle::settle(args, desk).await,
+        Command::Offers(args) => offers::offers(args, desk).await,
         Command::Keys(args) => keys::keys(args, desk).await,
     };
     match done {
@@ -203,7 +215,7 @@ pub(crate) fn now() -> Time {
 
 /// A log of posts with these slugs, behind an entry 0.
 #[cfg(test)]
-fn chain_for_tests(
+pub(crate) fn chain_for_tests(
     key: &mut spokes_log::secret::SecretKey,
     slugs: &[&str],
 ) -> Vec<spokes_log::seal::SealedEntry> {

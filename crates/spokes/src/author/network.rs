@@ -1,14 +1,22 @@
 //! The way to a network: whom to ask for what, and what silence and refusals mean (SPEC http).
 
-use std::{error::Error as _, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    error::Error as _,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use reqwest::{
     Client, Method, Url,
+    dns::{Addrs, Name, Resolve, Resolving},
     header::{HOST, HeaderMap, LOCATION, RETRY_AFTER},
     redirect::Policy,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use spokes_log::name::{BlogName, Hash};
+use spokes_rules::node::Label;
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -20,6 +28,9 @@ use crate::{
 const CONNECT_WAIT: Duration = Duration::from_secs(3);
 /// A primary answers an entry within 5 seconds (SPEC http 2.5), a slow line needs some more.
 const ANSWER_WAIT: Duration = Duration::from_secs(20);
+/// An answer that is only read, or to an entry, begins within this: a machine that hangs takes
+/// connections and says nothing, and there are others to ask.
+const BEGIN_WAIT: Duration = Duration::from_secs(8);
 /// 32 MiB over a line of 2 Mbit/s take a little over two minutes.
 const TRANSFER_WAIT: Duration = Duration::from_secs(180);
 /// What goes out and is judged within [`ANSWER_WAIT`]; a batch of entries is more.
@@ -39,9 +50,41 @@ pub(crate) struct Network {
     base: Url,
 }
 
+/// The addresses of hosts, those first that were not silent.
+#[derive(Clone, Debug, Default)]
+struct Addresses {
+    /// How often nobody answered for a host.
+    silences: Arc<Mutex<BTreeMap<String, usize>>>,
+}
+
+impl Addresses {
+    fn was_silent(&self, host: &str) {
+        let mut silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
+        *silences.entry(host.to_owned()).or_default() += 1;
+    }
+}
+
+impl Resolve for Addresses {
+    fn resolve(&self, name: Name) -> Resolving {
+        let host = name.as_str().to_owned();
+        let silences = self.silences.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = silences.get(&host).copied().unwrap_or(0);
+        drop(silences);
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((host, 0)).await?;
+            let mut found: Vec<SocketAddr> = found.collect();
+            // Systems put the same one first each time, and it takes connections even where it hangs.
+            let first = turn % found.len().max(1);
+            found.rotate_left(first);
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
 /// How requests travel.
 struct Way {
     client: Client,
+    addresses: Addresses,
     /// Where all requests go, whatever their host: a gateway, or one spoke.
     pinned: Option<String>,
     /// Whether the spoke is to answer from what it holds itself (SPEC http 3.6).
@@ -95,6 +138,9 @@ struct Ask<'a> {
     json: Option<Vec<u8>>,
     bytes: Option<Vec<u8>>,
     refused_by: Option<&'a str>,
+    /// How long until the answer begins.
+    begins: Duration,
+    /// How long until all of it is here.
     wait: Duration,
     bytes_max: usize,
 }
@@ -107,6 +153,7 @@ impl<'a> Ask<'a> {
             json: None,
             bytes: None,
             refused_by: None,
+            begins: BEGIN_WAIT,
             wait: ANSWER_WAIT,
             bytes_max: ANSWER_BYTES_MAX,
         }
@@ -215,11 +262,15 @@ impl Network {
         let json = serde_json::to_vec(body)
             .map_err(|why| Trouble::Strange(format!("the request is no JSON: {why}")))?;
         let large = json.len() > QUICK_BYTES_MAX;
+        let wait = if large { TRANSFER_WAIT } else { ANSWER_WAIT };
+        // Whoever is asked for a name asks the council, which may be choosing a leader.
+        let is_quick = !large && !matches!(to, To::Apex);
         let ask = Ask {
             method: Method::POST,
             json: Some(json),
             refused_by,
-            wait: if large { TRANSFER_WAIT } else { ANSWER_WAIT },
+            begins: if is_quick { BEGIN_WAIT } else { wait },
+            wait,
             ..Ask::get(path)
         };
         read(&self.once(to, &ask).await?)
@@ -237,6 +288,7 @@ impl Network {
             method: Method::PUT,
             bytes: Some(bytes),
             refused_by,
+            begins: TRANSFER_WAIT,
             wait: TRANSFER_WAIT,
             ..Ask::get(path)
         };
@@ -245,7 +297,14 @@ impl Network {
 
     async fn patiently(&self, to: To<'_>, ask: &Ask<'_>) -> Result<Answer, Trouble> {
         for pause in RETRY_PAUSES {
+            let began = Instant::now();
             match self.once(to, ask).await {
+                // One machine that hangs, or is off, is so a second later; others have the blog as well.
+                Err(silent @ Trouble::Silent(_))
+                    if matches!(to, To::Edit(_)) && began.elapsed() >= CONNECT_WAIT =>
+                {
+                    return Err(silent);
+                }
                 Err(Trouble::Silent(_)) => sleep(pause).await,
                 answer => return answer,
             }
@@ -310,8 +369,10 @@ impl Way {
         } else {
             None
         };
+        let addresses = Addresses::default();
         let mut builder = Client::builder()
             .redirect(Policy::none())
+            .dns_resolver(Arc::new(addresses.clone()))
             .connect_timeout(CONNECT_WAIT);
         if pinned.is_some() {
             builder = builder.no_proxy();
@@ -321,6 +382,7 @@ impl Way {
             .map_err(|why| Stop::Refused(format!("no HTTP client could be made: {why}")))?;
         let way = Self {
             client,
+            addresses,
             pinned,
             hop,
         };
@@ -382,33 +444,43 @@ impl Way {
             request = request.body(bytes.clone());
         }
         let name = host.unwrap_or_else(|| target.authority());
-        let silent = Trouble::Silent(format!(
-            "{name} did not answer within {} seconds",
-            ask.wait.as_secs()
-        ));
-        match timeout(ask.wait, take(request, ask.bytes_max)).await {
-            Err(_) => Err(silent),
-            Ok(Err(Lost::TooLarge)) => Err(Trouble::Strange(format!(
-                "{name} answered with more than {} bytes",
-                ask.bytes_max
-            ))),
-            Ok(Err(Lost::Wire(why))) => Err(Trouble::Silent(sentence(name, &why))),
-            Ok(Ok(answer)) => Ok(answer),
-        }
+        let lost = match timeout(ask.wait, take(request, ask)).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(lost)) => lost,
+            Err(_) => Lost::Late(ask.wait),
+        };
+        let why = match lost {
+            Lost::TooLarge => {
+                let most = ask.bytes_max;
+                let why = format!("{name} answered with more than {most} bytes");
+                return Err(Trouble::Strange(why));
+            }
+            Lost::Late(wait) => {
+                format!("{name} did not answer within {} seconds", wait.as_secs())
+            }
+            Lost::Wire(why) => sentence(name, &why),
+        };
+        self.addresses
+            .was_silent(target.host_str().unwrap_or_default());
+        Err(Trouble::Silent(why))
     }
 }
 
 enum Lost {
     Wire(reqwest::Error),
+    /// After how long.
+    Late(Duration),
     TooLarge,
 }
 
-async fn take(request: reqwest::RequestBuilder, bytes_max: usize) -> Result<Answer, Lost> {
-    let mut response = request.send().await.map_err(Lost::Wire)?;
+async fn take(request: reqwest::RequestBuilder, ask: &Ask<'_>) -> Result<Answer, Lost> {
+    let begun = timeout(ask.begins, request.send()).await;
+    let begun = begun.map_err(|_| Lost::Late(ask.begins))?;
+    let mut response = begun.map_err(Lost::Wire)?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(Lost::Wire)? {
-        if body.len() + chunk.len() > bytes_max {
+        if body.len() + chunk.len() > ask.bytes_max {
             return Err(Lost::TooLarge);
         }
         body.extend_from_slice(&chunk);
@@ -462,6 +534,18 @@ impl Trouble {
     /// Whether a node said no with this word.
     pub(crate) fn is(&self, kind: &str) -> bool {
         matches!(self, Self::No(refusal) if refusal.problem.kind == kind)
+    }
+
+    /// The servers that have room where this one has none.
+    pub(crate) fn others(&self) -> impl Iterator<Item = Label> {
+        let others = match self {
+            Self::No(refusal) if self.is("no-room") => &*refusal.problem.others,
+            _ => &[],
+        };
+        // They are a stranger's words, and become a host's name.
+        others
+            .iter()
+            .filter_map(|other| Label::parse(&other.label).ok())
     }
 
     /// The end of a command that cannot go on; `safe` says what has and has not happened.

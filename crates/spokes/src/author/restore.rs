@@ -20,7 +20,7 @@ use crate::{
         Desk,
         console::Console,
         copy::{BlogCopy, Unread},
-        create::CLAIM_SECONDS,
+        create::{CLAIM_SECONDS, Ways},
         deliver::{self, Count, Members},
         network::{Network, To, Trouble},
         now,
@@ -91,7 +91,7 @@ pub(crate) async fn restore(args: &Restore, desk: &Desk<'_>) -> Result<(), Stop>
     let claim = claim_entry(&mut copy, &name, &network, &shelf, ours, &mut signer).await?;
     let wire = match (found, &claim) {
         (Some(wire), _) => wire,
-        (None, Some(claim)) => claim_name(&network, &name, &copy, claim, &shelf).await?,
+        (None, Some(claim)) => claim_name(&network, &name, &copy, claim, &shelf, console).await?,
         (None, None) => return Err(Stop::Refused("the claim is lost; start again".to_owned())),
     };
     let mut there = There {
@@ -326,15 +326,21 @@ async fn claim_name(
     copy: &BlogCopy,
     claim: &Waiting,
     shelf: &Shelf,
+    console: &Console,
 ) -> Result<BlogWire, Stop> {
     shelf.sent(&mut claim.clone())?;
     let body = ClaimWire {
         entries: proof(copy, claim.id()),
         entry: claim.id().to_string(),
     };
-    let answer: Result<BlogWire, Trouble> = network
-        .post(To::Apex, "/api/v1/registry/claims", &body, None)
-        .await;
+    let mut ways = Ways::default();
+    let answer: Result<BlogWire, Trouble> = loop {
+        let path = "/api/v1/registry/claims";
+        match network.post(ways.next(), path, &body, None).await {
+            Err(trouble) if ways.lead_on(&trouble, console) => {}
+            answer => break answer,
+        }
+    };
     match answer {
         Ok(wire) => Ok(wire),
         Err(trouble) => match get(network, name).await? {
@@ -373,7 +379,7 @@ async fn send_entries(
     } else {
         (BATCH_ENTRIES, BATCH_BYTES)
     };
-    let (mut sent, mut asked) = (0, 0);
+    let (mut sent, mut asked, mut to) = (0, 0, To::Edit(name));
     while sent < entries.len() {
         let mut bytes = 0;
         let batch: Vec<EntryWire> = entries[sent..]
@@ -389,8 +395,7 @@ async fn send_entries(
         let count = batch.len();
         let target = format!("/api/v1/blogs/{name}/restore");
         let body = EntriesWire { entries: batch };
-        let answer: Result<RestoredWire, Trouble> =
-            network.post(To::Edit(name), &target, &body, None).await;
+        let answer: Result<RestoredWire, Trouble> = network.post(to, &target, &body, None).await;
         match answer {
             Ok(restored) if !restored.missing_media.is_empty() => {
                 asked += 1;
@@ -399,14 +404,17 @@ async fn send_entries(
                         "the spoke asks for the same media again; try again later".to_owned(),
                     ));
                 }
-                send_media(network, name, &restored.missing_media, path, console).await?;
+                send_media((network, to), name, &restored.missing_media, path, console).await?;
             }
             Ok(_) => {
                 sent += count;
                 asked = 0;
             }
-            // The name may be too new to lead anywhere.
-            Err(Trouble::Silent(_)) if Instant::now() < until => sleep(PAUSE).await,
+            // The name may be too new to lead anywhere, or its server gone for good: any other one knows who takes it.
+            Err(Trouble::Silent(_)) if Instant::now() < until => {
+                to = To::Apex;
+                sleep(PAUSE).await;
+            }
             Err(trouble) if trouble.is("no-such-blog") && Instant::now() < until => {
                 sleep(PAUSE).await;
             }
@@ -421,7 +429,7 @@ async fn send_entries(
 
 /// Sends media that a spoke wants before it takes the entries that list them.
 async fn send_media(
-    network: &Network,
+    (network, to): (&Network, To<'_>),
     name: &BlogName,
     missing: &[String],
     path: &Path,
@@ -439,7 +447,7 @@ async fn send_media(
             )
         })?;
         let target = format!("/api/v1/blogs/{name}/media/{}", hash.path());
-        let put = network.put(To::Edit(name), &target, bytes, None).await;
+        let put = network.put(to, &target, bytes, None).await;
         put.map_err(|t| t.into_stop("what was sent is kept, the same command goes on"))?;
     }
     Ok(())

@@ -103,6 +103,8 @@ impl<'a> Session<'a> {
                     "{}; nothing is lost: the blog is read from where its readers read it",
                     trouble.sentence()
                 ));
+                // What is sent goes to another one first, too.
+                self.door.set(1);
                 self.copy.read(network, To::Blog(name), name, console).await
             }
             read => read,
@@ -376,7 +378,7 @@ impl<'a> Session<'a> {
 
     /// The same words for another place: they stand instead of those that some server may have
     /// seen, and name the new forms of what they named.
-    fn redrafted(&self, old: &Waiting) -> Result<Draft, Stop> {
+    pub(crate) fn redrafted(&self, old: &Waiting) -> Result<Draft, Stop> {
         let mut draft = old.sealed.entry().draft().cloned().ok_or_else(|| {
             Stop::Refused(format!(
                 "the words of entry {} are gone from the outbox",
@@ -427,7 +429,12 @@ impl<'a> Session<'a> {
         if !rows.iter().any(Row::is_accepted) {
             return Ok(());
         }
-        // When they cannot be read, what is known stands.
+        // When they cannot be read, what is known stands. The set may have changed on the way.
+        if let Ok(wire) = find(&self.network, &self.name).await
+            && let Ok(members) = Members::read(self.network.id(), &wire)
+        {
+            (self.wire, self.members) = (wire, members);
+        }
         let receipts = receipts(&self.network, &self.name)
             .await
             .unwrap_or_default();

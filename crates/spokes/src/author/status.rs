@@ -7,6 +7,7 @@ use crate::author::{
     Desk,
     console::Console,
     deliver::{self, Count},
+    offers::{self, Offer},
     report::Row,
     session::Session,
     state::Waiting,
@@ -43,6 +44,7 @@ pub(crate) async fn status(args: &Status, desk: &Desk<'_>) -> Result<(), Stop> {
             .collect(),
         entries: published.chain.len(),
         clashes: published.blog.clashes().len(),
+        offers: offers::of(&session).await?,
         waiting,
         session: &session,
     };
@@ -60,6 +62,7 @@ struct Found<'a> {
     heads: Vec<(u64, EntryId, Count)>,
     entries: usize,
     clashes: usize,
+    offers: Vec<Offer>,
     waiting: Vec<Waiting>,
 }
 
@@ -82,8 +85,10 @@ impl Found<'_> {
             "name": name.as_str(), "blog": wire.blog, "author": wire.author,
             "url": self.session.network.address_of(name), "epoch": wire.epoch,
             "primary": wire.primary, "spokes": wire.members, "shortfall": wire.shortfall,
+            "forced": wire.forced,
             "entries": self.entries, "clashes": self.clashes,
             "heads": self.heads.iter().map(head).collect::<Vec<_>>(),
+            "offers": self.offers.iter().map(Offer::facts).collect::<Vec<_>>(),
             "outbox": self.waiting.iter().map(waits).collect::<Vec<_>>(),
         })
     }
@@ -125,6 +130,22 @@ impl Found<'_> {
         }
         if let Some(shortfall) = &wire.shortfall {
             console.fact(&format!("note      {shortfall}"));
+        }
+        if let Some(forced) = &wire.forced {
+            let (after, missing) = (forced.after, forced.missing.join(", "));
+            console.fact(&format!(
+                "note      servers of this blog were lost: it may lack entries after {after}, which {missing} \
+                 may have. They come back with the first of these that does; \"spokes blog restore\" \
+                 brings what an export of yours holds"
+            ));
+        }
+        for offer in &self.offers {
+            console.fact(&format!("offer     {}", offer.sentence()));
+        }
+        if !self.offers.is_empty() {
+            console.fact(&format!(
+                "          \"spokes blog offers {name}\" shows them; repeat or dismiss each"
+            ));
         }
         for waiting in &self.waiting {
             let row = Row::of_waiting(waiting, self.session.known_count(waiting.id())?);

@@ -193,7 +193,8 @@ fn every_command_explains_itself() {
         );
         names.push(command.get_name().to_owned());
     }
-    let expected = "create publish edit erase import export restore verify status settle keys";
+    let expected =
+        "create publish edit erase import export restore verify status home settle offers keys";
     assert_eq!(names.join(" "), expected);
 }
 
@@ -317,6 +318,25 @@ async fn maria_gets_her_blog() {
 }
 
 #[tokio::test]
+async fn a_claim_goes_on_to_a_server_with_room() {
+    let maria = Maria::new().await;
+    maria.fake.nodes().full = ["", "beta.spoke"].map(str::to_owned).into();
+    let line = "create maria --title Maria KEY";
+    let words = [
+        "it has no room; going on to \"beta\"",
+        "\"gamma\"",
+        "maria is yours",
+    ];
+    check(maria.run(line, &[true]).await, 0, &words);
+    // Nobody has any: it ends, and what was signed is kept.
+    let full = ["", "beta.spoke", "gamma.spoke"].map(str::to_owned);
+    maria.fake.nodes().full = full.into();
+    let line = "create joan --title Joan KEY";
+    let words = ["it has no room", "the same command goes on"];
+    check(maria.run(line, &[true]).await, 1, &words);
+}
+
+#[tokio::test]
 async fn an_unanswered_claim_goes_on() {
     let maria = Maria::new().await;
     maria.fake.nodes().busy = 3;
@@ -409,7 +429,7 @@ async fn what_is_not_yet_safe_is_resumed() {
 async fn a_killed_process_loses_nothing() {
     let maria = Maria::with_blog().await;
     maria.write("one.md", "Some words.");
-    for host in ["edit.maria", "beta.spoke", "gamma.spoke"] {
+    for host in ["edit.maria", "alpha.spoke", "beta.spoke", "gamma.spoke"] {
         maria.fake.nodes().silent.insert(host.to_owned());
     }
     let line = "publish DIR/one.md --blog maria KEY";
@@ -417,7 +437,7 @@ async fn a_killed_process_loses_nothing() {
     assert_eq!(maria.outbox(), 1);
     maria.fake.nodes().silent.clear();
     // Taken, but the answer got lost: the same bytes go out again.
-    maria.fake.nodes().swallowed = 3;
+    maria.fake.nodes().swallowed = 4;
     check(maria.run(line, &[]).await, 1, &["waiting in your outbox"]);
     check(maria.run(line, &[]).await, 0, &["safe on 3 of 3"]);
     assert_eq!(maria.outbox(), 0);
@@ -459,7 +479,7 @@ async fn a_moved_head_is_signed_behind() {
     let maria = Maria::with_blog().await;
     maria.write("one.md", "Some words.");
     maria.write("two.md", "Some words.");
-    for host in ["edit.maria", "beta.spoke", "gamma.spoke"] {
+    for host in ["edit.maria", "alpha.spoke", "beta.spoke", "gamma.spoke"] {
         maria.fake.nodes().silent.insert(host.to_owned());
     }
     let both = "publish DIR/one.md --blog maria KEY";
@@ -492,7 +512,7 @@ async fn an_edit_from_another_device_is_not_replaced_unseen() {
     maria.write("one.md", "Some words.");
     check(maria.run(line, &[]).await, 0, &["safe on 3 of 3"]);
     maria.write("one.md", "Some words, mended.");
-    for host in ["edit.maria", "beta.spoke", "gamma.spoke"] {
+    for host in ["edit.maria", "alpha.spoke", "beta.spoke", "gamma.spoke"] {
         maria.fake.nodes().silent.insert(host.to_owned());
     }
     check(maria.run(line, &[]).await, 1, &["waiting"]);
@@ -564,7 +584,7 @@ async fn accepted_entries_that_were_lost_are_signed_again_in_order() {
 async fn a_slug_taken_meanwhile_is_told() {
     let maria = Maria::with_blog().await;
     maria.write("one.md", "Some words.");
-    for host in ["edit.maria", "beta.spoke", "gamma.spoke"] {
+    for host in ["edit.maria", "alpha.spoke", "beta.spoke", "gamma.spoke"] {
         maria.fake.nodes().silent.insert(host.to_owned());
     }
     let line = "publish DIR/one.md --blog maria KEY";

@@ -210,8 +210,8 @@ impl<'a> Asked<'a> {
 struct Verdict<'z> {
     rcode: OptRcode,
     is_authoritative: bool,
-    answer: Option<&'z WireSet>,
-    authority: Option<&'z WireSet>,
+    answer: Option<WireSet<'z>>,
+    authority: Option<WireSet<'z>>,
 }
 
 impl Verdict<'_> {

@@ -112,18 +112,63 @@ pub(crate) fn bytes_before(name: &[u8], apex: &[u8]) -> Option<usize> {
     (at == before && &name[before..] == apex).then_some(before)
 }
 
+/// The sets of one name, encoded one behind the other: a zone holds millions of names, and each piece of memory costs
+/// some of its own.
+///
+/// A set is four numbers of two bytes (its type, how many records, bytes of its places, bytes of its records), the
+/// places, and the records.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WireSets<'z>(&'z [u8]);
+
+impl<'z> WireSets<'z> {
+    /// Sets as [`encode`] gave them.
+    pub(crate) fn of(encoded: &'z [u8]) -> Self {
+        Self(encoded)
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each of them.
+    pub(crate) fn iter(self) -> impl Iterator<Item = WireSet<'z>> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let (rtype, count) = (number(&mut rest)?, number(&mut rest)?);
+            let (places, bytes) = (number(&mut rest)?, number(&mut rest)?);
+            let (apex_at, more) = rest.split_at_checked(places.into())?;
+            let (bytes, more) = more.split_at_checked(bytes.into())?;
+            rest = more;
+            Some(WireSet {
+                rtype: Rtype::from_int(rtype),
+                count,
+                bytes,
+                apex_at,
+            })
+        })
+    }
+}
+
+/// Takes a number of two bytes from the front.
+fn number(from: &mut &[u8]) -> Option<u16> {
+    let (number, rest) = from.split_first_chunk()?;
+    *from = rest;
+    Some(u16::from_be_bytes(*number))
+}
+
 /// One set of records, encoded.
-#[derive(Debug)]
-pub(crate) struct WireSet {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WireSet<'z> {
     rtype: Rtype,
     count: u16,
     /// The records one after the other, each owned by the question's name.
-    bytes: Box<[u8]>,
-    /// Where in `bytes` a pointer to the apex stands.
-    apex_at: Box<[u16]>,
+    bytes: &'z [u8],
+    /// Where in `bytes` a pointer to the apex stands, two bytes each.
+    apex_at: &'z [u8],
 }
 
-impl WireSet {
+impl WireSet<'_> {
     /// The type of the records.
     pub(crate) fn rtype(&self) -> Rtype {
         self.rtype
@@ -150,8 +195,9 @@ impl WireSet {
         let start = out.len();
         out.extend_from_slice(&self.bytes[first..]);
         out.extend_from_slice(&self.bytes[..first]);
-        for at in &self.apex_at {
-            let at = start + usize::from(*at);
+        let mut places = self.apex_at;
+        while let Some(at) = number(&mut places) {
+            let at = start + usize::from(at);
             out[at..at + 2].copy_from_slice(&(POINTER | apex).to_be_bytes());
         }
     }
@@ -166,27 +212,28 @@ pub(crate) fn encode(
     is_apex: bool,
     apex: &WireName,
     node: &Node,
-) -> Result<Box<[WireSet]>, BadNode> {
-    let mut sets: Vec<WireSet> = Vec::with_capacity(node.len());
+) -> Result<Vec<u8>, BadNode> {
+    let (mut sets, mut rtypes) = (Vec::new(), Vec::with_capacity(node.len()));
     for set in node {
-        let encoded = encode_set(owner, is_apex, apex, set)?;
-        if sets.iter().any(|other| other.rtype == encoded.rtype) {
+        let (rtype, encoded) = encode_set(owner, is_apex, apex, set)?;
+        if rtypes.contains(&rtype) {
             return Err(BadNode::Twice(owner.to_owned()));
         }
-        sets.push(encoded);
+        rtypes.push(rtype);
+        sets.extend(encoded);
     }
-    Ok(sets.into())
+    Ok(sets)
 }
 
 /// The zone's start of authority as negative answers carry it, owned by the apex.
 ///
 /// Its time to live is the lower of its own and its minimum (RFC 2308 section 3).
-pub(crate) fn encode_denial(apex: &WireName, ttl: u32, soa: &Soa) -> Result<WireSet, BadNode> {
+pub(crate) fn encode_denial(apex: &WireName, ttl: u32, soa: &Soa) -> Result<Vec<u8>, BadNode> {
     let mut writer = Writer::new(apex);
     writer.record(&Data::Soa(soa.clone()), ttl.min(soa.minimum))?;
     // Here the owner is not the question's name but the apex.
     writer.apex_at.insert(0, 0);
-    Ok(writer.finish(Rtype::SOA, 1))
+    writer.finish(Rtype::SOA, 1)
 }
 
 fn encode_set(
@@ -194,7 +241,7 @@ fn encode_set(
     is_apex: bool,
     apex: &WireName,
     set: &RrSet,
-) -> Result<WireSet, BadNode> {
+) -> Result<(Rtype, Vec<u8>), BadNode> {
     let rtype = match set.data.first() {
         Some(first) if set.data.iter().all(|data| rtype(data) == rtype(first)) => rtype(first),
         _ => return Err(BadNode::Mixed(owner.to_owned())),
@@ -220,7 +267,7 @@ fn encode_set(
         }
         count = count.checked_add(1).ok_or_else(too_large)?;
     }
-    Ok(writer.finish(rtype, count))
+    Ok((rtype, writer.finish(rtype, count)?))
 }
 
 fn rtype(data: &Data) -> Rtype {
@@ -249,13 +296,17 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn finish(self, rtype: Rtype, count: u16) -> WireSet {
-        WireSet {
-            rtype,
-            count,
-            bytes: self.bytes.into(),
-            apex_at: self.apex_at.into(),
-        }
+    /// As [`WireSets`] says.
+    fn finish(self, rtype: Rtype, count: u16) -> Result<Vec<u8>, BadNode> {
+        let short = |bytes: usize| {
+            u16::try_from(bytes).map_err(|_| BadNode::TooLarge(format!("{rtype} data")))
+        };
+        let (places, bytes) = (short(2 * self.apex_at.len())?, short(self.bytes.len())?);
+        let head = [rtype.to_int(), count, places, bytes];
+        let numbers = head.iter().chain(&self.apex_at);
+        let mut set: Vec<u8> = numbers.flat_map(|number| number.to_be_bytes()).collect();
+        set.extend(self.bytes);
+        Ok(set)
     }
 
     /// RFC 1035 section 4.1.3, owned by the question's name.
@@ -394,7 +445,9 @@ mod tests {
             },
         );
         let mut out = Vec::new();
-        set.unwrap().append(&mut out, 0x0123, 0);
+        let (_, encoded) = set.unwrap();
+        let set = WireSets::of(&encoded).iter().next().unwrap();
+        set.append(&mut out, 0x0123, 0);
         assert_eq!(out[12..18], [3, b'n', b's', b'1', 0xC1, 0x23]);
         assert_eq!(out.len(), 18 + 12 + wire("ns.example.net").len());
     }

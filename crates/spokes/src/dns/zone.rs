@@ -5,14 +5,17 @@
 //! all its names under the lock, and with 256 of them that is thousands of names at two million,
 //! about a millisecond, instead of all. An answer holds the lock for reading for microseconds.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::collections::hash_map::{Entry, RandomState};
-use std::hash::BuildHasher;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, RwLock};
 
 use domain::base::iana::Rtype;
 
-use crate::dns::encode::{BadNode, WireName, WireSet, bytes_before, encode, encode_denial};
+use crate::dns::encode::{
+    BadNode, WireName, WireSet, WireSets, bytes_before, encode, encode_denial,
+};
 use spokes_rules::zone::{Data, Node};
 
 /// See the module: small enough that a growing map does not delay answers, few enough to be cheap
@@ -29,22 +32,57 @@ pub type SharedZone = Arc<RwLock<Zone>>;
 #[derive(Debug)]
 pub struct Zone {
     apex: WireName,
-    shards: Box<[HashMap<Box<[u8]>, Stored>]>,
+    /// What exists, and how many names directly below each do.
+    shards: Box<[HashMap<Piece, u32>]>,
     /// Seeded, as those of the maps are: strangers choose names and could aim at one shard.
     hasher: RandomState,
     /// Names that hold records.
     names: usize,
     /// The SOA record for negative answers; none until the apex has one.
-    denial: Option<WireSet>,
+    denial: Option<Vec<u8>>,
 }
 
 /// A name that exists: it holds records, or a name below it does (RFC 8020 section 2).
-#[derive(Debug, Default)]
-struct Stored {
-    sets: Box<[WireSet]>,
-    /// Names directly below that exist.
-    children: u32,
+///
+/// Itself and its sets are one piece of memory: how many bytes its labels before the apex are, these, and the sets.
+#[derive(Debug)]
+struct Piece(Box<[u8]>);
+
+impl Piece {
+    fn new(name: &[u8], sets: &[u8]) -> Self {
+        let length = u8::try_from(name.len()).expect("a name has 255 bytes at most");
+        Self([&[length], name, sets].concat().into())
+    }
+
+    fn split(&self) -> (&[u8], &[u8]) {
+        self.0[1..].split_at(self.0[0].into())
+    }
+
+    fn sets(&self) -> WireSets<'_> {
+        WireSets::of(self.split().1)
+    }
 }
+
+/// It is found by its name.
+impl Borrow<[u8]> for Piece {
+    fn borrow(&self) -> &[u8] {
+        self.split().0
+    }
+}
+
+impl Hash for Piece {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.split().0.hash(hasher);
+    }
+}
+
+impl PartialEq for Piece {
+    fn eq(&self, other: &Self) -> bool {
+        self.split().0 == other.split().0
+    }
+}
+
+impl Eq for Piece {}
 
 /// What is known about a name.
 #[derive(Debug)]
@@ -54,7 +92,7 @@ pub(crate) enum Found<'z> {
     /// It would be of this zone, but neither it nor anything below it holds records.
     Missing,
     /// It exists, perhaps only because of a name below it: then there are no sets.
-    Name(&'z [WireSet]),
+    Name(WireSets<'z>),
 }
 
 impl Zone {
@@ -74,9 +112,7 @@ impl Zone {
             apex,
         };
         // The apex always exists, even without records.
-        let name = zone.apex.as_slice().into();
-        zone.shard_mut(zone.apex.clone().as_slice())
-            .insert(name, Stored::default());
+        zone.shard_mut(&[]).insert(Piece::new(&[], &[]), 0);
         Ok(zone)
     }
 
@@ -97,10 +133,11 @@ impl Zone {
         if is_apex {
             self.denial = denial(&self.apex, &node)?;
         }
+        let name = &name.as_slice()[..before];
         if sets.is_empty() {
-            self.clear(name.as_slice());
+            self.clear(name);
         } else {
-            self.put(name.as_slice(), sets);
+            self.put(name, &sets);
         }
         Ok(())
     }
@@ -119,18 +156,19 @@ impl Zone {
 
     /// What is known about `name`: wire format, lower case, with the root's zero.
     pub(crate) fn find(&self, name: &[u8]) -> Found<'_> {
-        if bytes_before(name, self.apex.as_slice()).is_none() {
+        let Some(before) = bytes_before(name, self.apex.as_slice()) else {
             return Found::Outside;
-        }
-        match self.shards[self.shard(name)].get(name) {
-            Some(stored) => Found::Name(&stored.sets),
+        };
+        let name = &name[..before];
+        match self.shards[self.shard(name)].get_key_value(name) {
+            Some((piece, _)) => Found::Name(piece.sets()),
             None => Found::Missing,
         }
     }
 
     /// The SOA record that negative answers carry; none while the zone is not filled.
-    pub(crate) fn denial(&self) -> Option<&WireSet> {
-        self.denial.as_ref()
+    pub(crate) fn denial(&self) -> Option<WireSet<'_>> {
+        WireSets::of(self.denial.as_deref()?).iter().next()
     }
 
     /// How many bytes the apex takes at the end of a question's name.
@@ -138,70 +176,69 @@ impl Zone {
         self.apex.as_slice().len()
     }
 
-    fn put(&mut self, name: &[u8], sets: Box<[WireSet]>) {
-        let (is_new, was_empty) = match self.shard_mut(name).entry(name.into()) {
-            Entry::Occupied(mut entry) => {
-                let old = std::mem::replace(&mut entry.get_mut().sets, sets);
-                (false, old.is_empty())
-            }
-            Entry::Vacant(entry) => {
-                entry.insert(Stored { sets, children: 0 });
-                (true, true)
-            }
-        };
+    /// `name` is without the apex, here and below.
+    fn put(&mut self, name: &[u8], sets: &[u8]) {
+        let shard = self.shard_mut(name);
+        let old = shard.remove_entry(name);
+        let was_empty = old.as_ref().is_none_or(|(old, _)| old.sets().is_empty());
+        let mut is_new = old.is_none();
+        let children = old.map_or(0, |(_, children)| children);
+        shard.insert(Piece::new(name, sets), children);
         self.names += usize::from(was_empty);
         // A new name is one child more of its parent, which may be new in turn. The apex exists.
         let mut name = name;
-        let mut is_new = is_new;
         while is_new {
             name = parent(name);
-            let stored = self.shard_mut(name).entry(name.into());
-            is_new = matches!(stored, Entry::Vacant(_));
-            stored.or_default().children += 1;
+            let shard = self.shard_mut(name);
+            is_new = !shard.contains_key(name);
+            if is_new {
+                shard.insert(Piece::new(name, &[]), 1);
+            } else if let Some(children) = shard.get_mut(name) {
+                *children += 1;
+            }
         }
     }
 
     fn clear(&mut self, name: &[u8]) {
-        let Some(stored) = self.shard_mut(name).get_mut(name) else {
+        let shard = self.shard_mut(name);
+        let Some((old, children)) = shard.remove_entry(name) else {
             return;
         };
-        let had_records = !stored.sets.is_empty();
-        stored.sets = Box::default();
+        shard.insert(Piece::new(name, &[]), children);
+        let had_records = !old.sets().is_empty();
         self.names -= usize::from(had_records);
         // A name without records and children goes, and with it perhaps its parent.
         let mut name = name;
-        while name.len() > self.apex_bytes() && self.is_bare(name) {
+        while !name.is_empty() && self.is_bare(name) {
             self.shard_mut(name).remove(name);
             name = parent(name);
-            let stored = self.shard_mut(name).get_mut(name);
-            stored
-                .expect("the parent of a name that exists does too")
-                .children -= 1;
+            let children = self.shard_mut(name).get_mut(name);
+            *children.expect("the parent of a name that exists does too") -= 1;
         }
     }
 
     fn is_bare(&self, name: &[u8]) -> bool {
-        let stored = self.shards[self.shard(name)].get(name);
-        stored.is_some_and(|stored| stored.sets.is_empty() && stored.children == 0)
+        let found = self.shards[self.shard(name)].get_key_value(name);
+        found.is_some_and(|(piece, children)| piece.sets().is_empty() && *children == 0)
     }
 
     fn shard(&self, name: &[u8]) -> usize {
         (self.hasher.hash_one(name) % SHARDS as u64) as usize
     }
 
-    fn shard_mut(&mut self, name: &[u8]) -> &mut HashMap<Box<[u8]>, Stored> {
+    fn shard_mut(&mut self, name: &[u8]) -> &mut HashMap<Piece, u32> {
         let shard = self.shard(name);
         &mut self.shards[shard]
     }
 }
 
 /// The set that answers a question for `rtype`; for ANY the first (RFC 8482 section 4.1).
-pub(crate) fn set_of(sets: &[WireSet], rtype: Rtype) -> Option<&WireSet> {
+pub(crate) fn set_of(sets: WireSets<'_>, rtype: Rtype) -> Option<WireSet<'_>> {
     sets.iter()
         .find(|set| rtype == Rtype::ANY || set.rtype() == rtype)
 }
 
-fn denial(apex: &WireName, node: &Node) -> Result<Option<WireSet>, BadNode> {
+fn denial(apex: &WireName, node: &Node) -> Result<Option<Vec<u8>>, BadNode> {
     let soa = node.iter().find_map(|set| match set.data.first() {
         Some(Data::Soa(soa)) => Some((set.ttl, soa)),
         _ => None,
@@ -229,7 +266,7 @@ mod tests {
         match zone.find(WireName::parse(name).unwrap().as_slice()) {
             Found::Outside => "outside".to_owned(),
             Found::Missing => "missing".to_owned(),
-            Found::Name(sets) => sets.len().to_string(),
+            Found::Name(sets) => sets.iter().count().to_string(),
         }
     }
 
@@ -401,7 +438,7 @@ mod tests {
             panic!("the apex exists")
         };
         let mut out = Vec::new();
-        sets[0].append(&mut out, 12, 0);
+        set_of(sets, Rtype::ANY).unwrap().append(&mut out, 12, 0);
         assert_eq!(out[6..10], [0x7F, 0xFF, 0xFF, 0xFF]);
     }
 

@@ -83,15 +83,21 @@ pub enum NoRoom {
 impl Guest {
     /// A guest of this house.
     pub fn new(house: &Arc<House>, address: IpAddr) -> Self {
-        let address = match address.to_canonical() {
+        Self {
+            house: Arc::clone(house),
+            address: Self::known_as(address),
+        }
+    }
+
+    /// The address by which whoever comes from this one is known.
+    pub fn known_as(address: IpAddr) -> IpAddr {
+        match address.to_canonical() {
             IpAddr::V6(ip) => {
                 let prefix = ip.to_bits() & (u128::MAX << (128 - V6_PREFIX_BITS));
                 IpAddr::V6(Ipv6Addr::from_bits(prefix))
             }
             v4 => v4,
-        };
-        let house = Arc::clone(house);
-        Self { house, address }
+        }
     }
 
     /// Who sent a request; a house of its own for one that came by no connection of ours.

@@ -12,7 +12,7 @@ use spokes_log::name::{BlogId, BlogName, EntryId, Hash};
 use spokes_rules::{
     node::Label,
     receipt::{Receipt, Tip},
-    registry::{BlogRecord, Standing},
+    registry::{self, BlogRecord, Standing},
     replica::Event,
 };
 
@@ -29,8 +29,8 @@ use crate::{
     store::Row,
     web::desk::DESK,
     wire::{
-        self, BlogWire, EntryWire, FeedWire, HeadWire, HeadsWire, MemberWire, ReceiptsWire,
-        SignedWire, TipWire,
+        self, BlogWire, EntryWire, FeedWire, ForcedWire, HeadWire, HeadsWire, MemberWire,
+        ReceiptsWire, SignedWire, TipWire,
     },
 };
 
@@ -78,9 +78,14 @@ impl Spoke {
             response.headers_mut().insert(header::ALLOW, allow);
             return response;
         }
-        match self.desk_medium(&request) {
-            Some(picture) => picture,
-            None => self.page(request).await,
+        if let Some(picture) = self.desk_medium(&request) {
+            return picture;
+        }
+        let nonce = self.nonce_of(&request);
+        let page = Arc::clone(&self).page(request).await;
+        match nonce {
+            Some(nonce) => self.with_receipt(nonce, page).await,
+            None => page,
         }
     }
 
@@ -111,6 +116,7 @@ impl Spoke {
             (&Method::GET, ["feed"]) => self.feed_page(&request).await,
             (&Method::GET, ["heads"]) => self.heads(&request),
             (&Method::GET, ["entries", id]) => self.entry(id),
+            (&Method::GET, ["offers"]) => self.left_answer(&request),
             (&Method::POST, ["receipts"]) => self.receipts(request).await,
             (&Method::POST, ["registry", "claims"]) => self.post_claim(request).await,
             (_, ["blogs", name, rest @ ..]) => {
@@ -136,6 +142,8 @@ impl Spoke {
         let method = request.method().clone();
         match (&method, path) {
             (&Method::POST, ["entries"]) => return self.post_entry(name, request).await,
+            (&Method::POST, ["home"]) => return self.post_home(name, request).await,
+            (&Method::POST, ["offers"]) => return self.post_offers(name, request).await,
             (&Method::POST, ["restore"]) => return self.restore(name, request).await,
             (&Method::PUT, ["media", hash]) => {
                 return match Hash::parse_path(hash) {
@@ -152,7 +160,7 @@ impl Spoke {
         if path.is_empty() && method == Method::GET {
             return web::json(StatusCode::OK, &self.blog_wire(blog, &record));
         }
-        if !record.set.has(&self.me) {
+        if !self.answers(&record, &request) {
             return self.elsewhere(name, &record, &request).await;
         }
         self.ready(blog).await;
@@ -164,6 +172,7 @@ impl Spoke {
                 None => invalid("the path names no entry"),
             },
             (&Method::GET, ["receipts"]) => self.receipts_of(blog, &record),
+            (&Method::GET, ["offers"]) => self.offers_answer(blog),
             _ => no_such_path(),
         }
     }
@@ -183,14 +192,9 @@ impl Spoke {
             .path_and_query()
             .map_or("/", |path| path.as_str());
         let host = web::host(request);
-        let readers = record
-            .set
-            .members
-            .iter()
-            .skip(1)
-            .chain(record.set.members.first());
-        for label in readers {
-            let Some(address) = self.address(label) else {
+        let mut silent = None;
+        for label in self.readers_of(record) {
+            let Some(address) = self.address(&label) else {
                 continue;
             };
             let body = bytes::Bytes::new();
@@ -199,15 +203,44 @@ impl Spoke {
                 .client
                 .relay(address, &host, method, path, body, None)
                 .await;
-            if let Ok(mut response) = relayed {
-                // Its words are the other's, but nothing in them runs, or leads away, under our name.
-                secure(&mut response);
+            let Ok(mut response) = relayed else { continue };
+            // Its words are the other's, but nothing in them runs, or leads away, under our name.
+            secure(&mut response);
+            let status = response.status();
+            if status != StatusCode::MISDIRECTED_REQUEST
+                && status != StatusCode::SERVICE_UNAVAILABLE
+            {
                 return response;
             }
+            silent.get_or_insert(response);
         }
-        unavailable(&Outage::new(format!(
-            "\"{name}\" is held by other servers and none of them answers"
-        )))
+        silent.unwrap_or_else(|| {
+            unavailable(&Outage::new(format!(
+                "\"{name}\" is held by other servers and none of them answers"
+            )))
+        })
+    }
+
+    /// Whether a request for a blog is answered from here; one that was passed on to here goes no further.
+    pub(super) fn answers(&self, record: &BlogRecord, request: &Request<Incoming>) -> bool {
+        let is_passed_on = request.headers().contains_key("spokes-hop");
+        record.set.has(&self.me) && (is_passed_on || self.serves(record))
+    }
+
+    /// The other members of a set, in the order in which readers are sent to them: those that hold the blog,
+    /// its primary behind them, and behind it those that are taking it in.
+    pub(super) fn readers_of(&self, record: &BlogRecord) -> Vec<Label> {
+        let rank = |label: &Label| {
+            let known = self.ask(|registry| {
+                let is_well = registry.spoke(label).is_some_and(registry::Spoke::is_well);
+                (!is_well, !registry.holds_blog(record, label))
+            });
+            (known.unwrap_or_default(), label == record.set.primary())
+        };
+        let others = record.set.members.iter().filter(|label| **label != self.me);
+        let mut others: Vec<Label> = others.cloned().collect();
+        others.sort_by_key(rank);
+        others
     }
 
     /// The blog with this name.
@@ -242,6 +275,11 @@ impl Spoke {
             primary: record.set.primary().to_string(),
             members: record.set.members.iter().map(member).collect(),
             shortfall: record.shortfall.map(|shortfall| shortfall.to_string()),
+            forced: record.forced.as_ref().map(|forced| ForcedWire {
+                since: forced.since.to_string(),
+                after: forced.after,
+                missing: forced.missing.iter().map(Label::to_string).collect(),
+            }),
             keys_at: record.keys_at.to_string(),
             since: record.since.to_string(),
         }
@@ -259,24 +297,28 @@ impl Spoke {
 
     fn status(&self) -> Response {
         let facts = self.ask(|registry| {
-            let standing = registry.spoke(&self.me).map(|s| standing_word(s.standing));
+            let me = registry.spoke(&self.me);
+            let standing = me.map(|me| standing_word(me.standing));
+            let silent_since = me.and_then(|me| me.health.down).map(|t| t.to_string());
             let blogs = registry
                 .blogs()
                 .filter(|(_, b)| b.set.has(&self.me))
                 .count();
-            (standing, blogs, registry.head().records)
+            (standing, silent_since, blogs, registry.head().records)
         });
-        let (standing, blogs, records) = facts.unwrap_or_default();
+        let (standing, silent_since, blogs, records) = facts.unwrap_or_default();
         web::json(
             StatusCode::OK,
             &serde_json::json!({
                 "label": self.me.as_str(),
                 "standing": standing,
+                "silent_since": silent_since,
                 "blogs": blogs,
                 "entries": self.store.entries().unwrap_or(0),
                 "registry_records": records,
                 "mended": self.mended.load(std::sync::atomic::Ordering::Relaxed),
                 "started": self.started.to_string(),
+                "takes": self.room.takes().to_string(),
             }),
         )
     }
@@ -370,6 +412,7 @@ impl Spoke {
         let mut seat = None;
         loop {
             grown.mark_unchanged();
+            let moves = self.moves();
             let wanted = self.wanted(&query, only.as_deref());
             let read = tokio::task::block_in_place(|| {
                 self.store
@@ -378,7 +421,11 @@ impl Spoke {
             match read {
                 Err(outage) => return unavailable(&outage),
                 Ok((rows, read_to, more)) if !rows.is_empty() || more => {
-                    return self.page_of(rows, read_to, more);
+                    let page = self.page_of(rows, read_to, more);
+                    // Else rows of one epoch would go out under the name of the next.
+                    if self.moves() == moves {
+                        return page;
+                    }
                 }
                 Ok((_, read_to, _)) => position = read_to,
             }
@@ -422,7 +469,16 @@ impl Spoke {
                         .as_ref()
                         .is_none_or(|label| blog.set.has(label) || next(label))
             };
-            let fitting = registry.blogs().filter(|(id, blog)| fits(id, blog));
+            let named = |id: &BlogId| Some((*id, registry.blog(*id)?));
+            let (asked, placed) = (only.map(|ids| ids.iter().filter_map(named)), &replica);
+            let fitting: Box<dyn Iterator<Item = (BlogId, &BlogRecord)>> = match (asked, placed) {
+                (Some(asked), _) => Box::new(asked),
+                (None, Some(label)) => {
+                    Box::new(registry.placed_on(label).filter_map(|id| named(&id)))
+                }
+                (None, None) => Box::new(registry.blogs()),
+            };
+            let fitting = fitting.filter(|(id, blog)| fits(id, blog));
             fitting.map(|(id, _)| id.to_string()).collect()
         });
         blogs.unwrap_or_default()
@@ -436,19 +492,30 @@ impl Spoke {
         }
         let (instance, position) = cursor.split_once('-')?;
         let position = position.parse().ok().filter(|at| *at <= POSITION_MAX)?;
-        (instance == self.instance).then_some(position)
+        (instance == self.cursor_instance()).then_some(position)
+    }
+
+    /// What a cursor counts in: after entries have left the log it is another store, of which whoever reads
+    /// compares heads, and whoever keeps a copy reads all.
+    fn cursor_instance(&self) -> String {
+        match self.moves() {
+            0 => self.instance.clone(),
+            moves => format!("{}.{moves}", self.instance),
+        }
     }
 
     fn page_of(&self, rows: Vec<Row>, read_to: u64, more: bool) -> Response {
+        let epochs = self.epochs_of(rows.iter().map(|row| row.blog.clone()));
         // A row that is not what its id says is left out: the reader finds it at another member.
         let entries = rows.into_iter().filter_map(Row::into_wire).collect();
-        let cursor = format!("{}-{read_to}", self.instance);
+        let cursor = format!("{}-{read_to}", self.cursor_instance());
         web::json(
             StatusCode::OK,
             &FeedWire {
                 cursor,
                 more,
                 entries,
+                epochs,
             },
         )
     }
@@ -463,12 +530,13 @@ impl Spoke {
         let mut wire = HeadsWire::default();
         for id in wanted {
             let Ok(blog) = Hash::parse(&id) else { continue };
-            let facts: Option<(Vec<Tip>, Vec<SignedWire>)> = self.with(blog, |replica| {
+            let facts: Option<(Vec<Tip>, Vec<SignedWire>, u64)> = self.with(blog, |replica| {
                 let mine = replica.receipts().all().filter(|r| r.held.spoke == self.me);
                 let mine = mine.map(|r| SignedWire::from(&r.signed)).collect();
-                (replica.durable_tips(), mine)
+                (replica.durable_tips(), mine, replica.settled_epoch())
             });
-            if let Some((tips, mine)) = facts {
+            if let Some((tips, mine, epoch)) = facts {
+                wire.epochs.insert(id.clone(), epoch);
                 wire.blogs
                     .insert(id, tips.into_iter().map(TipWire::from).collect());
                 wire.receipts.extend(mine);
@@ -487,6 +555,9 @@ impl Spoke {
             Ok(wire) => wire,
             Err(why) => return invalid(&why),
         };
+        if let Some(rates) = &wire.rates {
+            tokio::task::block_in_place(|| self.take_rates(rates));
+        }
         // Ten thousand signatures may be among them: not on the event loop.
         let early = tokio::task::block_in_place(|| self.take_receipts(&wire.receipts));
         // A member that heard of a new blog before this spoke says it once, and an author waits for it.
@@ -538,6 +609,7 @@ impl Spoke {
             epoch: record.set.epoch,
             members,
             receipts,
+            rates: None,
         };
         web::json(StatusCode::OK, &wire)
     }
@@ -547,6 +619,7 @@ fn standing_word(standing: Standing) -> &'static str {
     match standing {
         Standing::Applied { .. } => "applied",
         Standing::Admitted { .. } => "admitted",
+        Standing::Leaving { .. } => "leaving",
         Standing::Evicted { .. } => "evicted",
     }
 }

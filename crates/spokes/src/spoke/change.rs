@@ -1,91 +1,361 @@
-//! A blog's set changes: its coming members take in what the old ones have sealed, and say so
+//! A blog's set changes: its old members seal, its coming members take in what was sealed, and say so
 //! (SPEC receipt 3.4).
+//!
+//! Whoever leads the council keeps what was said in memory alone: what another one lacks who leads now is said
+//! again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use spokes_log::name::BlogId;
 use spokes_rules::{
-    node::Label,
-    receipt::{Seal, Tip},
+    node::{Label, Signed},
+    receipt::{Held, Receipt, Seal, Tip},
     registry::{BlogRecord, Registry},
     replica::Event,
+};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
 };
 
 use super::Spoke;
 use crate::{
     client::{Ask, Reply},
     clock,
-    wire::StatementsWire,
+    wire::{SignedWire, StatementsWire},
 };
 
-/// How often the council is asked for the seals of a set that changes: a few times within a reader's
-/// patience, since meanwhile nothing new is safe.
+/// How often the council is asked for the seals of sets that have just begun to change: their authors wait.
+const SEALS_SOON: Duration = Duration::from_millis(60);
+/// For how many questions.
+const SOON_TURNS: u32 = 20;
+/// How often it is asked behind that.
 const SEALS_EVERY: Duration = Duration::from_millis(500);
+/// How long seals of all who are there are waited for, before what there is is covered: for the case that no
+/// others come and the set is opened without them.
+const SEALS_WAIT_SECONDS: i64 = 20;
+/// Blogs that are caught up with at a time.
+const CATCHING_UP_MAX: usize = 8;
+/// Statements of one answer from which on there may be more of them.
+const MANY: usize = 1_000;
+
+/// After which time the council is told again what it does not have: before, it is on its way, perhaps.
+const SAY_AGAIN: Duration = Duration::from_secs(2);
+/// The same, as the registry counts.
+const SAY_AGAIN_SECONDS: i64 = 2;
+/// Statements of one message: they are short, and a message with them may have a mebibyte.
+const TOLD_AT_ONCE: usize = 200;
+/// The pause before a silent council is told again.
+const COUNCIL_PAUSE: Duration = Duration::from_millis(300);
+/// How often: then it is asked what it has, and told what it lacks.
+const COUNCIL_TRIES: usize = 20;
+
+/// Statements on their way to the council: what comes up meanwhile goes in the next message.
+#[derive(Debug, Default)]
+pub(super) struct Telling {
+    statements: Mutex<Vec<Signed>>,
+    news: Notify,
+}
+
+/// What the council keeps about a blog whose set changes.
+#[derive(Debug, Default)]
+struct Kept {
+    statements: Vec<Signed>,
+}
 
 impl Spoke {
-    /// Covers, again and again, what was sealed of the blogs whose next set this spoke is in.
-    pub(super) async fn change_sets(self: Arc<Self>) {
+    /// Has the council told a seal or a receipt.
+    pub(super) fn tell_council(&self, signed: Signed) {
+        let mut statements = self
+            .telling
+            .statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if !statements.contains(&signed) {
+            statements.push(signed);
+        }
+        self.telling.news.notify_one();
+    }
+
+    /// Tells the council what it is to hear, one message after the other.
+    pub(super) async fn tell_all_to_council(self: Arc<Self>) {
         loop {
-            tokio::time::sleep(SEALS_EVERY).await;
-            let comes = |blog: &BlogRecord| {
-                let next = blog.closing.as_ref().map(|closing| &closing.next);
-                next.is_some_and(|next| next.has(&self.me))
+            self.telling.news.notified().await;
+            let statements = {
+                let mut waiting = self
+                    .telling
+                    .statements
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                std::mem::take(&mut *waiting)
             };
-            let changing: Option<Vec<BlogId>> = self.ask(|registry| {
-                let blogs = registry.blogs().filter(|(_, blog)| comes(blog));
-                blogs.map(|(id, _)| id).collect()
-            });
-            for blog in changing.unwrap_or_default() {
-                self.cover(blog).await;
+            for some in statements.chunks(TOLD_AT_ONCE) {
+                self.tell_some(some).await;
             }
         }
     }
 
-    async fn cover(self: &Arc<Self>, blog: BlogId) {
-        let path = format!("/api/v1/registry/statements?blog={blog}");
-        let mut statements = None;
-        for node in &self.config.council {
-            let said = self.client.get::<StatementsWire>(Ask::new(*node, &path));
-            if let Ok(Reply::Good(said, _)) = said.await {
-                statements = Some(said);
-                break;
+    async fn tell_some(&self, statements: &[Signed]) {
+        let body: Vec<SignedWire> = statements.iter().map(SignedWire::from).collect();
+        for turn in 0..COUNCIL_TRIES {
+            let nodes = self.council();
+            let to = Ask::new(nodes[turn % nodes.len()], "/api/v1/registry/statements");
+            let told = self.client.post::<_, serde_json::Value>(to, &body).await;
+            match told {
+                Ok(Reply::Good(..)) => return,
+                // It has enough of them, or cannot read them: it would say so again.
+                Ok(Reply::Refused(problem)) if problem.status != 503 => return,
+                _ => tokio::time::sleep(COUNCIL_PAUSE).await,
             }
         }
-        let Some(statements) = statements else { return };
-        let seals = self.ask(|registry| seals_of(registry, blog, &statements));
-        let Some(seals) = seals.flatten() else { return };
-        let tips: BTreeSet<Tip> = seals.values().flatten().copied().collect();
-        let lacks = |tips: &Vec<Tip>| {
-            self.with(blog, |replica| {
-                tips.iter().any(|tip| !replica.chain().contains(tip.id))
-            })
+    }
+
+    /// Seals and covers, again and again, as long as sets change that this spoke is in or will be in.
+    pub(super) async fn change_sets(self: Arc<Self>) {
+        let mut followed = self.followed.subscribe();
+        let mut after: Option<BlogId> = None;
+        let (mut before, mut turns) = (BTreeMap::new(), 0);
+        let (mut said, covering) = (Instant::now(), Covering::new());
+        loop {
+            let changing = self.changing();
+            if changing.is_empty() {
+                if followed.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            let epochs = changing.iter().map(|(id, blog)| (*id, blog.set.epoch));
+            let epochs: BTreeMap<BlogId, u64> = epochs.collect();
+            let is_new = epochs.iter().any(|known| !before.contains_key(known.0));
+            turns = if is_new { 0 } else { turns + 1 };
+            before = epochs;
+            if let Some((kept, last)) = self.kept_by_council(after).await {
+                if said.elapsed() >= SAY_AGAIN {
+                    said = Instant::now();
+                    self.say_again(&changing, &kept, after, last);
+                }
+                after = last;
+                self.cover_all(&changing, kept, &covering);
+            }
+            let soon = turns < SOON_TURNS;
+            tokio::time::sleep(if soon { SEALS_SOON } else { SEALS_EVERY }).await;
+        }
+    }
+
+    /// The blogs whose sets change and concern this spoke.
+    fn changing(&self) -> BTreeMap<BlogId, BlogRecord> {
+        let changing = self.ask(|registry| {
+            let placed = registry.placed_on(&self.me);
+            let blogs = placed.filter_map(|id| Some((id, registry.blog(id)?)));
+            let changing = blogs.filter(|(_, blog)| blog.closing.is_some());
+            changing.map(|(id, blog)| (id, blog.clone())).collect()
+        });
+        changing.unwrap_or_default()
+    }
+
+    /// What the council's leader keeps of blogs behind this one, and behind which one to go on.
+    async fn kept_by_council(
+        &self,
+        after: Option<BlogId>,
+    ) -> Option<(BTreeMap<BlogId, Kept>, Option<BlogId>)> {
+        let behind = after.map(|after| format!("&after={after}"));
+        let path = format!(
+            "/api/v1/registry/statements?spoke={}{}",
+            self.me,
+            behind.unwrap_or_default()
+        );
+        for node in self.council() {
+            let said = self.client.get::<StatementsWire>(Ask::new(node, &path));
+            let Ok(Reply::Good(said, _)) = said.await else {
+                continue;
+            };
+            let many = said.statements.len() >= MANY;
+            let mut kept: BTreeMap<BlogId, Kept> = BTreeMap::new();
+            for wire in &said.statements {
+                let Ok(signed) = wire.signed() else { continue };
+                let Some(blog) = blog_of(&signed) else {
+                    continue;
+                };
+                kept.entry(blog).or_default().statements.push(signed);
+            }
+            let last = kept.keys().next_back().copied().filter(|_| many);
+            return Some((kept, last));
+        }
+        None
+    }
+
+    /// Says again what this spoke has said of these blogs and the council does not have.
+    fn say_again(
+        self: &Arc<Self>,
+        changing: &BTreeMap<BlogId, BlogRecord>,
+        kept: &BTreeMap<BlogId, Kept>,
+        after: Option<BlogId>,
+        up_to: Option<BlogId>,
+    ) {
+        let now = clock::now();
+        for (blog, record) in changing {
+            // What one answer leaves out is not missing.
+            let is_left_out = after.is_some_and(|after| *blog <= after)
+                || up_to.is_some_and(|up_to| *blog > up_to);
+            let since = record.closing.as_ref().map(|closing| closing.since);
+            let is_young = since.is_none_or(|since| now.since(since) < SAY_AGAIN_SECONDS);
+            if is_left_out || is_young {
+                continue;
+            }
+            let mine = |signed: &&Signed| signed.key == self.secret.key();
+            let known: Vec<&Signed> = kept
+                .get(blog)
+                .map(|kept| kept.statements.iter().filter(mine).collect())
+                .unwrap_or_default();
+            let lacks = |said: &Signed| !known.contains(&said);
+            let seal = record
+                .set
+                .has(&self.me)
+                .then(|| self.store.seal(*blog, record.set.epoch));
+            let seal = seal.and_then(Result::ok).flatten();
+            let seal = seal.and_then(|text| Seal::parse(text.as_bytes()).ok());
+            let seal = seal.map(|seal| Signed::new(&self.secret, &seal));
+            let receipts = self.with(*blog, |replica| {
+                let of_next =
+                    |r: &&Receipt| r.held.spoke == self.me && r.held.epoch > record.set.epoch;
+                let receipts = replica.receipts().all().filter(of_next);
+                receipts.map(|r| r.signed.clone()).collect::<Vec<_>>()
+            });
+            let said = seal.into_iter().chain(receipts.into_iter().flatten());
+            said.filter(lacks).for_each(|said| self.tell_council(said));
+        }
+    }
+
+    /// Begins to cover what is sealed of blogs whose next set this spoke is in. Nobody waits for one that must be
+    /// taken in first.
+    fn cover_all(
+        self: &Arc<Self>,
+        changing: &BTreeMap<BlogId, BlogRecord>,
+        kept: BTreeMap<BlogId, Kept>,
+        covering: &Covering,
+    ) {
+        for (blog, kept) in kept {
+            let Some(record) = changing.get(&blog) else {
+                continue;
+            };
+            let Some(closing) = record.closing.as_ref().filter(|c| c.next.has(&self.me)) else {
+                continue;
+            };
+            let waited = clock::now().since(closing.since) >= SEALS_WAIT_SECONDS;
+            let seals = self.ask(|registry| seals_of(registry, blog, &kept.statements));
+            let seals = seals.flatten().unwrap_or_default();
+            let suffice = seals.len() >= record.set.seals_needed();
+            if seals.is_empty() || !suffice && !waited || !covering.begins(blog) {
+                continue;
+            }
+            let (spoke, covering) = (Arc::clone(self), covering.clone());
+            tokio::spawn(async move {
+                if spoke.lacks_any(blog, seals.values().flatten()) {
+                    // Nobody closes it.
+                    let _place = covering.places.acquire().await;
+                    spoke.fetch_sealed(blog, &seals).await;
+                }
+                let cover = Event::Cover(spoke.can_cover(blog, seals));
+                spoke.with(blog, |replica| replica.handle(clock::now(), cover));
+                covering.ended(blog);
+            });
+        }
+    }
+
+    /// What is sealed, but for what only members have that are silent by now: nobody can have that, and the set
+    /// opens without their seals if the others suffice.
+    fn can_cover(
+        self: &Arc<Self>,
+        blog: BlogId,
+        seals: BTreeMap<Label, Vec<Tip>>,
+    ) -> BTreeSet<Tip> {
+        let is_well = |label: &Label| {
+            let well =
+                |registry: &Registry| registry.spoke(label).is_some_and(|spoke| spoke.is_well());
+            self.ask(well).unwrap_or_default()
         };
-        for (label, tips) in &seals {
-            if lacks(tips) != Some(false)
-                && let Some(address) = self.address(label)
-            {
-                self.catch_up_with(address, blog).await;
+        let seals = seals.into_iter();
+        let can =
+            seals.filter(|(label, tips)| is_well(label) || !self.lacks_any(blog, tips.iter()));
+        can.flat_map(|(_, tips)| tips).collect()
+    }
+
+    /// Whether any of these entries is not here.
+    fn lacks_any<'t>(
+        self: &Arc<Self>,
+        blog: BlogId,
+        mut tips: impl Iterator<Item = &'t Tip>,
+    ) -> bool {
+        let lacks = self.with(blog, |replica| {
+            tips.any(|tip| !replica.chain().contains(tip.id))
+        });
+        lacks != Some(false)
+    }
+
+    async fn fetch_sealed(self: &Arc<Self>, blog: BlogId, seals: &BTreeMap<Label, Vec<Tip>>) {
+        for (label, tips) in seals {
+            let Some(address) = self.address(label) else {
+                continue;
+            };
+            if self.lacks_any(blog, tips.iter()) {
+                // Whatever it has besides: what it has sealed has to be had.
+                if let Err(outage) = self.catch_up(address, blog, tips).await {
+                    tracing::debug!(%label, %blog, %outage, "a seal was not caught up with");
+                }
             }
         }
-        let cover = Event::Cover(tips);
-        self.with(blog, |replica| replica.handle(clock::now(), cover));
     }
 }
 
-/// The tips in the good seals of the open epoch, by member; none as long as they are too few.
+/// The blogs that are being covered.
+#[derive(Clone, Debug)]
+struct Covering {
+    blogs: Arc<Mutex<BTreeSet<BlogId>>>,
+    places: Arc<Semaphore>,
+}
+
+impl Covering {
+    fn new() -> Self {
+        Self {
+            blogs: Arc::default(),
+            places: Arc::new(Semaphore::new(CATCHING_UP_MAX)),
+        }
+    }
+
+    fn blogs(&self) -> MutexGuard<'_, BTreeSet<BlogId>> {
+        self.blogs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begins(&self, blog: BlogId) -> bool {
+        self.blogs().insert(blog)
+    }
+
+    fn ended(&self, blog: BlogId) {
+        self.blogs().remove(&blog);
+    }
+}
+
+/// Which blog a statement is about.
+fn blog_of(signed: &Signed) -> Option<BlogId> {
+    let text = signed.text.as_bytes();
+    let sealed = Seal::parse(text).map(|seal| seal.blog);
+    sealed
+        .or_else(|_| Held::parse(text).map(|held| held.blog))
+        .ok()
+}
+
+/// The tips in the good seals of the open epoch, by member.
 fn seals_of(
     registry: &Registry,
     blog: BlogId,
-    statements: &StatementsWire,
+    statements: &[Signed],
 ) -> Option<BTreeMap<Label, Vec<Tip>>> {
     let set = &registry.blog(blog)?.set;
-    let signed = statements.statements.iter();
-    let seals = signed.filter_map(|wire| {
-        let signed = wire.signed().ok()?;
+    let seals = statements.iter().filter_map(|signed| {
         let seal = Seal::parse(signed.text.as_bytes()).ok()?;
         let fits = seal.network == registry.network()
             && (seal.blog, seal.epoch) == (blog, set.epoch)
@@ -94,6 +364,5 @@ fn seals_of(
             && signed.is_good();
         fits.then_some((seal.spoke, seal.tips))
     });
-    let seals: BTreeMap<Label, Vec<Tip>> = seals.collect();
-    (seals.len() >= set.seals_needed()).then_some(seals)
+    Some(seals.collect())
 }

@@ -19,7 +19,7 @@ use spokes_log::{
     name::{BlogId, BlogName, Hash},
     time::Time,
 };
-use spokes_rules::{node::Label, registry::BlogRecord};
+use spokes_rules::{health::Takes, node::Label, registry::BlogRecord};
 
 use super::{
     Spoke,
@@ -311,6 +311,7 @@ impl Spoke {
             tongue: visit.tongue,
             signed_in: signed_in.map(|s| (s.fingerprint.to_string(), s.form_key())),
             refusal: None,
+            way_on: None,
             done: None,
             path: Some(visit.address.clone()),
         }
@@ -351,6 +352,14 @@ impl Spoke {
             session,
             blogs: blogs.unwrap_or_default(),
         })
+    }
+
+    /// Drafts are the first that a full disk can do without: their authors have the words before them.
+    fn has_room_for_drafts(&self) -> Result<(), NotKept> {
+        match self.room.look() {
+            Takes::New | Takes::Held => Ok(()),
+            Takes::Nothing => Err(NotKept::Full),
+        }
     }
 
     async fn asked_for(self: &Arc<Self>, visit: &Visit) -> Response {

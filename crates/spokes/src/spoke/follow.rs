@@ -31,6 +31,10 @@ const WAIT: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(300);
 /// How long a name that is not known here may take to be looked for: less than a reader's patience.
 const LOOK_WAIT: Duration = Duration::from_secs(1);
+/// How long one node of the council may take to answer such a look before the next is asked.
+const NODE_WAIT: Duration = Duration::from_millis(400);
+/// How long records that are known to be there may take to come from the node that is followed: it may hang.
+const HURRY_AFTER: Duration = Duration::from_millis(300);
 /// The pause between two such looks, whoever asks for what: strangers choose the names.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// A place behind every log: asked for what follows it, the council says how long the log is.
@@ -75,10 +79,26 @@ impl Spoke {
         // Folded, but not kept so far: the disk was full, perhaps.
         let mut unkept = Vec::new();
         loop {
-            let nodes = &self.config.council;
+            let nodes = self.council();
             let node = nodes[turn % nodes.len()];
-            match self.follow_once(node, wait, &mut unkept).await {
-                Ok(()) => wait = WAIT,
+            let followed = tokio::select! {
+                followed = self.follow_once(node, wait, &mut unkept) => followed,
+                // Another node has more than this one says.
+                () = self.hurry.notified() => {
+                    (turn, wait) = (0, Duration::ZERO);
+                    continue;
+                }
+            };
+            match followed {
+                Ok(true) => {
+                    self.answered(node);
+                    (turn, wait) = (0, WAIT);
+                }
+                // It answers, but no majority stands behind it: perhaps another one has one.
+                Ok(false) => {
+                    turn += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
                 Err(outage) => {
                     tracing::debug!(%node, %outage, "the council was not heard");
                     turn += 1;
@@ -90,23 +110,68 @@ impl Spoke {
         }
     }
 
+    /// Notes that a node of the council answered for all of it: it is asked first from now on.
+    pub(super) fn answered(&self, node: SocketAddr) {
+        let mut good = self
+            .good_council
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *good = Some(node);
+    }
+
+    /// Where the council's nodes answer: as the registry says, and as the config says where it says nothing. The one
+    /// that answered last comes first.
+    pub(super) fn council(&self) -> Vec<SocketAddr> {
+        let seats = self.ask(|registry| {
+            let sitting = registry.seats().sitting();
+            sitting.map(|(node, ..)| node.api.0).collect::<Vec<_>>()
+        });
+        let mut nodes = seats.unwrap_or_default();
+        let known = self.config.council.iter();
+        nodes.extend(
+            known
+                .filter(|node| !nodes.contains(node))
+                .collect::<Vec<_>>(),
+        );
+        let good = *self
+            .good_council
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        nodes.sort_by_key(|node| Some(*node) != good);
+        nodes
+    }
+
+    /// One answer of a council node; true when a majority of the council stands behind it.
     async fn follow_once(
         self: &Arc<Self>,
         node: SocketAddr,
         wait: Duration,
         unkept: &mut Vec<(u64, String)>,
-    ) -> Result<(), Outage> {
+    ) -> Result<bool, Outage> {
         if !unkept.is_empty() {
             self.store.written(Write::Records(unkept.clone())).await?;
             unkept.clear();
         }
+        let sleeps = self.sleeps();
         let after = *self.followed.borrow();
-        let path = format!("/api/v1/registry/log?after={after}&wait={}", wait.as_secs());
+        let path = format!(
+            "/api/v1/registry/log?after={after}&wait={}&confirm=1",
+            wait.as_secs()
+        );
         let log: LogWire = match self.client.get(Ask::new(node, &path).waiting(wait)).await? {
             Reply::Good(log, _) => log,
             Reply::Refused(problem) => return Err(Outage::new(problem.detail)),
         };
-        let at_start = *self.records_at_start.get_or_init(|| log.records_in_all);
+        if self.is_another_log(after, &log) {
+            self.read_anew(node).await?;
+            return Ok(true);
+        }
+        // A node that lags knows fewer, and an old blog would pass for a new one.
+        let at_start = if log.confirmed {
+            *self.records_at_start.get_or_init(|| log.records_in_all)
+        } else {
+            self.records_at_start.get().copied().unwrap_or(u64::MAX)
+        };
         let mut durable = Vec::new();
         for wire in &log.records {
             let record = wire.record().map_err(Outage::new)?;
@@ -130,7 +195,10 @@ impl Spoke {
                 .unwrap_or_else(|_| Err(Outage::new("the store has stopped")))?;
         }
         unkept.clear();
-        if *self.followed.borrow() >= log.records_in_all {
+        if log.confirmed && *self.followed.borrow() >= log.records_in_all {
+            if self.sleeps() != sleeps {
+                return Err(Outage::new("the answer is as old as this spoke's sleep"));
+            }
             let now = clock::now();
             let before = self
                 .heard
@@ -141,11 +209,11 @@ impl Spoke {
                 self.tell_heard();
             }
         }
-        Ok(())
+        Ok(log.confirmed)
     }
 
     /// After a silence the replicas hear at once that the council is there, and sign what waited.
-    fn tell_heard(self: &Arc<Self>) {
+    pub(super) fn tell_heard(self: &Arc<Self>) {
         // Who waits for one that is being read tells it.
         let in_memory = |blog: &BlogId| self.replicas.has(*blog);
         for blog in self.replicas.blogs().into_iter().filter(in_memory) {
@@ -186,24 +254,42 @@ impl Spoke {
             if let Some(at) = *looked {
                 tokio::time::sleep_until((at + LOOK_PAUSE).into()).await;
             }
-            let now = Instant::now();
-            let path = format!("/api/v1/registry/log?after={BEHIND_ALL}");
+            let (now, sleeps) = (Instant::now(), self.sleeps());
+            let path = format!("/api/v1/registry/log?after={BEHIND_ALL}&confirm=1");
             let mut records = None;
-            for node in &self.config.council {
-                let log = self.client.get::<LogWire>(Ask::new(*node, &path)).await;
-                if let Ok(Reply::Good(log, _)) = log {
+            for node in self.council() {
+                let log = self.client.get::<LogWire>(Ask::new(node, &path));
+                let log = tokio::time::timeout(NODE_WAIT, log).await;
+                if let Ok(Ok(Reply::Good(log, _))) = log
+                    && log.confirmed
+                {
+                    self.answered(node);
                     records = Some(log.records_in_all);
                     break;
                 }
             }
             let Some(records) = records else { return false };
-            let mut followed = self.followed.subscribe();
-            if followed.wait_for(|here| *here >= records).await.is_err() {
+            self.followed_to(records).await;
+            if self.sleeps() != sleeps {
                 return false;
             }
             *looked = Some(now);
+            let mut heard = self.heard.write().unwrap_or_else(PoisonError::into_inner);
+            heard.get_or_insert_with(clock::now);
         }
         true
+    }
+
+    /// Waits until so many records are here, in haste when they do not come by themselves.
+    pub(super) async fn followed_to(&self, records: u64) {
+        let mut followed = self.followed.subscribe();
+        loop {
+            let here = followed.wait_for(|here| *here >= records);
+            match tokio::time::timeout(HURRY_AFTER, here).await {
+                Ok(_) => return,
+                Err(_) => self.hurry.notify_one(),
+            }
+        }
     }
 
     fn fold(self: &Arc<Self>, record: &Record) -> Result<Touched, String> {
@@ -215,12 +301,7 @@ impl Spoke {
             Some(registry) => registry.take(record).map_err(|e| e.to_string())?,
             None => {
                 let founded = Registry::found(record).map_err(|e| e.to_string())?;
-                let ours = founded.network() == self.network
-                    && self
-                        .council_keys
-                        .iter()
-                        .all(|key| founded.council_node(*key).is_some());
-                if !ours {
+                if founded.network() != self.network {
                     return Err("this is another network's registry".to_owned());
                 }
                 *registry = Some(founded);
@@ -236,8 +317,9 @@ impl Spoke {
         let blog = match touched {
             Touched::Blog(blog) | Touched::NewBlog(blog) => blog,
             Touched::Blogs(blogs) => return self.tell_all(blogs),
-            Touched::Spokes | Touched::Nothing => return,
+            Touched::Spokes(_) | Touched::Spoke(_) | Touched::Council | Touched::Nothing => return,
         };
+        self.leave_no_copy_unsettled(*blog);
         self.tell(*blog);
         let is_new = |sealed: &&SealedEntry| {
             let id = sealed.entry().id();
@@ -268,7 +350,7 @@ impl Spoke {
 
     /// Tells replicas their sets. Those that nobody has asked for find them in the registry when they
     /// are read, which may take long for many: the log is followed meanwhile.
-    fn tell_all(self: &Arc<Self>, blogs: &[BlogId]) {
+    pub(super) fn tell_all(self: &Arc<Self>, blogs: &[BlogId]) {
         let known = |blog: &BlogId| self.replicas.knows(*blog);
         let (known, unread): (Vec<BlogId>, Vec<BlogId>) = blogs.iter().partition(|b| known(b));
         known.into_iter().for_each(|blog| self.tell(blog));
@@ -288,7 +370,15 @@ impl Spoke {
             let Some(Some(record)) = self.ask(|registry| registry.blog(blog).cloned()) else {
                 return;
             };
+            let before = replica.open_set().map(|set| set.epoch);
+            let (epoch, is_secondary) = (
+                record.set.epoch,
+                record.set.has(&self.me) && *record.set.primary() != self.me,
+            );
             replica.handle(clock::now(), set_of(record));
+            if is_secondary && before.is_some_and(|before| before < epoch) {
+                self.reopened.note(blog);
+            }
         });
     }
 }

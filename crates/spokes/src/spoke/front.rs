@@ -195,16 +195,15 @@ impl Spoke {
             return send(request, &finished);
         }
         let facts = self.ask(|registry| {
-            let line = |(label, spoke): (&_, &spokes_rules::registry::Spoke)| SpokeLine {
-                label: ToString::to_string(label),
-                operator: spoke.operator.to_string(),
-                state: match spoke.standing {
-                    Standing::Applied { since } => SpokeState::Applied(timestamp(since)),
-                    Standing::Admitted { since } => SpokeState::Admitted(timestamp(since)),
-                    Standing::Evicted { since } => SpokeState::Evicted(timestamp(since)),
-                },
-                blogs: spoke.blogs as u64,
-            };
+            let line =
+                |(label, spoke): (&spokes_rules::node::Label, &spokes_rules::registry::Spoke)| {
+                    SpokeLine {
+                        label: ToString::to_string(label),
+                        operator: spoke.operator.to_string(),
+                        state: state_of(spoke),
+                        blogs: registry.blogs_on(label) as u64,
+                    }
+                };
             let spokes: Vec<SpokeLine> = registry.spokes().map(line).collect();
             let blogs = registry.blogs().count() as u64;
             (spokes, blogs, registry.head().records)
@@ -225,6 +224,16 @@ impl Spoke {
         };
         let made = Finished::new(stamp, HTML, Varies::ByLanguage, page::status(&view));
         send(request, &self.rendered.finish(key, made))
+    }
+}
+
+fn state_of(spoke: &spokes_rules::registry::Spoke) -> SpokeState {
+    match (spoke.standing, spoke.health.down) {
+        (Standing::Applied { since }, _) => SpokeState::Applied(timestamp(since)),
+        (Standing::Evicted { since }, _) => SpokeState::Evicted(timestamp(since)),
+        (_, Some(since)) => SpokeState::Silent(timestamp(since)),
+        (Standing::Admitted { since }, None) => SpokeState::Admitted(timestamp(since)),
+        (Standing::Leaving { since }, None) => SpokeState::Leaving(timestamp(since)),
     }
 }
 

@@ -113,7 +113,11 @@ impl Spoke {
     }
 
     /// These entries as a proof: those that say who may sign, and of all others what connects them.
-    async fn proof_of(self: &Arc<Self>, blog: BlogId, way: &[EntryId]) -> Option<Vec<SealedEntry>> {
+    pub(super) async fn proof_of(
+        self: &Arc<Self>,
+        blog: BlogId,
+        way: &[EntryId],
+    ) -> Option<Vec<SealedEntry>> {
         let mut proof = Vec::with_capacity(way.len());
         for id in way {
             let sealed = self.sound_entry(blog, *id).await?;
@@ -134,7 +138,7 @@ fn pause_after(status: u16) -> Option<Duration> {
 }
 
 /// From entry 0 to the last entry about keys behind which this head stands; none where there is none.
-fn way_to_keys(chain: &Chain, head: EntryId) -> Option<Vec<EntryId>> {
+pub(super) fn way_to_keys(chain: &Chain, head: EntryId) -> Option<Vec<EntryId>> {
     let mut way = Vec::new();
     let mut at = Some(head);
     while let Some((id, link)) = at.and_then(|id| Some((id, chain.link(id)?))) {

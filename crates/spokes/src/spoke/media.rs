@@ -52,13 +52,13 @@ impl Spoke {
             Ok(known) => known,
             Err(unknown) => return no_such_blog(name, unknown),
         };
-        if !record.set.has(&self.me) {
+        if !record.restoring().has(&self.me) {
             if hopped {
                 return not_here(name);
             }
             let path = format!("/api/v1/blogs/{name}/media/{}", hash.path());
             let relayed = self
-                .relay(record.set.primary(), http::Method::PUT, &path, body)
+                .relay(record.restoring().primary(), http::Method::PUT, &path, body)
                 .await;
             return relayed.unwrap_or_else(|outage| unavailable(&outage));
         }
@@ -75,6 +75,9 @@ impl Spoke {
         };
         if let Err(why) = check_medium(&medium, hash, &body) {
             return invalid(&why);
+        }
+        if let Some(full) = self.takes_nothing() {
+            return full;
         }
         let kept = tokio::task::block_in_place(|| self.blobs.put(hash, &body));
         if let Err(outage) = kept {

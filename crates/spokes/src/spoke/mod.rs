@@ -3,7 +3,9 @@
 //! What it decides stands in [`spokes_rules`]; here its effects are carried out.
 
 mod about;
+mod anew;
 mod api;
+mod awake;
 mod change;
 mod desk;
 mod feeds;
@@ -13,18 +15,27 @@ mod former;
 mod front;
 mod glance;
 mod headlines;
+mod health;
+mod holds;
+mod home;
 mod keys;
 mod latest;
+mod leftover;
 mod lists;
 mod looks;
 mod media;
 mod mend;
+mod missing;
+mod offers;
 mod pages;
 mod pull;
+mod readers;
 mod renders;
 mod replicas;
 mod restore;
+mod room;
 mod search;
+mod settle;
 mod shelf;
 mod sketch;
 mod submit;
@@ -32,6 +43,7 @@ mod turns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     path::Path,
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
@@ -47,12 +59,12 @@ use spokes_log::{
     time::Time,
 };
 use spokes_rules::{
-    node::{Label, NodeKey, NodeSecret, Signed},
+    node::{Label, NodeSecret},
     receipt::Receipt,
     registry::Registry,
     replica::{Answer, Effect, Event, Replica, Ticket},
 };
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use crate::{
     blobs::Blobs,
@@ -64,7 +76,7 @@ use crate::{
     http as web,
     outage::Outage,
     store::{Store, Strand, Write},
-    wire::{ReceiptsWire, SignedWire},
+    wire::ReceiptsWire,
 };
 
 /// Receipts on their way to peers: what does not fit is said again with the next entry.
@@ -76,10 +88,6 @@ const RECEIPTS_PER_MESSAGE: usize = 500;
 const RECEIPTS_GATHER: Duration = Duration::from_millis(100);
 /// Media of other servers' blogs fetched for readers at a time: four of the largest are 128 MiB.
 const MEDIA_RELAYS_MAX: usize = 4;
-/// How long a message waits before it is sent again to a council that is silent.
-const COUNCIL_PAUSE: Duration = Duration::from_secs(1);
-/// How often a statement is sent again: the council asks for it in its own time, too.
-const COUNCIL_TRIES: u32 = 60;
 
 /// A running spoke.
 #[derive(Debug)]
@@ -87,7 +95,6 @@ pub struct Spoke {
     config: SpokeConfig,
     me: Label,
     network: Hash,
-    council_keys: Vec<NodeKey>,
     secret: Arc<NodeSecret>,
     client: Client,
     store: Store,
@@ -105,14 +112,26 @@ pub struct Spoke {
     followed: watch::Sender<u64>,
     /// When the council was heard last, since the start.
     heard: RwLock<Option<Time>>,
+    /// The node of the council that answered last.
+    good_council: Mutex<Option<SocketAddr>>,
+    /// Told when the council has more than the node that is followed.
+    hurry: Notify,
     /// When the council was asked last how long its log is, and everything up to there is here.
     looked: tokio::sync::Mutex<Option<Instant>>,
     /// How many records the council had when this spoke had started.
     records_at_start: OnceLock<u64>,
     started: Time,
+    awake: awake::Awake,
+    /// Copies that a set was opened without, so far.
+    unsettled: settle::Unsettled,
+    offers: offers::Offers,
     /// New with every start, so that a cursor of an older disk is seen as one (SPEC feed).
     instance: String,
     replicas: replicas::Replicas,
+    /// Blogs whose set has changed.
+    reopened: holds::Reopened,
+    /// What the council is to hear of sets that change.
+    telling: change::Telling,
     /// Of blogs that are being read.
     sketches: Mutex<BTreeMap<BlogId, Arc<sketch::Sketch>>>,
     /// Blogs for which this spoke took entries in place of their primary, and when last.
@@ -129,10 +148,16 @@ pub struct Spoke {
     latest: latest::Latest,
     rendered: finished::Rendered,
     looks: looks::Looks,
+    room: room::Room,
+    counts: readers::Counts,
     renders: renders::Renders,
     searches: Arc<turns::Turns>,
     feeds: Arc<turns::Turns>,
     mended: AtomicU64,
+    /// How many receipts for pages may still be signed.
+    receipts_left: health::Receipts,
+    /// How long copies stay that others hold.
+    keep_seconds: i64,
 }
 
 /// Who waits for an answer about an entry of a blog.
@@ -149,7 +174,6 @@ impl Spoke {
         let spoke = Arc::new(Self {
             me: config.label()?,
             network: config.network()?,
-            council_keys: config.council_keys()?,
             secret: Arc::new(config::secret_key(&dir.join("node.key"))?),
             client: Client::new()?,
             store: Store::open(&dir.join("spoke.db"))?,
@@ -161,11 +185,18 @@ impl Spoke {
             registry: RwLock::new(None),
             followed: watch::channel(0).0,
             heard: RwLock::new(None),
+            good_council: Mutex::default(),
+            hurry: Notify::new(),
             looked: tokio::sync::Mutex::default(),
             records_at_start: OnceLock::new(),
             started: clock::now(),
+            awake: awake::Awake::new(),
+            unsettled: settle::Unsettled::default(),
+            offers: offers::Offers::default(),
             instance: config::random_hex::<8>()?,
             replicas: replicas::Replicas::default(),
+            reopened: holds::Reopened::default(),
+            telling: change::Telling::default(),
             sketches: Mutex::default(),
             stood_in: Mutex::default(),
             settled: Mutex::default(),
@@ -177,10 +208,14 @@ impl Spoke {
             latest: latest::Latest::default(),
             rendered: finished::Rendered::default(),
             looks: looks::Looks::default(),
+            room: room::Room::new(dir, &config)?,
+            counts: readers::Counts::default(),
             renders: renders::Renders::default(),
             searches: search::turns(),
             feeds: feeds::turns(),
             mended: AtomicU64::new(0),
+            receipts_left: health::Receipts::default(),
+            keep_seconds: config.keep_left()?,
             config,
         });
         spoke.remember()?;
@@ -206,7 +241,17 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).scrub()),
             tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
+            tokio::spawn(Arc::clone(&self).tell_all_to_council()),
+            tokio::spawn(Arc::clone(&self).take_in_blogs()),
+            tokio::spawn(Arc::clone(&self).catch_up_behind_changes()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),
+            tokio::spawn(Arc::clone(&self).stay_awake()),
+            tokio::spawn(Arc::clone(&self).settle_all()),
+            tokio::spawn(Arc::clone(&self).give_all_back()),
+            tokio::spawn(Arc::clone(&self).read_missing()),
+            tokio::spawn(Arc::clone(&self).remove_leftovers()),
+            tokio::spawn(Arc::clone(&self).observe()),
+            tokio::spawn(Arc::clone(&self).watch_room()),
         ];
         let spoke = Arc::clone(&self);
         let handler = move |request| Arc::clone(&spoke).answer(request);
@@ -229,7 +274,7 @@ impl Spoke {
     }
 
     /// Where a peer answers.
-    fn address(&self, label: &Label) -> Option<std::net::SocketAddr> {
+    fn address(&self, label: &Label) -> Option<SocketAddr> {
         self.ask(|r| {
             r.spoke(label)
                 .filter(|s| s.is_admitted())
@@ -252,6 +297,11 @@ impl Spoke {
                 Effect::CutOff(ids) => {
                     self.store_entries(blog, writes, std::mem::take(&mut entries), Vec::new());
                     self.cut_off(replica, ids);
+                }
+                Effect::Settled(epoch) => self.has_settled(replica, epoch),
+                Effect::Offer(epoch, ids) => {
+                    self.store_entries(blog, writes, std::mem::take(&mut entries), Vec::new());
+                    self.set_apart(writes, replica, epoch, ids);
                 }
                 Effect::StoreSeal(seal) => {
                     let write = Write::Seal(blog, seal.epoch, seal.to_string());
@@ -388,7 +438,7 @@ impl Spoke {
         });
         match read {
             Ok(recalled) => {
-                replica.begin_anew(recalled.chain, recalled.fold);
+                replica.begin_anew(clock::now(), recalled.chain, recalled.fold);
                 // Pages that showed them must not be served again.
                 self.rendered.forget(&[]);
             }
@@ -413,23 +463,6 @@ impl Spoke {
         if receipt.held.epoch > set.epoch {
             self.tell_council(receipt.signed.clone());
         }
-    }
-
-    fn tell_council(self: &Arc<Self>, signed: Signed) {
-        let spoke = Arc::clone(self);
-        tokio::spawn(async move {
-            let body = [SignedWire::from(&signed)];
-            for attempt in 0..COUNCIL_TRIES {
-                let nodes = &spoke.config.council;
-                let to = nodes[attempt as usize % nodes.len()];
-                let ask = client::Ask::new(to, "/api/v1/registry/statements");
-                let told = spoke.client.post::<_, serde_json::Value>(ask, &body).await;
-                if told.and_then(client::Reply::good).is_ok() {
-                    return;
-                }
-                tokio::time::sleep(COUNCIL_PAUSE).await;
-            }
-        });
     }
 
     /// Hands receipts to those who bring them, one for each peer.

@@ -205,7 +205,7 @@ impl Spoke {
             replicas: record.set.members.iter().map(Label::to_string).collect(),
             pages: Vec::new(),
             late: false,
-            may_lack_after: None,
+            may_lack_after: record.forced.as_ref().map(|forced| forced.after),
         }
     }
 
@@ -242,9 +242,10 @@ impl Spoke {
             let query = query.map_or(String::new(), |query| format!("?{query}"));
             return leads_to(&format!("{}{path}{query}", self.config.base_url));
         }
-        if !record.set.has(&self.me) {
+        if !self.answers(&record, request) {
             return self.page_elsewhere(name, &record, request).await;
         }
+        self.replicas.count(blog);
         if let Some(seen) = self.at_a_glance(blog, &record, path, request).await {
             return send(request, &seen);
         }
@@ -324,6 +325,7 @@ impl Spoke {
             members,
             operators,
             &record.ended,
+            record.forced.as_ref().map(|forced| forced.after),
             came,
         ))
     }
@@ -637,7 +639,7 @@ impl Spoke {
         if let Site::Blog(name) = self.site(&web::host(request))
             && let Some((blog, record)) = self.named(&name)
         {
-            if !record.set.has(&self.me) {
+            if !self.answers(&record, request) {
                 let _turn = self.media_relays.acquire().await;
                 return match self.medium_elsewhere(blog, hash).await {
                     Ok(Some(bytes)) => medium(bytes),

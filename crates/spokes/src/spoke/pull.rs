@@ -13,11 +13,17 @@ use std::{
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use spokes_log::{
     draft::{MEDIUM_BYTES_MAX, Medium},
+    entry::Entry,
     name::{BlogId, EntryId, Hash},
     ring::VerifiedEntry,
     seal::SealedEntry,
 };
-use spokes_rules::{node::Label, receipt::Tip, replica::Event};
+use spokes_rules::{
+    health::Takes,
+    node::Label,
+    receipt::Tip,
+    replica::{Event, Replica},
+};
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use super::Spoke;
@@ -33,6 +39,8 @@ use crate::{
 const WAIT: Duration = Duration::from_secs(20);
 /// How often tips are compared beside the feed.
 const COMPARE_EVERY: Duration = Duration::from_secs(30);
+/// How soon they are compared again where a copy, here or there, had not settled in the open epoch.
+const COMPARE_AGAIN: Duration = Duration::from_secs(1);
 /// The first pause after a peer was silent; it doubles up to the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 /// The longest pause: a peer that comes back is noticed within it.
@@ -78,17 +86,18 @@ impl Spoke {
     fn peers(&self) -> BTreeSet<Label> {
         let peers = self.ask(|registry| {
             let mut peers = BTreeSet::new();
-            for (_, blog) in registry.blogs() {
+            for blog in registry
+                .placed_on(&self.me)
+                .filter_map(|id| registry.blog(id))
+            {
                 let next = blog.closing.as_ref().filter(|c| c.next.has(&self.me));
-                if blog.set.has(&self.me) || next.is_some() {
-                    peers.extend(blog.set.members.iter().cloned());
-                    peers.extend(
-                        next.into_iter()
-                            .flat_map(|c| c.next.members.iter().cloned()),
-                    );
+                let next = next.into_iter().flat_map(|c| &c.next.members);
+                for label in blog.set.members.iter().chain(next) {
+                    if *label != self.me && !peers.contains(label) {
+                        peers.insert(label.clone());
+                    }
                 }
             }
-            peers.remove(&self.me);
             peers
         });
         peers.unwrap_or_default()
@@ -97,16 +106,20 @@ impl Spoke {
     async fn pull_from(self: Arc<Self>, peer: Label) {
         let mut pause = PAUSE_FIRST;
         let mut cursor: Option<String> = None;
-        let mut compared = Instant::now();
+        let mut compare_at = Instant::now();
         let mut useless = 0;
         loop {
             let Some(address) = self.address(&peer) else {
                 tokio::time::sleep(PAUSE_LONGEST).await;
                 continue;
             };
+            if self.room.takes() == Takes::Nothing {
+                tokio::time::sleep(PAUSE_LONGEST).await;
+                continue;
+            }
             let (began, had_cursor) = (Instant::now(), cursor.is_some());
             match self
-                .pull_once(&peer, address, &mut cursor, &mut compared)
+                .pull_once(&peer, address, &mut cursor, &mut compare_at)
                 .await
             {
                 Ok(news) => {
@@ -137,35 +150,41 @@ impl Spoke {
         peer: &Label,
         address: SocketAddr,
         cursor: &mut Option<String>,
-        compared: &mut Instant,
+        compare_at: &mut Instant,
     ) -> Result<bool, Outage> {
         let Some(after) = cursor.clone() else {
             // First the end of the feed, then the tips: what comes between is pulled twice, not never.
             let feed = self
                 .feed(address, "/api/v1/feed?limit=0", Duration::ZERO)
                 .await?;
-            self.compare(peer, address).await?;
-            *compared = Instant::now();
+            *compare_at = self.compare(peer, address).await?;
             *cursor = feed.map(|feed| feed.cursor);
             return Ok(false);
         };
+        let wait = WAIT.min(compare_at.saturating_duration_since(Instant::now()));
+        // Whole seconds, and not none of the last one: asked again and again without waiting, a peer
+        // brings nothing so often that it is left alone for a while, and authors wait.
+        let wait = Duration::from_secs(wait.as_millis().div_ceil(1_000).try_into().unwrap_or(0));
         let path = format!(
             "/api/v1/feed?after={after}&wait={}&limit={PAGE}&replica={}&primary={peer}",
-            WAIT.as_secs(),
+            wait.as_secs(),
             self.me
         );
-        let Some(page) = self.feed(address, &path, WAIT).await? else {
+        let Some(page) = self.feed(address, &path, wait).await? else {
             *cursor = None;
             return Ok(false);
         };
         let before = *self.store.newest().borrow();
-        if !self.take(address, &page.entries).await?.is_empty() {
+        let (held, passed_over) = self.take(peer, address, &page).await?;
+        if !held.is_empty() {
             return Err(without_erase(address));
         }
         *cursor = Some(page.cursor);
-        if compared.elapsed() > COMPARE_EVERY {
-            self.compare(peer, address).await?;
-            *compared = Instant::now();
+        if passed_over {
+            *compare_at = Instant::now() + COMPARE_AGAIN;
+        }
+        if Instant::now() > *compare_at {
+            *compare_at = self.compare(peer, address).await?;
         }
         Ok(*self.store.newest().borrow() > before)
     }
@@ -188,18 +207,39 @@ impl Spoke {
         }
     }
 
-    /// Compares tips with a peer and pulls what is lacking here.
-    async fn compare(self: &Arc<Self>, peer: &Label, address: SocketAddr) -> Result<(), Outage> {
+    /// Whether what a peer holds of a blog belongs to the epoch that is open here: else its copy, or what
+    /// is known here, is of another, and each may hold what the other must not take (SPEC receipt 6.5).
+    pub(super) async fn exchanges(self: &Arc<Self>, blog: BlogId, epoch: Option<u64>) -> bool {
+        let Some(epoch) = epoch else { return true };
+        let open = |replica: &Replica| replica.open_set().map_or(0, |set| set.epoch);
+        match self.with(blog, |replica| open(replica)) {
+            Some(known) if known < epoch => self.hears_news().await,
+            _ => false,
+        };
+        self.with(blog, |replica| replica.exchanges_with(epoch)) == Some(true)
+    }
+
+    /// Compares tips with a peer and pulls what is lacking here; says when to do it again.
+    async fn compare(
+        self: &Arc<Self>,
+        peer: &Label,
+        address: SocketAddr,
+    ) -> Result<Instant, Outage> {
         let path = format!("/api/v1/heads?replica={}", self.me);
         let heads: HeadsWire = self.client.get(Ask::new(address, &path)).await?.good()?;
         // First what the peer signed, while we were away or before we forgot it at our start: it tells
         // what stands although its key has ended.
         // Of a blog that both hold.
         let _none = self.take_receipts(&heads.receipts);
-        for (blog, tips) in &heads.blogs {
-            let Ok(blog) = Hash::parse(blog) else {
+        let mut again = COMPARE_EVERY;
+        for (id, tips) in &heads.blogs {
+            let Ok(blog) = Hash::parse(id) else {
                 continue;
             };
+            if !self.exchanges(blog, heads.epochs.get(id).copied()).await {
+                again = COMPARE_AGAIN;
+                continue;
+            }
             let tips: Vec<Tip> = tips
                 .iter()
                 .filter_map(|tip: &TipWire| tip.tip().ok())
@@ -215,11 +255,11 @@ impl Spoke {
         }
         // One blog that cannot be had must not hold up the others: they go on with the feed, and it is
         // tried again with the next comparison.
-        Ok(())
+        Ok(Instant::now() + again)
     }
 
     /// Pulls a blog until these tips are here.
-    async fn catch_up(
+    pub(super) async fn catch_up(
         self: &Arc<Self>,
         address: SocketAddr,
         blog: BlogId,
@@ -309,7 +349,11 @@ impl Spoke {
         let Ok(Ok(heads)) = heads.map(Reply::good) else {
             return false;
         };
-        let tips = heads.blogs.get(&blog.to_string());
+        let id = blog.to_string();
+        if !self.exchanges(blog, heads.epochs.get(&id).copied()).await {
+            return true;
+        }
+        let tips = heads.blogs.get(&id);
         let tips: Vec<Tip> = tips
             .into_iter()
             .flatten()
@@ -362,21 +406,34 @@ impl Spoke {
             .unwrap_or(false))
     }
 
-    /// Takes entries from a peer, whatever blogs they are of; gives back what cannot be judged yet.
+    /// Takes entries from a peer, whatever blogs they are of; gives back what cannot be judged yet, and
+    /// whether some were passed over.
     async fn take(
         self: &Arc<Self>,
+        peer: &Label,
         address: SocketAddr,
-        entries: &[EntryWire],
-    ) -> Result<Vec<SealedEntry>, Outage> {
+        page: &FeedWire,
+    ) -> Result<(Vec<SealedEntry>, bool), Outage> {
         let mut by_blog: BTreeMap<BlogId, Vec<SealedEntry>> = BTreeMap::new();
-        for sealed in parse_all(address, entries)? {
+        for sealed in parse_all(address, &page.entries)? {
             by_blog
                 .entry(sealed.entry().blog())
                 .or_default()
                 .push(sealed);
         }
-        let mut held = Vec::new();
+        let (mut held, mut passed_over) = (Vec::new(), false);
         for (blog, run) in by_blog {
+            let epoch = page.epochs.get(&blog.to_string()).copied();
+            if !self.exchanges(blog, epoch).await {
+                passed_over = true;
+                continue;
+            }
+            let tips = run.iter().map(|sealed| tip_of(sealed.entry())).collect();
+            if let Some(epoch) = epoch {
+                let (by, tips) = (peer.clone(), tips);
+                let vouched = Event::Vouched { by, epoch, tips };
+                self.with(blog, |replica| replica.handle(clock::now(), vouched));
+            }
             match self.take_run(address, blog, run).await {
                 Ok(waits) => held.extend(waits),
                 // As with heads: the others go on.
@@ -385,7 +442,7 @@ impl Spoke {
         }
         // Behind everything queued so far: what was taken is durable before more is asked for.
         self.store.written(Write::Entries(Vec::new())).await?;
-        Ok(held)
+        Ok((held, passed_over))
     }
 
     /// Where in a run the first entry stands whose words are gone although neither the run nor what is
@@ -472,7 +529,7 @@ impl Spoke {
         fetched
     }
 
-    async fn fetch_media(
+    pub(super) async fn fetch_media(
         self: &Arc<Self>,
         address: SocketAddr,
         entry: &VerifiedEntry,
@@ -526,6 +583,13 @@ impl Spoke {
             .flatten()
             .filter(|label| *label != self.me);
         others.filter_map(|label| self.address(&label)).collect()
+    }
+}
+
+fn tip_of(entry: &Entry) -> Tip {
+    Tip {
+        sequence: entry.skeleton().sequence,
+        id: entry.id(),
     }
 }
 

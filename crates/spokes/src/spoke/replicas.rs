@@ -5,7 +5,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
@@ -82,6 +85,8 @@ struct Slot {
     reading: Mutex<()>,
     held: Mutex<Option<Held>>,
     readers: Readers,
+    /// Requests of readers since they were counted last.
+    served: AtomicU64,
 }
 
 /// The places of one blog's readers.
@@ -115,6 +120,19 @@ impl Replicas {
         Arc::clone(slots.entry(blog).or_default())
     }
 
+    /// Counts a request for a blog that is held here.
+    pub(super) fn count(&self, blog: BlogId) {
+        self.open(blog).served.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many requests there were for each blog since this was asked last, where there were any.
+    pub(super) fn served(&self) -> BTreeMap<BlogId, u64> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let served = slots.iter();
+        let served = served.map(|(blog, slot)| (*blog, slot.served.swap(0, Ordering::Relaxed)));
+        served.filter(|(_, served)| *served > 0).collect()
+    }
+
     /// The blogs whose replicas are in memory, or were once asked for.
     pub(super) fn blogs(&self) -> Vec<BlogId> {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,6 +152,25 @@ impl Replicas {
     /// Whether this replica is in memory.
     pub(super) fn has(&self, blog: BlogId) -> bool {
         self.kept(blog).is_some()
+    }
+
+    /// Does something to what the disk holds of a blog. Nobody has it in memory meanwhile, and who wants it reads
+    /// it anew, as a copy of which nothing is known.
+    pub(super) fn with_none_in_memory<T>(&self, blog: BlogId, act: impl FnOnce() -> T) -> T {
+        let slot = self.open(blog);
+        let _reading = lock_for_long(&slot.reading);
+        let held = slot
+            .held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(held) = held {
+            held.writes
+                .fail(Outage::new("This copy of the blog is not kept any more"));
+            // Who works on it ends first, and what he wants written is not.
+            drop(lock_for_long(&held.replica));
+        }
+        block_in_place(act)
     }
 
     /// Whether this replica was in memory since the start: then something may have been written.
@@ -191,9 +228,10 @@ pub(super) fn lock_for_long<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) fn set_of(record: BlogRecord) -> Event {
     Event::Set {
         set: record.set,
-        closing: record.closing,
+        closing: record.closing.map(|closing| *closing),
         ended: record.ended,
         keys_at: record.keys_at,
+        covered: record.covered,
     }
 }
 
@@ -214,11 +252,14 @@ impl Spoke {
         };
         // It may be read anew with the lock held, to cut something off.
         let mut replica = lock_for_long(&held.replica);
-        if let Some(heard) = self.heard() {
-            replica.handle(clock::now(), Event::CouncilHeard(heard));
-        }
+        self.look_awake();
+        let heard = self.heard().map(Event::CouncilHeard);
+        replica.handle(clock::now(), heard.unwrap_or(Event::StoodStill));
         let outcome = act(&mut replica);
         self.perform(&held.writes, &mut replica);
+        if !replica.is_settled() {
+            self.must_settle(blog);
+        }
         Some(outcome)
     }
 
@@ -237,13 +278,15 @@ impl Spoke {
         }
     }
 
-    /// What the registry says of a blog that this spoke is to hold, now or next.
+    /// What the registry says of a blog that this spoke is to hold, now or next, or that it has to give
+    /// back.
     fn record_held(&self, blog: BlogId) -> Option<BlogRecord> {
         let held = self.ask(|registry| {
             let record = registry.blog(blog)?;
             let next = record.closing.as_ref();
             let next = next.is_some_and(|c| c.next.has(&self.me));
-            (record.set.has(&self.me) || next).then(|| record.clone())
+            let held = record.set.has(&self.me) || next || self.owes(blog);
+            held.then(|| record.clone())
         });
         held.flatten()
     }
@@ -271,10 +314,11 @@ impl Spoke {
         let recalled = self.recall(blog)?;
         // A copy that lost something is compared anew, whatever was known of it before.
         let whole = recalled.altered == 0;
-        let sealed = self.store.sealed(blog)?;
+        let (sealed, settled) = (self.store.sealed(blog)?, self.store.settled(blog)?);
         let secret = Arc::clone(&self.secret);
         let (chain, fold) = (recalled.chain, recalled.fold);
-        let mut replica = Replica::new(self.network, self.me.clone(), secret, chain, fold, sealed);
+        let replica = Replica::new(self.network, self.me.clone(), secret, chain, fold, sealed);
+        let mut replica = replica.settled_in(settled);
         // Asked only now: who follows the registry waits for what is being read, and tells it what
         // comes later.
         let Some(record) = self.record_held(blog) else {

@@ -11,7 +11,10 @@ use spokes_log::{
     ring::VerifiedEntry,
     seal::SealedEntry,
 };
-use spokes_rules::{primary::Brings, replica::Event};
+use spokes_rules::{
+    primary::{Brings, Refusal},
+    replica::Event,
+};
 
 use super::{
     Spoke,
@@ -45,35 +48,33 @@ impl Spoke {
             Ok(known) => known,
             Err(unknown) => return no_such_blog(name, unknown),
         };
-        if !record.set.has(&self.me) {
+        if !record.restoring().has(&self.me) {
             if hopped {
                 return not_here(name);
             }
             let path = format!("/api/v1/blogs/{name}/restore");
             let relayed = self
-                .relay(record.set.primary(), http::Method::POST, &path, body)
+                .relay(
+                    record.restoring().primary(),
+                    http::Method::POST,
+                    &path,
+                    body,
+                )
                 .await;
             return relayed.unwrap_or_else(|outage| unavailable(&outage));
         }
         self.ready(blog).await;
+        // What would be taken in now might be set apart in a moment.
+        if self.with(blog, |replica| replica.is_settled()) == Some(false) {
+            return self.refused(blog, &Refusal::NotReady);
+        }
         let entries = wire::read::<EntriesWire>(&body).and_then(|wire| sealed(&wire.entries));
         let entries = match entries {
             Ok(entries) => entries,
             Err(why) => return invalid(&why),
         };
-        if self.first_unvouched(blog, &entries) < entries.len() {
-            return invalid(
-                "an entry has lost its words, and no erase that took them is among these",
-            );
-        }
-        if let Err(refusal) = self.room_for(blog, Brings::Restored, &entries) {
-            return self.refused(blog, &refusal);
-        }
-        if self.heads_with(blog, &entries) > HEADS_MAX {
-            return invalid(&format!(
-                "with these the blog would have more than {HEADS_MAX} branches, more than anybody \
-                 writes and a set can seal"
-            ));
+        if let Some(refusal) = self.cannot_restore(blog, &entries) {
+            return refusal;
         }
         let mut restored = RestoredWire::default();
         // What is held is held whole: media first, and for that it must be known who lists them.
@@ -105,6 +106,27 @@ impl Spoke {
             Ok(()) => web::json(StatusCode::OK, &restored),
             Err(outage) => unavailable(&outage),
         }
+    }
+
+    /// Why nothing of a batch can be taken, before its signatures are judged.
+    fn cannot_restore(self: &Arc<Self>, blog: BlogId, entries: &[SealedEntry]) -> Option<Response> {
+        if let Some(full) = self.takes_nothing() {
+            return Some(full);
+        }
+        if self.first_unvouched(blog, entries) < entries.len() {
+            return Some(invalid(
+                "an entry has lost its words, and no erase that took them is among these",
+            ));
+        }
+        if let Err(refusal) = self.room_for(blog, Brings::Restored, entries) {
+            return Some(self.refused(blog, &refusal));
+        }
+        (self.heads_with(blog, entries) > HEADS_MAX).then(|| {
+            invalid(&format!(
+                "with these the blog would have more than {HEADS_MAX} branches, more than anybody \
+                 writes and a set can seal"
+            ))
+        })
     }
 
     /// How many entries without children there would be with these.

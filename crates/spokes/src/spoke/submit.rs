@@ -23,7 +23,7 @@ use spokes_rules::{
     receipt::Receipt,
     registry::{self, BlogRecord},
     replica::{Answer, Event, Standing},
-    request::{Ask as Asked, Request as Wanted, Wish},
+    request::{Ask as Asked, Request as Wanted, Wish, Word},
     reserved::is_reserved,
 };
 
@@ -48,7 +48,7 @@ const STAGED_SECONDS: i64 = 72 * 60 * 60;
 /// Entries of one blog that wait for their media: an author goes on behind one that does not.
 const STAGED_MAX: usize = 32;
 /// How long a claim waits until this spoke has followed the registry to it.
-const FOLLOW_WAIT: Duration = Duration::from_secs(5);
+pub(super) const FOLLOW_WAIT: Duration = Duration::from_secs(5);
 /// How long the other members find entries of a blog in the feed of one that took some in place of
 /// its primary: twenty times as long as it takes until tips are compared anyway.
 pub(super) const STANDS_IN_FOR: Duration = Duration::from_secs(600);
@@ -89,8 +89,13 @@ impl Spoke {
             Err(why) => return invalid(&why),
         };
         if self.named(name).is_none() && claims(&entry, name) {
-            return self.claim_by_first(entry, &signatures).await;
+            return match self.no_room_for(name) {
+                Some(no_room) => no_room,
+                None => self.claim_by_first(entry, &signatures).await,
+            };
         }
+        // Else what it was before it slept is what it takes itself for.
+        self.wake_up().await;
         let (blog, record) = match self.look_up(name).await {
             Ok(known) => known,
             Err(unknown) => return no_such_blog(name, unknown),
@@ -105,11 +110,29 @@ impl Spoke {
                 .pass_on(&record, name, &body, hopped, refused_by.as_deref())
                 .await;
         }
+        if let Some(full) = self.takes_nothing() {
+            return full;
+        }
         self.ready(blog).await;
-        self.submit(blog, &record, entry, &signatures, refused_by.is_some())
-            .await
+        let submitted = Arc::clone(&self)
+            .submit(blog, &record, entry, &signatures, refused_by.is_some())
+            .await;
+        match (submitted, self.look_up(name).await) {
+            (Ok(response), _) => response,
+            // Another is the primary by now: it has the entry, or takes it.
+            (Err(_), Ok((_, record))) if !hopped => {
+                let by = refused_by.as_deref();
+                self.pass_on(&record, name, &body, hopped, by).await
+            }
+            (Err(label), _) => web::refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                format!("{label} became the primary just now. Nothing was lost; send it again."),
+            ),
+        }
     }
 
+    /// Submits an entry; gives back who is the primary instead.
     async fn submit(
         self: Arc<Self>,
         blog: BlogId,
@@ -117,7 +140,7 @@ impl Spoke {
         entry: Entry,
         signatures: &[RawSignature],
         refused_elsewhere: bool,
-    ) -> Response {
+    ) -> Result<Response, Label> {
         let id = entry.id();
         let known = self.with(blog, |r| {
             r.chain().contains(id) && r.chain().eraser(id).is_none()
@@ -126,24 +149,24 @@ impl Spoke {
             return self.wait(blog, record, id, None).await;
         }
         let Some(place) = self.with(blog, |replica| replica.chain().place(&entry)) else {
-            return unavailable(&Outage::new("This blog's copy cannot be read here"));
+            return Ok(unreadable());
         };
         let verified = match place.and_then(|place| place.seal(entry, signatures)) {
             Ok(verified) => verified,
-            Err(fault) => return fault_response(&fault),
+            Err(fault) => return Ok(fault_response(&fault)),
         };
         if let Some(medium) = self.of_other_size(verified.entry()) {
-            return invalid(&format!(
+            return Ok(invalid(&format!(
                 "the entry says that {} has {} bytes, and it has not; sign what it is",
                 medium.hash, medium.bytes
-            ));
+            )));
         }
         let missing = self.missing_media(verified.entry());
         if !missing.is_empty() {
             if let Err(refusal) = self.room_to_stage(blog, verified.sealed()) {
-                return self.refused(blog, &refusal);
+                return Ok(self.refused(blog, &refusal));
             }
-            return self.stage(record, &verified, &missing).await;
+            return Ok(self.stage(record, &verified, &missing).await);
         }
         self.wait(blog, record, id, Some((verified, refused_elsewhere)))
             .await
@@ -156,7 +179,7 @@ impl Spoke {
         record: &BlogRecord,
         id: EntryId,
         submit: Option<(VerifiedEntry, bool)>,
-    ) -> Response {
+    ) -> Result<Response, Label> {
         let (ticket, answer) = self.ticket(blog);
         if submit.is_some() && *record.set.primary() != self.me {
             let mut stood_in = self.stood_in.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,18 +200,22 @@ impl Spoke {
             }),
         };
         if handed.is_none() {
-            return unavailable(&Outage::new("This blog's copy cannot be read here"));
+            return Ok(unreadable());
         }
-        match tokio::time::timeout(SAFE_WAIT, answer).await {
+        let sleeps = self.sleeps();
+        let mut answer = answer;
+        let mut answered = tokio::time::timeout(SAFE_WAIT, &mut answer).await;
+        if answered.is_err() && self.sleeps() != sleeps {
+            // It slept through that time, and another may be the primary: what was accepted may not go on.
+            self.wake_up().await;
+            answered = tokio::time::timeout(SAFE_WAIT, answer).await;
+        }
+        Ok(match answered {
             Ok(Ok(Ok(Answer::Safe(receipts)))) => {
                 self.standing(StatusCode::CREATED, "safe", record, id, &receipts)
             }
             Ok(Ok(Ok(Answer::Refused(refusal)))) => self.refused(blog, &refusal),
-            Ok(Ok(Ok(Answer::Forward(label)))) => web::refuse(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "busy",
-                format!("{label} became the primary just now. Nothing was lost; send it again."),
-            ),
+            Ok(Ok(Ok(Answer::Forward(label)))) => return Err(label),
             Ok(Ok(Err(outage))) => unavailable(&outage),
             Ok(Err(_)) => unavailable(&Outage::new("this server is about to stop")),
             Err(_) => {
@@ -197,7 +224,7 @@ impl Spoke {
                 });
                 self.standing_now(blog, record, id, StatusCode::ACCEPTED)
             }
-        }
+        })
     }
 
     /// How far an entry has come, as `POST` answers it.
@@ -217,7 +244,7 @@ impl Spoke {
             }
             Some(Standing::Storing) => self.standing(status, "storing", record, id, &[]),
             _ if status == StatusCode::ACCEPTED => unavailable(&Outage::new(
-                "This server is still writing what came before the entry",
+                "This server is still writing what came before the entry, or waits for the council",
             )),
             _ => web::refuse(
                 StatusCode::NOT_FOUND,
@@ -272,6 +299,14 @@ impl Spoke {
             .relay_refused(primary, http::Method::POST, &path, body.clone(), refused_by)
             .await
         {
+            // Who accepted entries a moment ago does not any more, and this server hears of it later.
+            Ok(response) if response.status() == StatusCode::MISDIRECTED_REQUEST => web::refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                format!(
+                    "The servers of \"{name}\" change just now. Nothing was lost; send it again in a moment."
+                ),
+            ),
             Ok(response) => response,
             Err(outage) => web::refuse(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -393,8 +428,22 @@ impl Spoke {
         let read = wire::read::<ClaimWire>(&body)
             .and_then(|claim| Ok((EntryId::parse(&claim.entry)?, sealed(&claim.entries)?)));
         match read {
-            Ok((entry, proof)) => self.claim(entry, proof).await,
+            Ok((entry, proof)) => match self.no_room_for_claim(entry, &proof) {
+                Some(no_room) => no_room,
+                None => self.claim(entry, proof).await,
+            },
             Err(why) => invalid(&why),
+        }
+    }
+
+    /// The same for a claim with its proof; one that was granted before gets its answer in any case.
+    fn no_room_for_claim(&self, entry: EntryId, proof: &[SealedEntry]) -> Option<Response> {
+        let claiming = proof.iter().find(|sealed| sealed.entry().id() == entry)?;
+        let name = claimed(claiming.entry())?;
+        let blog = claiming.entry().blog();
+        match self.named(name).is_some_and(|(holder, _)| holder == blog) {
+            true => None,
+            false => self.no_room_for(name),
         }
     }
 
@@ -409,7 +458,7 @@ impl Spoke {
         let what = Wish::Claim {
             blog,
             entry,
-            spoke: Some(self.me.clone()),
+            spoke: Some(self.home_of_new()),
         };
         // The claim's own time, so that a repeat is the same request and gets the first answer.
         let claiming = proof.iter().find(|sealed| sealed.entry().id() == entry);
@@ -436,6 +485,17 @@ impl Spoke {
         time: Time,
         proof: Vec<SealedEntry>,
     ) -> Result<Reply<TakenWire>, Outage> {
+        self.bring_to_council(what, time, proof, None).await
+    }
+
+    /// The same, with what the author herself says.
+    pub(super) async fn bring_to_council(
+        &self,
+        what: Wish,
+        time: Time,
+        proof: Vec<SealedEntry>,
+        word: Option<Word>,
+    ) -> Result<Reply<TakenWire>, Outage> {
         let ask = Asked {
             network: Some(self.network),
             time,
@@ -443,19 +503,35 @@ impl Spoke {
         };
         let signed = Signed::new(&self.secret, &ask);
         let wanted = RequestWire::from(&Wanted {
-            signed,
             proof,
-            statements: Vec::new(),
+            word,
+            ..Wanted::plain(signed)
         });
+        self.send_request(&wanted).await
+    }
+
+    /// Brings a request to the council; an outage where no node of it answers.
+    pub(super) async fn send_request(
+        &self,
+        wanted: &RequestWire,
+    ) -> Result<Reply<TakenWire>, Outage> {
         let mut silent = Outage::new("no council node is known");
-        for node in &self.config.council {
-            let path = Ask::new(*node, "/api/v1/registry/requests");
-            match self.client.post::<_, TakenWire>(path, &wanted).await {
-                Ok(reply) => return Ok(reply),
+        let mut refused = None;
+        for node in self.council() {
+            let path = Ask::new(node, "/api/v1/registry/requests");
+            match self.client.post::<_, TakenWire>(path, wanted).await {
+                // It may be cut off from the others, or empty; the next one may not.
+                Ok(Reply::Refused(problem)) if problem.status == 503 => {
+                    refused = refused.or(Some(problem));
+                }
+                Ok(reply) => {
+                    self.answered(node);
+                    return Ok(reply);
+                }
                 Err(outage) => silent = outage,
             }
         }
-        Err(silent)
+        refused.map_or(Err(silent), |problem| Ok(Reply::Refused(problem)))
     }
 
     /// Why a claim is not worth a request to the council, of which this spoke has so many a second.
@@ -506,8 +582,8 @@ impl Spoke {
 
     /// Answers once this spoke has heard of the name itself.
     async fn granted(self: &Arc<Self>, blog: BlogId, taken: &TakenWire) -> Response {
-        let mut followed = self.followed.subscribe();
-        let reached = followed.wait_for(|records| *records > taken.index);
+        let reached = self.followed_to(taken.index + 1);
+        // The answer says whether it has come.
         drop(tokio::time::timeout(FOLLOW_WAIT, reached).await);
         let record = self.ask(|registry| registry.blog(blog).cloned()).flatten();
         match record {
@@ -668,6 +744,10 @@ pub(super) fn fault_response(fault: &Fault) -> Response {
         missing: Some(missing.to_string()),
         ..Problem::default()
     })
+}
+
+fn unreadable() -> Response {
+    unavailable(&Outage::new("This blog's copy cannot be read here"))
 }
 
 pub(super) fn no_such_blog(name: &BlogName, unknown: Unknown) -> Response {

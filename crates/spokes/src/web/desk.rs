@@ -47,6 +47,8 @@ pub(crate) struct Frame {
     pub(crate) signed_in: Option<(String, String)>,
     /// What went wrong.
     pub(crate) refusal: Option<Message>,
+    /// Where whoever was refused goes on: a server's label, and an address of its desk.
+    pub(crate) way_on: Option<(String, String)>,
     /// What went well.
     pub(crate) done: Option<&'static str>,
     /// This page's address, so that it can be shown in the other tongue; none where it answers a form.
@@ -108,6 +110,9 @@ impl Frame {
             main.desk #content tabindex="-1" {
                 h1 { (title) }
                 @if let Some(message) = &self.refusal { (refusal(message)) }
+                @if let Some((server, desk)) = &self.way_on {
+                    p { a.button.main href=(desk) { (fill(words.way_on, &[("server", &named(self.tongue, server))])) } }
+                }
                 @if let Some(done) = self.done { p.done role="status" { (done) } }
                 (body)
                 @if let Some((fingerprint, _)) = &self.signed_in { (leave(fingerprint)) }

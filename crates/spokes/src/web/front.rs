@@ -98,13 +98,17 @@ pub struct SpokeLine {
     pub blogs: u64,
 }
 
-/// Whether a spoke is let in, and since when.
+/// How a spoke stands, and since when.
 #[derive(Clone, Copy, Debug)]
 pub enum SpokeState {
     /// It has asked.
     Applied(Timestamp),
-    /// It is in.
+    /// It is in, and well.
     Admitted(Timestamp),
+    /// It is in, and those who watch it get no page.
+    Silent(Timestamp),
+    /// It is in, and is being emptied.
+    Leaving(Timestamp),
     /// It is out.
     Evicted(Timestamp),
 }
@@ -365,6 +369,8 @@ fn spoke_table(view: &StatusView, voice: Voice) -> Markup {
         let (text, since) = match state {
             SpokeState::Applied(since) => (words.state_applied, since),
             SpokeState::Admitted(since) => (words.state_admitted, since),
+            SpokeState::Silent(since) => (words.state_silent, since),
+            SpokeState::Leaving(since) => (words.state_leaving, since),
             SpokeState::Evicted(since) => (words.state_evicted, since),
         };
         fill_markup(text, &[("day", day(since, voice, "since"))])
@@ -400,7 +406,9 @@ fn spoke_table(view: &StatusView, voice: Voice) -> Markup {
 
 fn fact_list(view: &StatusView, voice: Voice) -> Markup {
     let (words, number) = (voice.words, |n: u64| voice.tongue.number(n));
-    let is_in = |spoke: &&SpokeLine| matches!(spoke.state, SpokeState::Admitted(_));
+    let is_in = |spoke: &&SpokeLine| {
+        !matches!(spoke.state, SpokeState::Applied(_) | SpokeState::Evicted(_))
+    };
     let admitted = view.spokes.iter().filter(is_in).count() as u64;
     let age = voice.count(|noun| noun.seconds, view.age_seconds);
     html! {

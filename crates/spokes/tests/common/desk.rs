@@ -16,9 +16,11 @@ pub(crate) const PNG: &[u8] = &[
     0x45, 0x4E, 0x44, 0xAE, 0x42, 0x60, 0x82,
 ];
 
-/// Somebody with a key at spoke a's desk.
+/// Somebody with a key at a spoke's desk.
 pub(crate) struct Visitor<'a> {
     pub(crate) demo: &'a Demo,
+    /// At whose desk.
+    pub(crate) at: &'static str,
     pub(crate) gpg: Gpg,
     pub(crate) cookie: String,
 }
@@ -27,13 +29,14 @@ impl<'a> Visitor<'a> {
     pub(crate) fn new(demo: &'a Demo) -> Self {
         Self {
             demo,
+            at: "a",
             gpg: Gpg::new("Somebody <s@example.org>"),
             cookie: String::new(),
         }
     }
 
     pub(crate) fn host(&self) -> String {
-        format!("a.spoke{}", self.demo.host("").trim_end_matches('.'))
+        format!("{}.spoke.{}", self.at, self.demo.domain)
     }
 
     pub(crate) fn ask(
@@ -68,7 +71,7 @@ impl<'a> Visitor<'a> {
             body.len()
         );
         let request = [head.as_bytes(), body].concat();
-        raw(self.demo.address("a"), &request).unwrap()
+        raw(self.demo.address(self.at), &request).unwrap()
     }
 
     pub(crate) fn get(&self, path: &str) -> Reply {

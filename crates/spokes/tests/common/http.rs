@@ -8,6 +8,8 @@ use std::{
 
 /// Longer than a node may wait for *safe*, shorter than a hanging test.
 const ANSWER_WAIT: Duration = Duration::from_secs(15);
+/// Nodes of a test are on its own machine.
+const CONNECT_WAIT: Duration = Duration::from_secs(2);
 
 /// An answer.
 #[derive(Clone, Debug, Default)]
@@ -76,14 +78,47 @@ pub(crate) fn post(to: SocketAddr, path: &str, body: &str) -> Option<Reply> {
 
 /// Sends bytes as they are; none when no whole answer came.
 pub(crate) fn raw(to: SocketAddr, bytes: &[u8]) -> Option<Reply> {
-    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(2)).ok()?;
-    stream.set_read_timeout(Some(ANSWER_WAIT)).ok()?;
-    stream.set_write_timeout(Some(ANSWER_WAIT)).ok()?;
+    within(to, bytes, CONNECT_WAIT, ANSWER_WAIT).ok()
+}
+
+/// Why no whole answer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failed {
+    /// Somebody said at once that nobody listens.
+    Refused,
+    /// Nobody took the connection in time.
+    Silent,
+    /// It was taken, and the answer did not come, or not whole.
+    Broken,
+}
+
+/// Sends bytes as they are, and waits so long for a connection and for each part of the answer.
+pub(crate) fn within(
+    to: SocketAddr,
+    bytes: &[u8],
+    connect: Duration,
+    answer: Duration,
+) -> Result<Reply, Failed> {
+    let mut stream = TcpStream::connect_timeout(&to, connect).map_err(|error| {
+        let refused = error.kind() == std::io::ErrorKind::ConnectionRefused;
+        if refused {
+            Failed::Refused
+        } else {
+            Failed::Silent
+        }
+    })?;
+    let limits = [
+        stream.set_read_timeout(Some(answer)),
+        stream.set_write_timeout(Some(answer)),
+    ];
+    if limits.iter().any(Result::is_err) {
+        return Err(Failed::Broken);
+    }
     // A server that refuses early closes while we still write; its answer may be there already.
     let _written = stream.write_all(bytes);
     let mut answer = Vec::new();
     let _end = stream.read_to_end(&mut answer);
-    parse(&answer)
+    parse(&answer).ok_or(Failed::Broken)
 }
 
 fn parse(answer: &[u8]) -> Option<Reply> {

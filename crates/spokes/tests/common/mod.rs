@@ -9,6 +9,8 @@ pub(crate) mod desk;
 pub(crate) mod disk;
 pub(crate) mod gpg;
 pub(crate) mod http;
+pub(crate) mod journal;
+pub(crate) mod machines;
 pub(crate) mod pens;
 pub(crate) mod recorded;
 pub(crate) mod rogue;

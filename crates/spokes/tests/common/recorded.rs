@@ -22,6 +22,8 @@ const START_WAIT: Duration = Duration::from_secs(60);
 /// A node ends at once when its standard input does, but for its last words.
 const END_WAIT: Duration = Duration::from_secs(20);
 pub(crate) const COUNCIL: &str = "council1";
+/// The nodes of a council of three.
+pub(crate) const COUNCIL_OF_THREE: [&str; 3] = [COUNCIL, "council2", "council3"];
 pub(crate) const SPOKES: [&str; 3] = ["a", "b", "c"];
 pub(crate) const DOMAIN: &str = "blogs.localhost";
 
@@ -84,6 +86,20 @@ impl Drop for Process {
     }
 }
 
+/// Whether this is a node of the council.
+pub(crate) fn is_council(label: &str) -> bool {
+    label.starts_with("council")
+}
+
+/// How a node is served.
+pub(crate) fn serving(label: &str) -> &'static [&'static str] {
+    if is_council(label) {
+        &["council", "serve"]
+    } else {
+        &["serve"]
+    }
+}
+
 /// The folder of a node's data below its disk; two folders that did not exist before.
 pub(crate) fn data(disk: &Path) -> PathBuf {
     disk.join("var").join("node")
@@ -97,24 +113,24 @@ pub(crate) struct Recorded {
 }
 
 impl Recorded {
-    /// Founds it, lets spokes in, and waits until they know it. One of them meets with a blow.
-    pub(crate) fn begin(spokes: &[&str], blow: (&str, &str)) -> Self {
+    /// Founds it, lets nodes and spokes in, and waits until they know it. One of them meets with a blow.
+    pub(crate) fn begin(council: &[&str], spokes: &[&str], blow: (&str, &str)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let (port, dns) = free_ports();
         let mut nodes = BTreeMap::new();
-        for (place, label) in [COUNCIL].iter().chain(spokes).enumerate() {
-            let last = u8::try_from(place).unwrap();
-            let ip = if place == 0 {
-                [127, 0, 1, 1]
-            } else {
-                [127, 0, 2, last]
-            };
-            let disk = home.path().canonicalize().unwrap().join(label);
+        let numbered = |labels: &[&str], third: u8| {
+            let labels = labels.iter().map(|label| (*label).to_owned());
+            labels
+                .zip((1..).map(move |last| [127, 0, third, last]))
+                .collect::<Vec<_>>()
+        };
+        for (label, ip) in numbered(council, 1).into_iter().chain(numbered(spokes, 2)) {
+            let disk = home.path().canonicalize().unwrap().join(&label);
             fs::create_dir(&disk).unwrap();
             let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::from(ip)), port);
             let (traces, process) = (Vec::new(), None);
             nodes.insert(
-                (*label).to_owned(),
+                label,
                 Node {
                     disk,
                     address,
@@ -128,25 +144,19 @@ impl Recorded {
             network: String::new(),
             nodes,
         };
-        let (api, dns) = (network.nodes[COUNCIL].address, format!("127.0.1.1:{dns}"));
-        network.once(
-            COUNCIL,
-            &[
-                "council",
-                "init",
-                DOMAIN,
-                "--api",
-                &api.to_string(),
-                "--dns",
-                &dns,
-            ],
-        );
+        let (api, at) = (network.nodes[COUNCIL].address, format!("127.0.1.1:{dns}"));
+        let api_said = api.to_string();
+        let init = ["council", "init", DOMAIN, "--api", &api_said, "--dns", &at];
+        network.once(COUNCIL, &init);
         network.serve(COUNCIL, None);
         let told = http::get(api, &api.to_string(), "/api/v1/network").json();
         told["network"]
             .as_str()
             .unwrap()
             .clone_into(&mut network.network);
+        for label in &council[1..] {
+            network.seats(label, dns);
+        }
         for label in spokes {
             network.lets_in(label, blow);
         }
@@ -159,11 +169,34 @@ impl Recorded {
         network
     }
 
-    fn lets_in(&mut self, label: &str, blow: (&str, &str)) {
+    /// Says something as an organizer.
+    fn organizes(&self, arguments: &[&str]) -> String {
         let council = data(&self.nodes[COUNCIL].disk);
-        let council = council.to_str().unwrap();
-        let (code, invite) = run(&program(), &["council", "invite", "--dir", council]);
-        assert_eq!(code, 0, "{invite}");
+        let dir = ["--dir", council.to_str().unwrap()];
+        let (code, said) = run(&program(), &[&["council"], arguments, &dir].concat());
+        assert_eq!(code, 0, "{said}");
+        said
+    }
+
+    /// Gives a node a seat, and waits until it votes.
+    fn seats(&mut self, label: &str, dns: u16) {
+        let invite = self.organizes(&["invite"]);
+        let api = self.nodes[label].address;
+        let (api, dns) = (api.to_string(), format!("{}:{dns}", api.ip()));
+        let join = ["council", "join", invite.trim(), "--label", label];
+        self.once(
+            label,
+            &[&join[..], &["--api", &api, "--dns", &dns]].concat(),
+        );
+        self.serve(label, None);
+        self.organizes(&["seat", label]);
+        wait_for("a node of the council votes", START_WAIT, || {
+            (self.get(label, "/healthz").status == 200).then_some(())
+        });
+    }
+
+    fn lets_in(&mut self, label: &str, blow: (&str, &str)) {
+        let invite = self.organizes(&["invite"]);
         let listen = self.nodes[label].address.to_string();
         let operator = format!("Group {}", label.to_uppercase());
         let join = [
@@ -176,8 +209,7 @@ impl Recorded {
         ];
         self.once(label, &[&join[..], &["--listen", &listen]].concat());
         self.serve(label, Some(blow.1).filter(|_| blow.0 == label));
-        let (code, said) = run(&program(), &["council", "admit", label, "--dir", council]);
-        assert_eq!(code, 0, "{said}");
+        self.organizes(&["admit", label]);
     }
 
     pub(crate) fn get(&self, label: &str, path: &str) -> http::Reply {
@@ -214,12 +246,7 @@ impl Recorded {
 
     /// Starts a node, and waits until it answers.
     pub(crate) fn serve(&mut self, label: &str, blow: Option<&str>) {
-        let serve: &[&str] = if label == COUNCIL {
-            &["council", "serve"]
-        } else {
-            &["serve"]
-        };
-        let arguments = [serve, &["--until-stdin-closes"]].concat();
+        let arguments = [serving(label), &["--until-stdin-closes"]].concat();
         let process = self.recorded(label, &arguments, blow);
         let address = self.nodes[label].address;
         self.nodes.get_mut(label).unwrap().process = Some(process);

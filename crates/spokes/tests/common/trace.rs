@@ -15,7 +15,7 @@ const SYNC_TAKES: &str = "inject=fsync,fdatasync:delay_enter=1500";
 
 /// The arguments of `strace` before the program's own; `blow` is what befalls the program.
 pub(crate) fn arguments(file: &Path, blow: Option<&str>) -> Vec<String> {
-    let mut all: Vec<&str> = vec!["-f", "-qq", "-xx", "-s", STRING_MAX, "-e", TRACED];
+    let mut all: Vec<&str> = vec!["-f", "-qq", "-ttt", "-xx", "-s", STRING_MAX, "-e", TRACED];
     all.extend([
         "-e",
         "signal=none",
@@ -89,6 +89,9 @@ pub(crate) enum Step {
 pub(crate) struct Trace {
     pub(crate) calls: Vec<Call>,
     pub(crate) steps: Vec<Step>,
+    /// When each step was taken, in microseconds: the same clock on all nodes.
+    pub(crate) times: Vec<u64>,
+    now: u64,
 }
 
 impl Trace {
@@ -96,9 +99,11 @@ impl Trace {
     pub(crate) fn read(&mut self, file: &Path) {
         let text = fs::read_to_string(file).unwrap();
         let mut open: BTreeMap<&str, (usize, String)> = BTreeMap::new();
-        self.steps.push(Step::Starts);
+        self.step(Step::Starts);
         for line in text.lines() {
             let (thread, said) = line.split_once(' ').unwrap();
+            let (time, said) = said.trim_start().split_once(' ').unwrap();
+            self.now = time.replace('.', "").parse().unwrap();
             let said = said.trim_start();
             if said.starts_with("+++") || said.starts_with("---") {
                 continue;
@@ -117,6 +122,11 @@ impl Trace {
         }
     }
 
+    fn step(&mut self, step: Step) {
+        self.steps.push(step);
+        self.times.push(self.now);
+    }
+
     fn begin(&mut self, said: &str) -> usize {
         let place = self.calls.len();
         let (name, rest) = said.split_once('(').unwrap_or((said, ""));
@@ -132,7 +142,7 @@ impl Trace {
             strings,
             result: None,
         });
-        self.steps.push(Step::Begins(place));
+        self.step(Step::Begins(place));
         place
     }
 
@@ -149,7 +159,7 @@ impl Trace {
         call.result = number(result);
         // Of what was killed in its midst nobody knows that it ended.
         if call.result.is_some() {
-            self.steps.push(Step::Ends(place));
+            self.step(Step::Ends(place));
         }
     }
 

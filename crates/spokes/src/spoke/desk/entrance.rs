@@ -17,7 +17,8 @@ use spokes_rules::{
 };
 
 use super::{
-    Author, COOKIE_SECONDS, Spoke, Visit, append_cookie, page, said_in, see_other, typed_name,
+    Author, COOKIE_SECONDS, Spoke, Visit, append_cookie, naming::Wanted, page, said_in, see_other,
+    typed_name,
 };
 use crate::{
     config::random_bytes,
@@ -35,6 +36,14 @@ const KEY_BYTES_MAX: usize = 256 << 10;
 const CLOCK_SECONDS: i64 = 300;
 /// Bytes of `key.asc` of a blog that is not here: all the keys that it may have.
 const KEYS_BYTES_MAX: usize = 2 << 20;
+
+/// What somebody came to ask for who signs in first.
+fn wanted(visit: &Visit, form: &Form) -> Option<Wanted> {
+    match visit.path.as_str() {
+        "/blog" => Some(Wanted::of_visit(visit)),
+        _ => Wanted::of_address(&form.text("wants")),
+    }
+}
 
 impl Spoke {
     pub(super) fn challenge(&self, visit: &Visit) -> Challenge {
@@ -58,6 +67,11 @@ impl Spoke {
         let mut frame = self.frame(visit);
         let mut view = self.sign_in_view(visit, &Form::default(), None);
         view.has_left = visit.ask("said") == "out";
+        if let Some((message, way_on)) = self.no_room(visit, &Wanted::of_visit(visit)) {
+            (frame.refusal, frame.way_on) = (Some(message), way_on);
+            // She goes on elsewhere; who signs in here has a blog here.
+            view.wants = None;
+        }
         if view.has_left {
             frame.done = Some(frame.words().signed_out);
         }
@@ -84,6 +98,7 @@ impl Spoke {
             challenge: self.challenge(visit).to_string(),
             address: self.spoke_origin(&self.me),
             has_left: false,
+            wants: wanted(visit, form).map(|wanted| (wanted.name.clone(), wanted.address())),
             answer: form.text("answer"),
             blog: form.word("blog"),
             key: form.text("key"),
@@ -123,7 +138,8 @@ impl Spoke {
         let kept = typed.and_then(|f| serde_json::to_string(f).ok().map(|json| (json, f)));
         let (mut frame, status) = self.refusing(visit, message);
         // Words that only this page carries would be lost on the way to the other tongue.
-        frame.path = kept.is_none().then(|| DESK.to_owned());
+        let here = || wanted(visit, form).map_or_else(|| DESK.to_owned(), |w| w.address());
+        frame.path = kept.is_none().then(here);
         page(
             status,
             desk::sign_in(&frame, &self.sign_in_view(visit, form, kept)),
@@ -150,7 +166,7 @@ impl Spoke {
             Ok(begun) => begun,
             Err(message) => return self.sign_in_again(visit, form, typed.as_ref(), message),
         };
-        let mut to = DESK.to_owned();
+        let mut to = wanted(visit, form).map_or_else(|| DESK.to_owned(), |w| w.address());
         if let Some(mut fields) = typed {
             let key = certificate.fingerprint();
             let is_guest = self.ask(|r| r.blogs_of(key).next().is_none());
@@ -454,6 +470,7 @@ impl Spoke {
                 .unwrap_or_default(),
             origin: self.origin(record.name.as_str()),
             servers: members.iter().map(ToString::to_string).collect(),
+            offers: self.offers_called(blog, record),
             desks: if record.set.has(&self.me) {
                 Vec::new()
             } else {

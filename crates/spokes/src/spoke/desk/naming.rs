@@ -15,10 +15,11 @@ use spokes_log::{
     name::{Fingerprint, Language, Salt},
     seal::Pasted,
 };
-use spokes_rules::registry::Refusal;
+use spokes_rules::{health::Takes, registry::Refusal};
 
 use super::{
-    Author, CLAIMING_MAX, Spoke, attachment, page, refreshed, said, see_other, typed_name,
+    Author, CLAIMING_MAX, Said, Spoke, Visit, attachment, page, refreshed, said, see_other,
+    typed_name,
 };
 use crate::{
     author::matter::one_line,
@@ -26,7 +27,7 @@ use crate::{
     config::random_bytes,
     desk::{Asked, UNSIGNED, form::Form},
     web::{
-        desk::{self, AskView, AskedView, DESK, State},
+        desk::{self, AskView, AskedView, DESK, Frame, State},
         message::Message,
     },
     wire::Problem,
@@ -42,15 +43,63 @@ const LOOK_AGAIN: &str = "2";
 const GRANTED: &str = "granted";
 const TAKEN: &str = "taken";
 
+/// Another server's label, and the address of its desk; none where no other has room.
+pub(super) type WayOn = Option<(String, String)>;
+
 /// What was typed into the form, and what is made of it.
-struct Wanted {
-    name: String,
+#[derive(Default)]
+pub(super) struct Wanted {
+    pub(super) name: String,
     title: String,
     language: String,
     user_id: String,
 }
 
 impl Wanted {
+    /// What somebody wanted who signs in first, or comes from a desk that has no room.
+    pub(super) fn of_visit(visit: &Visit) -> Self {
+        Self {
+            name: visit.ask("name").to_owned(),
+            title: visit.ask("title").to_owned(),
+            language: visit.ask("language").to_owned(),
+            user_id: visit.ask("uid").to_owned(),
+        }
+    }
+
+    /// The same out of an address that [`Self::address`] made; whatever else somebody sends leads nowhere.
+    pub(super) fn of_address(address: &str) -> Option<Self> {
+        let query = address.strip_prefix(DESK)?.strip_prefix("/blog")?;
+        let query = query.strip_prefix('?').unwrap_or_default();
+        let mut wanted = Self::default();
+        for (field, value) in form_urlencoded::parse(query.as_bytes()) {
+            let place = match &*field {
+                "name" => &mut wanted.name,
+                "title" => &mut wanted.title,
+                "language" => &mut wanted.language,
+                "uid" => &mut wanted.user_id,
+                _ => continue,
+            };
+            *place = value.into_owned();
+        }
+        Some(wanted)
+    }
+
+    /// The address at which the form has all that was typed, at whatever desk.
+    pub(super) fn address(&self) -> String {
+        let fields = [
+            ("name", &self.name),
+            ("title", &self.title),
+            ("language", &self.language),
+            ("uid", &self.user_id),
+        ];
+        let to = format!("{DESK}/blog?");
+        let end = to.len();
+        let mut typed = form_urlencoded::Serializer::for_suffix(to, end);
+        typed.extend_pairs(fields.into_iter().filter(|(_, value)| !value.is_empty()));
+        let typed = typed.finish();
+        typed.strip_suffix('?').map(str::to_owned).unwrap_or(typed)
+    }
+
     fn of(form: &Form) -> Self {
         Self {
             name: form.word("name").to_ascii_lowercase(),
@@ -63,20 +112,44 @@ impl Wanted {
 
 impl Spoke {
     pub(super) fn ask_page(&self, author: &Author<'_>) -> super::Response {
-        let wanted = Wanted {
-            name: author.visit.ask("name").to_owned(),
-            title: author.visit.ask("title").to_owned(),
-            language: match author.visit.ask("language") {
-                "" => author.visit.tongue.tag().to_owned(),
-                language => language.to_owned(),
-            },
-            user_id: author.visit.ask("uid").to_owned(),
-        };
+        let mut wanted = Wanted::of_visit(author.visit);
+        if let Some(no_room) = self.no_room(author.visit, &wanted) {
+            return self.no_room_page(author.visit, no_room);
+        }
+        if wanted.language.is_empty() {
+            author.visit.tongue.tag().clone_into(&mut wanted.language);
+        }
         let frame = self.frame(author.visit);
         page(
             StatusCode::OK,
             desk::ask(&frame, &self.ask_view(author, &wanted)),
         )
+    }
+
+    /// Why no blog can be begun here, and where it can, with what was typed.
+    pub(super) fn no_room(&self, visit: &Visit, wanted: &Wanted) -> Option<(Message, WayOn)> {
+        if self.room.look() == Takes::New {
+            return None;
+        }
+        let other = self.others_with_room().into_iter().next();
+        let (me, domain) = (self.me.as_str(), self.domain());
+        let other_name = other.as_ref().map(ToString::to_string).unwrap_or_default();
+        let texts = [("spoke", me), ("other", &*other_name), ("domain", &*domain)];
+        let said: Said = match other {
+            Some(_) => |s| &s.no_room,
+            None => |s| &s.no_room_anywhere,
+        };
+        let way_on = other.map(|other| {
+            let desk = format!("{}{}", self.spoke_origin(&other), wanted.address());
+            (other.to_string(), desk)
+        });
+        Some((visit.message(507, said, &texts), way_on))
+    }
+
+    fn no_room_page(&self, visit: &Visit, (message, way_on): (Message, WayOn)) -> super::Response {
+        let (frame, status) = self.refusing(visit, message);
+        let frame = Frame { way_on, ..frame };
+        page(status, desk::notice(&frame, None))
     }
 
     fn ask_view(&self, author: &Author<'_>, wanted: &Wanted) -> AskView {
@@ -112,19 +185,16 @@ impl Spoke {
     fn ask_again(&self, author: &Author<'_>, wanted: &Wanted, message: Message) -> super::Response {
         let (mut frame, status) = self.refusing(author.visit, message);
         // All that was typed goes along into the other tongue.
-        let to = format!("{DESK}/blog?");
-        let end = to.len();
-        let mut typed = form_urlencoded::Serializer::for_suffix(to, end);
-        let fields = [("name", &wanted.name), ("title", &wanted.title)];
-        typed.extend_pairs(fields);
-        typed.extend_pairs([("language", &wanted.language), ("uid", &wanted.user_id)]);
-        frame.path = Some(typed.finish());
+        frame.path = Some(wanted.address());
         page(status, desk::ask(&frame, &self.ask_view(author, wanted)))
     }
 
     /// Makes the first entry of a new blog, to be signed.
     pub(super) fn make_claim(&self, author: &Author<'_>, form: &Form) -> super::Response {
         let wanted = Wanted::of(form);
+        if let Some(no_room) = self.no_room(author.visit, &wanted) {
+            return self.no_room_page(author.visit, no_room);
+        }
         let made = self
             .first_text(author, &wanted)
             .and_then(|(entry, user_id)| {
@@ -219,7 +289,8 @@ impl Spoke {
         Ok((entry, chosen.cloned().unwrap_or_default()))
     }
 
-    /// Takes the signed first entry, and asks the council for the name.
+    /// Takes the signed first entry, and asks the council for the name. What somebody has signed is asked
+    /// for even where the room ran out meanwhile: the blog then begins at another server.
     pub(super) fn take_claim(
         self: &Arc<Self>,
         author: &Author<'_>,

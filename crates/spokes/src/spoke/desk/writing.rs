@@ -291,6 +291,7 @@ impl Spoke {
         }
         let keep = || {
             let is_guest = author.is_guest();
+            self.has_room_for_drafts()?;
             self.desk
                 .keep(visit.now, key, is_guest, id.as_deref(), fields)
         };
@@ -378,6 +379,7 @@ impl Spoke {
         let cleaned = tokio::task::block_in_place(|| media::prepared(bytes, "it"));
         let (medium, bytes) = cleaned.map_err(|why| bad(&why))?;
         let keep = || {
+            self.has_room_for_drafts()?;
             self.desk
                 .keep_picture(visit.now, &author.session.fingerprint, false, &bytes)
         };

@@ -30,6 +30,8 @@ pub(crate) struct SignInView<'a> {
     pub(crate) blog: String,
     /// The public key as pasted.
     pub(crate) key: String,
+    /// The name that she came to ask for, and the address of the form that has all that she typed.
+    pub(crate) wants: Option<(String, String)>,
     /// What was typed on another page before the session ended: as JSON, and to be seen.
     pub(crate) kept: Option<(String, &'a Fields)>,
 }
@@ -56,6 +58,9 @@ pub(crate) fn sign_in(frame: &Frame, view: &SignInView<'_>) -> String {
     let body = html! {
         @if view.has_left { img src=(FORGET) alt="" width="0" height="0"; }
         (shown(words, view.kept.as_ref().map(|(_, fields)| *fields)))
+        @if let Some((name, _)) = view.wants.as_ref().filter(|(name, _)| !name.is_empty()) {
+            p { (fill(words.goes_along, &[("name", &named(frame.tongue, name))])) }
+        }
         p { (words.no_password) }
         form method="post" action=(format!("{DESK}/sign-in")) {
             (signing(words, &ways, &check))
@@ -72,6 +77,7 @@ pub(crate) fn sign_in(frame: &Frame, view: &SignInView<'_>) -> String {
                 }
             }
             (carried(view.kept.as_ref().map(|(json, _)| json.as_str())))
+            @if let Some((_, wants)) = &view.wants { input type="hidden" name="wants" value=(wants); }
             p { button.main { (words.sign_in) } }
         }
         details {
@@ -137,6 +143,8 @@ pub(crate) struct BlogLine {
     pub(crate) servers: Vec<String>,
     /// Desks of these servers with their labels; empty when this server is one of them.
     pub(crate) desks: Vec<(String, String)>,
+    /// What this server keeps that was accepted and is not in the blog, by what it is called.
+    pub(crate) offers: Vec<String>,
 }
 
 /// One of the author's drafts.
@@ -194,6 +202,14 @@ fn blog_item(frame: &Frame, blog: &BlogLine) -> maud::Markup {
         div.blog {
             h3 { a href=(format!("{}/", blog.origin)) { bdi { @if blog.title.is_empty() { (blog.name) } @else { (blog.title) } } } }
             p.quiet { bdi dir="ltr" { (blog.origin) } br; (fill(words.kept_by, &[("servers", &servers)])) }
+            @if !blog.offers.is_empty() {
+                div.refusal {
+                    p { (words.offers) }
+                    ul { @for offer in &blog.offers { li { bdi { (offer) } } } }
+                    p { (words.offers_todo) }
+                    pre tabindex="0" dir="ltr" { code { "spokes blog offers " (blog.name) } }
+                }
+            }
             @if blog.desks.is_empty() {
                 p.row {
                     a.button.main href=(format!("{DESK}/write?blog={}", blog.name)) { (words.write_post) }

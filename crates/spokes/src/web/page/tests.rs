@@ -297,6 +297,8 @@ fn trust_samples() -> Vec<(&'static str, String)> {
         spokes: vec![
             spoke("oak", SpokeState::Admitted(since)),
             spoke("elm", SpokeState::Applied(since)),
+            spoke("yew", SpokeState::Silent(since)),
+            spoke("fir", SpokeState::Leaving(since)),
             spoke("ash", SpokeState::Evicted(since)),
         ],
         blogs: 1_208,

@@ -47,6 +47,10 @@ words! {
         download_all: "Download everything", "نزّل كل شيء";
         read: "Read it", "اقرأها";
         kept_by: "Kept by {servers}.", "تحفظها {servers}.";
+        offers: "A server accepted this, and then another took its place without it. Readers do not see it; it is kept.",
+            "قبِل خادم هذا ثم حلّ محله آخر من دونه. لا يراه القراء، وهو محفوظ.";
+        offers_todo: "Your own program publishes it again by itself if you wrote it there. Else say what shall become of it:",
+            "إن كتبته في برنامجك الخاص فسينشره ثانية من تلقاء نفسه. وإلا فقل ما الذي يُفعل به:";
         write_there: "Go to its desk at {server}", "اذهب إلى مكتبها على {server}";
         other_desks: "If that server does not answer:", "إن لم يجب ذلك الخادم:";
         found_title: "The desk of “{name}”", "مكتب «{name}»";
@@ -61,6 +65,8 @@ words! {
         delete_sure: "Its words are gone then, and nobody can bring them back.", "ستزول كلماتها، ولا أحد يستطيع أن يعيدها.";
         delete_now: "Delete it for good", "احذفها نهائيًا";
         start_blog: "Start a blog", "ابدأ مدونة";
+        way_on: "Go on at “{server}”", "تابع على «{server}»";
+        goes_along: "After signing in you go on with the name “{name}”.", "بعد تسجيل الدخول تتابع بالاسم «{name}».";
 
         ask: "Ask for a blog", "اطلب مدونة";
         name: "Name", "الاسم";
@@ -316,6 +322,12 @@ words! {
         name_refused:
             ["The name was not granted", "The council did not grant “{name}”: {why}", "Nothing of yours was changed.", "Do what it names, or choose another name."],
             ["لم يُمنح الاسم", "لم يمنح المجلس الاسم «{name}»: {why}", "لم يتغيّر شيء مما لك.", "افعل ما ذُكر أو اختر اسمًا آخر."];
+        no_room:
+            ["No room for another blog here", "The server “{spoke}” takes no new blogs now: its disk is nearly full.", "The blogs that it keeps are safe and go on as ever. What you typed goes along.", "Begin your blog at “{other}”, which has room."],
+            ["لا متسع هنا لمدونة أخرى", "لا يقبل الخادم «{spoke}» مدونات جديدة الآن، فقرصه يكاد يمتلئ.", "المدونات التي يحفظها سالمة وتعمل كعادتها. وما كتبته ينتقل معك.", "ابدأ مدونتك على «{other}»، ففيه متسع."];
+        no_room_anywhere:
+            ["No room for another blog now", "The server “{spoke}” takes no new blogs now, and no other server of this network does.", "The blogs of this network are safe and go on as ever.", "Come back in a day, or ask those who run this network for room: one more donated server makes some."],
+            ["لا متسع لمدونة أخرى الآن", "لا يقبل الخادم «{spoke}» مدونات جديدة الآن، ولا أي خادم آخر في هذه الشبكة.", "مدونات هذه الشبكة سالمة وتعمل كعادتها.", "عد بعد يوم، أو اطلب متسعًا ممن يديرون هذه الشبكة: يكفي خادم آخر يُتبرَّع به."];
         not_here:
             ["That desk is on another server", "This is the server “{me}”; the address names another one.", "Nothing was changed.", "Open the address again in a moment, or start from the front page."],
             ["هذا المكتب على خادم آخر", "هذا الخادم «{me}» والعنوان يذكر غيره.", "لم يتغيّر شيء.", "افتح العنوان من جديد بعد لحظات، أو ابدأ من الصفحة الأولى."];

@@ -147,6 +147,8 @@ words! {
         state: "State", "الحالة";
         state_applied: "asked to come in {day}", "طلب الانضمام في {day}";
         state_admitted: "in since {day}", "عضو منذ {day}";
+        state_silent: "silent since {day}", "لا يجيب منذ {day}";
+        state_leaving: "leaving since {day}", "يغادر الشبكة منذ {day}";
         state_evicted: "out since {day}", "خارج الشبكة منذ {day}";
         blogs_held: "Blogs", "المدونات";
         this_server: "This server", "هذا الخادم";

@@ -1,0 +1,145 @@
+//! The council's seats: which nodes keep the registry together (SPEC registry 3.12 to 3.16).
+
+use alloc::{collections::BTreeMap, vec::Vec};
+
+use spokes_log::time::Time;
+
+use crate::{
+    node::{Label, NodeKey},
+    refusal::Refusal,
+    request::{COUNCIL_MAX, CouncilNode},
+};
+
+/// A node that has, had, or asks for a seat.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seat {
+    /// The node.
+    pub node: CouncilNode,
+    /// Its number among all that ever stood, from 1: what its name in DNS is made of.
+    pub number: u64,
+    /// Whether it sits.
+    pub sits: Sits,
+}
+
+/// Whether a node sits on the council.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sits {
+    /// It asks for a seat.
+    Asks {
+        /// Since when.
+        since: Time,
+    },
+    /// It has one.
+    Yes {
+        /// The record since which it is filled: what it held before that does not count.
+        filled: u64,
+    },
+    /// It has none any more.
+    NoMore {
+        /// Since when.
+        since: Time,
+    },
+}
+
+/// All seats, in the order of their numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Seats(Vec<Seat>);
+
+impl Seats {
+    /// The seats with which a network begins.
+    pub(crate) fn found(council: &[CouncilNode]) -> Self {
+        let mut seats = Self::default();
+        for node in council {
+            seats.add(node.clone(), Sits::Yes { filled: 0 });
+        }
+        seats
+    }
+
+    /// These seats, as they were.
+    pub(crate) fn of(seats: Vec<Seat>) -> Self {
+        Self(seats)
+    }
+
+    /// The nodes that sit, with their numbers and the records since which they are filled.
+    pub fn sitting(&self) -> impl Iterator<Item = (&CouncilNode, u64, u64)> {
+        self.0.iter().filter_map(|seat| match seat.sits {
+            Sits::Yes { filled } => Some((&seat.node, seat.number, filled)),
+            _ => None,
+        })
+    }
+
+    /// All that ever stood.
+    pub fn all(&self) -> &[Seat] {
+        &self.0
+    }
+
+    /// The node with this key, if it sits.
+    pub fn node(&self, key: NodeKey) -> Option<&CouncilNode> {
+        self.sitting()
+            .find(|(node, ..)| node.key == key)
+            .map(|(node, ..)| node)
+    }
+
+    /// The node with this label, whether it sits or not.
+    pub fn labelled(&self, label: &Label) -> Option<&Seat> {
+        self.0.iter().find(|seat| seat.node.label == *label)
+    }
+
+    /// The label of whoever has this key.
+    pub(crate) fn with_key(&self, key: NodeKey) -> Option<&Label> {
+        let seat = self.0.iter().find(|seat| seat.node.key == key)?;
+        Some(&seat.node.label)
+    }
+
+    /// What becomes of a seat when an organizer gives it, takes it, or has it filled again.
+    ///
+    /// # Errors
+    /// When there is no such seat, or it is not as it would have to be.
+    pub(crate) fn judge(&self, label: &Label, to: Sits) -> Result<(), Refusal> {
+        let seat = self.labelled(label);
+        let seat = seat.ok_or_else(|| Refusal::NoSuchSeat(label.clone()))?;
+        let sitting = self.sitting().count();
+        match (seat.sits, to) {
+            (Sits::Asks { .. }, Sits::Yes { .. }) if sitting == COUNCIL_MAX => {
+                Err(Refusal::CouncilFull(COUNCIL_MAX))
+            }
+            (Sits::Yes { .. }, Sits::NoMore { .. }) if sitting == 1 => Err(Refusal::LastSeat),
+            (Sits::Asks { .. } | Sits::Yes { .. }, Sits::Yes { .. })
+            | (Sits::Yes { .. } | Sits::Asks { .. }, Sits::NoMore { .. }) => Ok(()),
+            _ => Err(Refusal::NoSuchSeat(label.clone())),
+        }
+    }
+
+    /// Sets what was judged.
+    pub(crate) fn set(&mut self, label: &Label, to: Sits) {
+        if let Some(seat) = self.0.iter_mut().find(|seat| seat.node.label == *label) {
+            seat.sits = to;
+        }
+    }
+
+    /// A node asks for a seat, or gets one without asking.
+    pub(crate) fn add(&mut self, node: CouncilNode, sits: Sits) {
+        let number = self.0.len() as u64 + 1;
+        self.0.push(Seat { node, number, sits });
+    }
+
+    /// The council is founded anew: these sit, with what the record's own node holds, and nobody else.
+    pub(crate) fn recover(&mut self, council: Vec<CouncilNode>, filled: u64, now: Time) {
+        let mut next: BTreeMap<Label, CouncilNode> = council
+            .into_iter()
+            .map(|node| (node.label.clone(), node))
+            .collect();
+        for seat in &mut self.0 {
+            match next.remove(&seat.node.label) {
+                Some(node) => {
+                    seat.node = node;
+                    seat.sits = Sits::Yes { filled };
+                }
+                None => seat.sits = Sits::NoMore { since: now },
+            }
+        }
+        for node in next.into_values() {
+            self.add(node, Sits::Yes { filled });
+        }
+    }
+}

@@ -1,0 +1,775 @@
+//! The registry as this node knows it: folded from what Raft has agreed on, with an index in SQLite.
+//!
+//! The journal is the truth. The index holds each record as its followers read it, and how far it has
+//! come; when it is lost, or a loss of power took its end, it is made again from the journal.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use openraft::{Entry, LogId, entry::EntryPayload};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use spokes_log::{
+    name::{BlogId, Hash},
+    time::Time,
+};
+use spokes_rules::{
+    node::{NodeKey, NodeSecret},
+    refusal::Refusal,
+    registry::{Record, Registry, Touched, Verdict},
+    request::Request,
+    zone,
+};
+use tokio::sync::watch;
+
+use super::{
+    problem_of,
+    raft::{Answers, Batch, Ledger, Member, NodeId, Types, members},
+};
+use crate::{
+    clock, config,
+    dns::zone::{SharedZone, Zone},
+    kept,
+    outage::Outage,
+    wire::{LogWire, Problem, RecordWire, TakenWire},
+};
+
+/// Records of one answer: a page that verifies in well under a second.
+const PAGE_RECORDS: u64 = 500;
+/// Bytes of records in one answer: far below what a follower reads (the largest record fits, alone).
+const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Names that are published under one lock: a spoke may have 100,000 of them, and readers who ask for others do not
+/// wait for all.
+const PUBLISHED_AT_ONCE: usize = 500;
+/// The schema that this program writes.
+const SCHEMA: i64 = 2;
+/// The schema of networks whose council was one node, without a journal.
+const SCHEMA_ALONE: i64 = 1;
+
+const CREATE: &str = "
+CREATE TABLE IF NOT EXISTS record (
+    place   INTEGER PRIMARY KEY,
+    request TEXT NOT NULL,                  -- canonical, verbatim
+    json    TEXT NOT NULL                   -- SPEC http 3.5
+) STRICT;
+CREATE TABLE applied (
+    one     INTEGER PRIMARY KEY CHECK (one = 1),
+    place   TEXT NOT NULL,                  -- in the journal
+    members TEXT NOT NULL
+) STRICT;
+";
+
+/// The registry on this node.
+#[derive(Debug)]
+pub(super) struct Book {
+    /// None until its first record is here.
+    registry: RwLock<Option<Registry>>,
+    index: Mutex<Connection>,
+    zone: SharedZone,
+    grown: watch::Sender<u64>,
+    path: PathBuf,
+    secret: NodeSecret,
+    /// How many records the registry had when it was kept last.
+    kept: Mutex<u64>,
+    /// As long as not all is here, names that are given would seem to be free.
+    hidden: AtomicBool,
+    changed: Mutex<Changed>,
+}
+
+/// What has changed since somebody looked: whose sets may have to follow.
+#[derive(Debug, Default)]
+pub(super) struct Changed {
+    /// These blogs, and those on spokes that changed.
+    pub(super) blogs: BTreeSet<BlogId>,
+    /// Spokes came or went: any blog that lacks something may get it now.
+    pub(super) spokes: bool,
+}
+
+impl Book {
+    /// Opens the index, or makes an empty one. What is `hidden` is in no zone until [`Self::reveal`].
+    ///
+    /// # Errors
+    /// When it is damaged, of a newer program, or the disk fails.
+    pub(super) fn open(path: &Path, secret: &NodeSecret, hidden: bool) -> Result<Self, Outage> {
+        let index = open_index(path)?;
+        let kept = recall(&index, &kept_at(path), secret.key());
+        let kept_records = kept.as_ref().map_or(0, |registry| registry.head().records);
+        let registry = replay(&index, kept)?;
+        let records = registry.as_ref().map_or(0, |r| r.head().records);
+        let book = Self {
+            registry: RwLock::new(None),
+            index: Mutex::new(index),
+            zone: Arc::new(RwLock::new(unnamed()?)),
+            grown: watch::channel(records).0,
+            path: path.to_owned(),
+            secret: secret.clone(),
+            kept: Mutex::new(kept_records),
+            hidden: AtomicBool::new(hidden),
+            changed: Mutex::default(),
+        };
+        if let Some(registry) = registry {
+            book.found(registry)
+                .map_err(|e| Outage::new(e.to_string()))?;
+        }
+        Ok(book)
+    }
+
+    /// Keeps what the registry adds up to for the next start, if it has grown enough, or at the `end`.
+    ///
+    /// # Errors
+    /// When the disk fails: then the next start takes longer, and nothing else.
+    pub(super) fn keep(&self, end: bool) -> Result<(), Outage> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = self.ask(|registry| {
+            let records = registry.head().records;
+            let due = kept::is_due(*kept, records) || end && records > *kept;
+            due.then(|| (registry.head(), registry.keep()))
+        });
+        let Some((head, body)) = taken.flatten() else {
+            return Ok(());
+        };
+        // The records below it must not be lost with the end of the index when power is.
+        let index = Connection::open(&self.path)?;
+        index.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        kept::keep(&kept_at(&self.path), &self.secret, &head, &body)?;
+        *kept = head.records;
+        Ok(())
+    }
+
+    /// Begins with a registry: only now the zone's name is known.
+    fn found(&self, registry: Registry) -> std::io::Result<()> {
+        if !self.is_hidden() {
+            self.project(&registry)?;
+        }
+        *self
+            .registry
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(registry);
+        Ok(())
+    }
+
+    /// Makes the whole zone.
+    fn project(&self, registry: &Registry) -> std::io::Result<()> {
+        let domain = registry.founding().domain.as_str();
+        let mut zone = Zone::new(domain).map_err(std::io::Error::other)?;
+        for (owner, node) in zone::project(registry, zone::minute(clock::now())) {
+            zone.set(&owner, node).map_err(std::io::Error::other)?;
+        }
+        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
+        Ok(())
+    }
+
+    /// Whether DNS answers nothing so far.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.hidden.load(Ordering::Acquire)
+    }
+
+    /// Answers nothing in DNS until [`Self::reveal`].
+    ///
+    /// # Errors
+    /// None; an empty zone can always be made.
+    pub(super) fn hide(&self) -> Result<(), Outage> {
+        self.hidden.store(true, Ordering::Release);
+        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = unnamed()?;
+        Ok(())
+    }
+
+    /// Publishes what is here: it is all there is.
+    ///
+    /// # Errors
+    /// When a name cannot be published.
+    pub(super) fn reveal(&self) -> Result<(), Outage> {
+        // Whoever applies holds the index: nothing changes meanwhile.
+        let _still = self.index();
+        self.ask(|registry| self.project(registry))
+            .unwrap_or(Ok(()))
+            .map_err(outage)?;
+        self.hidden.store(false, Ordering::Release);
+        Ok(())
+    }
+
+    /// Reads from the registry; none as long as nothing of it is here.
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&Registry) -> T) -> Option<T> {
+        let registry = self.registry.read();
+        let registry = registry.unwrap_or_else(PoisonError::into_inner);
+        registry.as_ref().map(question)
+    }
+
+    /// The zone that this node answers with.
+    pub(super) fn zone(&self) -> SharedZone {
+        Arc::clone(&self.zone)
+    }
+
+    /// Tells how many records there are.
+    pub(super) fn grown(&self) -> watch::Receiver<u64> {
+        self.grown.subscribe()
+    }
+
+    /// Takes what has changed since this was asked last.
+    pub(super) fn changed(&self) -> Changed {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut changed)
+    }
+
+    fn note_changed(&self, touched: &[Touched]) {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        for touched in touched {
+            match touched {
+                Touched::Blog(id) => drop(changed.blogs.insert(*id)),
+                Touched::Blogs(ids) => changed.blogs.extend(ids),
+                Touched::Spoke(label) => {
+                    self.ask(|registry| changed.blogs.extend(registry.placed_on(label)));
+                }
+                Touched::Spokes(_) => changed.spokes = true,
+                // A new blog has the set that it should have.
+                Touched::NewBlog(_) | Touched::Council | Touched::Nothing => {}
+            }
+        }
+    }
+
+    fn index(&self) -> MutexGuard<'_, Connection> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The log behind a place.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub(super) fn page(&self, after: u64) -> Result<LogWire, Outage> {
+        let records_in_all = *self.grown.borrow();
+        let index = self.index();
+        let sql = "SELECT json FROM record WHERE place >= ?1 ORDER BY place LIMIT ?2";
+        let mut statement = index.prepare_cached(sql)?;
+        let rows = statement.query_map([after, PAGE_RECORDS], |row| row.get::<_, String>(0))?;
+        let (mut records, mut bytes) = (Vec::<RecordWire>::new(), 0);
+        for json in rows {
+            let json = json?;
+            bytes += json.len();
+            if bytes > PAGE_BYTES_MAX && !records.is_empty() {
+                break;
+            }
+            records.push(serde_json::from_str(&json).map_err(|e| damaged(&e.to_string()))?);
+        }
+        // Some may have come since they were counted.
+        let last = records.last().map_or(0, |record| record.index + 1);
+        let records_in_all = records_in_all.max(last);
+        let head = self.ask(Registry::head);
+        let head = head.filter(|head| head.records == records_in_all);
+        Ok(LogWire {
+            records,
+            records_in_all,
+            confirmed: false,
+            head: head.map(|head| head.hash.to_string()),
+        })
+    }
+
+    /// Brings the zone up to date before anybody is answered.
+    pub(super) fn publish(&self, touched: &[Touched]) {
+        if self.is_hidden() {
+            return;
+        }
+        let minute = zone::minute(clock::now());
+        let owned = self.ask(|registry| {
+            let names = |id| {
+                let blog = registry.blog(id);
+                blog.map(|blog| zone::of_blog(registry, id, blog))
+                    .unwrap_or_default()
+            };
+            let mut owned = Vec::new();
+            for touched in touched {
+                match touched {
+                    Touched::Nothing => {}
+                    Touched::Blog(id) | Touched::NewBlog(id) => owned.extend(names(*id)),
+                    Touched::Spoke(label) | Touched::Spokes(label) => {
+                        let spoke = registry.spoke(label);
+                        owned.extend(spoke.map(|s| zone::of_spoke(registry, label, s)));
+                        owned.extend(registry.placed_on(label).flat_map(names));
+                    }
+                    Touched::Blogs(ids) => owned.extend(ids.iter().flat_map(|id| names(*id))),
+                    Touched::Council => owned.extend(zone::servers(registry)),
+                }
+            }
+            owned.push(zone::apex(registry, minute));
+            owned
+        });
+        let mut owned = owned.unwrap_or_default().into_iter().peekable();
+        // The new serial comes last, with the apex.
+        while owned.peek().is_some() {
+            let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);
+            for (owner, node) in owned.by_ref().take(PUBLISHED_AT_ONCE) {
+                if let Err(error) = zone.set(&owner, node) {
+                    tracing::error!(%owner, %error, "a name cannot be published");
+                }
+            }
+        }
+    }
+
+    /// Takes the requests of one batch, in their order.
+    fn take(
+        &self,
+        index: &Connection,
+        batch: &Batch,
+        touched: &mut Vec<Touched>,
+    ) -> std::io::Result<Answers> {
+        let time = Time::parse(&batch.time).map_err(std::io::Error::other)?;
+        let mut answers = Vec::new();
+        for wire in &batch.requests {
+            answers.push(match wire.request() {
+                Ok(request) => self.take_one(index, time, request, touched)?,
+                // Nobody proposes such a request; what lies in the log all the same changes nothing.
+                Err(why) => Err(problem_of(422, "invalid", why)),
+            });
+        }
+        Ok(Answers(answers))
+    }
+
+    fn take_one(
+        &self,
+        index: &Connection,
+        time: Time,
+        request: Request,
+        touched: &mut Vec<Touched>,
+    ) -> std::io::Result<Result<TakenWire, Problem>> {
+        let judged = self.ask(|registry| {
+            Ok::<_, Refusal>(match registry.judge(time, &request)? {
+                Verdict::Repeat(place) => Err(place),
+                Verdict::New => Ok(registry.next_record(time, request.clone())),
+            })
+        });
+        let record = match judged {
+            Some(Err(refusal)) => return Ok(Err(refused(&refusal))),
+            Some(Ok(Err(place))) => return first_answer(index, place).map(Ok),
+            Some(Ok(Ok(record))) => record,
+            None => first(time, request),
+        };
+        let taken = {
+            let registry = self.registry.write();
+            let mut registry = registry.unwrap_or_else(PoisonError::into_inner);
+            registry.as_mut().map(|registry| registry.take(&record))
+        };
+        match taken {
+            Some(Ok(what)) => touched.push(what),
+            Some(Err(refusal)) => return Ok(Err(refused(&refusal))),
+            None => match Registry::found(&record) {
+                Ok(registry) => self.found(registry)?,
+                Err(refusal) => return Ok(Err(refused(&refusal))),
+            },
+        }
+        keep(index, &record)?;
+        Ok(Ok(TakenWire {
+            index: record.index,
+            time: record.time.to_string(),
+        }))
+    }
+}
+
+impl Ledger for Book {
+    fn applied(&self) -> std::io::Result<(Option<LogId<NodeId>>, Member)> {
+        let sql = "SELECT place, members FROM applied";
+        let row = self
+            .index()
+            .query_row(sql, [], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+            })
+            .optional()
+            .map_err(std::io::Error::other)?;
+        let Some((place, members)) = row else {
+            return Ok((None, Member::default()));
+        };
+        Ok((
+            Some(serde_json::from_str(&place)?),
+            serde_json::from_str(&members)?,
+        ))
+    }
+
+    fn apply(&self, entries: Vec<Entry<Types>>) -> std::io::Result<Vec<Answers>> {
+        let (mut answers, mut touched) = (Vec::new(), Vec::new());
+        let mut index = self.index();
+        let transaction = index.transaction().map_err(std::io::Error::other)?;
+        for entry in &entries {
+            let said = match &entry.payload {
+                EntryPayload::Normal(batch) => self.take(&transaction, batch, &mut touched)?,
+                EntryPayload::Blank | EntryPayload::Membership(_) => Answers(Vec::new()),
+            };
+            answers.push(said);
+        }
+        if let Some(last) = entries.last() {
+            let members = entries.iter().rev().find_map(members);
+            note(&transaction, last.log_id, members.as_ref())?;
+        }
+        transaction.commit().map_err(std::io::Error::other)?;
+        if !touched.is_empty() {
+            self.publish(&touched);
+            self.note_changed(&touched);
+        }
+        drop(index);
+        let records = self.ask(|registry| registry.head().records);
+        self.grown.send_if_modified(|grown| {
+            let before = std::mem::replace(grown, records.unwrap_or_default());
+            before != *grown
+        });
+        Ok(answers)
+    }
+}
+
+/// Record 0, if it founds a network.
+fn first(time: Time, request: Request) -> Record {
+    Record {
+        index: 0,
+        previous: Hash::of(b""),
+        time,
+        request,
+    }
+}
+
+fn refused(refusal: &Refusal) -> Problem {
+    let (status, kind) = super::kind_of(refusal);
+    problem_of(status.as_u16(), kind, refusal.to_string())
+}
+
+/// Notes how far the index has come; members only where they changed.
+fn note(index: &Connection, place: LogId<NodeId>, members: Option<&Member>) -> std::io::Result<()> {
+    let place = serde_json::to_string(&place)?;
+    let members = match members {
+        Some(members) => Some(serde_json::to_string(members)?),
+        None => None,
+    };
+    let none = serde_json::to_string(&Member::default())?;
+    let sql = "INSERT INTO applied (one, place, members) VALUES (1, ?1, coalesce(?2, ?3)) \
+               ON CONFLICT (one) DO UPDATE SET place = ?1, members = coalesce(?2, members)";
+    index
+        .execute(sql, params![place, members, none])
+        .map_err(std::io::Error::other)?;
+    Ok(())
+}
+
+fn keep(index: &Connection, record: &Record) -> std::io::Result<()> {
+    let json = serde_json::to_string(&RecordWire::from(record))?;
+    let text = &record.request.signed.text;
+    let sql = "INSERT INTO record (place, request, json) VALUES (?1, ?2, ?3)";
+    index
+        .prepare_cached(sql)
+        .and_then(|mut insert| insert.execute(params![record.index, text, json]))
+        .map_err(std::io::Error::other)?;
+    Ok(())
+}
+
+fn first_answer(index: &Connection, place: u64) -> std::io::Result<TakenWire> {
+    let sql = "SELECT json FROM record WHERE place = ?1";
+    let json: String = index
+        .query_row(sql, [place], |row| row.get(0))
+        .map_err(std::io::Error::other)?;
+    let record: RecordWire = serde_json::from_str(&json)?;
+    Ok(TakenWire {
+        index: place,
+        time: record.time,
+    })
+}
+
+fn open_index(path: &Path) -> Result<Connection, Outage> {
+    config::sync_database(path)?;
+    let index = Connection::open(path)?;
+    index.busy_timeout(Duration::from_secs(5))?;
+    index.pragma_update(None, "journal_mode", "WAL")?;
+    // What a loss of power takes comes back from the journal.
+    index.pragma_update(None, "synchronous", "NORMAL")?;
+    let found: i64 = index.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > SCHEMA {
+        return Err(Outage::new(format!(
+            "{} was written by a newer program (schema {found}, this one reads {SCHEMA}); nothing \
+             was touched, start the newer program",
+            path.display()
+        )));
+    }
+    if found < SCHEMA {
+        index.execute_batch(&format!(
+            "BEGIN; {CREATE} PRAGMA user_version = {SCHEMA}; COMMIT;"
+        ))?;
+    }
+    Ok(index)
+}
+
+/// The records of a network whose council was one node without a journal; none where it has one.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn records_alone(path: &Path) -> Result<Option<Vec<RecordWire>>, Outage> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let index = Connection::open(path)?;
+    let found: i64 = index.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found != SCHEMA_ALONE {
+        return Ok(None);
+    }
+    let mut statement = index.prepare("SELECT json FROM record ORDER BY place")?;
+    let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let read = |json: String| {
+        serde_json::from_str::<RecordWire>(&json).map_err(|e| damaged(&e.to_string()))
+    };
+    let records: Result<Vec<_>, Outage> = rows.map(|json| read(json?)).collect();
+    Ok(Some(records?))
+}
+
+/// Where the registry is kept, beside its index.
+fn kept_at(index: &Path) -> PathBuf {
+    index.with_extension("kept")
+}
+
+/// What was kept, if it goes with the index.
+fn recall(index: &Connection, path: &Path, key: NodeKey) -> Option<Registry> {
+    let fits = |registry: Registry| {
+        let head = registry.head();
+        let last = record_at(index, head.records - 1).map_err(|outage| outage.to_string())?;
+        let fits = last.is_some_and(|record| record.hash() == head.hash);
+        fits.then_some(registry)
+            .ok_or_else(|| "the index does not go with it".to_owned())
+    };
+    let recalled = kept::recall(path, key).and_then(|kept| kept.map(fits).transpose());
+    recalled.unwrap_or_else(|why| {
+        tracing::warn!(
+            why,
+            "what the registry added up to is not used; the whole log is judged again, which may take minutes"
+        );
+        None
+    })
+}
+
+fn read(json: &str) -> Result<Record, Outage> {
+    let wire = serde_json::from_str::<RecordWire>(json).map_err(|e| damaged(&e.to_string()))?;
+    wire.record().map_err(|why| damaged(&why))
+}
+
+fn record_at(index: &Connection, place: u64) -> Result<Option<Record>, Outage> {
+    let sql = "SELECT json FROM record WHERE place = ?1";
+    let json = index.query_row(sql, [place], |row| row.get::<_, String>(0));
+    json.optional()?.map(|json| read(&json)).transpose()
+}
+
+/// Folds the index, from what was kept on; each record is judged again.
+fn replay(index: &Connection, kept: Option<Registry>) -> Result<Option<Registry>, Outage> {
+    let mut registry = kept;
+    let from = registry.as_ref().map_or(0, |kept| kept.head().records);
+    let mut statement =
+        index.prepare("SELECT json FROM record WHERE place >= ?1 ORDER BY place")?;
+    let mut rows = statement.query([from])?;
+    while let Some(row) = rows.next()? {
+        let record = read(&row.get::<_, String>(0)?)?;
+        let judged = match &mut registry {
+            None => Registry::found(&record).map(|founded| registry = Some(founded)),
+            Some(registry) => registry.take(&record).map(|_| ()),
+        };
+        judged.map_err(|refusal| damaged(&refusal.to_string()))?;
+    }
+    Ok(registry)
+}
+
+/// The zone of a node that does not know, or does not say yet, whose it is.
+fn unnamed() -> Result<Zone, Outage> {
+    Zone::new("invalid").map_err(outage)
+}
+
+fn outage(error: impl std::fmt::Display) -> Outage {
+    Outage::new(error.to_string())
+}
+
+fn damaged(why: &str) -> Outage {
+    Outage::new(format!(
+        "the registry's index does not add up ({why}); nothing was served. Remove registry.db: it is made \
+         again from registry.journal"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use openraft::CommittedLeaderId;
+    use spokes_rules::{
+        node::{Label, Signed},
+        request::{Address, Ask, CouncilNode, Domain, Founding, Operator, Policy, Wish},
+    };
+
+    use super::*;
+    use crate::wire::RequestWire;
+
+    /// A registry of a few records in a folder of its own.
+    struct Shelf {
+        dir: tempfile::TempDir,
+        secret: NodeSecret,
+    }
+
+    const RECORDS: u64 = 8;
+
+    fn said(organizer: &NodeSecret, network: Option<Hash>, what: Wish) -> RequestWire {
+        let time = Time::from_unix(1_800_000_000);
+        let ask = Ask {
+            network,
+            time,
+            what,
+        };
+        RequestWire::from(&Request::plain(Signed::new(organizer, &ask)))
+    }
+
+    impl Shelf {
+        fn new() -> Self {
+            let shelf = Self {
+                dir: tempfile::tempdir().unwrap(),
+                secret: NodeSecret::from_seed(&[1; 32]),
+            };
+            let organizer = NodeSecret::from_seed(&[2; 32]);
+            let address = Address("127.0.0.1:1".parse().unwrap());
+            let founding = Founding {
+                domain: Domain::parse("blogs.example").unwrap(),
+                council: vec![CouncilNode {
+                    label: Label::parse("council1").unwrap(),
+                    key: shelf.secret.key(),
+                    api: address,
+                    dns: address,
+                    peer: address,
+                }],
+                organizers: vec![organizer.key()],
+                policy: Policy::default(),
+            };
+            let book = shelf.open().unwrap();
+            book.add(0, said(&organizer, None, Wish::Found(founding)));
+            let network = book.ask(Registry::network);
+            for number in 1..RECORDS {
+                let token = Hash::of(&number.to_le_bytes());
+                let expires = Time::from_unix(1_900_000_000);
+                book.add(
+                    number,
+                    said(&organizer, network, Wish::Invite { token, expires }),
+                );
+            }
+            shelf
+        }
+
+        fn at(&self) -> PathBuf {
+            self.dir.path().join("registry.db")
+        }
+
+        fn open(&self) -> Result<Book, Outage> {
+            Book::open(&self.at(), &self.secret, false)
+        }
+
+        /// Changes a letter of what a record asked, behind the registry's back.
+        fn alter(&self, place: u64) {
+            let index = Connection::open(self.at()).unwrap();
+            let sql = "UPDATE record SET json = replace(json, 'Expires: 2030', 'Expires: 2031') WHERE place = ?1";
+            assert_eq!(index.execute(sql, [place]).unwrap(), 1);
+        }
+    }
+
+    impl Book {
+        fn add(&self, index: u64, request: RequestWire) {
+            let leader = CommittedLeaderId::new(1, NodeId::default());
+            let batch = Batch {
+                time: "2027-01-15T08:00:00Z".into(),
+                requests: vec![request.into()],
+            };
+            let entry = Entry::<Types> {
+                log_id: LogId::new(leader, index),
+                payload: EntryPayload::Normal(batch),
+            };
+            let answers = self.apply(vec![entry]).unwrap();
+            assert!(answers[0].0[0].is_ok(), "{answers:?}");
+        }
+
+        fn records(&self) -> Option<u64> {
+            self.ask(|registry| registry.head().records)
+        }
+    }
+
+    #[test]
+    fn what_was_kept_is_not_judged_again_and_what_came_after_is() {
+        let shelf = Shelf::new();
+        shelf.open().unwrap().keep(true).unwrap();
+        shelf.alter(3);
+        let book = shelf.open().unwrap();
+        assert_eq!(book.records(), Some(RECORDS), "record 3 was not read");
+        let organizer = NodeSecret::from_seed(&[2; 32]);
+        let network = book.ask(Registry::network);
+        let (token, expires) = (Hash::of(b"new"), Time::from_unix(1_900_000_000));
+        book.add(
+            RECORDS,
+            said(&organizer, network, Wish::Invite { token, expires }),
+        );
+        drop(book);
+        assert_eq!(shelf.open().unwrap().records(), Some(RECORDS + 1));
+        shelf.alter(RECORDS);
+        let why = shelf.open().unwrap_err().to_string();
+        assert!(why.contains("does not add up"), "{why}");
+    }
+
+    #[test]
+    fn what_is_off_is_not_used_and_the_whole_log_is_judged() {
+        let shelf = Shelf::new();
+        shelf.open().unwrap().keep(true).unwrap();
+        let path = kept_at(&shelf.at());
+        let kept = std::fs::read(&path).unwrap();
+        for at in [0, 20, 60, kept.len() / 2, kept.len() - 1] {
+            let mut other = kept.clone();
+            other[at] ^= 1;
+            std::fs::write(&path, other).unwrap();
+            assert_eq!(shelf.open().unwrap().records(), Some(RECORDS));
+            assert!(
+                kept::recall(&path, shelf.secret.key()).is_err(),
+                "byte {at}"
+            );
+        }
+        std::fs::write(&path, &kept).unwrap();
+        assert!(kept::recall(&path, shelf.secret.key()).unwrap().is_some());
+        let stranger = NodeSecret::from_seed(&[3; 32]);
+        assert!(kept::recall(&path, stranger.key()).is_err());
+        // The index lost its end: what was kept knows more than the log does.
+        let index = Connection::open(shelf.at()).unwrap();
+        let sql = "DELETE FROM record WHERE place = ?1";
+        index.execute(sql, [RECORDS - 1]).unwrap();
+        assert_eq!(shelf.open().unwrap().records(), Some(RECORDS - 1));
+        shelf.alter(3);
+        assert!(shelf.open().is_err(), "record 3 was judged");
+    }
+
+    #[test]
+    fn a_spoke_has_a_name_as_long_as_it_is_let_in() {
+        let shelf = Shelf::new();
+        let book = shelf.open().unwrap();
+        let organizer = NodeSecret::from_seed(&[2; 32]);
+        let spoke = NodeSecret::from_seed(&[4; 32]);
+        let label = Label::parse("oak").unwrap();
+        let network = book.ask(Registry::network);
+        let invite = Wish::Invite {
+            token: Hash::of(b"token"),
+            expires: Time::from_unix(1_900_000_000),
+        };
+        let join = Wish::Join {
+            label: label.clone(),
+            operator: Operator::parse("group").unwrap(),
+            address: Address("192.0.2.1:80".parse().unwrap()),
+            token: "token".into(),
+        };
+        let steps = [
+            (&organizer, invite, false),
+            (&spoke, join, false),
+            (
+                &organizer,
+                Wish::Admit {
+                    label: label.clone(),
+                },
+                true,
+            ),
+            (&organizer, Wish::Evict { label }, false),
+        ];
+        for (number, (key, wish, named)) in (RECORDS..).zip(steps) {
+            book.add(number, said(key, network, wish));
+            let names = book.zone.read().unwrap().len();
+            // Beside the apex and the one server.
+            assert_eq!(names == 3, named, "record {number}");
+        }
+    }
+}

@@ -1,0 +1,670 @@
+//! How a council begins, grows and is founded anew: directories, keys, and an organizer's words.
+
+use std::{
+    fs::File,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use openraft::{CommittedLeaderId, Entry, LogId, Membership, Vote, entry::EntryPayload};
+use spokes_log::{name::Hash, text::Value as _, time::Time};
+use spokes_rules::{
+    node::{Label, NodeKey, NodeSecret, Signed},
+    registry::{Record, Registry},
+    request::{Address, Ask, CouncilNode, Domain, Founding, Policy, Request as Wanted, Wish},
+};
+
+use super::{
+    book::{self, Book},
+    journal::{Disk, Frame, Journal},
+    raft::{Batch, Filled, Ledger as _, NodeId, Types, pack, unpack},
+};
+use crate::{
+    client::{self, Client},
+    clock,
+    config::{self, CouncilConfig},
+    join::{self, Invite},
+    outage::Outage,
+    wire::{NetworkWire, RequestWire, TakenWire},
+};
+
+/// The term in which a council begins.
+const FIRST_TERM: u64 = 1;
+/// How far a council that is founded anew leaves the terms behind that anybody may have voted in: an
+/// election takes a second, and these are eleven days of them.
+const TERMS_APART: u64 = 1_000_000;
+
+/// Entries of a council that has just begun: its members, and the founding.
+const FIRST_ENTRIES: u64 = 2;
+/// Entries that an index may lack at a start while this node goes on answering DNS. A loss of power takes some
+/// hundred; more are lacking where the index is being made anew, and names that are given would seem to be free.
+const LACKING_MAX: u64 = 10_000;
+
+/// What a council begins with.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// The network's domain.
+    pub domain: Domain,
+    /// Where the registry answers.
+    pub api: SocketAddr,
+    /// Where DNS answers.
+    pub dns: SocketAddr,
+    /// Where the other nodes of the council will reach this one.
+    pub peer: SocketAddr,
+    /// Where people reach the front page.
+    pub base_url: String,
+    /// The network's limits.
+    pub policy: Policy,
+}
+
+/// Founds a network: keys, registry and config file in an empty directory.
+///
+/// # Errors
+/// When there is a network already, or the disk fails.
+pub fn init(dir: &Path, beginning: Beginning) -> Result<Registry, Outage> {
+    let dir = config::make_dir(dir)?;
+    if dir.join("config.toml").exists() {
+        return Err(Outage::new(format!(
+            "{} holds a network already; nothing was changed. Serve it with \"spokes council serve \
+             --dir\", or choose another directory",
+            dir.display()
+        )));
+    }
+    let secret = config::secret_key(&dir.join("node.key"))?;
+    let organizer = config::secret_key(&dir.join("organizer.key"))?;
+    let label = Label::parse("council1").map_err(Outage::new)?;
+    let node = CouncilNode {
+        label: label.clone(),
+        key: secret.key(),
+        api: Address(beginning.api),
+        dns: Address(beginning.dns),
+        peer: Address(beginning.peer),
+    };
+    let founding = Founding {
+        domain: beginning.domain,
+        council: vec![node],
+        organizers: vec![organizer.key()],
+        policy: beginning.policy,
+    };
+    let now = clock::now();
+    let ask = Ask {
+        network: None,
+        time: now,
+        what: Wish::Found(founding),
+    };
+    let request = Wanted::plain(Signed::new(&organizer, &ask));
+    let wire = RequestWire::from(&request);
+    let record = Record {
+        index: 0,
+        previous: Hash::of(b""),
+        time: now,
+        request,
+    };
+    let registry = Registry::found(&record).map_err(|why| Outage::new(why.to_string()))?;
+    let mut journal = Journal::open(&dir.join("registry.journal"))?;
+    let me = NodeId::of(secret.key());
+    begin(&mut journal, me, vec![(now.to_string(), wire)])?;
+    let config = CouncilConfig {
+        layout: config::LAYOUT,
+        label: label.to_string(),
+        api: beginning.api,
+        dns: beginning.dns,
+        peer: Some(beginning.peer),
+        council_keys: vec![secret.key().to_string()],
+        base_url: beginning.base_url,
+    };
+    config.save(&dir)?;
+    Ok(registry)
+}
+
+/// Writes the first entries of a council of one.
+pub(super) fn begin<D: Disk>(
+    journal: &mut Journal<D>,
+    me: NodeId,
+    requests: Vec<(String, RequestWire)>,
+) -> Result<(), Outage> {
+    let vote = Vote::new_committed(FIRST_TERM, me);
+    let mut frames = vec![Frame::Vote(
+        serde_json::to_vec(&vote).map_err(|e| Outage::new(e.to_string()))?,
+    )];
+    let alone = EntryPayload::Membership(alone(me, Filled(0)));
+    let batches = requests.into_iter().map(|(time, request)| {
+        let requests = vec![request.into()];
+        EntryPayload::Normal(Batch { time, requests })
+    });
+    for (index, payload) in std::iter::once(alone).chain(batches).enumerate() {
+        let entry = Entry::<Types> {
+            log_id: LogId::new(CommittedLeaderId::new(FIRST_TERM, me), index as u64),
+            payload,
+        };
+        frames.push(Frame::Entry(
+            pack(&entry).map_err(|e| Outage::new(e.to_string()))?,
+        ));
+    }
+    journal
+        .write(&frames)
+        .map_err(|e| Outage::new(e.to_string()))
+}
+
+fn alone(me: NodeId, filled: Filled) -> Membership<NodeId, Filled> {
+    let nodes = std::collections::BTreeMap::from([(me, filled)]);
+    Membership::new(vec![std::collections::BTreeSet::from([me])], nodes)
+}
+
+/// Opens a node's journal. That of a council which was one node and had none is made from its registry.
+///
+/// # Errors
+/// When it is damaged, or the disk fails.
+pub(super) fn open_journal(dir: &Path, secret: &NodeSecret) -> Result<Journal<File>, Outage> {
+    let mut journal = Journal::open(&dir.join("registry.journal"))?;
+    if journal.len() > 0 {
+        return Ok(journal);
+    }
+    if let Some(records) = book::records_alone(&dir.join("registry.db"))? {
+        let requests = records
+            .into_iter()
+            .map(|record| (record.time, record.request));
+        begin(&mut journal, NodeId::of(secret.key()), requests.collect())?;
+        tracing::info!("the registry of one node got its journal");
+    }
+    Ok(journal)
+}
+
+/// The file of the council's keys, one a line, as this node knew them last.
+const KEYS_FILE: &str = "council.keys";
+
+/// Keys of the council for a node that holds no registry: those that it knew last, and those of its config.
+///
+/// # Errors
+/// When one of them is none.
+pub(super) fn known_keys(dir: &Path, config: &CouncilConfig) -> Result<Vec<NodeKey>, Outage> {
+    let mut keys = config.council_keys()?;
+    let known = std::fs::read_to_string(dir.join(KEYS_FILE)).unwrap_or_default();
+    for line in known.lines() {
+        let bad = |why| Outage::new(format!("{KEYS_FILE}: \"{line}\" {why}; remove that line"));
+        keys.push(NodeKey::parse(line).map_err(bad)?);
+    }
+    Ok(keys)
+}
+
+/// Keeps the council's keys apart from the registry: a node that lost that one must know by whom it may be
+/// filled.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn keep_keys(dir: &Path, keys: &[NodeKey]) -> Result<(), Outage> {
+    let lines: String = keys.iter().map(|key| format!("{key}\n")).collect();
+    config::write_file(&dir.join(KEYS_FILE), lines.as_bytes(), 0o644)
+}
+
+/// The nodes of the council that entries speak of which the index has not applied yet. After a loss of power the
+/// index may be far behind, and without their addresses nobody could be asked what is agreed on.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub(super) fn nodes_ahead(
+    journal: &Journal<File>,
+    book: &Book,
+) -> Result<Vec<CouncilNode>, Outage> {
+    let failed = |e: std::io::Error| Outage::new(e.to_string());
+    let applied = book.applied().map_err(failed)?.0;
+    let mut nodes = Vec::new();
+    for at in applied.map_or(0, |id| id.index + 1)..journal.len() {
+        let bytes = journal.read(at..at + 1, u64::MAX).map_err(failed)?;
+        let entry = bytes.first().map(|bytes| unpack(bytes)).transpose();
+        let Some(EntryPayload::Normal(batch)) = entry.map_err(failed)?.map(|entry| entry.payload)
+        else {
+            continue;
+        };
+        for request in &batch.requests {
+            match Ask::parse(request.signed.text.as_bytes()).map(|ask| ask.what) {
+                Ok(Wish::Found(founding)) => nodes.extend(founding.council),
+                Ok(Wish::Stand { node, .. }) => nodes.push(node),
+                Ok(Wish::Recover { council }) => nodes.extend(council),
+                _ => {}
+            }
+        }
+    }
+    Ok(nodes)
+}
+
+/// Opens the registry that the journal adds up to. An index of another journal, which was put aside or brought
+/// back from a backup, is thrown away: it is made again from the entries.
+///
+/// # Errors
+/// When it is damaged, or the disk fails.
+pub(super) fn open_book(
+    dir: &Path,
+    journal: &Journal<File>,
+    secret: &NodeSecret,
+) -> Result<Book, Outage> {
+    let path = dir.join("registry.db");
+    let hidden = journal.len() == 0 || journal.filling().is_some();
+    let failed = |e: std::io::Error| Outage::new(e.to_string());
+    let book = Book::open(&path, secret, hidden)?;
+    let Some(applied) = book.applied().map_err(failed)?.0 else {
+        if journal.len() > FIRST_ENTRIES {
+            book.hide()?;
+        }
+        return Ok(book);
+    };
+    let at = applied.index;
+    let entry = journal.read(at..at + 1, u64::MAX).map_err(failed)?.pop();
+    let entry = entry.map(|bytes| unpack(&bytes)).transpose();
+    if entry
+        .map_err(failed)?
+        .is_some_and(|entry| entry.log_id == applied)
+    {
+        if journal.len() > at + 1 + LACKING_MAX {
+            book.hide()?;
+        }
+        return Ok(book);
+    }
+    drop(book);
+    tracing::warn!("registry.db is not of this registry.journal, and is made again from it");
+    for ending in ["", "-wal", "-shm"] {
+        let path = dir.join(format!("registry.db{ending}"));
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Outage::file("removing", &path, &e));
+            }
+            _ => {}
+        }
+    }
+    let book = Book::open(&path, secret, hidden)?;
+    book.hide()?;
+    Ok(book)
+}
+
+/// Copies the journal of a node, which may be running, and checks that the copy adds up to a registry.
+///
+/// # Errors
+/// When the node holds nothing or not yet all, the journal is damaged, or a disk fails.
+pub fn backup(dir: &Path, to: &Path) -> Result<Registry, Outage> {
+    let from = dir.join("registry.journal");
+    let part = to.with_extension("part");
+    std::fs::copy(&from, &part).map_err(|e| Outage::file("copying", &from, &e))?;
+    // What was being written when it was copied is cut off the copy here.
+    let journal = Journal::open(&part)?;
+    let registry = fold(&journal)?.filter(|_| journal.filling().is_none());
+    let Some(registry) = registry else {
+        drop(std::fs::remove_file(&part));
+        return Err(Outage::new(format!(
+            "{} holds nothing of a registry, or not yet all; nothing was kept. Take the backup from another node",
+            from.display()
+        )));
+    };
+    let failed = |e: std::io::Error| Outage::file("writing", to, &e);
+    std::fs::rename(&part, to).map_err(failed)?;
+    let above = to.parent().filter(|above| !above.as_os_str().is_empty());
+    config::sync_dir(above.unwrap_or(Path::new("."))).map_err(failed)?;
+    Ok(registry)
+}
+
+/// How a council is founded anew.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    /// The directory of the node.
+    pub dir: PathBuf,
+    /// An organizer's key.
+    pub organizer: PathBuf,
+    /// A backup to begin with, where the node holds nothing.
+    pub from: Option<PathBuf>,
+    /// What the node will be, where its directory was lost, too.
+    pub node: Option<Stand>,
+}
+
+/// Puts a backup where a node holds nothing.
+fn bring_back(dir: &Path, from: &Path) -> Result<(), Outage> {
+    let to = dir.join("registry.journal");
+    if to.exists() && Journal::open(&to)?.len() > 0 {
+        return Err(Outage::new(format!(
+            "{} holds something; nothing was changed. Put it aside first, or recover without --from",
+            to.display()
+        )));
+    }
+    let bytes = std::fs::read(from).map_err(|e| Outage::file("reading", from, &e))?;
+    config::write_file(&to, &bytes, 0o600)
+}
+
+/// Makes the key and the config of a node whose directory was lost.
+fn make_node(dir: &Path, node: &Stand, secret: &NodeSecret, domain: &Domain) -> Result<(), Outage> {
+    CouncilConfig {
+        layout: config::LAYOUT,
+        label: node.label.to_string(),
+        api: node.api,
+        dns: node.dns,
+        peer: Some(node.peer),
+        council_keys: vec![secret.key().to_string()],
+        base_url: format!("http://{domain}"),
+    }
+    .save(dir)
+}
+
+/// Founds the council anew on what this one node holds, with an organizer's key: it is a council of one
+/// then, until others have been given seats or are filled again. Everything that it holds counts, also
+/// what no majority had confirmed; what only others held is lost unless it is filled in from them.
+///
+/// The node must not be running. Gives the number of entries that it begins with.
+///
+/// # Errors
+/// When the node holds nothing, the key is no organizer's, or the disk fails.
+pub fn recover(recovery: &Recovery) -> Result<u64, Outage> {
+    let Recovery {
+        dir,
+        organizer,
+        from,
+        node,
+    } = recovery;
+    if !organizer.exists() {
+        return Err(Outage::new(format!(
+            "{} is not there; say with --organizer where an organizer's key is",
+            organizer.display()
+        )));
+    }
+    let dir = &config::make_dir(dir)?;
+    let organizer = config::secret_key(organizer)?;
+    let secret = config::secret_key(&dir.join("node.key"))?;
+    if let Some(from) = from {
+        bring_back(dir, from)?;
+    }
+    let mut journal = open_journal(dir, &secret)?;
+    let registry = fold(&journal)?;
+    let Some(registry) = registry else {
+        return Err(Outage::new(
+            "this node holds nothing of a registry; recover on one that does, or say with --from where a \
+             backup is",
+        ));
+    };
+    if let Some(node) = node {
+        make_node(dir, node, &secret, &registry.founding().domain)?;
+    }
+    let config = CouncilConfig::load(dir)?;
+    let request = recovery_of(&config, &registry, &secret, &organizer)?;
+    found_anew(&mut journal, &registry, &secret, request)
+}
+
+/// An organizer's request that founds the council anew: those that sat keep their seats, and are filled again.
+fn recovery_of(
+    config: &CouncilConfig,
+    registry: &Registry,
+    secret: &NodeSecret,
+    organizer: &NodeSecret,
+) -> Result<RequestWire, Outage> {
+    let node = CouncilNode {
+        label: Label::parse(&config.label).map_err(Outage::new)?,
+        key: secret.key(),
+        api: Address(config.api),
+        dns: Address(config.dns),
+        peer: Address(config.peer()),
+    };
+    let mut council = vec![node.clone()];
+    let sat = registry.seats().sitting().map(|(other, ..)| other.clone());
+    council.extend(sat.filter(|other| other.label != node.label));
+    let now = clock::now();
+    let ask = Ask {
+        network: Some(registry.network()),
+        time: now,
+        what: Wish::Recover { council },
+    };
+    let request = Wanted::plain(Signed::new(organizer, &ask));
+    registry
+        .judge(now, &request)
+        .map_err(|why| Outage::new(format!("nothing was changed: {why}")))?;
+    Ok(RequestWire::from(&request))
+}
+
+/// Writes the entries with which a council of one goes on.
+fn found_anew(
+    journal: &mut Journal<File>,
+    registry: &Registry,
+    secret: &NodeSecret,
+    request: RequestWire,
+) -> Result<u64, Outage> {
+    let me = NodeId::of(secret.key());
+    let term = last_id(journal)?.map_or(0, |id| id.leader_id.term) + TERMS_APART;
+    let vote = Vote::new_committed(term, me);
+    let head = registry.head();
+    let filled = Filled(head.records);
+    let payloads = [
+        EntryPayload::Membership(alone(me, filled)),
+        EntryPayload::Normal(Batch {
+            time: clock::now().max(head.time).to_string(),
+            requests: vec![request.into()],
+        }),
+    ];
+    let failed = |e: serde_json::Error| Outage::new(e.to_string());
+    let mut frames = vec![
+        Frame::Vote(serde_json::to_vec(&vote).map_err(failed)?),
+        Frame::Filling(0),
+    ];
+    for (index, payload) in (journal.len()..).zip(payloads) {
+        let log_id = LogId::new(CommittedLeaderId::new(term, me), index);
+        let entry = Entry::<Types> { log_id, payload };
+        let bytes = pack(&entry).map_err(|e| Outage::new(e.to_string()))?;
+        frames.push(Frame::Entry(bytes));
+    }
+    journal
+        .write(&frames)
+        .map_err(|e| Outage::new(e.to_string()))?;
+    Ok(head.records)
+}
+
+fn last_id(journal: &Journal<File>) -> Result<Option<LogId<NodeId>>, Outage> {
+    let end = journal.len();
+    let failed = |e: std::io::Error| Outage::new(e.to_string());
+    let last = journal.read(end.saturating_sub(1)..end, u64::MAX);
+    let last = last.map_err(failed)?.pop();
+    let last = last.map(|bytes| unpack(&bytes)).transpose();
+    Ok(last.map_err(failed)?.map(|entry| entry.log_id))
+}
+
+/// The registry that all entries of a journal add up to, whether a majority had confirmed them or not.
+fn fold(journal: &Journal<File>) -> Result<Option<Registry>, Outage> {
+    let failed = |e: std::io::Error| Outage::new(e.to_string());
+    let mut registry: Option<Registry> = None;
+    for at in 0..journal.len() {
+        let bytes = journal.read(at..at + 1, u64::MAX).map_err(failed)?;
+        let entry = bytes.first().map(|bytes| unpack(bytes)).transpose();
+        let Some(Entry {
+            payload: EntryPayload::Normal(batch),
+            ..
+        }) = entry.map_err(failed)?
+        else {
+            continue;
+        };
+        let time = Time::parse(&batch.time).map_err(Outage::new)?;
+        for wire in &batch.requests {
+            let Ok(request) = wire.request() else {
+                continue;
+            };
+            match &mut registry {
+                None => {
+                    let record = Record {
+                        index: 0,
+                        previous: Hash::of(b""),
+                        time,
+                        request,
+                    };
+                    registry = Registry::found(&record).ok();
+                }
+                Some(registry) => {
+                    let record = registry.next_record(time, request);
+                    // What was refused, or repeated, is refused again.
+                    let _as_before = registry.take(&record);
+                }
+            }
+        }
+    }
+    Ok(registry)
+}
+
+/// What a node that asks for a seat will be.
+#[derive(Clone, Debug)]
+pub struct Stand {
+    /// Its label.
+    pub label: Label,
+    /// Where its registry answers.
+    pub api: SocketAddr,
+    /// Where its DNS answers.
+    pub dns: SocketAddr,
+    /// Where the other nodes reach it.
+    pub peer: SocketAddr,
+}
+
+/// Makes a node's key, writes its config and asks for a seat on the council.
+///
+/// # Errors
+/// When the council is silent, another one, or refuses.
+pub async fn stand(dir: &Path, invite: &Invite, wanted: &Stand) -> Result<(), Outage> {
+    let dir = config::make_dir(dir)?;
+    let client = Client::new()?;
+    let network: NetworkWire = client
+        .get(client::Ask::new(invite.council, "/api/v1/network"))
+        .await?
+        .good()?;
+    join::check_network(&client, invite).await?;
+    let secret = config::secret_key(&dir.join("node.key"))?;
+    let ask = Ask {
+        network: Some(Hash::parse(&invite.network).map_err(Outage::new)?),
+        time: clock::now(),
+        what: Wish::Stand {
+            node: CouncilNode {
+                label: wanted.label.clone(),
+                key: secret.key(),
+                api: Address(wanted.api),
+                dns: Address(wanted.dns),
+                peer: Address(wanted.peer),
+            },
+            token: invite.token.clone(),
+        },
+    };
+    let request = Wanted::plain(Signed::new(&secret, &ask));
+    let path = client::Ask::new(invite.council, "/api/v1/registry/requests");
+    let _taken: TakenWire = client
+        .post(path, &RequestWire::from(&request))
+        .await?
+        .good()?;
+    let keys = network.council.iter().map(|node| node.key.clone());
+    CouncilConfig {
+        layout: config::LAYOUT,
+        label: wanted.label.to_string(),
+        api: wanted.api,
+        dns: wanted.dns,
+        peer: Some(wanted.peer),
+        council_keys: keys.collect(),
+        base_url: network.base_url,
+    }
+    .save(&dir)
+}
+
+/// An organizer's request, signed with the key in the council's directory and sent to its node.
+///
+/// # Errors
+/// When the node is silent or refuses.
+pub async fn organize(dir: &Path, what: Wish) -> Result<TakenWire, Outage> {
+    let config = CouncilConfig::load(dir)?;
+    let organizer = config::secret_key(&dir.join("organizer.key"))?;
+    let client = Client::new()?;
+    let network: NetworkWire = client
+        .get(client::Ask::new(config.api, "/api/v1/network"))
+        .await?
+        .good()?;
+    let network = Hash::parse(&network.network).map_err(Outage::new)?;
+    let ask = Ask {
+        network: Some(network),
+        time: clock::now(),
+        what,
+    };
+    let request = Wanted::plain(Signed::new(&organizer, &ask));
+    let to = client::Ask::new(config.api, "/api/v1/registry/requests");
+    client.post(to, &RequestWire::from(&request)).await?.good()
+}
+
+/// A line that lets one donor's server ask to join.
+///
+/// # Errors
+/// When the council node is silent.
+pub async fn invite(dir: &Path, expires: Time) -> Result<Invite, Outage> {
+    let config = CouncilConfig::load(dir)?;
+    let token = config::random_hex::<16>()?;
+    let hash = Hash::of(token.as_bytes());
+    organize(
+        dir,
+        Wish::Invite {
+            token: hash,
+            expires,
+        },
+    )
+    .await?;
+    let client = Client::new()?;
+    let network: NetworkWire = client
+        .get(client::Ask::new(config.api, "/api/v1/network"))
+        .await?
+        .good()?;
+    Ok(Invite {
+        council: config.api,
+        network: network.network,
+        key: network
+            .council
+            .first()
+            .map(|node| node.key.clone())
+            .unwrap_or_default(),
+        token,
+        expires,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A network of one node that has just been founded.
+    fn founded(dir: &Path) -> (Journal<File>, NodeSecret) {
+        let at = "127.0.0.1:1".parse().unwrap();
+        let beginning = Beginning {
+            domain: Domain::parse("blogs.example").unwrap(),
+            api: at,
+            dns: at,
+            peer: at,
+            base_url: "http://blogs.example".into(),
+            policy: Policy::default(),
+        };
+        init(dir, beginning).unwrap();
+        let secret = config::secret_key(&dir.join("node.key")).unwrap();
+        let journal = Journal::open(&dir.join("registry.journal")).unwrap();
+        (journal, secret)
+    }
+
+    /// Adds entries without a request.
+    fn add(journal: &mut Journal<File>, many: u64) {
+        let leader = CommittedLeaderId::new(FIRST_TERM, NodeId::default());
+        let blank = |index| Entry::<Types> {
+            log_id: LogId::new(leader, index),
+            payload: EntryPayload::Blank,
+        };
+        let begin = journal.len();
+        let frames = (begin..begin + many).map(|at| Frame::Entry(pack(&blank(at)).unwrap()));
+        journal.write(&frames.collect::<Vec<_>>()).unwrap();
+    }
+
+    #[test]
+    fn as_long_as_an_index_is_made_anew_no_name_seems_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, secret) = founded(dir.path());
+        let open = |journal: &Journal<File>| open_book(dir.path(), journal, &secret).unwrap();
+        assert!(!open(&journal).is_hidden(), "nobody has a name yet");
+        add(&mut journal, 1);
+        let book = open(&journal);
+        assert!(book.is_hidden(), "there may be one in what was not read");
+        let all = journal.read(0..journal.len(), u64::MAX).unwrap();
+        let all = all.iter().map(|bytes| unpack(bytes).unwrap());
+        book.apply(all.collect()).unwrap();
+        drop(book);
+        assert!(!open(&journal).is_hidden(), "all of it was read");
+        add(&mut journal, LACKING_MAX);
+        assert!(!open(&journal).is_hidden(), "power takes as many");
+        add(&mut journal, 1);
+        assert!(open(&journal).is_hidden(), "somebody ended it half-way");
+    }
+}

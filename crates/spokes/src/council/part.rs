@@ -1,0 +1,272 @@
+//! One node's part in Raft, whatever carries its messages: when it has a vote, what it takes from a leader,
+//! and how the council becomes what the registry says it is.
+//!
+//! A node that lost its disk forgot what it had acknowledged. So it votes for nobody and confirms nothing
+//! until the council has filled it again; nothing else may depend on what carries the messages, since the
+//! seeded harness plays this same code.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
+
+use openraft::{
+    ChangeMembers, RaftMetrics,
+    network::RaftNetworkFactory,
+    raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse},
+};
+
+use super::{
+    journal::{Disk, Frame},
+    raft::{Filled, Ledger, LogStore, Machine, NodeId, Raft, Types},
+};
+use crate::outage::Outage;
+
+/// Requests of one batch, and entries of one message: enough to share a journey around the world, few
+/// enough that none waits long.
+pub(super) const BATCH_MAX: usize = 256;
+/// Entries that a node may lack and still be given a vote: it gets them within the next messages.
+const LAG_MAX: u64 = 1_000;
+
+/// The pause between two heartbeats. Raft looks at its clock every one and a half of them.
+const HEARTBEAT_MILLIS: u64 = 150;
+/// How long one waits for votes: a journey around the world (0.3 s there and back) and a sync. Nobody stands
+/// for election before the longer of them has passed without a heartbeat, and his own on top: six are lost.
+const ELECTION_MILLIS: std::ops::Range<u64> = 500..900;
+/// As long after a heartbeat nobody votes for another leader.
+pub(super) const LEASE: Duration = Duration::from_millis(ELECTION_MILLIS.end);
+/// The pause between two heartbeats.
+pub(super) const HEARTBEAT: Duration = Duration::from_millis(HEARTBEAT_MILLIS);
+
+pub(super) type Metrics = RaftMetrics<NodeId, Filled>;
+
+/// Why a node answers nothing of Raft.
+#[derive(Debug)]
+pub(super) enum Mute {
+    /// It holds nothing yet, or not all.
+    Empty,
+    /// It cannot go on.
+    Broken(Outage),
+}
+
+fn broken(error: &impl fmt::Display) -> Mute {
+    Mute::Broken(Outage::new(error.to_string()))
+}
+
+/// This node in the council.
+pub(super) struct Part<D: Disk> {
+    me: NodeId,
+    raft: Raft,
+    store: LogStore<D>,
+}
+
+impl<D: Disk> Clone for Part<D> {
+    fn clone(&self) -> Self {
+        Self {
+            me: self.me,
+            raft: self.raft.clone(),
+            store: self.store.clone(),
+        }
+    }
+}
+
+impl<D: Disk> Part<D> {
+    /// Takes part.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(super) async fn begin<L: Ledger>(
+        me: NodeId,
+        store: LogStore<D>,
+        ways: impl RaftNetworkFactory<Types>,
+        ledger: Arc<L>,
+    ) -> Result<Self, Outage> {
+        let config = openraft::Config {
+            cluster_name: "council".into(),
+            heartbeat_interval: HEARTBEAT_MILLIS,
+            election_timeout_min: ELECTION_MILLIS.start,
+            election_timeout_max: ELECTION_MILLIS.end,
+            max_payload_entries: BATCH_MAX as u64,
+            snapshot_policy: openraft::SnapshotPolicy::Never,
+            // Nobody is ever so far behind that he gets a snapshot.
+            replication_lag_threshold: u64::MAX,
+            max_in_snapshot_log_to_keep: u64::MAX,
+            ..openraft::Config::default()
+        };
+        let config = config.validate().map_err(|e| Outage::new(e.to_string()))?;
+        let votes = !has_no_vote(&store);
+        let raft = Raft::new(me, Arc::new(config), ways, store.clone(), Machine(ledger));
+        let raft = raft.await.map_err(|e| Outage::new(e.to_string()))?;
+        raft.runtime_config().elect(votes);
+        Ok(Self { me, raft, store })
+    }
+
+    /// Raft itself.
+    pub(super) fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
+    /// What Raft says of itself.
+    pub(super) fn metrics(&self) -> Metrics {
+        self.raft.metrics().borrow().clone()
+    }
+
+    /// Whether this node has nothing, or not yet all, and so has no vote.
+    pub(super) fn has_no_vote(&self) -> bool {
+        has_no_vote(&self.store)
+    }
+
+    /// Takes entries of a leader, who says up to how many this node is to be filled if it has no vote there.
+    ///
+    /// # Errors
+    /// When this node is empty and that leader counts on its vote, or it cannot go on.
+    pub(super) async fn append(
+        &self,
+        filling: Option<u64>,
+        entries: AppendEntriesRequest<Types>,
+    ) -> Result<AppendEntriesResponse<NodeId>, Mute> {
+        if self.store.is_empty() {
+            let until = filling.ok_or(Mute::Empty)?;
+            let written = self
+                .store
+                .with(move |journal| journal.write(&[Frame::Filling(until)]));
+            written.await.map_err(|e| broken(&e))?;
+        }
+        let appended = self.raft.append_entries(entries).await;
+        let appended = appended.map_err(|e| broken(&e))?;
+        if !self.has_no_vote() {
+            self.raft.runtime_config().elect(true);
+        }
+        Ok(appended)
+    }
+
+    /// Whether a leader's log differs from what this node has applied already. That cannot be while a majority
+    /// kept what it had: it is the council founded anew, and this node holds what it has given up.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub(super) async fn would_take_back(
+        &self,
+        entries: &AppendEntriesRequest<Types>,
+    ) -> Result<bool, Mute> {
+        let applied = self.raft.metrics().borrow().last_applied;
+        let Some(applied) = applied else {
+            return Ok(false);
+        };
+        let brought = entries.entries.iter().map(|entry| entry.log_id);
+        let mut known = entries.prev_log_id.into_iter().chain(brought);
+        // Where logs agree at one place they agree on all before it.
+        let Some(said) = known.rfind(|id| id.index <= applied.index) else {
+            return Ok(false);
+        };
+        if said == applied {
+            return Ok(false);
+        }
+        let ours = self.store.id_at(said.index).await.map_err(|e| broken(&e))?;
+        Ok(ours != Some(said))
+    }
+
+    /// Answers who asks for this node's vote.
+    ///
+    /// # Errors
+    /// When it has none, or cannot go on.
+    pub(super) async fn vote(
+        &self,
+        vote: VoteRequest<NodeId>,
+    ) -> Result<VoteResponse<NodeId>, Mute> {
+        if self.has_no_vote() {
+            return Err(Mute::Empty);
+        }
+        self.raft.vote(vote).await.map_err(|e| broken(&e))
+    }
+
+    /// All entries that this node holds.
+    #[cfg(test)]
+    pub(super) async fn log(&self) -> std::io::Result<Vec<openraft::Entry<Types>>> {
+        let read = self.store.with(|journal| {
+            let read = journal.read(0..journal.len(), u64::MAX)?;
+            read.iter()
+                .map(|bytes| super::raft::unpack(bytes))
+                .collect()
+        });
+        read.await
+    }
+
+    /// Takes a step towards the members that are wanted; none if another node leads, or there is none to take
+    /// now.
+    ///
+    /// # Errors
+    /// When the council could not change; it is tried again.
+    pub(super) async fn change_towards(
+        &self,
+        wanted: &BTreeMap<NodeId, Filled>,
+    ) -> Option<Result<(), Outage>> {
+        let metrics = self.metrics();
+        if metrics.current_leader != Some(self.me) || metrics.running_state.is_err() {
+            return None;
+        }
+        let step = next_step(wanted, &metrics)?;
+        tracing::info!(?step, "the council changes");
+        let changed = self.raft.change_membership(step, false).await;
+        Some(changed.map(|_| ()).map_err(|e| Outage::new(e.to_string())))
+    }
+}
+
+fn has_no_vote<D: Disk>(store: &LogStore<D>) -> bool {
+    store.is_empty() || store.filling().is_some()
+}
+
+/// Up to how many entries a node without a vote is to be filled, as its leader sees it.
+pub(super) fn filling(metrics: &Metrics, node: NodeId) -> Option<u64> {
+    let members = metrics.membership_config.membership();
+    if members.voter_ids().any(|voter| voter == node) {
+        return None;
+    }
+    // A leader that was cut off may count with a council that is another one by now: it fills nobody.
+    let heard = metrics.millis_since_quorum_ack.map(Duration::from_millis);
+    if heard.is_some_and(|heard| heard > LEASE) {
+        return None;
+    }
+    metrics.last_log_index.map(|last| last + 1)
+}
+
+/// What to do next so that the members are those that are wanted.
+fn next_step(
+    wanted: &BTreeMap<NodeId, Filled>,
+    metrics: &Metrics,
+) -> Option<ChangeMembers<NodeId, Filled>> {
+    let members = metrics.membership_config.membership();
+    let voters: BTreeSet<NodeId> = members.voter_ids().collect();
+    if members.get_joint_config().len() > 1 {
+        // Whoever led before was in the middle of a change, and majorities of both councils are asked for
+        // until it is finished.
+        return Some(ChangeMembers::AddVoterIds(BTreeSet::new()));
+    }
+    // Who has no seat any more, or lost what it had, goes first: others may be waiting for it.
+    let gone = members.nodes().find_map(|(id, filled)| {
+        let stays = wanted.get(id).is_some_and(|wanted| wanted.0 <= filled.0);
+        (!stays).then_some(*id)
+    });
+    if let Some(gone) = gone {
+        let gone = BTreeSet::from([gone]);
+        return Some(if voters.is_superset(&gone) {
+            ChangeMembers::RemoveVoters(gone)
+        } else {
+            ChangeMembers::RemoveNodes(gone)
+        });
+    }
+    let new = wanted.iter().find(|(id, _)| members.get_node(id).is_none());
+    if let Some((id, filled)) = new {
+        return Some(ChangeMembers::AddNodes(BTreeMap::from([(*id, *filled)])));
+    }
+    // A learner that has nearly all becomes a voter.
+    let last = metrics.last_log_index?;
+    let progress = metrics.replication.as_ref()?;
+    let ready = wanted.keys().find(|id| {
+        let held = progress.get(id).copied().flatten();
+        !voters.contains(id) && held.is_some_and(|held| held.index + LAG_MAX >= last)
+    });
+    ready.map(|id| ChangeMembers::AddVoterIds(BTreeSet::from([*id])))
+}

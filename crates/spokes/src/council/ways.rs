@@ -1,0 +1,299 @@
+//! The ways from this node to the others of the council: where each is, how long a message to it may take,
+//! and a word in the log when one falls silent or answers again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use openraft::{
+    error::{InstallSnapshotError, RPCError, RaftError, Unreachable},
+    network::{Backoff, RPCOption, RaftNetwork, RaftNetworkFactory},
+    raft::{
+        AppendEntriesRequest, AppendEntriesResponse, InstallSnapshotRequest,
+        InstallSnapshotResponse, VoteRequest, VoteResponse,
+    },
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use spokes_rules::{
+    node::{NodeKey, NodeSecret},
+    request::CouncilNode,
+};
+use tokio::sync::watch;
+
+use super::{
+    book::Book,
+    part::{self, HEARTBEAT, Metrics},
+    peers::{Line, Silence},
+    raft::{Filled, NodeId, Types, size_of},
+};
+use crate::{outage::Outage, wire::Problem};
+
+/// How long a message without entries may take: several times around the world.
+const SHORT_WAIT: Duration = Duration::from_secs(2);
+/// Bytes of entries for which a message may take a second longer: a line of 2 Mbit/s.
+const BYTES_A_SECOND: u64 = 256 * 1024;
+/// The pause before a silent node is tried again.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// Strangers of whom the log tells: more would be somebody who tries keys.
+const STRANGERS_TOLD: usize = 16;
+
+/// Entries, and up to how many of them the other is being filled, if it has no vote yet.
+#[derive(Serialize, Deserialize)]
+#[serde(bound = "")]
+pub(super) struct AppendWire {
+    pub(super) filling: Option<u64>,
+    pub(super) entries: AppendEntriesRequest<Types>,
+}
+
+/// The ways to all other nodes.
+#[derive(Debug)]
+pub(super) struct Ways {
+    secret: NodeSecret,
+    book: Arc<Book>,
+    /// Keys of the council as this node learned them when it asked for its seat.
+    pinned: Vec<NodeKey>,
+    /// Nodes that stand in the journal and not yet in the registry.
+    ahead: Vec<CouncilNode>,
+    lines: Mutex<BTreeMap<NodeId, Line>>,
+    metrics: OnceLock<watch::Receiver<Metrics>>,
+    /// Nodes of which it was said that they take nothing.
+    silent: Mutex<BTreeSet<NodeId>>,
+    /// Keys of which it was said that they have no seat.
+    strangers: Mutex<BTreeSet<NodeId>>,
+}
+
+impl Ways {
+    pub(super) fn new(
+        secret: NodeSecret,
+        book: Arc<Book>,
+        pinned: Vec<NodeKey>,
+        ahead: Vec<CouncilNode>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            secret,
+            book,
+            pinned,
+            ahead,
+            lines: Mutex::default(),
+            metrics: OnceLock::new(),
+            silent: Mutex::default(),
+            strangers: Mutex::default(),
+        })
+    }
+
+    /// Gives what Raft says of itself, as soon as it does.
+    pub(super) fn watch(&self, metrics: watch::Receiver<Metrics>) {
+        // Set once, before anybody asks.
+        let _ours = self.metrics.set(metrics);
+    }
+
+    /// Whether a node with this key may speak with this one: it sits, or is not out yet. One that has only
+    /// asked for a seat must not: it could say that it leads.
+    pub(super) fn knows(&self, key: NodeKey) -> bool {
+        let sits = self
+            .book
+            .ask(|registry| registry.seats().node(key).is_some());
+        let is_member = || {
+            let metrics = self.metrics.get().map(|metrics| metrics.borrow());
+            let membership = metrics
+                .as_ref()
+                .map(|metrics| metrics.membership_config.membership());
+            membership.is_some_and(|members| members.get_node(&NodeId::of(key)).is_some())
+        };
+        let known = sits.unwrap_or_else(|| self.pinned.contains(&key)) || is_member();
+        if !known {
+            self.note_stranger(key);
+        }
+        known
+    }
+
+    /// Says once that somebody wanted to speak as a node of the council.
+    fn note_stranger(&self, key: NodeKey) {
+        let mut strangers = self
+            .strangers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if strangers.len() < STRANGERS_TOLD && strangers.insert(NodeId::of(key)) {
+            tracing::warn!(
+                %key,
+                "a node with a key that has no seat wanted to speak as the council does, and was not listened to. \
+                 If this node is empty and that is the key of one that was founded anew, add it to council.keys"
+            );
+        }
+    }
+
+    /// Another node of the council.
+    fn node(&self, id: NodeId) -> Option<CouncilNode> {
+        let seated = self.book.ask(|registry| {
+            let mut seats = registry.seats().all().iter();
+            let seat = seats.find(|seat| seat.node.key == id.key());
+            seat.map(|seat| seat.node.clone())
+        });
+        let mut ahead = self.ahead.iter().rev();
+        seated
+            .flatten()
+            .or_else(|| ahead.find(|node| node.key == id.key()).cloned())
+    }
+
+    /// Where another node of the council is reached.
+    pub(super) fn peer(&self, id: NodeId) -> Option<SocketAddr> {
+        self.node(id).map(|node| node.peer.0)
+    }
+
+    /// What a node is called.
+    pub(super) fn label(&self, id: NodeId) -> String {
+        self.node(id)
+            .map_or_else(|| id.to_string(), |node| node.label.to_string())
+    }
+
+    fn line(&self, node: NodeId) -> Result<Line, Outage> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get(&node) {
+            return Ok(line.clone());
+        }
+        let line = Line::new(&self.secret, node.key())?;
+        lines.insert(node, line.clone());
+        Ok(line)
+    }
+
+    /// Sends a message and reads the answer.
+    ///
+    /// # Errors
+    /// When the node is silent; what it refuses is its [`Problem`].
+    pub(super) async fn post<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        to: NodeId,
+        path: &str,
+        message: &B,
+        wait: Duration,
+    ) -> Result<Result<T, Problem>, Silence> {
+        let address = self.peer(to);
+        let unknown = || Silence::before(Outage::new(format!("{to} has no address")));
+        let address = address.ok_or_else(unknown)?;
+        let line = self.line(to).map_err(Silence::before)?;
+        let answer = line.post(address, path, message, wait).await;
+        match &answer {
+            Err(silence) => self.note(to, Some(&silence.outage.to_string())),
+            // Any other message may be refused without meaning.
+            Ok(Err(problem)) if path == "/append" => self.note(to, Some(&problem.detail)),
+            Ok(_) => self.note(to, None),
+        }
+        answer
+    }
+
+    /// Says once that a node takes nothing, and once that it does again.
+    fn note(&self, node: NodeId, why: Option<&str>) {
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        match why {
+            Some(why) if silent.insert(node) => {
+                tracing::warn!(node = self.label(node), why, "a council node takes nothing");
+            }
+            None if silent.remove(&node) => {
+                tracing::info!(node = self.label(node), "a council node takes part again");
+            }
+            _ => {}
+        }
+    }
+
+    /// Up to how many entries a node without a vote is to be filled.
+    fn filling(&self, node: NodeId) -> Option<u64> {
+        part::filling(&self.metrics.get()?.borrow(), node)
+    }
+}
+
+/// The way to one node, as Raft knows it.
+pub(super) struct Way {
+    ways: Arc<Ways>,
+    to: NodeId,
+}
+
+/// Makes Raft's ways.
+pub(super) struct Factory(pub(super) Arc<Ways>);
+
+impl RaftNetworkFactory<Types> for Factory {
+    type Network = Way;
+
+    async fn new_client(&mut self, target: NodeId, _node: &Filled) -> Way {
+        Way {
+            ways: Arc::clone(&self.0),
+            to: target,
+        }
+    }
+}
+
+fn unreachable<E: std::error::Error>(outage: &Outage) -> RPCError<NodeId, Filled, E> {
+    RPCError::Unreachable(Unreachable::new(outage))
+}
+
+/// What was said, for Raft: a node that refuses is tried again after a pause, as a silent one is.
+fn said<T>(answer: Result<Result<T, Problem>, Silence>) -> Result<T, Outage> {
+    let answer = answer.map_err(|silence| silence.outage)?;
+    answer.map_err(|problem| Outage::new(problem.detail))
+}
+
+impl Way {
+    /// Says again and again that this node leads, while a long message is on its way.
+    async fn keep_alive(&self, message: AppendWire) {
+        loop {
+            tokio::time::sleep(HEARTBEAT).await;
+            let answer = self.ways.post(self.to, "/append", &message, SHORT_WAIT);
+            let _heard: Result<Result<AppendEntriesResponse<NodeId>, Problem>, Silence> =
+                answer.await;
+        }
+    }
+}
+
+impl RaftNetwork<Types> for Way {
+    async fn append_entries(
+        &mut self,
+        entries: AppendEntriesRequest<Types>,
+        _option: RPCOption,
+    ) -> Result<AppendEntriesResponse<NodeId>, RPCError<NodeId, Filled, RaftError<NodeId>>> {
+        let bytes: u64 = entries.entries.iter().map(size_of).sum();
+        let wait = SHORT_WAIT + Duration::from_secs(bytes / BYTES_A_SECOND);
+        let filling = self.ways.filling(self.to);
+        let meanwhile = AppendWire {
+            filling,
+            entries: AppendEntriesRequest {
+                vote: entries.vote,
+                prev_log_id: entries.prev_log_id,
+                entries: Vec::new(),
+                leader_commit: None,
+            },
+        };
+        let message = AppendWire { filling, entries };
+        let answer = self.ways.post(self.to, "/append", &message, wait);
+        tokio::select! {
+            answer = answer => said(answer).map_err(|outage| unreachable(&outage)),
+            () = self.keep_alive(meanwhile) => unreachable!("it never ends"),
+        }
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        _request: InstallSnapshotRequest<Types>,
+        _option: RPCOption,
+    ) -> Result<
+        InstallSnapshotResponse<NodeId>,
+        RPCError<NodeId, Filled, RaftError<NodeId, InstallSnapshotError>>,
+    > {
+        Err(unreachable(&Outage::new("this council makes no snapshots")))
+    }
+
+    async fn vote(
+        &mut self,
+        vote: VoteRequest<NodeId>,
+        _option: RPCOption,
+    ) -> Result<VoteResponse<NodeId>, RPCError<NodeId, Filled, RaftError<NodeId>>> {
+        let answer = self.ways.post(self.to, "/vote", &vote, SHORT_WAIT).await;
+        said(answer).map_err(|outage| unreachable(&outage))
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(std::iter::repeat(AGAIN))
+    }
+}

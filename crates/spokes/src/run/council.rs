@@ -1,0 +1,353 @@
+//! `spokes council …`: what organizers say.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand};
+use spokes_rules::{
+    node::Label,
+    request::{Address, Domain, Policy, Wish},
+};
+
+use super::{ServeArgs, places, seconds, until_told};
+use crate::{
+    clock,
+    council::{self, Beginning, Council, Recovery, Stand},
+    demo,
+    join::Invite,
+    outage::Outage,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CouncilCommand {
+    /// Founds a network in a new directory.
+    ///
+    /// Example: spokes council init blogs.example.org --dir /var/lib/council --api 192.0.2.1:80 --dns 192.0.2.1:53
+    Init(Founded),
+    /// Serves one council node: the registry and authoritative DNS.
+    ///
+    /// Example: spokes council serve --dir /var/lib/council
+    Serve(ServeArgs),
+    /// Prints the one line that lets a donor's server, or a node of the council, ask to join.
+    ///
+    /// Example: spokes council invite --dir /var/lib/council --expires 7d
+    Invite {
+        /// The council's directory.
+        #[arg(long)]
+        dir: PathBuf,
+        /// For how long: 7d, 12h, 30m.
+        #[arg(long, default_value = "7d", value_parser = seconds)]
+        expires: i64,
+    },
+    /// Lets a spoke in that asked.
+    ///
+    /// Example: spokes council admit garden --dir /var/lib/council
+    Admit(Organized),
+    /// Bars a spoke.
+    ///
+    /// Example: spokes council evict garden --dir /var/lib/council
+    Evict(Organized),
+    /// Asks for a seat on the council of the network that sent the invitation.
+    ///
+    /// Example: spokes council join "$INVITE" --dir /var/lib/council --label council2 --api 192.0.2.2:80 --dns 192.0.2.2:53
+    Join(Standing),
+    /// Gives a node that asked its seat on the council.
+    ///
+    /// Example: spokes council seat council2 --dir /var/lib/council
+    Seat(Organized),
+    /// Takes a node's seat away.
+    ///
+    /// Example: spokes council unseat council2 --dir /var/lib/council
+    Unseat(Organized),
+    /// Has a node filled again that lost what it had.
+    ///
+    /// Example: spokes council refill council2 --dir /var/lib/council
+    Refill(Organized),
+    /// Copies the registry of a node, which may be running, and checks the copy.
+    ///
+    /// Example: spokes council backup --dir /var/lib/council --to /media/stick/registry.journal
+    Backup {
+        /// The directory of a council node.
+        #[arg(long)]
+        dir: PathBuf,
+        /// The file to write.
+        #[arg(long)]
+        to: PathBuf,
+    },
+    /// Founds the council anew on what one node or a backup holds, when most of the others are gone for good.
+    ///
+    /// Example: spokes council recover --dir /var/lib/council --organizer /media/stick/organizer.key
+    Recover(Recovered),
+    #[command(flatten)]
+    Places(places::PlacesCommand),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Recovered {
+    /// The directory of the node, which must not be running.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Where an organizer's key is; DIR/organizer.key if it is left out.
+    #[arg(long)]
+    organizer: Option<PathBuf>,
+    /// A backup, if the node holds nothing.
+    #[arg(long)]
+    from: Option<PathBuf>,
+    /// What the node is called, if its whole directory was lost.
+    #[arg(long, requires = "api", requires = "dns", value_parser = Label::parse)]
+    label: Option<Label>,
+    /// Where its registry answers over HTTP then.
+    #[arg(long, requires = "label")]
+    api: Option<SocketAddr>,
+    /// Where its DNS answers then.
+    #[arg(long, requires = "label")]
+    dns: Option<SocketAddr>,
+    /// Where the council's other nodes reach it then; one port behind --api if it is left out.
+    #[arg(long, requires = "label")]
+    peer: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Founded {
+    /// The network's domain.
+    #[arg(value_parser = Domain::parse)]
+    domain: Domain,
+    /// Where keys, registry and settings are kept.
+    #[arg(long)]
+    dir: PathBuf,
+    /// Where the registry answers over HTTP.
+    #[arg(long, default_value = "127.0.1.1:8080")]
+    api: SocketAddr,
+    /// Where DNS answers.
+    #[arg(long, default_value = "127.0.1.1:5300")]
+    dns: SocketAddr,
+    /// Where the council's other nodes will reach this one; one port behind --api if it is left out.
+    #[arg(long)]
+    peer: Option<SocketAddr>,
+    /// Where people reach the front page; http:// and the domain if it is left out.
+    #[arg(long)]
+    base_url: Option<String>,
+    /// How many servers hold each blog.
+    #[arg(long, default_value_t = 3)]
+    replicas: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Standing {
+    /// The line that an organizer gave you.
+    invite: String,
+    /// Where the node keeps its data.
+    #[arg(long)]
+    dir: PathBuf,
+    /// What the node is called.
+    #[arg(long)]
+    #[arg(value_parser = Label::parse)]
+    label: Label,
+    /// Where its registry answers over HTTP.
+    #[arg(long)]
+    api: SocketAddr,
+    /// Where its DNS answers.
+    #[arg(long)]
+    dns: SocketAddr,
+    /// Where the council's other nodes reach it; one port behind --api if it is left out.
+    #[arg(long)]
+    peer: Option<SocketAddr>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Organized {
+    /// The label of the spoke or node.
+    #[arg(value_parser = Label::parse)]
+    label: Label,
+    /// The directory of a council node with an organizer's key.
+    #[arg(long)]
+    dir: PathBuf,
+}
+
+pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
+    match command {
+        CouncilCommand::Places(command) => places::run(command).await,
+        CouncilCommand::Init(founded) => init(founded),
+        CouncilCommand::Serve(args) => {
+            let ended = until_told(args.until_stdin_closes);
+            Council::open(&args.dir).await?.serve(ended).await
+        }
+        CouncilCommand::Invite { dir, expires } => {
+            let expires = clock::now() + expires;
+            let invite = council::invite(&dir, expires).await?;
+            demo::speak(&invite.to_string());
+            Ok(())
+        }
+        CouncilCommand::Admit(told) => {
+            organize(told, |label| Wish::Admit { label }, |label| {
+                format!("{label} is admitted: DNS names it now, and it is given new blogs.")
+            })
+            .await
+        }
+        CouncilCommand::Evict(told) => {
+            organize(told, |label| Wish::Evict { label }, |label| {
+                format!(
+                    "{label} is barred and out of DNS. Other spokes take its places now: \"spokes council blogs \
+                     --spoke {label}\" shows what is left."
+                )
+            })
+            .await
+        }
+        CouncilCommand::Join(wanted) => join(wanted).await,
+        CouncilCommand::Seat(told) => {
+            organize(told, |label| Wish::Seat { label }, |label| {
+                format!("{label} has its seat: it is filled now, then it votes and DNS names it.")
+            })
+            .await
+        }
+        CouncilCommand::Unseat(told) => {
+            organize(told, |label| Wish::Unseat { label }, |label| {
+                format!("{label} has no seat any more. Stop it, once the others have gone on without it.")
+            })
+            .await
+        }
+        CouncilCommand::Refill(told) => {
+            organize(told, |label| Wish::Refill { label }, |label| {
+                format!("{label} is filled again from the others, and then votes again.")
+            })
+            .await
+        }
+        CouncilCommand::Backup { dir, to } => {
+            let registry = council::backup(&dir, &to)?;
+            let head = registry.head();
+            demo::speak(&format!(
+                "{} holds all {} records of {} up to {}, checked. Keep it with an organizer's key: \"spokes \
+                 council recover\" founds the council anew from both.",
+                to.display(),
+                head.records,
+                registry.network(),
+                head.time
+            ));
+            Ok(())
+        }
+        CouncilCommand::Recover(wanted) => recover(wanted),
+    }
+}
+
+fn init(founded: Founded) -> Result<(), Outage> {
+    let Founded {
+        domain,
+        dir,
+        api,
+        dns,
+        peer,
+        base_url,
+        replicas,
+    } = founded;
+    let base_url = base_url.unwrap_or_else(|| format!("http://{domain}"));
+    let policy = Policy {
+        replicas,
+        ..Policy::default()
+    };
+    let beginning = Beginning {
+        domain: domain.clone(),
+        api,
+        dns,
+        peer: peer.unwrap_or(Address(api).next_port().0),
+        base_url,
+        policy,
+    };
+    let registry = council::init(&dir, beginning)?;
+    say_founded(&domain, dns, &registry, &dir);
+    Ok(())
+}
+
+async fn join(wanted: Standing) -> Result<(), Outage> {
+    let Standing {
+        invite,
+        dir,
+        label,
+        api,
+        dns,
+        peer,
+    } = wanted;
+    let peer = peer.unwrap_or(Address(api).next_port().0);
+    let wanted = Stand {
+        label: label.clone(),
+        api,
+        dns,
+        peer,
+    };
+    council::stand(&dir, &Invite::parse(&invite)?, &wanted).await?;
+    demo::speak(&format!(
+        "{label} asks for a seat on the council. Start it with \"spokes council serve --dir {}\"; an \
+         organizer says \"spokes council seat {label}\" then.",
+        dir.display()
+    ));
+    Ok(())
+}
+
+fn recover(wanted: Recovered) -> Result<(), Outage> {
+    let Recovered {
+        dir,
+        organizer,
+        from,
+        label,
+        api,
+        dns,
+        peer,
+    } = wanted;
+    let node = match (label, api, dns) {
+        (Some(label), Some(api), Some(dns)) => Some(Stand {
+            label,
+            api,
+            dns,
+            peer: peer.unwrap_or(Address(api).next_port().0),
+        }),
+        _ => None,
+    };
+    let records = council::recover(&Recovery {
+        organizer: organizer.unwrap_or_else(|| dir.join("organizer.key")),
+        dir,
+        from,
+        node,
+    })?;
+    demo::speak(&format!(
+        "The council is founded anew on {records} records of this node. Start it; the others are filled \
+         from it. Start them when they are empty, with everything that they held before put aside, and only \
+         then."
+    ));
+    Ok(())
+}
+
+async fn organize(
+    told: Organized,
+    wish: impl FnOnce(Label) -> Wish,
+    said: impl FnOnce(&Label) -> String,
+) -> Result<(), Outage> {
+    let label = told.label;
+    council::organize(&told.dir, wish(label.clone())).await?;
+    demo::speak(&said(&label));
+    Ok(())
+}
+
+fn say_founded(
+    domain: &Domain,
+    dns: SocketAddr,
+    registry: &spokes_rules::registry::Registry,
+    dir: &Path,
+) {
+    for line in [
+        format!("The network {domain} is founded: {}", registry.network()),
+        String::new(),
+        "At the registrar of the domain above it, delegate:".to_owned(),
+        format!("  {domain}.      NS  ns1.{domain}."),
+        format!("  ns1.{domain}.  A   {}", dns.ip()),
+        String::new(),
+        format!(
+            "Keep {}/organizer.key offline once spokes are admitted; it admits and",
+            dir.display()
+        ),
+        "evicts. Over 1,000 blogs the domain belongs on the Public Suffix List.".to_owned(),
+        format!("Next: spokes council serve --dir {}", dir.display()),
+    ] {
+        demo::speak(&line);
+    }
+}

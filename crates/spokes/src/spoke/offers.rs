@@ -1,0 +1,357 @@
+//! Offers: what was accepted in an epoch that was closed without it, kept until its author says what
+//! shall become of it (SPEC receipt 6). Whoever has some gives them to the blog's primary.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use spokes_log::{
+    name::{BlogId, BlogName, EntryId, Hash},
+    ring::VerifiedEntry,
+    seal::SealedEntry,
+};
+use spokes_rules::{
+    node::Label,
+    primary::{Offered, judge_offers},
+    registry::BlogRecord,
+    replica::Event,
+};
+use tokio::sync::Notify;
+
+use super::{
+    Spoke,
+    submit::{invalid, no_such_blog, not_here, sealed},
+};
+use crate::{
+    client::Ask,
+    clock,
+    council::unavailable,
+    http::{self as web, Response},
+    outage::Outage,
+    store::{Apart, Offer, Write},
+    wire::{self, EntryWire, GivenWire, GivingWire, OfferWire, OffersWire},
+};
+
+/// How often offers are given to the primary again: it may be another one, or have room by now.
+const GIVE_EVERY: Duration = Duration::from_secs(15);
+/// Offers of one blog that a primary keeps for others: what one spoke accepts in the seconds in which it
+/// does not know yet, and a few times that. What finds no room stays with who gives it.
+pub(super) const OFFERS_MAX: usize = 64;
+/// Bytes of their texts.
+const OFFERS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of one message with offers: as many as are kept, as JSON.
+const GIVEN_BYTES_MAX: usize = 2 * OFFERS_BYTES_MAX;
+/// Bytes of texts of one message, below that.
+const GIVING_BYTES: usize = OFFERS_BYTES_MAX / 2;
+
+/// What belongs to offers.
+#[derive(Debug, Default)]
+pub(super) struct Offers {
+    /// There are new ones.
+    pub(super) changed: Notify,
+}
+
+impl Spoke {
+    /// Gives back what is kept here for authors, for ever.
+    pub(super) async fn give_all_back(self: Arc<Self>) {
+        loop {
+            match self.store.blogs_with_offers() {
+                Ok(blogs) => {
+                    for blog in blogs {
+                        self.give_back(blog).await;
+                    }
+                }
+                Err(outage) => tracing::error!(%outage, "offers cannot be read"),
+            }
+            drop(tokio::time::timeout(GIVE_EVERY, self.offers.changed.notified()).await);
+        }
+    }
+
+    async fn give_back(self: &Arc<Self>, blog: BlogId) {
+        let record = self.ask(|registry| registry.blog(blog).cloned()).flatten();
+        let (Some(record), Some(_)) = (record, self.heard()) else {
+            return;
+        };
+        let primary = record.set.primary();
+        if *primary == self.me {
+            self.ready(blog).await;
+            let offers = self.store.offers(blog).unwrap_or_default();
+            let given = offers.into_iter().map(|offer| offer.sealed).collect();
+            let done = self.take_back_in(blog, given).await;
+            self.forget_offers(blog, &done).await;
+            return;
+        }
+        if let Some(address) = self.address(primary)
+            && let Err(outage) = self.give_to(address, &record, blog).await
+        {
+            tracing::debug!(%primary, %blog, %outage, "offers were not taken");
+        }
+    }
+
+    /// Gives the offers of a blog to its primary; what it has in its log by then, or its author has
+    /// answered, is none any more.
+    async fn give_to(
+        self: &Arc<Self>,
+        to: SocketAddr,
+        record: &BlogRecord,
+        blog: BlogId,
+    ) -> Result<(), Outage> {
+        let path = format!("/api/v1/blogs/{}/offers", record.name);
+        let mut done = Vec::new();
+        let mut rest = self.store.offers(blog)?;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |offer: &&Offer| {
+                bytes += offer.sealed.entry().text().len();
+                bytes <= GIVING_BYTES
+            };
+            let few = rest.iter().take_while(fits).count().clamp(1, rest.len());
+            let giving = GivingWire {
+                giver: self.me.to_string(),
+                entries: rest
+                    .drain(..few)
+                    .map(|offer| EntryWire::from(&offer.sealed))
+                    .collect(),
+            };
+            let given: GivenWire = self
+                .client
+                .post(Ask::new(to, &path), &giving)
+                .await?
+                .good()?;
+            done.extend(given.done.iter().filter_map(|id| Hash::parse(id).ok()));
+        }
+        self.forget_offers(blog, &done).await;
+        Ok(())
+    }
+
+    /// Offers that are none any more go, but those that others follow: without them nobody could judge
+    /// these.
+    async fn forget_offers(self: &Arc<Self>, blog: BlogId, done: &[EntryId]) {
+        let offers = self.store.offers(blog).unwrap_or_default();
+        let mut done: Vec<EntryId> = done.to_vec();
+        for offer in offers.iter().rev() {
+            let entry = offer.sealed.entry();
+            if !done.contains(&entry.id()) {
+                done.retain(|id| Some(*id) != entry.skeleton().previous);
+            }
+        }
+        if done.is_empty() {
+            return;
+        }
+        let media: Vec<Hash> = offers
+            .iter()
+            .filter(|offer| done.contains(&offer.sealed.entry().id()))
+            .filter_map(|offer| offer.sealed.entry().draft()?.article())
+            .flat_map(|article| article.media.iter().map(|medium| medium.hash))
+            .collect();
+        match self.store.written(Write::Apart(Apart::Forget(done))).await {
+            Ok(()) => self.remove_media(media).await,
+            Err(outage) => tracing::error!(%outage, "offers could not be forgotten"),
+        }
+    }
+
+    /// `POST blogs/NAME/offers` (SPEC http 3.8).
+    pub(super) async fn post_offers(
+        self: Arc<Self>,
+        name: &BlogName,
+        request: Request<Incoming>,
+    ) -> Response {
+        let body = match web::body(request, GIVEN_BYTES_MAX).await {
+            Ok(body) => body,
+            Err(response) => return response,
+        };
+        self.wake_up().await;
+        let (blog, record) = match self.look_up(name).await {
+            Ok(known) => known,
+            Err(unknown) => return no_such_blog(name, unknown),
+        };
+        if *record.set.primary() != self.me {
+            return not_here(name);
+        }
+        let read = wire::read::<GivingWire>(&body).and_then(|giving| {
+            let giver = Label::parse(&giving.giver).map_err(str::to_owned)?;
+            Ok((giver, sealed(&giving.entries)?))
+        });
+        let (giver, given) = match read {
+            Ok(read) => read,
+            Err(why) => return invalid(&why),
+        };
+        self.ready(blog).await;
+        let settled = self.with(blog, |r| r.is_settled()) == Some(true);
+        if !settled || self.heard().is_none() {
+            return unavailable(&Outage::new("This copy of the blog is not settled yet"));
+        }
+        match self.keep_offers(blog, &giver, given).await {
+            Ok(done) => {
+                let done = done.iter().map(Hash::to_string).collect();
+                web::json(StatusCode::OK, &GivenWire { done })
+            }
+            Err(outage) => unavailable(&outage),
+        }
+    }
+
+    /// Keeps what another spoke gives, as far as there is room, and takes in what extends a head.
+    pub(super) async fn keep_offers(
+        self: &Arc<Self>,
+        blog: BlogId,
+        giver: &Label,
+        given: Vec<SealedEntry>,
+    ) -> Result<Vec<EntryId>, Outage> {
+        let kept = self.store.offers(blog)?;
+        let kept_ids: Vec<EntryId> = kept.iter().map(|o| o.sealed.entry().id()).collect();
+        let is_kept = |id: &EntryId| kept_ids.contains(id);
+        let ids: Vec<EntryId> = given.iter().map(|sealed| sealed.entry().id()).collect();
+        let mut bytes: usize = kept.iter().map(|o| o.sealed.entry().text().len()).sum();
+        let mut room = OFFERS_MAX.saturating_sub(kept.len());
+        let mut all: Vec<SealedEntry> = kept.into_iter().map(|offer| offer.sealed).collect();
+        all.extend(given.into_iter().filter(|s| !is_kept(&s.entry().id())));
+        let address = self.address_of_giver(giver);
+        for (verified, what) in self.judge_given(blog, all.clone()) {
+            let id = verified.entry().id();
+            if is_kept(&id) || !matches!(what, Offered::Kept | Offered::Extends) {
+                continue;
+            }
+            bytes += verified.entry().text().len();
+            if room == 0 || bytes > OFFERS_BYTES_MAX {
+                tracing::warn!(%blog, %giver, "there is no room for more offers of this blog");
+                break;
+            }
+            room -= 1;
+            if let Some(address) = address
+                && let Err(outage) = self.fetch_media(address, &verified).await
+            {
+                tracing::warn!(%id, %outage, "an offer is kept without a medium");
+            }
+            let (sealed, giver) = (verified.sealed().clone(), giver.to_string());
+            let keep = Apart::Keep(Offer { sealed, giver });
+            self.store.written(Write::Apart(keep)).await?;
+        }
+        let mut done = self.take_back_in(blog, all).await;
+        self.forget_offers(blog, &done).await;
+        done.retain(|id| ids.contains(id));
+        Ok(done)
+    }
+
+    /// Where the giver answers; one that was barred has what it has all the same.
+    fn address_of_giver(&self, giver: &Label) -> Option<SocketAddr> {
+        self.ask(|registry| registry.spoke(giver).map(|spoke| spoke.address.0))
+            .flatten()
+    }
+
+    fn judge_given(
+        self: &Arc<Self>,
+        blog: BlogId,
+        offers: Vec<SealedEntry>,
+    ) -> Vec<(VerifiedEntry, Offered)> {
+        let copy = self.with(blog, |r| (r.chain().clone(), r.fold().clone()));
+        let ended = self.ask(|registry| registry.blog(blog).map(|blog| blog.ended.clone()));
+        let (Some((chain, fold)), Some(Some(ended))) = (copy, ended) else {
+            return Vec::new();
+        };
+        tokio::task::block_in_place(|| judge_offers(&chain, &fold, &ended, offers))
+    }
+
+    /// Takes in what extends a head. Gives back what need not be kept apart any more: it is in the log, or
+    /// its author has answered.
+    async fn take_back_in(
+        self: &Arc<Self>,
+        blog: BlogId,
+        offers: Vec<SealedEntry>,
+    ) -> Vec<EntryId> {
+        let (mut done, mut run) = (Vec::new(), Vec::new());
+        for (verified, what) in self.judge_given(blog, offers) {
+            match what {
+                Offered::Here | Offered::Answered => done.push(verified.entry().id()),
+                Offered::Extends if self.missing_media(verified.entry()).is_empty() => {
+                    run.push(verified);
+                }
+                Offered::Extends | Offered::Kept => {}
+            }
+        }
+        if run.is_empty() {
+            return done;
+        }
+        let ids: Vec<EntryId> = run.iter().map(|entry| entry.entry().id()).collect();
+        tracing::info!(%blog, entries = ids.len(), "entries that were given back go on in the log");
+        self.with(blog, |r| r.handle(clock::now(), Event::Pulled(run)));
+        if self.store.written(Write::Entries(Vec::new())).await.is_ok() {
+            let is_here = |id: &EntryId| matches!(self.store.entry(*id), Ok(Some(_)));
+            done.extend(ids.into_iter().filter(is_here));
+        }
+        done
+    }
+
+    /// `GET blogs/NAME/offers` (SPEC http 2.12).
+    pub(super) fn offers_answer(self: &Arc<Self>, blog: BlogId) -> Response {
+        match self.open_offers(blog) {
+            Ok(offers) => web::json(StatusCode::OK, &offers),
+            Err(outage) => unavailable(&outage),
+        }
+    }
+
+    /// The offers on which the author has not decided.
+    pub(super) fn open_offers(self: &Arc<Self>, blog: BlogId) -> Result<OffersWire, Outage> {
+        let offers = self.store.offers(blog)?;
+        if offers.is_empty() {
+            return Ok(OffersWire::default());
+        }
+        let giver = |id: EntryId| {
+            let offer = offers.iter().find(|offer| offer.sealed.entry().id() == id);
+            let giver = offer.map_or("", |offer| &offer.giver);
+            if giver.is_empty() {
+                self.me.to_string()
+            } else {
+                giver.to_owned()
+            }
+        };
+        let all = offers.iter().map(|offer| offer.sealed.clone()).collect();
+        let mut wire = OffersWire::default();
+        for (verified, what) in self.judge_given(blog, all) {
+            let entry = verified.entry();
+            match what {
+                Offered::Here => continue,
+                Offered::Answered => {
+                    wire.answered.push(EntryWire::from(verified.sealed()));
+                    continue;
+                }
+                Offered::Extends | Offered::Kept => {}
+            }
+            wire.offers.push(OfferWire {
+                id: entry.id().to_string(),
+                sequence: entry.skeleton().sequence,
+                kind: entry.skeleton().kind.to_string(),
+                giver: giver(entry.id()),
+                missing_media: self
+                    .missing_media(entry)
+                    .iter()
+                    .map(Hash::to_string)
+                    .collect(),
+                entry: EntryWire::from(verified.sealed()),
+            });
+        }
+        if wire.offers.is_empty() {
+            wire.answered.clear();
+        }
+        Ok(wire)
+    }
+
+    /// What the offers of a blog are called that is held here, for their author's desk.
+    pub(super) fn offers_called(
+        self: &Arc<Self>,
+        blog: BlogId,
+        record: &BlogRecord,
+    ) -> Vec<String> {
+        if !record.set.has(&self.me) {
+            return Vec::new();
+        }
+        let open = self.open_offers(blog).map(|wire| wire.offers);
+        let called = |offer: OfferWire| {
+            let sealed = offer.entry.sealed().ok();
+            let entry = sealed.as_ref().map(SealedEntry::entry);
+            let article = entry.and_then(|entry| entry.draft()?.article());
+            let title = article.map(|a| a.title.clone().unwrap_or_else(|| a.slug.to_string()));
+            title.unwrap_or_else(|| format!("{} {}", offer.kind, offer.sequence))
+        };
+        open.unwrap_or_default().into_iter().map(called).collect()
+    }
+}
