@@ -28,7 +28,7 @@ use super::{
     lists::Asked,
 };
 use crate::{
-    client::Ask,
+    client::{Ask, NONCE},
     http::{self as web, Response},
     outage::Outage,
     render,
@@ -245,7 +245,10 @@ impl Spoke {
         if !self.answers(&record, request) {
             return self.page_elsewhere(name, &record, request).await;
         }
-        self.replicas.count(blog);
+        // Who watches servers is no reader: of a blog that is alone on its spoke they would be most.
+        if !request.headers().contains_key(NONCE) {
+            self.replicas.count(blog);
+        }
         if let Some(seen) = self.at_a_glance(blog, &record, path, request).await {
             return send(request, &seen);
         }
