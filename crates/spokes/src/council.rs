@@ -15,7 +15,7 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use spokes_log::name::BlogId;
 use spokes_rules::{
-    health::Report,
+    health::{REPORT_SECONDS_MAX, Report},
     node::{Label, NodeKey, NodeSecret, Signed},
     receipt::{Receipt, Seal},
     registry::{Refusal, Registry, Touched},
@@ -456,9 +456,18 @@ impl Council {
         };
         self.judge_health(taken.spokes).await;
         self.try_open(taken.blogs).await;
-        match taken.full {
-            None => web::json(StatusCode::OK, &serde_json::json!({})),
-            Some(full) => web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", full),
+        match (taken.full, taken.off) {
+            (None, None) => web::json(StatusCode::OK, &serde_json::json!({})),
+            (Some(full), _) => web::refuse(StatusCode::TOO_MANY_REQUESTS, "quota", full),
+            (None, Some(off)) => web::refuse(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                CLOCK,
+                format!(
+                    "A report is {off} seconds behind this council node's clock; up to \
+                     {REPORT_SECONDS_MAX} count. It was not kept, and nothing else is the matter. Set the \
+                     clock that is wrong, by NTP."
+                ),
+            ),
         }
     }
 
@@ -468,6 +477,11 @@ impl Council {
         for statement in signed {
             if let Ok(report) = Report::parse(statement.text.as_bytes()) {
                 let by_council = self.order.knows(statement.key);
+                let off = clock::now().since(report.time);
+                if off.abs() > REPORT_SECONDS_MAX {
+                    taken.off = Some(off);
+                    continue;
+                }
                 if let Some(of) = self.take_report(report, statement) {
                     taken.spokes.insert(of);
                     taken.by_council |= by_council;
@@ -516,6 +530,8 @@ impl Council {
 struct Taken {
     blogs: BTreeSet<BlogId>,
     spokes: BTreeSet<Label>,
+    /// How many seconds behind this node's clock a report was that is too far from it.
+    off: Option<i64>,
     /// Whether a node of the council has reported.
     by_council: bool,
     /// Why not all of them were kept.
@@ -582,6 +598,9 @@ impl Unsequenced {
         }
     }
 }
+
+/// The kind of refusal by which an observer hears that its clock, or the council's, is wrong.
+pub(crate) const CLOCK: &str = "clock";
 
 fn holds_nothing() -> Response {
     web::refuse(

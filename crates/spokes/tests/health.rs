@@ -21,6 +21,7 @@ use spokes::{config, wire};
 use spokes_log::{
     name::{Hash, Salt},
     text::Value as _,
+    time::Time,
 };
 use spokes_rules::{
     health::{REST_SECONDS, Report, Says, Served},
@@ -242,13 +243,17 @@ fn impostors(demo: &Demo, labels: &[String]) -> Vec<Impostor> {
 
 /// What this spoke's key says of another one.
 fn report(demo: &Demo, observer: &str, of: &str, says: Says) -> Value {
+    report_at(demo, observer, of, says, common::author::now())
+}
+
+fn report_at(demo: &Demo, observer: &str, of: &str, says: Says, time: Time) -> Value {
     let secret = config::secret_key(&demo.node(observer).data.join("node.key")).unwrap();
     let report = Report {
         network: Hash::parse(&demo.network).unwrap(),
         observer: Label::parse(observer).unwrap(),
         of: Label::parse(of).unwrap(),
         says,
-        time: common::author::now(),
+        time,
     };
     json!(wire::SignedWire::from(&Signed::new(&secret, &report)))
 }
@@ -275,6 +280,17 @@ fn nobody_falls_without_a_cause() {
         None,
         "two of five are no majority"
     );
+
+    // Whose clock is wrong hears so: nothing that it reports counts.
+    let late = report_at(&demo, "b", "a", Says::Silent, common::author::now() + -125);
+    let told = http::post(
+        demo.council(),
+        "/api/v1/registry/statements",
+        &json!([late]).to_string(),
+    );
+    let told = told.unwrap();
+    assert_eq!((told.status, told.kind().as_str()), (422, "clock"));
+    assert!(told.detail().contains("by NTP"), "{}", told.detail());
 
     // The whole machine stands still for a moment, or is started anew.
     for label in &labels {

@@ -19,6 +19,7 @@ use super::Spoke;
 use crate::{
     client::{Ask, NONCE, Relayed, Reply, SERVED},
     clock,
+    council::CLOCK,
     http::{Guest, Response},
     observe::{Station, observe},
     outage::Outage,
@@ -138,6 +139,10 @@ impl Station for Spoke {
             let ask = Ask::new(node, "/api/v1/registry/statements");
             let told = self.client.post::<_, serde_json::Value>(ask, &reports);
             match tokio::time::timeout(REPORT_WAIT, told).await {
+                Ok(Ok(Reply::Refused(problem))) if problem.kind == CLOCK => {
+                    tracing::warn!(council = %node, problem.detail, "nothing that this spoke reports counts");
+                    last = Outage::new(problem.detail);
+                }
                 Ok(told) => match told.and_then(Reply::good) {
                     Ok(_) => return Ok(()),
                     Err(outage) => last = outage,
