@@ -54,6 +54,7 @@ pub enum Refusal {
     TooFewSeals { needed: usize, found: usize },
     TooFewReceipts { needed: usize, found: usize },
     NotOfTheCouncil(NodeKey),
+    NotNeeded,
     TooFewReports { needed: usize, found: usize },
     Rests { label: Label, until: Time },
     NothingNew,
@@ -183,6 +184,9 @@ impl Refusal {
                     "epoch {open} is open, the request names {named}; read and ask again"
                 )
             }
+            Self::NotNeeded => f.write_str(
+                "beside the request is something that it does not need; send it with what proves it, and no more",
+            ),
             Self::NotClosed(blog) => write!(f, "no change of the set of {blog} has begun"),
             Self::BadSet(why) => write!(f, "the new set {why}"),
             Self::TooFewSeals { needed, found } => {

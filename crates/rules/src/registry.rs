@@ -15,10 +15,10 @@ use spokes_log::{
 };
 
 use crate::{
-    health::{Load, Says, Takes},
-    node::Label,
-    receipt::{Receipt, Tip},
-    request::{Ask, CouncilNode, Founding, Request, Wish},
+    health::{Load, OBSERVERS, Report, Says, Takes},
+    node::{Label, Signed},
+    receipt::{Held, Receipt, Seal, Tip},
+    request::{Ask, COUNCIL_MAX, CouncilNode, Founding, MEMBERS_MAX, Request, Wish},
     seat::{Seats, Sits},
 };
 pub use crate::{
@@ -200,6 +200,11 @@ impl Registry {
             .map(|_| Verdict::New)
     }
 
+    /// The record that a request with this text became, if there is one.
+    pub fn answered(&self, text: &str) -> Option<u64> {
+        self.answered.get(&Hash::of(text.as_bytes())).copied()
+    }
+
     /// The record that this request would become; to be made durable, then given to [`Self::take`].
     pub fn next_record(&self, now: Time, request: Request) -> Record {
         let (index, previous) = (self.head.records, self.head.hash);
@@ -333,6 +338,7 @@ impl Registry {
                 named: ask.time,
             });
         }
+        brings_no_more(request, &ask.what)?;
         let key = request.signed.key;
         match ask.what {
             Wish::Invite { token, expires } => {
@@ -417,5 +423,41 @@ impl Registry {
                 named: None,
             }),
         }
+    }
+}
+
+/// Statements beside an `open`: what all members of both sets may have said of it.
+const OPEN_STATEMENTS_MAX: usize = 2 * MEMBERS_MAX * 128;
+/// Reports beside a `down` or `up`: those of all observers, and of each sitting node about each of them and the spoke.
+const REPORTS_MAX: usize = OBSERVERS + COUNCIL_MAX * (OBSERVERS + 1);
+
+/// Whether a request brings nothing that it does not need: all that a record has is kept for ever, by everybody.
+fn brings_no_more(request: &Request, wish: &Wish) -> Result<(), Refusal> {
+    let (proof, statements, word) = match wish {
+        Wish::Claim { .. } | Wish::Keys { .. } => (true, 0, false),
+        Wish::Home { .. } => (true, 0, true),
+        Wish::Open { .. } => (false, OPEN_STATEMENTS_MAX, false),
+        Wish::Down { .. } | Wish::Up { .. } => (false, REPORTS_MAX, false),
+        _ => (false, 0, false),
+    };
+    let is_about = |signed: &Signed| {
+        let text = signed.text.as_bytes();
+        let blog = || {
+            let seal = Seal::parse(text).map(|seal| seal.blog);
+            seal.or_else(|_| Held::parse(text).map(|held| held.blog))
+        };
+        match wish {
+            Wish::Open { blog: id, .. } => blog().as_ref() == Ok(id),
+            _ => Report::parse(text).is_ok(),
+        }
+    };
+    let needed = (proof || request.proof.is_empty())
+        && (word || request.word.is_none())
+        && request.statements.len() <= statements
+        && request.statements.iter().all(is_about);
+    if needed {
+        Ok(())
+    } else {
+        Err(Refusal::NotNeeded)
     }
 }

@@ -21,7 +21,10 @@ use spokes_rules::{
     registry::{Refusal, Registry, Touched},
     zone,
 };
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
 
 use crate::{
     clock,
@@ -30,7 +33,9 @@ use crate::{
     http::{self as web, Response},
     observe::observe,
     outage::Outage,
-    wire::{self, CouncilWire, LogWire, NetworkWire, Problem, RequestWire, StatementsWire},
+    wire::{
+        self, CouncilWire, LogWire, NetworkWire, Problem, RequestWire, StatementsWire, TakenWire,
+    },
 };
 
 mod book;
@@ -81,6 +86,8 @@ pub struct Council {
     statements: Mutex<BTreeMap<BlogId, Vec<Signed>>>,
     /// What observers say of spokes.
     reports: health::Reports,
+    /// Who brings statements takes turns: to check them takes a core for a while.
+    checking: Semaphore,
     /// Spokes of which somebody says what the registry does not.
     doubted: Mutex<BTreeSet<Label>>,
     /// How many requests came of late, and from whom.
@@ -128,6 +135,7 @@ impl Council {
             order,
             statements: Mutex::default(),
             reports: health::Reports::default(),
+            checking: Semaphore::new(1),
             doubted: Mutex::default(),
             rates: Mutex::default(),
         }))
@@ -372,7 +380,8 @@ impl Council {
             };
         }
         let sequenced = match read {
-            Ok(request) => self.order.sequence(request).await,
+            Ok(Read::New(request)) => self.order.sequence(request).await,
+            Ok(Read::Again(taken)) => Ok(taken),
             Err(why) => Err(why),
         };
         match sequenced {
@@ -382,14 +391,18 @@ impl Council {
     }
 
     /// As below. Reading checks signatures: not on the event loop.
-    async fn read(self: Arc<Self>, body: Bytes) -> Result<RequestWire, Unsequenced> {
+    async fn read(self: Arc<Self>, body: Bytes) -> Result<Read, Unsequenced> {
         let read = tokio::task::spawn_blocking(move || self.read_here(&body)).await;
         read.unwrap_or_else(|error| Err(Unsequenced::Outage(Outage::new(error.to_string()))))
     }
 
     /// Whether this many requests may come from there now, then the request itself.
-    fn read_here(&self, body: &[u8]) -> Result<RequestWire, Unsequenced> {
+    fn read_here(&self, body: &[u8]) -> Result<Read, Unsequenced> {
         let wire = wire::read::<RequestWire>(body).map_err(Unsequenced::Malformed)?;
+        // Anybody can repeat what stands in the log: it is not booked on whoever signed it.
+        if let Some(taken) = self.book.answered(&wire.signed.text) {
+            return Ok(Read::Again(taken));
+        }
         let signed = wire.signed.signed();
         let signed = signed.map_err(|why| Unsequenced::Malformed(why.to_owned()))?;
         let known = self.is_known(signed.key) && signed.is_good();
@@ -411,7 +424,7 @@ impl Council {
         if proves && !known {
             return Err(Unsequenced::Refused(Box::new(Refusal::NotAdmitted)));
         }
-        Ok(wire)
+        Ok(Read::New(wire))
     }
 
     /// Whether this is the key of an admitted spoke, a council node, or an organizer.
@@ -437,11 +450,34 @@ impl Council {
                 return web::refuse(StatusCode::UNPROCESSABLE_ENTITY, "invalid", why);
             }
         };
+        let node = Arc::clone(&self);
+        let wire = {
+            // Nobody closes it.
+            let _turn = self.checking.acquire().await;
+            let checked =
+                tokio::task::spawn_blocking(move || node.is_said_by_nodes(&wire).then_some(wire));
+            checked.await.unwrap_or_default()
+        };
+        let Some(wire) = wire else {
+            return web::refuse(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "invalid",
+                "A statement is not signed by a node of this network. Nothing was kept.",
+            );
+        };
         match self.order.leads_or_tells(&wire).await {
             Ok(true) => self.keep_statements(wire).await,
             Ok(false) => web::json(StatusCode::OK, &serde_json::json!({})),
             Err(why) => why.answer(),
         }
+    }
+
+    /// Whether all of it comes from nodes: strangers may send what they like, so at the first one that does not
+    /// nothing more is checked, and nobody else is troubled.
+    fn is_said_by_nodes(&self, wire: &StatementsWire) -> bool {
+        let is_good = |signed: Signed| self.is_known(signed.key) && signed.is_good();
+        let mut statements = wire.statements.iter();
+        statements.all(|wire| wire.signed().is_ok_and(is_good))
     }
 
     /// Keeps statements as the leader does, and opens what they suffice for.
@@ -476,7 +512,7 @@ impl Council {
         let mut taken = Taken::default();
         for statement in signed {
             if let Ok(report) = Report::parse(statement.text.as_bytes()) {
-                let by_council = self.order.knows(statement.key);
+                let key = statement.key;
                 let off = clock::now().since(report.time);
                 if off.abs() > REPORT_SECONDS_MAX {
                     taken.off = Some(off);
@@ -484,7 +520,8 @@ impl Council {
                 }
                 if let Some(of) = self.take_report(report, statement) {
                     taken.spokes.insert(of);
-                    taken.by_council |= by_council;
+                    let sits = |registry: &Registry| registry.seats().node(key).is_some();
+                    taken.by_council |= self.book.ask(sits).unwrap_or_default();
                 }
                 continue;
             }
@@ -523,6 +560,13 @@ impl Council {
     fn blog_of(&self, signed: &Signed) -> Option<BlogId> {
         self.book.ask(|registry| about(registry, signed)).flatten()
     }
+}
+
+/// What was asked of the registry.
+enum Read {
+    New(RequestWire),
+    /// It is in the log already, and got this.
+    Again(TakenWire),
 }
 
 /// What statements that were kept are about.

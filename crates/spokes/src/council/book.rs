@@ -237,6 +237,12 @@ impl Book {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What a request with this text got, if it is in the log already.
+    pub(super) fn answered(&self, text: &str) -> Option<TakenWire> {
+        let place = self.ask(|registry| registry.answered(text)).flatten()?;
+        first_answer(&self.index(), place).ok()
+    }
+
     /// The log behind a place.
     ///
     /// # Errors

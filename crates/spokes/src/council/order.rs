@@ -300,6 +300,10 @@ impl Order {
     }
 
     async fn enqueue(&self, request: Arc<RequestWire>) -> Result<TakenWire, Unsequenced> {
+        // Asked again, it needs no place in the journal: that is kept for ever.
+        if let Some(taken) = self.book.answered(&request.signed.text) {
+            return Ok(taken);
+        }
         self.prejudge(&request)?;
         let (answer, answered) = oneshot::channel();
         let bytes = size_of_request(&request);
