@@ -166,7 +166,8 @@ impl Refusal {
             Self::NoSpokes => {
                 write!(
                     f,
-                    "no spoke is admitted yet; an organizer must admit one first"
+                    "no spoke takes new blogs now: none is admitted, or those that are do not answer or are full. \
+                     Try again in a minute; after a start of all servers it takes so long"
                 )
             }
             Self::ProofTooLong(entries) => write!(

@@ -221,7 +221,7 @@ impl SpokeConfig {
     /// # Errors
     /// When it is missing, not in its form, or of a newer program.
     pub fn load(dir: &Path) -> Result<Self, Outage> {
-        load(dir, "spokes join")
+        load(dir, "\"spokes join\" makes it")
     }
 
     /// Writes `DIR/config.toml`.
@@ -316,7 +316,11 @@ impl CouncilConfig {
     /// # Errors
     /// When it is missing, not in its form, or of a newer program.
     pub fn load(dir: &Path) -> Result<Self, Outage> {
-        load(dir, "spokes council init")
+        load(
+            dir,
+            "If what was in it is lost, \"spokes council recover\" and \"spokes council join\" bring a node \
+             back; \"spokes council init\" makes a new network",
+        )
     }
 
     /// Writes `DIR/config.toml`.
@@ -353,11 +357,11 @@ fn bad(field: &str, why: &str) -> Outage {
     ))
 }
 
-fn load<T: for<'a> Deserialize<'a>>(dir: &Path, maker: &str) -> Result<T, Outage> {
+fn load<T: for<'a> Deserialize<'a>>(dir: &Path, remedy: &str) -> Result<T, Outage> {
     let path = dir.join("config.toml");
     let text = fs::read_to_string(&path).map_err(|error| {
         Outage::new(format!(
-            "{} cannot be read ({error}); is the directory right? \"{maker}\" makes it",
+            "{} cannot be read ({error}); is the directory right? {remedy}",
             path.display()
         ))
     })?;

@@ -283,7 +283,11 @@ pub(super) fn open_book(
 pub fn backup(dir: &Path, to: &Path) -> Result<Registry, Outage> {
     let from = dir.join("registry.journal");
     let part = to.with_extension("part");
-    std::fs::copy(&from, &part).map_err(|e| Outage::file("copying", &from, &e))?;
+    let copied = |e: std::io::Error| match from.exists() {
+        true => Outage::file("writing", to, &e),
+        false => Outage::file("copying", &from, &e),
+    };
+    std::fs::copy(&from, &part).map_err(copied)?;
     // What was being written when it was copied is cut off the copy here.
     let journal = Journal::open(&part)?;
     let registry = fold(&journal)?.filter(|_| journal.filling().is_none());
@@ -360,6 +364,13 @@ pub fn recover(recovery: &Recovery) -> Result<u64, Outage> {
         return Err(Outage::new(format!(
             "{} is not there; say with --organizer where an organizer's key is",
             organizer.display()
+        )));
+    }
+    if node.is_none() && !dir.join("config.toml").exists() {
+        return Err(Outage::new(format!(
+            "{} has no config.toml, so it is not known which node this is to be; say it with --label, --api and \
+             --dns, all three. Nothing was changed",
+            dir.display()
         )));
     }
     let dir = &config::make_dir(dir)?;
@@ -564,7 +575,7 @@ pub async fn stand(dir: &Path, invite: &Invite, wanted: &Stand) -> Result<(), Ou
 /// When the node is silent or refuses.
 pub async fn organize(dir: &Path, what: Wish) -> Result<TakenWire, Outage> {
     let config = CouncilConfig::load(dir)?;
-    let organizer = config::secret_key(&dir.join("organizer.key"))?;
+    let organizer = super::door::organizer(&dir.join("organizer.key"))?;
     let client = Client::new()?;
     let network: NetworkWire = client
         .get(client::Ask::new(config.api, "/api/v1/network"))

@@ -479,10 +479,13 @@ async fn replicas(args: Replicas, console: &Console) -> Result<(), Outage> {
         );
         console.progress(&line);
         if watch.stands_still(format!("{line} {members}")).await {
-            console.say(
-                "Nothing has moved for a minute: there may be too few spokes of different operators that \
-                 take blogs. It goes on by itself as soon as there are.",
-            );
+            console.say(&format!(
+                "{} of {wanted} servers hold \"{name}\", and nothing has moved for a minute: there are too few spokes \
+                 of different operators that take blogs. The wish stands, and goes on by itself as soon as there \
+                 are more; to end this command changes nothing.",
+                place.held_by.len()
+            ));
+            break place;
         }
     };
     if args.tell.look.json {
