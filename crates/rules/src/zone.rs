@@ -188,8 +188,10 @@ pub fn of_blog(registry: &Registry, id: BlogId, blog: &BlogRecord) -> Owned {
     if readers.is_empty() {
         readers = well;
     }
+    // Authors go to the primary; while that is silent to one that takes entries in its place.
+    let accepts = Some(primary).filter(is_well);
+    let accepts = accepts.or_else(|| readers.first().copied()).and_then(ip);
     let readers = readers.into_iter().filter_map(ip);
-    let accepts = Some(primary).filter(is_well).and_then(ip);
     let text = format!(
         "v=1 blog={id} author={} epoch={} primary={primary}",
         blog.author, blog.set.epoch
