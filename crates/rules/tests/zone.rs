@@ -194,8 +194,9 @@ fn an_evicted_spoke_is_named_nowhere() {
         story,
         "edit",
         &expect![[r#"
-        edit.maria.blogs.example.org
-    "#]],
+            edit.maria.blogs.example.org
+              30 A(192.0.2.99)
+        "#]],
     );
 }
 
