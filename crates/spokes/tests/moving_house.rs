@@ -330,7 +330,10 @@ fn a_spoke_is_emptied(many: usize) {
         eprintln!("emptied of {on_a} blogs in {:?}", began.elapsed());
         demo.restart(&leader);
     });
-    assert!(blogs(&demo, "spoke=a").is_empty());
+    // The node that was dead has to hear of it.
+    wait_for("all know that it is empty", SETTLE, || {
+        blogs(&demo, "spoke=a").is_empty().then_some(())
+    });
     for blog in blogs(&demo, "limit=1000") {
         assert_eq!(members(&blog).len(), 3, "{blog}");
         assert_eq!(labels(&blog, "held_by").len(), 3, "{blog}");

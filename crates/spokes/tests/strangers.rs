@@ -27,7 +27,7 @@ use spokes_log::{
     seal::RawSignature,
 };
 use spokes_rules::{
-    node::{NodeSecret, Signed as NodeSigned},
+    node::{Label, NodeSecret, Signed as NodeSigned},
     request::{Ask, Domain, Policy, Wish},
 };
 use tokio::{
@@ -420,7 +420,12 @@ fn the_council_takes_few_requests_of_unknown_keys_and_no_statements() {
 
     let statements: Vec<Value> = (0..500).map(|n| wire(&nobody, &ask(n))).collect();
     let reply = post("/api/v1/registry/statements", &statements.into());
-    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!((reply.status, reply.kind().as_str()), (422, "invalid"));
+    assert!(
+        reply.detail().contains("not signed by a node"),
+        "{}",
+        reply.text()
+    );
     let path = format!("/api/v1/registry/statements?blog={blog}");
     let kept = http::get(demo.council(), "x", &path).json();
     assert_eq!(kept, json!([]), "strangers' statements are kept");
@@ -431,5 +436,42 @@ fn the_council_takes_few_requests_of_unknown_keys_and_no_statements() {
         "{}",
         reply.text()
     );
+    demo.assert_no_panic();
+}
+
+#[test]
+fn what_stands_in_the_log_already_is_answered_and_never_kept_again() {
+    let demo = Demo::start_with(2, &["--empty"]);
+    let journal = demo.node("council1").data.join("registry.journal");
+    let size = || std::fs::metadata(&journal).unwrap().len();
+    let to = demo.council();
+    let log = http::get(to, "x", "/api/v1/registry/log?after=0").json();
+    let record = log["records"].as_array().unwrap().last().unwrap().clone();
+    let junk = json!({ "key": record["request"]["signed"]["key"], "text": "junk", "signature": record["request"]["signed"]["signature"] });
+    let mut again = record["request"].clone();
+    again["statements"] = vec![junk.clone(); 1_000].into();
+    let (again, was) = (again.to_string(), size());
+    // Nobody's places are used up by what anybody can read and send.
+    for _ in 0..400 {
+        let reply = http::post(to, "/api/v1/registry/requests", &again).unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        assert_eq!(reply.json()["index"], record["index"]);
+    }
+    assert!(size() - was < 4_096, "{} bytes more", size() - was);
+    // A request brings what proves it, and nothing else.
+    let secret = spokes::config::secret_key(&demo.node("a").data.join("node.key")).unwrap();
+    let ask = Ask {
+        network: Some(Hash::parse(&demo.network).unwrap()),
+        time: now(),
+        what: Wish::Leave {
+            label: Label::parse("a").unwrap(),
+        },
+    };
+    let signed = NodeSigned::new(&secret, &ask);
+    let signed = serde_json::to_value(spokes::wire::SignedWire::from(&signed)).unwrap();
+    let body = json!({ "signed": signed, "statements": [signed] }).to_string();
+    let reply = http::post(to, "/api/v1/registry/requests", &body).unwrap();
+    assert_eq!(reply.status, 409, "{}", reply.text());
+    assert!(reply.detail().contains("does not need"), "{}", reply.text());
     demo.assert_no_panic();
 }

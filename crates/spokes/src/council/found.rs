@@ -7,6 +7,10 @@ use std::{
 };
 
 use openraft::{CommittedLeaderId, Entry, LogId, Membership, Vote, entry::EntryPayload};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 use spokes_log::{name::Hash, text::Value as _, time::Time};
 use spokes_rules::{
     node::{Label, NodeKey, NodeSecret, Signed},
@@ -63,6 +67,7 @@ pub struct Beginning {
 /// When there is a network already, or the disk fails.
 pub fn init(dir: &Path, beginning: Beginning) -> Result<Registry, Outage> {
     let dir = config::make_dir(dir)?;
+    let _lock = lock(&dir)?;
     if dir.join("config.toml").exists() {
         return Err(Outage::new(format!(
             "{} holds a network already; nothing was changed. Serve it with \"spokes council serve \
@@ -151,12 +156,38 @@ fn alone(me: NodeId, filled: Filled) -> Membership<NodeId, Filled> {
     Membership::new(vec![std::collections::BTreeSet::from([me])], nodes)
 }
 
-/// Opens a node's journal. That of a council which was one node and had none is made from its registry.
+/// Keeps all other processes from writing in a node's directory, as long as what this gives is there: two that
+/// write one journal destroy what the other one has acknowledged.
+fn lock(dir: &Path) -> Result<File, Outage> {
+    let path = dir.join("node.lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| Outage::file("opening", &path, &e))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::WOULDBLOCK) => Err(Outage::new(format!(
+            "a council node runs in {0}, or is being founded or recovered there. Nothing was changed, and what {0} \
+             holds is safe. Stop that one first, or name another directory with --dir",
+            dir.display()
+        ))),
+        Err(error) => Err(Outage::file("locking", &path, &error.into())),
+    }
+}
+
+/// Opens a node's journal, which no other process can open as long as it is open here. That of a council which was
+/// one node and had none is made from its registry.
 ///
 /// # Errors
-/// When it is damaged, or the disk fails.
+/// When another process has it, it is damaged, or the disk fails.
 pub(super) fn open_journal(dir: &Path, secret: &NodeSecret) -> Result<Journal<File>, Outage> {
-    let mut journal = Journal::open(&dir.join("registry.journal"))?;
+    open_locked(dir, secret, lock(dir)?)
+}
+
+fn open_locked(dir: &Path, secret: &NodeSecret, lock: File) -> Result<Journal<File>, Outage> {
+    let mut journal = Journal::open(&dir.join("registry.journal"))?.keep(lock);
     if journal.len() > 0 {
         return Ok(journal);
     }
@@ -282,27 +313,39 @@ pub(super) fn open_book(
 /// When the node holds nothing or not yet all, the journal is damaged, or a disk fails.
 pub fn backup(dir: &Path, to: &Path) -> Result<Registry, Outage> {
     let from = dir.join("registry.journal");
-    let part = to.with_extension("part");
+    // Another backup may be writing beside this one.
+    let mut part = to.as_os_str().to_owned();
+    part.push(format!(".{}.part", config::random_hex::<4>()?));
+    let part = Path::new(&part);
+    let copied = copy_checked(&from, part).and_then(|registry| {
+        let failed = |e: std::io::Error| Outage::file("writing", to, &e);
+        std::fs::rename(part, to).map_err(failed)?;
+        let above = to.parent().filter(|above| !above.as_os_str().is_empty());
+        config::sync_dir(above.unwrap_or(Path::new("."))).map_err(failed)?;
+        Ok(registry)
+    });
+    if copied.is_err() {
+        drop(std::fs::remove_file(part));
+    }
+    copied
+}
+
+/// Copies a journal that somebody may be writing, and never touches it.
+fn copy_checked(from: &Path, part: &Path) -> Result<Registry, Outage> {
     let copied = |e: std::io::Error| match from.exists() {
-        true => Outage::file("writing", to, &e),
-        false => Outage::file("copying", &from, &e),
+        true => Outage::file("writing", part, &e),
+        false => Outage::file("copying", from, &e),
     };
-    std::fs::copy(&from, &part).map_err(copied)?;
+    std::fs::copy(from, part).map_err(copied)?;
     // What was being written when it was copied is cut off the copy here.
-    let journal = Journal::open(&part)?;
+    let journal = Journal::open(part)?;
     let registry = fold(&journal)?.filter(|_| journal.filling().is_none());
-    let Some(registry) = registry else {
-        drop(std::fs::remove_file(&part));
-        return Err(Outage::new(format!(
+    registry.ok_or_else(|| {
+        Outage::new(format!(
             "{} holds nothing of a registry, or not yet all; nothing was kept. Take the backup from another node",
             from.display()
-        )));
-    };
-    let failed = |e: std::io::Error| Outage::file("writing", to, &e);
-    std::fs::rename(&part, to).map_err(failed)?;
-    let above = to.parent().filter(|above| !above.as_os_str().is_empty());
-    config::sync_dir(above.unwrap_or(Path::new("."))).map_err(failed)?;
-    Ok(registry)
+        ))
+    })
 }
 
 /// How a council is founded anew.
@@ -352,7 +395,7 @@ fn make_node(dir: &Path, node: &Stand, secret: &NodeSecret, domain: &Domain) -> 
 /// The node must not be running. Gives the number of entries that it begins with.
 ///
 /// # Errors
-/// When the node holds nothing, the key is no organizer's, or the disk fails.
+/// When the node runs or holds nothing, the key is no organizer's, or the disk fails.
 pub fn recover(recovery: &Recovery) -> Result<u64, Outage> {
     let Recovery {
         dir,
@@ -375,11 +418,12 @@ pub fn recover(recovery: &Recovery) -> Result<u64, Outage> {
     }
     let dir = &config::make_dir(dir)?;
     let organizer = config::secret_key(organizer)?;
+    let lock = lock(dir)?;
     let secret = config::secret_key(&dir.join("node.key"))?;
     if let Some(from) = from {
         bring_back(dir, from)?;
     }
-    let mut journal = open_journal(dir, &secret)?;
+    let mut journal = open_locked(dir, &secret, lock)?;
     let registry = fold(&journal)?;
     let Some(registry) = registry else {
         return Err(Outage::new(
@@ -677,5 +721,60 @@ mod tests {
         assert!(!open(&journal).is_hidden(), "power takes as many");
         add(&mut journal, 1);
         assert!(open(&journal).is_hidden(), "somebody ended it half-way");
+    }
+
+    fn sizes(dir: &Path) -> Vec<(String, u64)> {
+        let mut sizes: Vec<_> = std::fs::read_dir(dir)
+            .unwrap()
+            .map(|file| {
+                let file = file.unwrap();
+                let name = file.file_name().into_string().unwrap();
+                (name, file.metadata().unwrap().len())
+            })
+            .collect();
+        sizes.sort();
+        sizes
+    }
+
+    #[test]
+    fn only_one_process_writes_in_a_nodes_directory_and_backups_are_taken_beside_it() {
+        use std::io::Write as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
+        let (journal, secret) = founded(path);
+        drop(journal);
+        let recovery = Recovery {
+            dir: path.to_owned(),
+            organizer: path.join("organizer.key"),
+            from: None,
+            node: None,
+        };
+        let runs = open_journal(path, &secret).unwrap();
+        // It is in the middle of a write.
+        let file = path.join("registry.journal");
+        let mut begun = File::options().append(true).open(&file).unwrap();
+        begun.write_all(b"\xc5SJ\n half a block").unwrap();
+        let before = sizes(path);
+        for said in [
+            recover(&recovery).map(drop),
+            open_journal(path, &secret).map(drop),
+        ] {
+            let said = said.unwrap_err().to_string();
+            assert!(said.contains("Nothing was changed"), "{said}");
+        }
+        let kept = tempfile::tempdir().unwrap();
+        let to = kept.path().join("registry.journal");
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..8).for_each(|_| drop(backup(path, &to).unwrap())));
+            }
+        });
+        assert_eq!(sizes(path), before, "nothing was cut off or added");
+        let left = sizes(kept.path());
+        assert!(left.len() == 1, "no half of a backup stays: {left:?}");
+        drop(runs);
+        assert!(recover(&recovery).unwrap() > 0);
+        assert_eq!(open_journal(path, &secret).unwrap().torn(), 0);
     }
 }

@@ -153,10 +153,18 @@ pub(super) struct Journal<D: Disk = File> {
     failed: Option<String>,
     /// Bytes that were cut off at the start.
     torn: u64,
+    /// What keeps other processes away from the directory, as long as this one may write.
+    lock: Option<File>,
 }
 
 impl Journal<File> {
-    /// Opens a journal, or begins one.
+    /// Keeps a lock for as long as this journal is open.
+    pub(super) fn keep(mut self, lock: File) -> Self {
+        self.lock = Some(lock);
+        self
+    }
+
+    /// Opens a journal, or begins one. What is torn at its end is cut off: nobody else may be writing it.
     ///
     /// # Errors
     /// When it is damaged before its end, of a newer program, or the disk fails.
@@ -193,6 +201,7 @@ impl<D: Disk> Journal<D> {
             filling: None,
             failed: None,
             torn: 0,
+            lock: None,
         };
         let size = journal.disk.size()?;
         if size < journal.end {

@@ -16,7 +16,7 @@ use spokes_log::{name::BlogId, time::Time};
 use spokes_rules::{
     health::Takes,
     node::{Label, Signed},
-    receipt::Seal,
+    receipt::{Held, Seal, Tip},
     registry::{BlogRecord, FORCE_SECONDS, Registry, Set, Spoke},
     request::{Ask, Request as Wanted, Wish},
 };
@@ -48,6 +48,9 @@ const GROUP_MAX: usize = 256;
 const BUSY_IN_A_ROW_MAX: usize = 64;
 /// Changes proposed at once.
 const AT_ONCE_MAX: usize = 32;
+/// For how long a set that could open waits for whoever catches up with one more seal. Its coming members leave a
+/// seal out that they cannot have after 20 seconds (`spoke::change`), and their clocks may be ahead by a few.
+const CATCHING_UP_SECONDS: i64 = 15;
 /// Statements of one answer to a spoke: well below a megabyte.
 const KEPT_MAX: usize = 1_000;
 
@@ -245,8 +248,17 @@ impl Council {
             .book
             .ask(|registry| without_silent_seals(registry, &statements));
         // What only a member has that is silent by now nobody can have: its seal is left out if the others suffice.
-        let choices = of_the_well.filter(|chosen| chosen.len() < statements.len());
-        for statements in [Some(statements), choices].into_iter().flatten() {
+        let of_the_well = of_the_well.filter(|chosen| chosen.len() < statements.len());
+        let covered = self.book.ask(|registry| {
+            without_uncovered_seals(registry, clock::now(), blog, forced, &statements)
+        });
+        let nobody = BTreeSet::new();
+        let choices = [
+            Some((statements, nobody.clone())),
+            of_the_well.map(|chosen| (chosen, nobody)),
+            covered.flatten(),
+        ];
+        for (statements, left_out) in choices.into_iter().flatten() {
             let what = Wish::Open {
                 blog,
                 epoch,
@@ -255,6 +267,7 @@ impl Council {
             match self.propose(what, statements).await {
                 Ok(()) => {
                     tracing::info!(%blog, epoch, forced, "a new set is open");
+                    say_left_out(blog, &left_out);
                     self.statements_kept().remove(&blog);
                     return;
                 }
@@ -367,6 +380,107 @@ fn without_silent_seals(registry: &Registry, statements: &[Signed]) -> Vec<Signe
     };
     let statements = statements.iter();
     statements.filter(|s| !is_silent(s)).cloned().collect()
+}
+
+/// All but the seals that nobody can catch up with, and whose these are: a majority of the coming set covers what
+/// the others have sealed, and does not cover them as well. None where nothing is to be left out, or the others are
+/// too few: so many as are needed name all that is safe (SPEC receipt 3.5), and no member can hold up the rest by
+/// sealing what nobody has.
+fn without_uncovered_seals(
+    registry: &Registry,
+    now: Time,
+    blog: BlogId,
+    forced: bool,
+    statements: &[Signed],
+) -> Option<(Vec<Signed>, BTreeSet<Label>)> {
+    let record = registry.blog(blog)?;
+    let closing = record.closing.as_ref()?;
+    if now.since(closing.since) < CATCHING_UP_SECONDS {
+        return None;
+    }
+    let seals = seals_covered(&record.set, &closing.next, statements);
+    let majority = closing.next.majority();
+    // Which ones are covered together depends on where one begins.
+    let choices = (0..seals.len()).map(|first| covered_together(&seals, first, majority));
+    let chosen = choices.max_by_key(BTreeMap::len)?;
+    let needed = if forced { 1 } else { record.set.seals_needed() };
+    if chosen.len() < needed || chosen.len() == seals.len() {
+        return None;
+    }
+    let is_left_out = |at: usize| {
+        let is_seal = seals.iter().any(|seal| seal.at == at);
+        is_seal && !chosen.values().any(|chosen| *chosen == at)
+    };
+    let stay = statements.iter().enumerate();
+    let stay = stay.filter(|(at, _)| !is_left_out(*at));
+    let whose = seals.iter().map(|seal| seal.by.clone());
+    let whose = whose.filter(|label| !chosen.contains_key(label));
+    Some((stay.map(|(_, s)| s.clone()).collect(), whose.collect()))
+}
+
+/// A seal among statements.
+struct SealCovered {
+    /// Where it is among them.
+    at: usize,
+    by: Label,
+    /// The coming members that hold all it names.
+    holders: BTreeSet<Label>,
+}
+
+/// The seals among these statements, and who of the coming set says to hold all that each names.
+fn seals_covered(open: &Set, next: &Set, statements: &[Signed]) -> Vec<SealCovered> {
+    let mut held: BTreeMap<Label, BTreeSet<Tip>> = BTreeMap::new();
+    let receipts = statements.iter().map(|s| Held::parse(s.text.as_bytes()));
+    for receipt in receipts.filter_map(Result::ok) {
+        if receipt.epoch == next.epoch && next.has(&receipt.spoke) {
+            held.entry(receipt.spoke).or_default().insert(receipt.tip);
+        }
+    }
+    let seals = statements.iter().enumerate().filter_map(|(at, signed)| {
+        let seal = Seal::parse(signed.text.as_bytes()).ok()?;
+        if seal.epoch != open.epoch || !open.has(&seal.spoke) {
+            return None;
+        }
+        let covers = |held: &BTreeSet<Tip>| seal.tips.iter().all(|tip| held.contains(tip));
+        let holders = held.iter().filter(|(_, held)| covers(held));
+        Some(SealCovered {
+            at,
+            by: seal.spoke.clone(),
+            holders: holders.map(|(label, _)| label.clone()).collect(),
+        })
+    });
+    seals.collect()
+}
+
+/// The seals that one majority covers all of, one of each member, beginning with this one: where each is among
+/// the statements.
+fn covered_together(
+    seals: &[SealCovered],
+    first: usize,
+    majority: usize,
+) -> BTreeMap<Label, usize> {
+    let mut chosen = BTreeMap::new();
+    let mut holders = seals[first].holders.clone();
+    for seal in seals[first..].iter().chain(&seals[..first]) {
+        let both: BTreeSet<Label> = holders.intersection(&seal.holders).cloned().collect();
+        if both.len() >= majority && !chosen.contains_key(&seal.by) {
+            holders = both;
+            chosen.insert(seal.by.clone(), seal.at);
+        }
+    }
+    chosen
+}
+
+/// Tells organizers whose seals named what nobody could get.
+fn say_left_out(blog: BlogId, left_out: &BTreeSet<Label>) {
+    for label in left_out {
+        tracing::warn!(
+            %blog,
+            %label,
+            "a new set was opened without this member's seal: it named entries that nobody could get from it. \
+             Nothing that was safe is missing. Where this goes on, ask whoever runs it, or evict it"
+        );
+    }
 }
 
 /// Whether a spoke is in the set of a blog as it is, or will be.

@@ -14,7 +14,7 @@ use spokes_log::name::BlogId;
 use spokes_rules::{
     node::{Label, Signed},
     receipt::{Held, Receipt, Seal, Tip},
-    registry::{BlogRecord, Registry},
+    registry::{BlogRecord, FORCE_SECONDS, Registry},
     replica::Event,
 };
 use tokio::{
@@ -38,6 +38,10 @@ const SEALS_EVERY: Duration = Duration::from_millis(500);
 /// How long seals of all who are there are waited for, before what there is is covered: for the case that no
 /// others come and the set is opened without them.
 const SEALS_WAIT_SECONDS: i64 = 20;
+/// How long a member that answers is asked for what it alone has sealed, before its seal is left out like that of
+/// one that is silent: a good one has given it by then, unless its line is so slow that its readers notice. Authors
+/// wait meanwhile.
+const CATCHING_UP_SECONDS: i64 = 20;
 /// Blogs that are caught up with at a time.
 const CATCHING_UP_MAX: usize = 8;
 /// Statements of one answer from which on there may be more of them.
@@ -245,10 +249,12 @@ impl Spoke {
             let Some(closing) = record.closing.as_ref().filter(|c| c.next.has(&self.me)) else {
                 continue;
             };
-            let waited = clock::now().since(closing.since) >= SEALS_WAIT_SECONDS;
+            let since = closing.since;
+            let waited = clock::now().since(since) >= SEALS_WAIT_SECONDS;
             let seals = self.ask(|registry| seals_of(registry, blog, &kept.statements));
             let seals = seals.flatten().unwrap_or_default();
-            let suffice = seals.len() >= record.set.seals_needed();
+            let needed = record.set.seals_needed();
+            let suffice = seals.len() >= needed;
             if seals.is_empty() || !suffice && !waited || !covering.begins(blog) {
                 continue;
             }
@@ -259,29 +265,32 @@ impl Spoke {
                     let _place = covering.places.acquire().await;
                     spoke.fetch_sealed(blog, &seals).await;
                 }
-                let cover = Event::Cover(spoke.can_cover(blog, seals));
+                let left_out_from = left_out_from(needed, clock::now().since(since));
+                let cover = Event::Cover(spoke.can_cover(blog, seals, left_out_from));
                 spoke.with(blog, |replica| replica.handle(clock::now(), cover));
                 covering.ended(blog);
             });
         }
     }
 
-    /// What is sealed, but for what only members have that are silent by now: nobody can have that, and the set
-    /// opens without their seals if the others suffice.
+    /// What is sealed, but for what nobody can have (see `covers`).
     fn can_cover(
         self: &Arc<Self>,
         blog: BlogId,
         seals: BTreeMap<Label, Vec<Tip>>,
+        left_out_from: Option<usize>,
     ) -> BTreeSet<Tip> {
         let is_well = |label: &Label| {
             let well =
                 |registry: &Registry| registry.spoke(label).is_some_and(|spoke| spoke.is_well());
             self.ask(well).unwrap_or_default()
         };
-        let seals = seals.into_iter();
-        let can =
-            seals.filter(|(label, tips)| is_well(label) || !self.lacks_any(blog, tips.iter()));
-        can.flat_map(|(_, tips)| tips).collect()
+        let seals = seals.into_iter().map(|(label, tips)| Sealed {
+            is_well: is_well(&label),
+            is_here: !self.lacks_any(blog, tips.iter()),
+            tips,
+        });
+        covers(seals.collect(), left_out_from)
     }
 
     /// Whether any of these entries is not here.
@@ -309,6 +318,36 @@ impl Spoke {
             }
         }
     }
+}
+
+/// What a member of the old set has sealed, as it looks from here.
+#[derive(Clone, Debug)]
+struct Sealed {
+    tips: Vec<Tip>,
+    is_well: bool,
+    /// Whether all of it is here.
+    is_here: bool,
+}
+
+/// With how many other seals covered one is left out whose member answers, but does not give what it sealed; as
+/// long as it may only be slow, none is.
+fn left_out_from(needed: usize, waited: i64) -> Option<usize> {
+    match waited {
+        // By then the council opens with what there is (SPEC receipt 3.7).
+        FORCE_SECONDS.. => Some(1),
+        CATCHING_UP_SECONDS.. => Some(needed),
+        _ => None,
+    }
+}
+
+/// What to cover: what is sealed, but for what only members have that are silent by now, or that have been asked
+/// long enough. Nobody can have that, and the set opens without their seals if the others suffice.
+fn covers(seals: Vec<Sealed>, left_out_from: Option<usize>) -> BTreeSet<Tip> {
+    let here = seals.iter().filter(|seal| seal.is_here).count();
+    let is_over = left_out_from.is_some_and(|enough| here >= enough);
+    let seals = seals.into_iter();
+    let covered = seals.filter(|seal| seal.is_here || seal.is_well && !is_over);
+    covered.flat_map(|seal| seal.tips).collect()
 }
 
 /// The blogs that are being covered.
@@ -365,4 +404,47 @@ fn seals_of(
         fits.then_some((seal.spoke, seal.tips))
     });
     Some(seals.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use spokes_log::name::Hash;
+
+    use super::*;
+
+    const NEEDED: usize = 2;
+
+    /// Covers seals, each of its own entry, after so many seconds; `here` and `silent` or `well` members that do
+    /// not give what they sealed.
+    fn check(waited: i64, seals: &str, covered: &str) {
+        let tip = |name: &str| Tip {
+            sequence: 7,
+            id: Hash::of(name.as_bytes()),
+        };
+        let seals = seals.split(' ').map(|name| Sealed {
+            tips: vec![tip(name)],
+            is_well: !name.starts_with("silent"),
+            is_here: name.starts_with("here"),
+        });
+        let expected: BTreeSet<Tip> = covered.split_whitespace().map(tip).collect();
+        let found = covers(seals.collect(), left_out_from(NEEDED, waited));
+        assert_eq!(found, expected, "after {waited} seconds");
+    }
+
+    #[test]
+    fn a_seal_that_its_member_does_not_give_is_waited_for_and_left_out_then() {
+        let last = CATCHING_UP_SECONDS - 1;
+        check(last, "well here1 here2", "well here1 here2");
+        check(CATCHING_UP_SECONDS, "well here1 here2", "here1 here2");
+        check(last, "silent here1 here2", "here1 here2");
+    }
+
+    #[test]
+    fn where_the_others_are_too_few_it_is_waited_for_until_the_council_forces() {
+        let last = FORCE_SECONDS - 1;
+        check(last, "well here1", "well here1");
+        check(last, "well silent here1", "well here1");
+        check(FORCE_SECONDS, "well here1", "here1");
+        check(FORCE_SECONDS, "well", "well");
+    }
 }

@@ -217,3 +217,89 @@ fn the_seal_of_a_silent_member_is_left_out_and_nothing_else() {
     take(&mut town, later, "council1", down, silent.to_vec());
     assert_eq!(without_silent_seals(&town, &sealed), sealed[..2]);
 }
+
+/// Seals of the set `a b c`, each with the entries that it names, and what the coming `a b d` hold of them; then which
+/// seals an opening is tried with, and whose are left out.
+fn check(seals: &str, held: &str, (forced, waited): (bool, i64), tried: Option<(&str, &str)>) {
+    let (mut town, blogs) = town(1);
+    close(&mut town, &blogs);
+    let (network, blog) = (town.network(), blogs[0]);
+    let tip = |name: char| Tip {
+        sequence: 7,
+        id: Hash::of(name.to_string().as_bytes()),
+    };
+    let seal = |word: &str| {
+        let (by, tips) = word.split_once(':').unwrap();
+        let seal = Seal {
+            network,
+            blog,
+            spoke: label(by),
+            epoch: 1,
+            tips: tips.chars().map(tip).collect(),
+        };
+        Signed::new(&secret(by), &seal)
+    };
+    let receipts = held.split_whitespace().flat_map(|word| {
+        let (by, tips) = word.split_once(':').unwrap();
+        let receipts = tips.chars().map(|name| {
+            let held = Held {
+                network,
+                spoke: label(by),
+                blog,
+                epoch: 2,
+                tip: tip(name),
+                time: now(),
+            };
+            Signed::new(&secret(by), &held)
+        });
+        receipts.collect::<Vec<_>>()
+    });
+    let receipts: Vec<Signed> = receipts.collect();
+    let all = |seals: &str| {
+        let seals = seals.split_whitespace().map(seal);
+        seals.chain(receipts.clone()).collect::<Vec<Signed>>()
+    };
+    let later = now() + waited;
+    let found = without_uncovered_seals(&town, later, blog, forced, &all(seals));
+    let expected = tried.map(|(stay, whose)| {
+        let whose = whose.split_whitespace().map(label);
+        (all(stay), whose.collect::<BTreeSet<_>>())
+    });
+    assert_eq!(found, expected, "{seals} held as {held}");
+}
+
+const LONG: (bool, i64) = (false, CATCHING_UP_SECONDS);
+const FORCED: (bool, i64) = (true, FORCE_SECONDS);
+
+#[test]
+fn a_seal_that_nobody_can_catch_up_with_is_left_out_after_a_while() {
+    let (sealed, held) = ("a:x b:1 c:12", "b:12 d:12");
+    check(sealed, held, LONG, Some(("b:1 c:12", "a")));
+    check(sealed, held, (false, CATCHING_UP_SECONDS - 1), None);
+    // Whoever names it may well say that it holds it.
+    check(sealed, "a:x b:12 d:12", LONG, Some(("b:1 c:12", "a")));
+    // Of one that says two things the one counts that was covered.
+    check("a:1 a:x b:1", "b:1 d:1", LONG, Some(("a:1 b:1", "")));
+    check(sealed, "b:12x d:12x", LONG, None);
+}
+
+#[test]
+fn no_fewer_seals_stay_than_are_needed_unless_it_is_forced() {
+    check("a:x b:1", "b:1 d:1", LONG, None);
+    check("a:x b:1", "b:1 d:1", FORCED, Some(("b:1", "a")));
+    check("a:x", "b:1 d:1", FORCED, None);
+    // A majority covers nothing yet.
+    check("a:x b:1 c:1", "d:1", FORCED, None);
+}
+
+#[test]
+fn what_stays_is_covered_by_one_majority_wherever_one_begins() {
+    // What `a` has sealed it has shown to `b` alone; `b` and `d` cover the others.
+    check("a:x b:1 c:1", "a:x1 b:x1 d:1", LONG, None);
+    check(
+        "a:x b:1 c:2",
+        "a:x b:x12 d:12",
+        LONG,
+        Some(("b:1 c:2", "a")),
+    );
+}
