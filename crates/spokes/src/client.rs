@@ -9,6 +9,7 @@ use spokes_rules::node::Signed;
 
 use crate::{
     outage::Outage,
+    shown::steers,
     wire::{Problem, signed_of_a_header},
 };
 
@@ -270,7 +271,7 @@ impl Client {
         });
         problem.status = status.as_u16();
         // It may end in a log or before a person: one line of a stranger's, not a flood.
-        problem.detail.retain(|c| !c.is_control());
+        problem.detail.retain(|c| !c.is_control() && !steers(c));
         problem.detail = problem.detail.chars().take(DETAIL_CHARS_MAX).collect();
         Ok(Reply::Refused(problem))
     }

@@ -640,5 +640,5 @@ fn last_line(path: &Path) -> String {
 pub fn speak(line: &str) {
     let mut out = std::io::stdout().lock();
     // Nobody reads any more: the network goes on all the same.
-    drop(writeln!(out, "{line}").and_then(|()| out.flush()));
+    drop(writeln!(out, "{}", crate::shown::shown(line)).and_then(|()| out.flush()));
 }

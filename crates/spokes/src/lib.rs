@@ -17,6 +17,7 @@ mod observe;
 pub mod outage;
 pub mod render;
 pub mod run;
+mod shown;
 pub mod spoke;
 pub mod store;
 pub mod web;

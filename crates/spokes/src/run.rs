@@ -230,7 +230,7 @@ fn complain(why: &str) {
     // Nobody listens: the exit code says it all the same.
     drop(std::io::Write::write_all(
         &mut error,
-        format!("{why}\n").as_bytes(),
+        format!("{}\n", crate::shown::shown(why)).as_bytes(),
     ));
 }
 

@@ -10,6 +10,8 @@ use std::{
 
 use serde::Serialize;
 
+use crate::shown::{escaped, shown};
+
 /// How long a pipe may take to say no: whoever pipes an answer has written it before, and a script
 /// that keeps its pipe open and says nothing must not be kept waiting.
 const PIPE_WAIT: Duration = Duration::from_millis(300);
@@ -118,6 +120,10 @@ impl Console {
 
     /// Writes one line of fact.
     pub fn fact(&self, line: &str) {
+        self.write_fact(&shown(line));
+    }
+
+    fn write_fact(&self, line: &str) {
         self.wipe();
         let mut facts = held(&self.facts);
         // Whoever closed the pipe has read enough; the command's work goes on.
@@ -127,7 +133,7 @@ impl Console {
     /// Writes facts for programs.
     pub fn json(&self, facts: &impl Serialize) {
         match serde_json::to_string_pretty(facts) {
-            Ok(text) => self.fact(&text),
+            Ok(text) => self.write_fact(&escaped(&text)),
             Err(why) => self.say(&format!("the facts could not be written as JSON: {why}")),
         }
     }
@@ -136,7 +142,7 @@ impl Console {
     pub fn say(&self, line: &str) {
         self.wipe();
         let mut words = held(&self.words);
-        writeln!(words.to, "{line}").ok();
+        writeln!(words.to, "{}", shown(line)).ok();
     }
 
     /// Draws a line that the next one replaces; only where somebody watches.
@@ -145,7 +151,7 @@ impl Console {
             return;
         }
         let mut words = held(&self.words);
-        write!(words.to, "\r\x1b[K{line}")
+        write!(words.to, "\r\x1b[K{}", shown(line))
             .and_then(|()| words.to.flush())
             .ok();
         words.drawn = true;
@@ -155,7 +161,9 @@ impl Console {
     pub(crate) fn prompt(&self, words: &str) {
         self.wipe();
         let mut to = held(&self.words);
-        write!(to.to, "{words}").and_then(|()| to.to.flush()).ok();
+        write!(to.to, "{}", shown(words))
+            .and_then(|()| to.to.flush())
+            .ok();
     }
 
     fn wipe(&self) {
@@ -198,7 +206,7 @@ impl Console {
             Person::There => {
                 self.wipe();
                 let mut words = held(&self.words);
-                write!(words.to, "{question} {hint} ")
+                write!(words.to, "{} {hint} ", shown(question))
                     .and_then(|()| words.to.flush())
                     .ok();
                 let mut answer = String::new();
@@ -303,6 +311,40 @@ mod tests {
         assert!(console.consents("sure?"));
         assert!(!console.consents("sure?"));
         assert!(captured.words().contains("[y/N]"), "Enter means no");
+    }
+
+    #[test]
+    fn a_stranger_steers_no_terminal() {
+        let hostile = "a\u{1b}]0;pwned\u{7}\u{1b}[2J\u{9b}31m\u{202e}\u{2066}\rb\tc\nd";
+        let (console, captured) = Console::captured(&[true]);
+        console.fact(hostile);
+        console.say(hostile);
+        console.prompt(hostile);
+        console.ask(hostile, true);
+        let seen = "a\u{fffd}]0;pwned\u{fffd}\u{fffd}[2J\u{fffd}31m\u{fffd}\u{fffd}\u{fffd}b\tc\nd";
+        assert_eq!(captured.facts(), format!("{seen}\n"));
+        assert_eq!(captured.words(), format!("{seen}\n{seen}{seen} [Y/n]\n"));
+        // Programs get all of it, and a terminal that shows it all the same gets none.
+        let (console, captured) = Console::captured(&[]);
+        console.json(&[hostile]);
+        let json = captured.facts();
+        assert!(
+            !json
+                .trim_end()
+                .contains(|c: char| c != '\n' && crate::shown::steers(c)),
+            "{json:?}"
+        );
+        let read: Vec<String> = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(read, [hostile]);
+    }
+
+    #[test]
+    fn who_watches_a_line_is_steered_by_it_no_more() {
+        let captured = Captured::default();
+        let words = Box::new(Shared(Arc::clone(&captured.words)));
+        let console = Console::new(Box::new(io::sink()), words, Person::There);
+        console.progress("from \u{1b}[2Jfar");
+        assert_eq!(captured.words(), "\r\u{1b}[Kfrom \u{fffd}[2Jfar");
     }
 
     #[test]

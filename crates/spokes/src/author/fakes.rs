@@ -72,6 +72,8 @@ pub(crate) struct Nodes {
     pub(crate) full: BTreeSet<String>,
     /// How many answers say "busy".
     pub(crate) busy: usize,
+    /// What a hostile server weaves into all that it says to people.
+    pub(crate) woven: String,
     /// What was asked: method, host without domain, path.
     pub(crate) asked: Vec<String>,
 }
@@ -275,7 +277,7 @@ impl Nodes {
         let id = blog.copy.chain.blog();
         let member = |label: &&str| MemberWire {
             label: (*label).to_owned(),
-            operator: "Group B".to_owned(),
+            operator: format!("Group B{}", self.woven),
             address: format!("127.0.0.1:{}", self.port),
             key: MEMBERS
                 .iter()
@@ -354,7 +356,8 @@ impl Nodes {
     fn post(&mut self, name: &str, wire: &EntryWire, passed_by: bool) -> Answer {
         if self.busy > 0 {
             self.busy -= 1;
-            return problem(StatusCode::SERVICE_UNAVAILABLE, "busy", "busy, ask again");
+            let said = format!("busy{}, ask again", self.woven);
+            return problem(StatusCode::SERVICE_UNAVAILABLE, "busy", &said);
         }
         if self.refusing > 0 && !passed_by {
             self.refusing -= 1;

@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     author::stop::Stop,
+    shown::steers,
     wire::{NetworkWire, Problem},
 };
 
@@ -498,6 +499,10 @@ impl Answer {
             return Ok(self);
         }
         let mut problem: Problem = serde_json::from_slice(&self.body).unwrap_or_default();
+        // They end before a person: one line of a stranger's each.
+        for said in [&mut problem.detail, &mut problem.title] {
+            said.retain(|c| !c.is_control() && !steers(c));
+        }
         if problem.detail.is_empty() {
             problem.detail = match problem.title.as_str() {
                 "" => format!("{target} answered {}", self.status),

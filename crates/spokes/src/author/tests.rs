@@ -356,6 +356,25 @@ async fn an_unanswered_claim_goes_on() {
 }
 
 #[tokio::test]
+async fn a_server_steers_nobodys_terminal() {
+    let maria = Maria::with_blog().await;
+    maria.fake.nodes().woven = "\u{1b}]0;pwned\u{7}\u{1b}[2J\u{9b}31m\u{202e}".to_owned();
+    maria.fake.nodes().busy = 3;
+    let line = "create joan --title Joan KEY";
+    let (_, refused) = maria.run(line, &[true]).await;
+    let said = refused.facts() + &refused.words();
+    assert!(said.contains("busy]0;pwned[2J31m, ask again"), "{said:?}");
+    let (_, status) = maria.run("status maria", &[]).await;
+    assert!(status.facts().contains("Group B\u{fffd}]0;pwned"));
+    let (_, json) = maria.run("status maria --json", &[]).await;
+    for captured in [refused, status, json] {
+        let said = captured.facts() + &captured.words();
+        let steers = |c: char| c != '\n' && c != '\t' && (c.is_control() || c == '\u{202e}');
+        assert!(!said.contains(steers), "{said:?}");
+    }
+}
+
+#[tokio::test]
 async fn files_become_posts_once() {
     let maria = Maria::with_blog().await;
     maria.write(
