@@ -161,9 +161,8 @@ pub(super) struct Organized {
     /// The label of the spoke or node.
     #[arg(value_parser = Label::parse)]
     label: Label,
-    /// The directory of a council node with an organizer's key.
-    #[arg(long)]
-    dir: PathBuf,
+    #[command(flatten)]
+    tell: places::Tell,
 }
 
 pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
@@ -323,9 +322,8 @@ async fn organize(
     said: impl FnOnce(&Label) -> String,
 ) -> Result<(), Outage> {
     let label = told.label;
-    council::organize(&told.dir, wish(label.clone())).await?;
-    demo::speak(&said(&label));
-    Ok(())
+    let said = said(&label);
+    told.tell.order(wish(label), &said).await
 }
 
 fn say_founded(

@@ -18,6 +18,7 @@ use spokes_rules::{
 use crate::{
     author::Console,
     council::{Door, Whose},
+    demo,
     outage::Outage,
     wire::places::{BlogPlaceWire, BlogsWire, CouncilStatusWire, SpokeWire, SpokesWire},
 };
@@ -76,8 +77,9 @@ pub(super) struct Look {
     json: bool,
 }
 
+/// How an order reaches the council.
 #[derive(Debug, Args)]
-struct Tell {
+pub(super) struct Tell {
     #[command(flatten)]
     look: Look,
     /// An organizer's key; DIR/organizer.key if it is left out.
@@ -175,6 +177,19 @@ impl Tell {
         self.look
             .door(Whose::Organizers(self.organizer.clone()))
             .await
+    }
+
+    /// Says a wish, and what came of it.
+    pub(super) async fn order(&self, wish: Wish, said: &str) -> Result<(), Outage> {
+        match self.door().await?.say(wish, Vec::new()).await? {
+            Ok(taken) if self.look.json => {
+                let json = serde_json::to_string(&taken);
+                demo::speak(&json.map_err(|e| Outage::new(e.to_string()))?);
+            }
+            Ok(_) => demo::speak(said),
+            Err(problem) => return Err(Outage::new(problem.detail)),
+        }
+        Ok(())
     }
 }
 
