@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -30,7 +31,7 @@ use crate::{
     clock,
     config::{self, CouncilConfig},
     dns::serve::Server,
-    http::{self as web, Response},
+    http::{self as web, Guest, Response},
     observe::observe,
     outage::Outage,
     wire::{
@@ -59,7 +60,7 @@ pub use door::{Door, Whose};
 pub use found::{Beginning, Recovery, Stand, backup, init, invite, organize, recover, stand};
 use order::Order;
 use raft::LogStore;
-use rates::Rates;
+use rates::{Asker, Rates};
 use ways::Ways;
 
 /// How often the zone is looked after.
@@ -364,17 +365,18 @@ impl Council {
     }
 
     async fn requests(self: Arc<Self>, request: Request<Incoming>) -> Response {
+        let from = Guest::of(&request).address();
         let body = match web::body(request, REQUEST_BYTES_MAX).await {
             Ok(body) => body,
             Err(response) => return response,
         };
-        let mut read = Arc::clone(&self).read(body.clone()).await;
+        let mut read = Arc::clone(&self).read(from, body.clone()).await;
         let is_strange =
             matches!(&read, Err(Unsequenced::Refused(why)) if **why == Refusal::NotAdmitted);
         if is_strange && !self.order.is_leader() {
             // This node may lag, and not know the spoke yet.
             read = if self.order.is_confirmed().await {
-                Arc::clone(&self).read(body).await
+                Arc::clone(&self).read(from, body).await
             } else {
                 Err(order::nobody_leads())
             };
@@ -391,13 +393,13 @@ impl Council {
     }
 
     /// As below. Reading checks signatures: not on the event loop.
-    async fn read(self: Arc<Self>, body: Bytes) -> Result<Read, Unsequenced> {
-        let read = tokio::task::spawn_blocking(move || self.read_here(&body)).await;
+    async fn read(self: Arc<Self>, from: IpAddr, body: Bytes) -> Result<Read, Unsequenced> {
+        let read = tokio::task::spawn_blocking(move || self.read_here(from, &body)).await;
         read.unwrap_or_else(|error| Err(Unsequenced::Outage(Outage::new(error.to_string()))))
     }
 
     /// Whether this many requests may come from there now, then the request itself.
-    fn read_here(&self, body: &[u8]) -> Result<Read, Unsequenced> {
+    fn read_here(&self, from: IpAddr, body: &[u8]) -> Result<Read, Unsequenced> {
         let wire = wire::read::<RequestWire>(body).map_err(Unsequenced::Malformed)?;
         // Anybody can repeat what stands in the log: it is not booked on whoever signed it.
         if let Some(taken) = self.book.answered(&wire.signed.text) {
@@ -406,17 +408,15 @@ impl Council {
         let signed = wire.signed.signed();
         let signed = signed.map_err(|why| Unsequenced::Malformed(why.to_owned()))?;
         let known = self.is_known(signed.key) && signed.is_good();
-        let asker = known.then_some(signed.key);
+        let asker = match known {
+            true => Asker::Node(signed.key),
+            false => Asker::Stranger(from),
+        };
         let taken = {
             let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
             rates.take(asker, Instant::now())
         };
-        if let Err(limit) = taken {
-            let whose = if known {
-                "one node"
-            } else {
-                "all unknown keys"
-            };
+        if let Err((limit, whose)) = taken {
             return Err(Unsequenced::TooMany(limit, whose));
         }
         // Proofs take long to judge: of strangers none is asked for.

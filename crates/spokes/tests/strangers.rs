@@ -414,7 +414,13 @@ fn the_council_takes_few_requests_of_unknown_keys_and_no_statements() {
         }
     }
     let reply = limited.expect("sixty requests in a moment are too many");
-    refused("unknown keys", &reply, 429, "quota", "5 requests a second");
+    refused(
+        "unknown keys",
+        &reply,
+        429,
+        "quota",
+        "5 requests a second from the unknown keys",
+    );
     // A forged key of a spoke is an unknown one; the spoke itself goes on.
     Author::with_blog(&demo, "nadia", "a");
 
