@@ -23,7 +23,7 @@ use spokes_log::{
 };
 use spokes_rules::{
     node::{Label, NodeSecret, Signed as SignedText},
-    receipt::{Held, Tip},
+    receipt::{Held, Seal, Tip},
     request::{Ask, Wish},
 };
 
@@ -359,6 +359,24 @@ fn ask_council(demo: &Demo, signed: Value, proof: &[Value]) -> http::Reply {
     http::post(demo.council(), "/api/v1/registry/requests", &body).unwrap()
 }
 
+/// An organizer prepares a blog's second set.
+fn close(demo: &Demo, blog: Hash, members: &[&str]) -> http::Reply {
+    let hex = std::fs::read_to_string(demo.node("council1").data.join("organizer.key")).unwrap();
+    let seed: Vec<u8> = (0..32)
+        .map(|n| u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap())
+        .collect();
+    let organizer = NodeSecret::from_seed(seed.as_slice().try_into().unwrap());
+    let members = members.iter().map(|label| Label::parse(label).unwrap());
+    let what = Wish::Close {
+        blogs: vec![blog],
+        epoch: 1,
+        members: members.collect(),
+    };
+    let signed = SignedText::new(&organizer, &wish(demo, what));
+    let signed = serde_json::to_value(spokes::wire::SignedWire::from(&signed)).unwrap();
+    ask_council(demo, signed, &[])
+}
+
 fn wish(demo: &Demo, what: Wish) -> Ask {
     Ask {
         network: Some(Hash::parse(&demo.network).unwrap()),
@@ -484,24 +502,7 @@ fn of_a_member_few_statements_are_kept() {
     let (demo, rogue, mut maria) = network();
     let first = maria.post(&demo, "a", "first", "Mine.");
     let blog = first.entry.blog();
-    let hex = std::fs::read_to_string(demo.node("council1").data.join("organizer.key")).unwrap();
-    let seed: Vec<u8> = (0..32)
-        .map(|n| u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap())
-        .collect();
-    let organizer = NodeSecret::from_seed(seed.as_slice().try_into().unwrap());
-    let close = wish(
-        &demo,
-        Wish::Close {
-            blogs: vec![blog],
-            epoch: 1,
-            members: ["a", "r"]
-                .map(|label| Label::parse(label).unwrap())
-                .to_vec(),
-        },
-    );
-    let signed = SignedText::new(&organizer, &close);
-    let signed = serde_json::to_value(spokes::wire::SignedWire::from(&signed)).unwrap();
-    let reply = ask_council(&demo, signed, &[]);
+    let reply = close(&demo, blog, &["a", "r"]);
     assert_eq!(reply.status, 200, "{}", reply.text());
     let statement = |sequence: u64| {
         rogue.sign(&Held {
@@ -536,6 +537,47 @@ fn of_a_member_few_statements_are_kept() {
     let kept = kept.as_array().unwrap().iter().filter(by_rogue).count();
     assert_eq!(kept, 128);
     demo.assert_no_panic();
+}
+
+/// A member that answers all who look at it seals an entry that nobody has.
+#[test]
+fn a_seal_of_what_is_nowhere_does_not_hold_up_a_blog() {
+    let (demo, rogue, mut maria) = network();
+    rogue.pleases_observers(&demo);
+    goes_on(&demo, &mut maria, "before");
+    let blog = demo.api("a", "blogs/maria").json()["blog"].clone();
+    let blog = Hash::parse(blog.as_str().unwrap()).unwrap();
+    let seal = rogue.sign(&Seal {
+        network: Hash::parse(&demo.network).unwrap(),
+        spoke: Label::parse("r").unwrap(),
+        blog,
+        epoch: 1,
+        tips: vec![Tip {
+            sequence: 7,
+            id: Hash::of(b"nowhere"),
+        }],
+    });
+    // Its seal is there before the set can open without it.
+    demo.pause("b");
+    let closed = close(&demo, blog, &["b", "a", "r"]);
+    let body = Value::from(vec![seal]).to_string();
+    let told = http::post(demo.council(), "/api/v1/registry/statements", &body);
+    demo.resume("b");
+    assert_eq!(closed.status, 200, "{}", closed.text());
+    assert_eq!(told.unwrap().status, 200);
+    // Whoever may only be slow has its time.
+    thread::sleep(Duration::from_secs(10));
+    assert_eq!(demo.api("a", "blogs/maria").json()["epoch"], 1);
+    wait_for("the next set is open", Duration::from_secs(40), || {
+        (demo.api("a", "blogs/maria").json()["epoch"] == 2).then_some(())
+    });
+    let said = demo.log("council1");
+    assert!(said.contains("without this member's seal"));
+    assert!(
+        !said.contains("its observers agree"),
+        "all who look at it are content"
+    );
+    goes_on(&demo, &mut maria, "after");
 }
 
 #[test]

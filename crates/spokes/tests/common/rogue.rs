@@ -11,9 +11,21 @@ use std::{
     time::Duration,
 };
 
-use spokes_rules::node::{NodeSecret, Signed};
+use spokes::{
+    client::{NONCE, SERVED},
+    wire::signed_in_a_header,
+};
+use spokes_log::{
+    name::{Hash, Salt},
+    text::Value as _,
+};
+use spokes_rules::{
+    health::Served,
+    node::{Label, NodeSecret, Signed},
+};
 
 use super::{
+    author::now,
     demo::{Demo, program},
     run, wait_for,
 };
@@ -27,6 +39,8 @@ pub(crate) struct Rogue {
     pub(crate) address: SocketAddr,
     lie: Arc<Mutex<Lie>>,
     asked: Arc<Mutex<Vec<String>>>,
+    /// The network whose observers get good pages, if they do.
+    serves: Arc<Mutex<Option<Hash>>>,
     over: Arc<AtomicBool>,
     _home: tempfile::TempDir,
 }
@@ -67,6 +81,7 @@ impl Rogue {
             address,
             lie: Arc::new(Mutex::new(Box::new(|_| None))),
             asked: Arc::default(),
+            serves: Arc::default(),
             over: Arc::default(),
             _home: home,
         };
@@ -89,6 +104,11 @@ impl Rogue {
         self.asked.lock().unwrap().clear();
     }
 
+    /// Whoever observes it finds that all is well, from now on.
+    pub(crate) fn pleases_observers(&self, demo: &Demo) {
+        *self.serves.lock().unwrap() = Some(Hash::parse(&demo.network).unwrap());
+    }
+
     /// The paths that it was asked for since it last changed its story.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
@@ -103,13 +123,18 @@ impl Rogue {
         let listener = TcpListener::bind(self.address).unwrap();
         let (lie, asked) = (Arc::clone(&self.lie), Arc::clone(&self.asked));
         let over = Arc::clone(&self.over);
+        let (serves, seed) = (Arc::clone(&self.serves), self.secret.seed());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if over.load(Ordering::Relaxed) {
                     return;
                 }
                 let (lie, asked) = (Arc::clone(&lie), Arc::clone(&asked));
-                thread::spawn(move || answer(stream, &lie, &asked));
+                let serves = *serves.lock().unwrap();
+                thread::spawn(move || {
+                    let page = |nonce| receipt(&NodeSecret::from_seed(&seed), serves?, nonce);
+                    answer(stream, &lie, &asked, page)
+                });
             }
         });
     }
@@ -122,8 +147,29 @@ impl Drop for Rogue {
     }
 }
 
+/// What observers are shown.
+const PAGE: &[u8] = b"<p>All is well.</p>";
+
+/// The header under which an observer takes [`PAGE`] for a good one.
+fn receipt(secret: &NodeSecret, network: Hash, nonce: Salt) -> Option<String> {
+    let served = Served {
+        network,
+        spoke: Label::parse("r").ok()?,
+        nonce,
+        body: Hash::of(PAGE),
+        time: now(),
+    };
+    let line = signed_in_a_header(&Signed::new(secret, &served));
+    Some(format!("{SERVED}: {line}\r\n"))
+}
+
 /// One request, one answer, and the connection ends.
-fn answer(mut stream: TcpStream, lie: &Mutex<Lie>, asked: &Mutex<Vec<String>>) -> Option<()> {
+fn answer(
+    mut stream: TcpStream,
+    lie: &Mutex<Lie>,
+    asked: &Mutex<Vec<String>>,
+    page: impl FnOnce(Salt) -> Option<String>,
+) -> Option<()> {
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     let (mut head, mut part) = (Vec::new(), [0; 4096]);
     while !head.windows(4).any(|four| four == b"\r\n\r\n") && head.len() < 65_536 {
@@ -132,7 +178,16 @@ fn answer(mut stream: TcpStream, lie: &Mutex<Lie>, asked: &Mutex<Vec<String>>) -
     }
     let head = String::from_utf8_lossy(&head).into_owned();
     let path = head.split(' ').nth(1)?.to_owned();
-    let body = lie.lock().unwrap()(&path);
+    let nonce = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        let is_nonce = name.eq_ignore_ascii_case(NONCE);
+        is_nonce.then(|| Salt::parse(value).ok())?
+    });
+    let receipt = nonce.and_then(page);
+    let body = match receipt {
+        Some(_) => Some(PAGE.to_vec()),
+        None => lie.lock().unwrap()(&path),
+    };
     asked.lock().unwrap().push(path);
     let status = if body.is_some() {
         "200 OK"
@@ -142,7 +197,8 @@ fn answer(mut stream: TcpStream, lie: &Mutex<Lie>, asked: &Mutex<Vec<String>>) -
     let body = body.unwrap_or_default();
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/html\r\nLocation: //evil.example/\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n",
+         {}Content-Length: {}\r\nConnection: close\r\n\r\n",
+        receipt.unwrap_or_default(),
         body.len()
     );
     stream.write_all(head.as_bytes()).ok()?;
