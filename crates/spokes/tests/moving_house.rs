@@ -14,12 +14,13 @@ use std::{
 };
 
 use common::{
-    author::{Author, article, draft},
+    author::{Author, article, draft, now},
     demo::{Demo, program},
     http, run, setting, wait_for,
 };
-use serde_json::Value;
-use spokes_log::draft::Says;
+use serde_json::{Value, json};
+use spokes_log::{draft::Says, name::Hash};
+use spokes_rules::{node::Label, request::Home};
 
 /// How long one change may take on a machine that does other things, too.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -467,6 +468,53 @@ fn an_author_moves_her_blog_home() {
     let back = at.first().unwrap();
     let (code, said) = blog(&["home", "maria", "--to", back], &key);
     assert!(code == 1, "once a day: {said}");
+    demo.assert_no_panic();
+}
+
+#[test]
+fn a_word_that_is_not_hers_is_refused_without_the_council() {
+    let demo = Demo::start_with(1, &["--empty"]);
+    let mut maria = Author::with_blog(&demo, "maria", "a");
+    let mut eve = Author::new("eve");
+    let home = Home {
+        network: Hash::parse(&demo.network).unwrap(),
+        time: now(),
+        blog: maria.parent.as_ref().unwrap().1,
+        spoke: Label::parse("a").unwrap(),
+    };
+    // Nobody of it answers: whatever is refused, the spoke has judged itself.
+    for node in demo.facts()["council"].as_array().unwrap() {
+        demo.kill(node["label"].as_str().unwrap());
+    }
+    let asked = |text: &str, signature: &str| {
+        let body = json!({ "text": text, "signature": signature }).to_string();
+        let path = "/api/v1/blogs/maria/home";
+        let reply = http::post(demo.address("a"), path, &body).unwrap();
+        (reply.status, reply.text())
+    };
+    let signed = |author: &mut Author, text: &str| {
+        let signature = author.key.sign(text, home.time).unwrap();
+        signature.to_base64().unwrap()
+    };
+    let text = home.to_string();
+    let (status, said) = asked(&text, "bm9uc2Vuc2U=");
+    assert_eq!(status, 409, "nonsense: {said}");
+    let (status, said) = asked(&text, &signed(&mut eve, &text));
+    assert_eq!(status, 422, "Eve's: {said}");
+    let nowhere = Home {
+        spoke: Label::parse("nowhere").unwrap(),
+        ..home.clone()
+    };
+    let elsewhere = Home {
+        network: Hash::of(b"another network"),
+        ..home.clone()
+    };
+    for text in [nowhere, elsewhere].map(|home| home.to_string()) {
+        let (status, said) = asked(&text, &signed(&mut maria, &text));
+        assert_eq!(status, 409, "{said}");
+    }
+    let (status, said) = asked(&text, &signed(&mut maria, &text));
+    assert_eq!(status, 503, "only hers goes on to the council: {said}");
     demo.assert_no_panic();
 }
 

@@ -153,6 +153,7 @@ pub struct Spoke {
     renders: renders::Renders,
     searches: Arc<turns::Turns>,
     feeds: Arc<turns::Turns>,
+    homes: Arc<turns::Turns>,
     mended: AtomicU64,
     /// How many receipts for pages may still be signed.
     receipts_left: health::Receipts,
@@ -213,6 +214,7 @@ impl Spoke {
             renders: renders::Renders::default(),
             searches: search::turns(),
             feeds: feeds::turns(),
+            homes: home::turns(),
             mended: AtomicU64::new(0),
             receipts_left: health::Receipts::default(),
             keep_seconds: config.keep_left()?,

@@ -485,29 +485,29 @@ impl Spoke {
         time: Time,
         proof: Vec<SealedEntry>,
     ) -> Result<Reply<TakenWire>, Outage> {
-        self.bring_to_council(what, time, proof, None).await
+        let asked = self.asked_of_council(what, time, proof, None);
+        self.send_request(&RequestWire::from(&asked)).await
     }
 
     /// The same, with what the author herself says.
-    pub(super) async fn bring_to_council(
+    pub(super) fn asked_of_council(
         &self,
         what: Wish,
         time: Time,
         proof: Vec<SealedEntry>,
         word: Option<Word>,
-    ) -> Result<Reply<TakenWire>, Outage> {
+    ) -> Wanted {
         let ask = Asked {
             network: Some(self.network),
             time,
             what,
         };
         let signed = Signed::new(&self.secret, &ask);
-        let wanted = RequestWire::from(&Wanted {
+        Wanted {
             proof,
             word,
             ..Wanted::plain(signed)
-        });
-        self.send_request(&wanted).await
+        }
     }
 
     /// Brings a request to the council; an outage where no node of it answers.
