@@ -63,6 +63,8 @@ use raft::LogStore;
 use rates::{Asker, Rates};
 use ways::Ways;
 
+/// Questions for statements that are on their way to the leader at once: an eighth of the places it has for peers.
+const ASKING_MAX: usize = 8;
 /// How often the zone is looked after.
 const ZONE_EVERY: Duration = Duration::from_millis(200);
 /// How long a follower may wait for the next record.
@@ -89,6 +91,8 @@ pub struct Council {
     reports: health::Reports,
     /// Who brings statements takes turns: to check them takes a core for a while.
     checking: Semaphore,
+    /// Who asks the leader through this node takes turns.
+    asking: Semaphore,
     /// Spokes of which somebody says what the registry does not.
     doubted: Mutex<BTreeSet<Label>>,
     /// How many requests came of late, and from whom.
@@ -137,6 +141,7 @@ impl Council {
             statements: Mutex::default(),
             reports: health::Reports::default(),
             checking: Semaphore::new(1),
+            asking: Semaphore::new(ASKING_MAX),
             doubted: Mutex::default(),
             rates: Mutex::default(),
         }))

@@ -317,6 +317,8 @@ impl Council {
             spoke: query.get("spoke").cloned(),
             after: query.get("after").cloned(),
         };
+        // Whoever asks much waits here, and leaves the leader's places to its peers. Nobody closes it.
+        let _turn = self.asking.acquire().await;
         match self.order.ask_leader("/kept", &wanted).await {
             Ok(Some(kept)) => {
                 let kept: StatementsWire = kept;
