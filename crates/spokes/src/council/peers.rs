@@ -2,8 +2,9 @@
 //! names (raw public keys, RFC 7250), and HTTP inside it.
 
 use std::{
+    collections::{BTreeMap, VecDeque},
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -38,7 +39,11 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::{http as web, outage::Outage, wire::Problem};
+use crate::{
+    http::{self as web, Guest},
+    outage::Outage,
+    wire::Problem,
+};
 
 /// What stands before an Ed25519 public key as DER (RFC 8410 section 4).
 const PUBLIC_HEAD: [u8; 12] = [
@@ -52,8 +57,16 @@ const SECRET_HEAD: [u8; 16] = [
 const CONNECT_WAIT: Duration = Duration::from_secs(3);
 /// Connections from other nodes: seven nodes open a few each.
 const CONNECTIONS_MAX: usize = 64;
-/// Connections that have not shown yet whose they are.
+/// Connections that have not shown yet whose they are, from where no node has ever come.
 const STRANGERS_MAX: usize = 32;
+/// Those of one address: a node that begins opens a few, and comes again where there was no room. Eight addresses
+/// are needed to fill all places.
+const STRANGERS_OF_ONE_MAX: usize = 4;
+/// Those from an address from where a node has come: twice what it keeps open to one other, for two that share it.
+/// They take no places of strangers.
+const COMING_OF_NODE_MAX: usize = 2 * KEPT_MAX;
+/// Addresses from where nodes have come that are remembered: seven nodes, and as many that moved.
+const NODES_FROM_MAX: usize = 14;
 /// Connections kept open to one node: what orders, and requests that are passed on.
 const KEPT_MAX: usize = 8;
 /// Bytes of one message: as many entries as are sent at once, and one request of any length on top.
@@ -232,20 +245,20 @@ where
         .with_cert_resolver(Arc::new(resolver));
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let strangers = Arc::new(Semaphore::new(STRANGERS_MAX));
+    let entrance = Arc::new(Mutex::new(Entrance::default()));
     tokio::pin!(shutdown);
     loop {
         let stream = tokio::select! {
             () = &mut shutdown => return Ok(()),
             accepted = listener.accept() => accepted,
         };
-        let Ok((stream, _)) = stream else {
+        let Ok((stream, from)) = stream else {
             // Out of files: those that are open will close.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
         // Without room the connection ends at once; a node of the council tries again.
-        let Ok(stranger) = Arc::clone(&strangers).try_acquire_owned() else {
+        let Some(coming) = Coming::from(&entrance, from.ip()) else {
             continue;
         };
         let (acceptor, seats, handler) = (acceptor.clone(), Arc::clone(&seats), handler.clone());
@@ -254,13 +267,96 @@ where
             let Ok(Ok(stream)) = timeout(CONNECT_WAIT, acceptor.accept(stream)).await else {
                 return;
             };
-            drop(stranger);
+            coming.enter();
             let shown = stream.get_ref().1.peer_certificates();
             let peer = shown.and_then(|shown| key_of(shown.first()?));
             if let (Some(peer), Ok(_seat)) = (peer, seats.try_acquire()) {
                 attend(TokioIo::new(stream), peer, handler).await;
             }
         });
+    }
+}
+
+/// Where connections wait until they have shown whose they are.
+#[derive(Debug, Default)]
+struct Entrance {
+    /// How many, by address.
+    coming: BTreeMap<IpAddr, usize>,
+    /// Addresses from where nodes have come, the last one behind.
+    nodes_from: VecDeque<IpAddr>,
+}
+
+impl Entrance {
+    /// Whether there is room for one more from an address; it has taken it then.
+    fn takes(&mut self, from: IpAddr) -> bool {
+        let is_stranger = |address: &IpAddr| !self.nodes_from.contains(address);
+        let of_it = self.coming.get(&from).copied().unwrap_or_default();
+        let has_room = if is_stranger(&from) {
+            let strangers = self
+                .coming
+                .iter()
+                .filter(|(address, _)| is_stranger(address));
+            let strangers: usize = strangers.map(|(_, many)| many).sum();
+            of_it < STRANGERS_OF_ONE_MAX && strangers < STRANGERS_MAX
+        } else {
+            of_it < COMING_OF_NODE_MAX
+        };
+        if has_room {
+            self.coming.insert(from, of_it + 1);
+        }
+        has_room
+    }
+
+    fn gives_back(&mut self, from: IpAddr) {
+        let Some(of_it) = self.coming.get_mut(&from) else {
+            return;
+        };
+        *of_it -= 1;
+        if *of_it == 0 {
+            self.coming.remove(&from);
+        }
+    }
+
+    /// Remembers that a node has come from there.
+    fn note_node(&mut self, from: IpAddr) {
+        self.nodes_from.retain(|other| *other != from);
+        if self.nodes_from.len() == NODES_FROM_MAX {
+            self.nodes_from.pop_front();
+        }
+        self.nodes_from.push_back(from);
+    }
+}
+
+/// A place at the entrance; dropped, it is given back.
+#[derive(Debug)]
+struct Coming {
+    entrance: Arc<Mutex<Entrance>>,
+    from: IpAddr,
+}
+
+impl Coming {
+    fn from(entrance: &Arc<Mutex<Entrance>>, from: IpAddr) -> Option<Self> {
+        let from = Guest::known_as(from);
+        let mut open = entrance.lock().unwrap_or_else(PoisonError::into_inner);
+        open.takes(from).then(|| Self {
+            entrance: Arc::clone(entrance),
+            from,
+        })
+    }
+
+    /// It has shown a node's key.
+    fn enter(self) {
+        self.with(|entrance| entrance.note_node(self.from));
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Entrance) -> T) -> T {
+        change(&mut self.entrance.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.with(|entrance| entrance.gives_back(self.from));
     }
 }
 
@@ -422,5 +518,82 @@ impl Line {
         } else {
             serde_json::from_slice(&body).map(Err).map_err(garbled)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use tokio::net::TcpSocket;
+
+    use super::*;
+
+    /// Well below [`CONNECT_WAIT`], when those who show nothing leave.
+    const SOON: Duration = Duration::from_secs(1);
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([127, 0, 0, last])
+    }
+
+    #[test]
+    fn of_one_address_few_strangers_are_at_the_entrance_and_of_all_so_many() {
+        let mut entrance = Entrance::default();
+        let mut taken = |from| usize::from(entrance.takes(from));
+        let of_one: usize = (0..=STRANGERS_OF_ONE_MAX).map(|_| taken(address(1))).sum();
+        assert_eq!(of_one, STRANGERS_OF_ONE_MAX);
+        let others = (2..200).map(|n| taken(address(n)));
+        assert_eq!(of_one + others.sum::<usize>(), STRANGERS_MAX);
+        // Where one leaves, another one may come.
+        entrance.gives_back(address(1));
+        assert!(entrance.takes(address(200)) && !entrance.takes(address(201)));
+    }
+
+    #[test]
+    fn where_nodes_have_come_from_is_remembered_and_has_places_of_its_own() {
+        let mut entrance = Entrance::default();
+        (1..=u8::try_from(NODES_FROM_MAX).unwrap()).for_each(|n| entrance.note_node(address(n)));
+        let strangers = (100..200).filter(|n| entrance.takes(address(*n)));
+        assert_eq!(strangers.count(), STRANGERS_MAX);
+        let of_node = (0..=COMING_OF_NODE_MAX).map(|_| usize::from(entrance.takes(address(1))));
+        assert_eq!(of_node.sum::<usize>(), COMING_OF_NODE_MAX);
+        // The one that has not come for longest is forgotten.
+        entrance.note_node(address(1));
+        entrance.note_node(address(50));
+        assert!(!entrance.takes(address(2)) && entrance.takes(address(50)));
+    }
+
+    /// Opens connections and shows nothing.
+    async fn stand(to: SocketAddr, from: impl Iterator<Item = IpAddr>) -> Vec<TcpStream> {
+        let mut standing = Vec::new();
+        for from in from {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind(SocketAddr::new(from, 0)).unwrap();
+            standing.push(socket.connect(to).await.unwrap());
+        }
+        standing
+    }
+
+    #[tokio::test]
+    async fn a_crowd_at_the_entrance_does_not_keep_a_node_out() {
+        let [here, there] = [[1; 32], [2; 32]].map(|seed| NodeSecret::from_seed(&seed));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (to, key, node) = (listener.local_addr().unwrap(), here.key(), there.key());
+        let known: Known = Arc::new(move |key| key == node);
+        let answer = |_, _| async { web::json(StatusCode::OK, &json!({})) };
+        tokio::spawn(async move {
+            let never = std::future::pending::<()>();
+            serve(listener, &here, known, answer, never).await
+        });
+        // Each time as a process that has just begun: it has no connection.
+        let comes = || async {
+            let line = Line::new(&there, key).unwrap();
+            let answer = line.post::<_, Value>(to, "/", &json!({}), SOON).await;
+            answer.is_ok()
+        };
+        let one = std::iter::repeat_n(address(9), 2 * STRANGERS_MAX);
+        let _one = stand(to, one).await;
+        assert!(comes().await, "one stranger takes a few places");
+        let _many = stand(to, (20..120).map(address)).await;
+        assert!(comes().await, "no stranger takes a node's");
     }
 }
