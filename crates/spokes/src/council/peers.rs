@@ -267,7 +267,7 @@ where
             let Ok(Ok(stream)) = timeout(CONNECT_WAIT, acceptor.accept(stream)).await else {
                 return;
             };
-            coming.is_in();
+            coming.enter();
             let shown = stream.get_ref().1.peer_certificates();
             let peer = shown.and_then(|shown| key_of(shown.first()?));
             if let (Some(peer), Ok(_seat)) = (peer, seats.try_acquire()) {
@@ -345,7 +345,7 @@ impl Coming {
     }
 
     /// It has shown a node's key.
-    fn is_in(self) {
+    fn enter(self) {
         self.with(|entrance| entrance.note_node(self.from));
     }
 
