@@ -42,6 +42,8 @@ pub(crate) struct Pulls {
     /// Feed questions of others that wait for something new.
     parked: Vec<Parked>,
     compare_at: Millis,
+    /// The first question for tips since the start.
+    first_heads: Option<Ask>,
     proofs: Entries,
 }
 
@@ -138,6 +140,7 @@ impl Spoke {
                 continue;
             };
             let ask = hub.ask();
+            self.live.pulls.first_heads.get_or_insert(ask);
             hub.send(
                 self.node(),
                 Node::Spoke(other),
@@ -243,7 +246,12 @@ impl Spoke {
                 let heads = blogs.iter().filter_map(tips).collect();
                 hub.send(self.node(), from, Message::HeadsAnswer { ask, heads });
             }
-            Message::HeadsAnswer { heads, .. } => {
+            Message::HeadsAnswer { ask, heads } => {
+                // What was asked before a restart is answered to nobody: its connection is gone.
+                let first = self.live.pulls.first_heads;
+                if first.is_none_or(|first| ask < first) {
+                    return;
+                }
                 let Some(label) = founding::label_of(from) else {
                     return;
                 };

@@ -157,8 +157,8 @@ pub fn report(
 /// How long what happened may still show in what observers say: misses, the way of their reports, and a
 /// leader that was missing for a moment.
 const SHOWS: Millis = 150 * SECOND;
-/// A spoke that was away for less is not seen to miss three looks.
-const SHORTEST: Millis = (MISSES as Millis - 1) * LOOK - SECOND / 10;
+/// A spoke that was away for less is not seen to miss three looks, the first of which may miss by chance.
+const SHORTEST: Millis = (MISSES as Millis - 2) * LOOK - SECOND / 10;
 /// The most changes of one spoke's health in ten minutes: it rests one minute after its first fall, and
 /// twice as long after each other.
 const CHANGES_MAX: usize = 8;
