@@ -115,6 +115,34 @@ impl Spoke {
         }
     }
 
+    /// Somebody has named its tips.
+    fn heard_heads(&mut self, hub: &mut Hub, from: Node, ask: Ask, heads: Vec<(BlogId, Vec<Tip>)>) {
+        // What was asked before a restart is answered to nobody: its connection is gone.
+        let first = self.live.pulls.first_heads;
+        if first.is_none_or(|first| ask < first) {
+            return;
+        }
+        let Some(label) = founding::label_of(from) else {
+            return;
+        };
+        for (blog, tips) in heads {
+            let Some(copy) = self.live.copies.get_mut(&blog) else {
+                continue;
+            };
+            let chain = copy.replica.chain();
+            let lacks = tips.iter().any(|tip| !chain.contains(tip.id));
+            let told = copy.told.as_ref();
+            if told.is_some_and(|(set, _)| *set.primary() == label) {
+                copy.keeps_up = !lacks;
+            }
+            if lacks {
+                let ask = hub.ask();
+                hub.send(self.node(), from, Message::EntriesAsk { ask, blog });
+            }
+            self.named(hub, blog, label.clone(), tips);
+        }
+    }
+
     /// Asks all others for the tips of the blogs that it keeps with them, and says again what it
     /// has said: messages get lost.
     fn compare(&mut self, hub: &mut Hub) {
@@ -246,32 +274,7 @@ impl Spoke {
                 let heads = blogs.iter().filter_map(tips).collect();
                 hub.send(self.node(), from, Message::HeadsAnswer { ask, heads });
             }
-            Message::HeadsAnswer { ask, heads } => {
-                // What was asked before a restart is answered to nobody: its connection is gone.
-                let first = self.live.pulls.first_heads;
-                if first.is_none_or(|first| ask < first) {
-                    return;
-                }
-                let Some(label) = founding::label_of(from) else {
-                    return;
-                };
-                for (blog, tips) in heads {
-                    let Some(copy) = self.live.copies.get_mut(&blog) else {
-                        continue;
-                    };
-                    let chain = copy.replica.chain();
-                    let lacks = tips.iter().any(|tip| !chain.contains(tip.id));
-                    let told = copy.told.as_ref();
-                    if told.is_some_and(|(set, _)| *set.primary() == label) {
-                        copy.keeps_up = !lacks;
-                    }
-                    if lacks {
-                        let ask = hub.ask();
-                        hub.send(self.node(), from, Message::EntriesAsk { ask, blog });
-                    }
-                    self.named(hub, blog, label.clone(), tips);
-                }
-            }
+            Message::HeadsAnswer { ask, heads } => self.heard_heads(hub, from, ask, heads),
             Message::EntriesAsk { ask, blog } => {
                 let entries = self.disk.entries_of(blog);
                 let tips = self.replica(blog).map(replica::Replica::durable_tips);
