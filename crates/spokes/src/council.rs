@@ -378,7 +378,7 @@ impl Council {
         let mut read = Arc::clone(&self).read(from, body.clone()).await;
         let is_strange =
             matches!(&read, Err(Unsequenced::Refused(why)) if **why == Refusal::NotAdmitted);
-        if is_strange && !self.order.is_leader() {
+        if is_strange && !self.order.leads() {
             // This node may lag, and not know the spoke yet.
             read = if self.order.is_confirmed().await {
                 Arc::clone(&self).read(from, body).await
@@ -504,9 +504,10 @@ impl Council {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 CLOCK,
                 format!(
-                    "A report is {off} seconds behind this council node's clock; up to \
-                     {REPORT_SECONDS_MAX} count. It was not kept, and nothing else is the matter. Set the \
-                     clock that is wrong, by NTP."
+                    "A report is {} seconds {} this council node's clock; up to {REPORT_SECONDS_MAX} count. It was \
+                     not kept, and nothing else is the matter. Set the clock that is wrong, by NTP.",
+                    off.abs(),
+                    if off > 0 { "behind" } else { "ahead of" },
                 ),
             ),
         }

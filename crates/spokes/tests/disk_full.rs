@@ -314,6 +314,7 @@ fn a_leader_without_room_lets_another_one_lead() {
             break;
         }
         demo.kill(&leads);
+        // Longer than the others need to choose one of them.
         std::thread::sleep(Duration::from_secs(3));
         demo.restart(&leads);
     }

@@ -195,7 +195,7 @@ impl Door {
 }
 
 /// An organizer's key; none is made where there is none.
-pub(super) fn organizer(file: &Path) -> Result<NodeSecret, Outage> {
+fn organizer(file: &Path) -> Result<NodeSecret, Outage> {
     if !file.exists() {
         return Err(Outage::new(format!(
             "{} is not there; say with --organizer where an organizer's key is. Nothing was changed",

@@ -619,7 +619,16 @@ pub async fn stand(dir: &Path, invite: &Invite, wanted: &Stand) -> Result<(), Ou
 /// When the node is silent or refuses.
 pub async fn organize(dir: &Path, what: Wish) -> Result<TakenWire, Outage> {
     let config = CouncilConfig::load(dir)?;
-    let organizer = super::door::organizer(&dir.join("organizer.key"))?;
+    let file = dir.join("organizer.key");
+    // None is made where there is none: nobody would take its word.
+    if !file.exists() {
+        return Err(Outage::new(format!(
+            "{} is not there, so nobody can sign this here. Nothing was changed. Do it beside a node that has an \
+             organizer's key, or put a copy of one there",
+            file.display()
+        )));
+    }
+    let organizer = config::secret_key(&file)?;
     let client = Client::new()?;
     let network: NetworkWire = client
         .get(client::Ask::new(config.api, "/api/v1/network"))

@@ -210,11 +210,6 @@ impl Order {
         self.ways.knows(key)
     }
 
-    /// Whether this node leads.
-    pub(super) fn is_leader(&self) -> bool {
-        self.part.raft().metrics().borrow().current_leader == Some(self.me)
-    }
-
     /// Whether this node has all that it had when it was filled.
     pub(super) fn is_whole(&self) -> bool {
         if self.has_no_vote() {
