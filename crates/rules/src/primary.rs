@@ -208,7 +208,7 @@ pub enum Offered {
 /// nothing is said: it is nobody's word. Nothing may come to stand before what readers have seen: only
 /// what goes on behind a head is taken in, and not what ended keys have signed.
 pub fn judge_offers(
-    chain: &Chain,
+    chain: Chain,
     blog: &Blog,
     ended: &BTreeSet<Fingerprint>,
     mut offers: Vec<SealedEntry>,
@@ -216,13 +216,22 @@ pub fn judge_offers(
     let order = |offer: &SealedEntry| (offer.entry().skeleton().sequence, offer.entry().id());
     offers.sort_by_key(order);
     // With all that is valid, to find the places of those behind them.
-    let mut trial = chain.clone();
-    let mut heads: BTreeSet<EntryId> = chain.heads().into_iter().map(|(_, id)| id).collect();
+    let mut trial = chain;
+    let mut heads: BTreeSet<EntryId> = trial.heads().into_iter().map(|(_, id)| id).collect();
     let mut judged = Vec::new();
+    let mut tried = BTreeSet::new();
     for offer in offers {
-        let Ok(verified) = trial.place(offer.entry()).and_then(|p| p.verify(offer)) else {
+        let Ok(place) = trial.place(offer.entry()) else {
             continue;
         };
+        // Who gives one that nobody signed gives more of them: keys are tried on no others.
+        let Ok(verified) = place.verify(offer) else {
+            break;
+        };
+        let was_here = trial.contains(verified.entry().id());
+        if !tried.insert(verified.entry().id()) {
+            continue;
+        }
         if trial.append(&verified).is_err() {
             continue;
         }
@@ -230,7 +239,7 @@ pub fn judge_offers(
         let extends = skeleton
             .previous
             .filter(|previous| heads.contains(previous));
-        let what = if chain.contains(id) {
+        let what = if was_here {
             Offered::Here
         } else if trial.eraser(id).is_some() || blog.stands_instead(id, &skeleton.authors) {
             Offered::Answered
