@@ -49,3 +49,4 @@ pub mod sign_in;
 pub mod zone;
 
 pub mod front;
+pub mod giving;

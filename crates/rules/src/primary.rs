@@ -29,6 +29,9 @@ use crate::{
 pub const AHEAD_SECONDS_MAX: i64 = 5 * 60;
 /// Children of one parent: honest forks have two or three (SPEC entry 8).
 pub const CHILDREN_MAX: usize = 8;
+/// So many entries that nobody signed are tried of what somebody gives back: one that was altered on a disk
+/// holds up none behind it, and more are no accident. Each costs a trial of all keys.
+pub const FORGED_OFFERS_MAX: usize = 8;
 /// Receipts kept of one spoke for one epoch: one for each branch.
 pub(crate) const RECEIPTS_PER_SPOKE_MAX: usize = 64;
 
@@ -208,7 +211,7 @@ pub enum Offered {
 /// nothing is said: it is nobody's word. Nothing may come to stand before what readers have seen: only
 /// what goes on behind a head is taken in, and not what ended keys have signed.
 pub fn judge_offers(
-    chain: &Chain,
+    chain: Chain,
     blog: &Blog,
     ended: &BTreeSet<Fingerprint>,
     mut offers: Vec<SealedEntry>,
@@ -216,13 +219,25 @@ pub fn judge_offers(
     let order = |offer: &SealedEntry| (offer.entry().skeleton().sequence, offer.entry().id());
     offers.sort_by_key(order);
     // With all that is valid, to find the places of those behind them.
-    let mut trial = chain.clone();
-    let mut heads: BTreeSet<EntryId> = chain.heads().into_iter().map(|(_, id)| id).collect();
+    let mut trial = chain;
+    let mut heads: BTreeSet<EntryId> = trial.heads().into_iter().map(|(_, id)| id).collect();
     let mut judged = Vec::new();
+    let (mut tried, mut forged) = (BTreeSet::new(), 0);
     for offer in offers {
-        let Ok(verified) = trial.place(offer.entry()).and_then(|p| p.verify(offer)) else {
+        let Ok(place) = trial.place(offer.entry()) else {
             continue;
         };
+        let Ok(verified) = place.verify(offer) else {
+            forged += 1;
+            if forged == FORGED_OFFERS_MAX {
+                break;
+            }
+            continue;
+        };
+        let was_here = trial.contains(verified.entry().id());
+        if !tried.insert(verified.entry().id()) {
+            continue;
+        }
         if trial.append(&verified).is_err() {
             continue;
         }
@@ -230,7 +245,7 @@ pub fn judge_offers(
         let extends = skeleton
             .previous
             .filter(|previous| heads.contains(previous));
-        let what = if chain.contains(id) {
+        let what = if was_here {
             Offered::Here
         } else if trial.eraser(id).is_some() || blog.stands_instead(id, &skeleton.authors) {
             Offered::Answered

@@ -285,7 +285,7 @@ impl World {
         let given: Vec<SealedEntry> = offers.iter().map(|offer| offer.sealed().clone()).collect();
         let replica = self.replica(&primary);
         let none = BTreeSet::new();
-        let judged = judge_offers(replica.chain(), replica.fold(), &none, given);
+        let judged = judge_offers(replica.chain().clone(), replica.fold(), &none, given);
         let mut run = Vec::new();
         for (offer, what) in judged {
             match what {

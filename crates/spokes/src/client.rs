@@ -17,6 +17,8 @@ use crate::{
 pub const NONCE: &str = "spokes-nonce";
 /// See [`NONCE`].
 pub const SERVED: &str = "spokes-served";
+/// By this one a spoke says that it gives offers (SPEC receipt 6.7).
+pub const GIVING: &str = "spokes-giving";
 
 /// How long a node waits for a connection: longer than a bad line, shorter than a reader.
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
@@ -182,6 +184,22 @@ impl Client {
         body: &B,
     ) -> Result<Reply<T>, Outage> {
         let request = self.http.post(url(&ask)).json(body);
+        self.send(ask, request).await
+    }
+
+    /// Sends bytes of JSON, and in a line before them who sends them.
+    ///
+    /// # Errors
+    /// When the node is silent or says nothing that can be read.
+    pub async fn post_signed<T: DeserializeOwned>(
+        &self,
+        ask: Ask<'_>,
+        signed: (&'static str, String),
+        body: Vec<u8>,
+    ) -> Result<Reply<T>, Outage> {
+        let json = (http::header::CONTENT_TYPE, "application/json");
+        let request = self.http.post(url(&ask)).header(signed.0, signed.1);
+        let request = request.header(json.0, json.1).body(body);
         self.send(ask, request).await
     }
 

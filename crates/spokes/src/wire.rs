@@ -546,10 +546,8 @@ pub struct OffersWire {
 
 /// `POST blogs/NAME/offers` (SPEC http 3.8).
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(expecting = "an object with \"giver\" and \"entries\"")]
+#[serde(expecting = "an object with \"entries\"")]
 pub struct GivingWire {
-    /// The spoke that gives them.
-    pub giver: String,
     /// Parents first.
     #[serde(deserialize_with = "at_most::<_, _, PROOF_ENTRIES_MAX>")]
     pub entries: Vec<EntryWire>,

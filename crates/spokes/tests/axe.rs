@@ -37,10 +37,13 @@ const RUN: &str = "const done = arguments[arguments.length - 1]; \
 
 /// How far things moved while the page was loading, and what stands out beyond the screen.
 const MOVED: &str = "const done = arguments[arguments.length - 1]; let moved = 0; \
-    new PerformanceObserver(list => { for (const entry of list.getEntries()) moved += entry.value; }) \
+    const what = []; const at = place => `${Math.round(place.x)},${Math.round(place.y)} ${Math.round(place.width)}x${Math.round(place.height)}`; \
+    new PerformanceObserver(list => { for (const entry of list.getEntries()) { moved += entry.value; \
+        what.push(...entry.sources.map(source => `${source.node?.nodeName} ${source.node?.className ?? ''} \
+            ${source.node?.textContent} from ${at(source.previousRect)} to ${at(source.currentRect)}`)); } }) \
         .observe({ type: 'layout-shift', buffered: true }); \
     setTimeout(() => { const wide = document.documentElement.scrollWidth - innerWidth; \
-        done([moved > 0 && `moved by ${moved}`, wide > 0 && `${wide} px too wide`].filter(Boolean)); }, 100);";
+        done([moved > 0 && `moved by ${moved}: ${what.join('; ')}`, wide > 0 && `${wide} px too wide`].filter(Boolean)); }, 100);";
 
 /// Signs somebody in at the desk, by hand.
 fn sign_in(browser: &Browser, desk: &str) {

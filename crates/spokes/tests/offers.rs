@@ -21,10 +21,16 @@ use common::{
     wait_for,
 };
 use serde_json::{Value, json};
-use spokes::wire::EntryWire;
+use spokes::{
+    client::GIVING,
+    config,
+    wire::{EntryWire, signed_in_a_header},
+};
 use spokes_log::{chain::Chain, draft::Says, name::Hash};
 use spokes_rules::{
+    giving::Giving,
     node::{Label, NodeSecret, Signed as NodeSigned},
+    primary::FORGED_OFFERS_MAX,
     replica::STILL_SECONDS_MAX,
     request::{Ask, Wish},
 };
@@ -87,7 +93,11 @@ fn successor(demo: &Demo, name: &str, of: &str) -> String {
 }
 
 fn id_of(demo: &Demo, name: &str) -> Value {
-    demo.api("b", &format!("blogs/{name}")).json()["blog"].clone()
+    id_of_at(demo, "b", name)
+}
+
+fn id_of_at(demo: &Demo, label: &str, name: &str) -> Value {
+    demo.api(label, &format!("blogs/{name}")).json()["blog"].clone()
 }
 
 /// Sends a request to somebody who sleeps, without waiting for the answer.
@@ -301,11 +311,48 @@ fn kept(demo: &Demo, author: &mut Author, signed: &[Signed]) -> Vec<Value> {
     signed.iter().map(&mut keep).collect()
 }
 
+/// What `a` itself would sign to give these.
+fn giving(demo: &Demo, name: &str, body: &str) -> Giving {
+    Giving {
+        network: Hash::parse(&demo.network).unwrap(),
+        spoke: Label::parse("a").unwrap(),
+        time: now(),
+        blog: Hash::parse(id_of_at(demo, "a", name).as_str().unwrap()).unwrap(),
+        body: Hash::of(body.as_bytes()),
+    }
+}
+
+fn node_key(demo: &Demo) -> NodeSecret {
+    config::secret_key(&demo.node("a").data.join("node.key")).unwrap()
+}
+
+fn give_by(
+    demo: &Demo,
+    name: &str,
+    body: &str,
+    line: Option<(&NodeSecret, &Giving)>,
+) -> http::Reply {
+    let line = line.map(|(key, giving)| signed_in_a_header(&NodeSigned::new(key, giving)));
+    let mut headers = vec![("Content-Type", "application/json")];
+    headers.extend(line.as_deref().map(|line| (GIVING, line)));
+    let path = format!("/api/v1/blogs/{name}/offers");
+    let to = demo.address("a");
+    http::request(
+        to,
+        "POST",
+        &to.to_string(),
+        &path,
+        &headers,
+        body.as_bytes(),
+    )
+    .unwrap()
+}
+
 /// Gives entries back to `a`, as a spoke would that had accepted them; how many it keeps for their author then.
 fn give(demo: &Demo, name: &str, entries: &[Value]) -> usize {
-    let body = json!({ "giver": "b", "entries": entries }).to_string();
-    let path = format!("/api/v1/blogs/{name}/offers");
-    let reply = http::post(demo.address("a"), &path, &body).unwrap();
+    let body = json!({ "entries": entries }).to_string();
+    let (key, giving) = (node_key(demo), giving(demo, name, &body));
+    let reply = give_by(demo, name, &body, Some((&key, &giving)));
     assert_eq!(reply.status, 200, "{}", reply.text());
     // What finds no room stays with its giver.
     assert_eq!(reply.json()["done"].as_array().unwrap().len(), 0);
@@ -320,6 +367,59 @@ fn beside(author: &mut Author, demo: &Demo, many: usize, words: &str) -> Vec<Sig
     let said = slugs.map(|slug| draft(Says::Post(article(&slug)), words));
     said.map(|said| author.sign_behind(&said, first.as_ref()))
         .collect()
+}
+
+#[test]
+fn only_a_spoke_gives_offers_and_few_are_tried_that_nobody_signed() {
+    let demo = Demo::start_with(1, &["--empty"]);
+    let mut maria = Author::with_blog(&demo, "maria", "a");
+    let signed = beside(
+        &mut maria,
+        &demo,
+        FORGED_OFFERS_MAX + 1,
+        "Accepted elsewhere.",
+    );
+    let entries = kept(&demo, &mut maria, &signed);
+    let body = json!({ "entries": entries }).to_string();
+    let (key, good) = (node_key(&demo), giving(&demo, "maria", &body));
+    let stranger = NodeSecret::from_seed(&[7; 32]);
+    let old = Giving {
+        time: now() + -301,
+        ..good.clone()
+    };
+    let elsewhere = Giving {
+        blog: Hash::of(b"another blog"),
+        ..good.clone()
+    };
+    let other = Giving {
+        body: Hash::of(b"other entries"),
+        ..good.clone()
+    };
+    let lines = [
+        (None, "who gives it"),
+        (Some((&stranger, &good)), "no spoke of this network"),
+        (Some((&key, &old)), "five minutes"),
+        (Some((&key, &elsewhere)), "another blog"),
+        (Some((&key, &other)), "other entries"),
+    ];
+    for (line, why) in lines {
+        let reply = give_by(&demo, "maria", &body, line);
+        assert_eq!(reply.status, 403, "{why}: {}", reply.text());
+        assert!(reply.text().contains(why), "{}", reply.text());
+        assert_eq!(offers(&demo, "a", "maria"), 0, "{why}");
+    }
+    // One that was altered on its giver's disk holds up none; behind so many nothing is tried.
+    let mut forged: Vec<_> = signed.iter().map(Signed::id).zip(entries.clone()).collect();
+    forged.sort_by_key(|(id, _)| *id);
+    let mut forged: Vec<Value> = forged.into_iter().map(|(_, entry)| entry).collect();
+    let last = forged[FORGED_OFFERS_MAX]["signatures"].clone();
+    for entry in &mut forged[..FORGED_OFFERS_MAX] {
+        entry["signatures"] = last.clone();
+    }
+    assert_eq!(give(&demo, "maria", &forged), 0);
+    assert_eq!(give(&demo, "maria", &forged[1..]), 1);
+    assert_eq!(give(&demo, "maria", &entries), entries.len());
+    demo.assert_no_panic();
 }
 
 #[test]

@@ -249,7 +249,7 @@ impl Scene {
                 let replica = &self.replicas[to].0;
                 let offers = offers.iter().map(|offer| offer.sealed().clone()).collect();
                 let (chain, fold) = (replica.chain(), replica.fold());
-                let judged = judge_offers(chain, fold, &self.ended, offers);
+                let judged = judge_offers(chain.clone(), fold, &self.ended, offers);
                 let judged = judged.into_iter().map(|(offer, what)| match what {
                     Offered::Extends => self.tell(to, Event::Pulled(vec![offer])),
                     other => format!("{other:?}").to_lowercase(),

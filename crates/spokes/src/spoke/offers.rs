@@ -1,7 +1,12 @@
 //! Offers: what was accepted in an epoch that was closed without it, kept until its author says what
 //! shall become of it (SPEC receipt 6). Whoever has some gives them to the blog's primary.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
@@ -11,7 +16,8 @@ use spokes_log::{
     seal::SealedEntry,
 };
 use spokes_rules::{
-    node::Label,
+    giving::Giving,
+    node::{Label, Signed},
     primary::{Offered, judge_offers},
     registry::BlogRecord,
     replica::Event,
@@ -23,13 +29,16 @@ use super::{
     submit::{invalid, no_such_blog, not_here, sealed},
 };
 use crate::{
-    client::Ask,
+    client::{Ask, GIVING},
     clock,
     council::unavailable,
     http::{self as web, Response},
     outage::Outage,
     store::{Apart, Offer, Write},
-    wire::{self, EntryWire, GivenWire, GivingWire, OfferWire, OffersWire},
+    wire::{
+        self, EntryWire, GivenWire, GivingWire, OfferWire, OffersWire, signed_in_a_header,
+        signed_of_a_header,
+    },
 };
 
 /// How often offers are given to the primary again: it may be another one, or have room by now.
@@ -49,6 +58,43 @@ const GIVING_BYTES: usize = OFFERS_BYTES_MAX / 2;
 pub(super) struct Offers {
     /// There are new ones.
     pub(super) changed: Notify,
+    /// Blogs whose offers somebody gives now: what it brings lies in memory meanwhile, and is judged.
+    given: Mutex<BTreeSet<BlogId>>,
+}
+
+/// That somebody gives offers of a blog; dropped, others may.
+#[derive(Debug)]
+struct Gives<'a> {
+    offers: &'a Offers,
+    blog: BlogId,
+}
+
+impl Offers {
+    fn begin(&self, blog: BlogId) -> Option<Gives<'_>> {
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        // Not made before it is known: dropped, it would end another one's.
+        given.insert(blog).then(|| Gives { offers: self, blog })
+    }
+}
+
+impl Drop for Gives<'_> {
+    fn drop(&mut self) {
+        let given = self.offers.given.lock();
+        given
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.blog);
+    }
+}
+
+fn refuse_giving(why: &str) -> Response {
+    web::refuse(
+        StatusCode::FORBIDDEN,
+        "refused",
+        format!(
+            "Only spokes of this network give back entries, each message signed: {why}. Nothing was taken; \
+             keep what you have, and try again when that is mended."
+        ),
+    )
 }
 
 impl Spoke {
@@ -107,17 +153,26 @@ impl Spoke {
             };
             let few = rest.iter().take_while(fits).count().clamp(1, rest.len());
             let giving = GivingWire {
-                giver: self.me.to_string(),
                 entries: rest
                     .drain(..few)
                     .map(|offer| EntryWire::from(&offer.sealed))
                     .collect(),
             };
-            let given: GivenWire = self
-                .client
-                .post(Ask::new(to, &path), &giving)
-                .await?
-                .good()?;
+            let body = serde_json::to_vec(&giving)
+                .map_err(|e| Outage::new(format!("offers could not be written: {e}")))?;
+            let signed = Signed::new(
+                &self.secret,
+                &Giving {
+                    network: self.network,
+                    spoke: self.me.clone(),
+                    time: clock::now(),
+                    blog,
+                    body: Hash::of(&body),
+                },
+            );
+            let line = (GIVING, signed_in_a_header(&signed));
+            let ask = Ask::new(to, &path);
+            let given: GivenWire = self.client.post_signed(ask, line, body).await?.good()?;
             done.extend(given.done.iter().filter_map(|id| Hash::parse(id).ok()));
         }
         self.forget_offers(blog, &done).await;
@@ -156,10 +211,6 @@ impl Spoke {
         name: &BlogName,
         request: Request<Incoming>,
     ) -> Response {
-        let body = match web::body(request, GIVEN_BYTES_MAX).await {
-            Ok(body) => body,
-            Err(response) => return response,
-        };
         self.wake_up().await;
         let (blog, record) = match self.look_up(name).await {
             Ok(known) => known,
@@ -168,12 +219,29 @@ impl Spoke {
         if *record.set.primary() != self.me {
             return not_here(name);
         }
-        let read = wire::read::<GivingWire>(&body).and_then(|giving| {
-            let giver = Label::parse(&giving.giver).map_err(str::to_owned)?;
-            Ok((giver, sealed(&giving.entries)?))
-        });
-        let (giver, given) = match read {
-            Ok(read) => read,
+        // Before a byte of it is taken: anybody can reach this.
+        let giving = match self.giving_of(blog, &request) {
+            Ok(giving) => giving,
+            Err(why) => return refuse_giving(&why),
+        };
+        let Some(_gives) = self.offers.begin(blog) else {
+            return web::refuse(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "busy",
+                "Another server gives back entries of this blog now. Keep yours, and try again in a moment.",
+            );
+        };
+        let body = match web::body(request, GIVEN_BYTES_MAX).await {
+            Ok(body) => body,
+            Err(response) => return response,
+        };
+        if Hash::of(&body) != giving.body {
+            return refuse_giving("it was signed for other entries");
+        }
+        let read = wire::read::<GivingWire>(&body).and_then(|giving| sealed(&giving.entries));
+        drop(body);
+        let given = match read {
+            Ok(given) => given,
             Err(why) => return invalid(&why),
         };
         self.ready(blog).await;
@@ -181,13 +249,26 @@ impl Spoke {
         if !settled || self.heard().is_none() {
             return unavailable(&Outage::new("This copy of the blog is not settled yet"));
         }
-        match self.keep_offers(blog, &giver, given).await {
+        match self.keep_offers(blog, &giving.spoke, given).await {
             Ok(done) => {
                 let done = done.iter().map(Hash::to_string).collect();
                 web::json(StatusCode::OK, &GivenWire { done })
             }
             Err(outage) => unavailable(&outage),
         }
+    }
+
+    /// What whoever gives has signed, if it is a spoke and these are entries of this blog.
+    fn giving_of(&self, blog: BlogId, request: &Request<Incoming>) -> Result<Giving, String> {
+        let line = request.headers().get(GIVING);
+        let signed = line.and_then(|line| signed_of_a_header(line.to_str().ok()?));
+        let signed = signed.ok_or("it does not say who gives it")?;
+        let giving = self.ask(|registry| Giving::check(clock::now(), registry, &signed));
+        let giving = giving.ok_or("this server does not know the network's spokes yet")??;
+        if giving.blog != blog {
+            return Err("it was signed for another blog".to_owned());
+        }
+        Ok(giving)
     }
 
     /// Keeps what another spoke gives, as far as there is room, and takes in what extends a head.
@@ -206,7 +287,9 @@ impl Spoke {
         let mut all: Vec<SealedEntry> = kept.into_iter().map(|offer| offer.sealed).collect();
         all.extend(given.into_iter().filter(|s| !is_kept(&s.entry().id())));
         let address = self.address_of_giver(giver);
-        for (verified, what) in self.judge_given(blog, all.clone()) {
+        let judged = self.judge_given(blog, all);
+        let valid: Vec<SealedEntry> = judged.iter().map(|(v, _)| v.sealed().clone()).collect();
+        for (verified, what) in judged {
             let id = verified.entry().id();
             if is_kept(&id) || !matches!(what, Offered::Kept | Offered::Extends) {
                 continue;
@@ -226,7 +309,8 @@ impl Spoke {
             let keep = Apart::Keep(Offer { sealed, giver });
             self.store.written(Write::Apart(keep)).await?;
         }
-        let mut done = self.take_back_in(blog, all).await;
+        // Judged again: the log may have gone on while media came.
+        let mut done = self.take_back_in(blog, valid).await;
         self.forget_offers(blog, &done).await;
         done.retain(|id| ids.contains(id));
         Ok(done)
@@ -248,7 +332,7 @@ impl Spoke {
         let (Some((chain, fold)), Some(Some(ended))) = (copy, ended) else {
             return Vec::new();
         };
-        tokio::task::block_in_place(|| judge_offers(&chain, &fold, &ended, offers))
+        tokio::task::block_in_place(|| judge_offers(chain, &fold, &ended, offers))
     }
 
     /// Takes in what extends a head. Gives back what need not be kept apart any more: it is in the log, or
@@ -353,5 +437,23 @@ impl Spoke {
             title.unwrap_or_else(|| format!("{} {}", offer.kind, offer.sequence))
         };
         open.unwrap_or_default().into_iter().map(called).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time_gives_offers_of_a_blog() {
+        let (offers, blog, other) = (Offers::default(), Hash::of(b"blog"), Hash::of(b"other"));
+        let gives = offers.begin(blog);
+        assert!(gives.is_some() && offers.begin(blog).is_none());
+        assert!(
+            offers.begin(other).is_some(),
+            "another blog's wait for nobody"
+        );
+        drop(gives);
+        assert!(offers.begin(blog).is_some());
     }
 }
