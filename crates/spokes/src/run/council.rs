@@ -55,13 +55,23 @@ pub(super) enum CouncilCommand {
     Join(Standing),
     /// Gives a node that asked its seat on the council.
     ///
+    /// It is filled from the others first, and votes once it holds all there is: "spokes council status" shows how
+    /// far it is. Uneven numbers of nodes are best: three go on without one, five without two.
+    ///
     /// Example: spokes council seat council2 --dir /var/lib/council
     Seat(Organized),
-    /// Takes a node's seat away.
+    /// Takes a node's seat away, for good: it votes no more, and leaves DNS.
+    ///
+    /// Keep it running until "spokes council status" says that it is gone. Its label is used up; the machine can
+    /// ask again under another one.
     ///
     /// Example: spokes council unseat council2 --dir /var/lib/council
     Unseat(Organized),
-    /// Has a node filled again that lost what it had.
+    /// Has a node filled again that lost what it had, but for its node.key and config.toml.
+    ///
+    /// Such a node votes for nobody until an organizer says this, so that empty nodes never outvote one that holds
+    /// the registry. Start it first. A majority of the nodes must hold the registry: where most of them are gone,
+    /// it is "spokes council recover" that helps.
     ///
     /// Example: spokes council refill council2 --dir /var/lib/council
     Refill(Organized),

@@ -38,6 +38,10 @@ pub(super) enum PlacesCommand {
     Move(Move),
     /// Hands over everything that a spoke holds, and keeps new blogs from it.
     ///
+    /// Its blogs stay readable and take entries meanwhile. The spoke must go on running until all is handed over:
+    /// what is shown says when. Breaking off changes nothing; the same command shows it again. "spokes council
+    /// admit" takes the spoke back. One that is dead is evicted instead.
+    ///
     /// Example: spokes council drain garden --dir /var/lib/council
     Drain(Drain),
     /// Says how many servers hold a blog.
