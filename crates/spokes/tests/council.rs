@@ -214,6 +214,15 @@ fn two_dead_of_three_keep_what_there_is() {
     .unwrap();
     assert_eq!(reply.status, 503, "{}", reply.text());
     assert!(reply.text().contains("majority"), "{}", reply.text());
+    // Whoever is left knows what the silent ones are called.
+    let dir = demo.node("council3").data.clone();
+    let asked = ["council", "status", "--dir", dir.to_str().unwrap()];
+    let (code, said) = run(&program(), &asked);
+    let silent = |line: &&str| line.contains("council1  ") && line.contains("silent: ");
+    assert!(
+        code != 0 && said.lines().any(|line| silent(&line)),
+        "{said}"
+    );
     demo.restart("council1");
     demo.restart("council2");
     assert_eq!(claim(&demo, "nadia", &nadia, "b"), 201);

@@ -62,8 +62,8 @@ pub(super) enum CouncilCommand {
     Seat(Organized),
     /// Takes a node's seat away, for good: it votes no more, and leaves DNS.
     ///
-    /// Keep it running until "spokes council status" says that it is gone. Its label is used up; the machine can
-    /// ask again under another one.
+    /// Keep it running until "spokes council status" names it no more. Its label is used up; the machine can ask
+    /// again under another one.
     ///
     /// Example: spokes council unseat council2 --dir /var/lib/council
     Unseat(Organized),

@@ -542,6 +542,7 @@ async fn status(look: Look, console: &Console) -> Result<(), Outage> {
             }),
             Err(outage) => serde_json::json!({
                 "api": node.to_string(), "answers": false, "why": outage.to_string(),
+                "label": called(*node, &said),
             }),
         });
         let nodes: Vec<_> = nodes.collect();
@@ -563,12 +564,7 @@ async fn status(look: Look, console: &Console) -> Result<(), Outage> {
     }
 }
 
-fn status_lines(
-    door: &Door,
-    said: &[(std::net::SocketAddr, Result<CouncilStatusWire, Outage>)],
-    leader: Option<&str>,
-    most: u64,
-) -> Vec<String> {
+fn status_lines(door: &Door, said: &[StatusSaid], leader: Option<&str>, most: u64) -> Vec<String> {
     let leads = leader.unwrap_or("nobody");
     let mut lines = vec![format!("{}: {leads} leads, {most} records", door.domain())];
     for (node, read) in said {
@@ -581,10 +577,27 @@ fn status_lines(
                 status.node,
                 most - status.records
             ),
-            Err(outage) => format!("  {node}  silent: {outage}"),
+            Err(outage) => {
+                let label = called(*node, said).unwrap_or("?");
+                format!("  {label}  {node}  silent: {outage}")
+            }
         });
     }
     lines
+}
+
+type StatusSaid = (std::net::SocketAddr, Result<CouncilStatusWire, Outage>);
+
+/// What a silent node is called: the others know.
+fn called(node: std::net::SocketAddr, said: &[StatusSaid]) -> Option<&str> {
+    let mut known = said
+        .iter()
+        .filter_map(|(_, read)| read.as_ref().ok())
+        .flat_map(|status| &status.nodes);
+    let node = node.to_string();
+    known
+        .find(|known| known.sits == "sits" && known.api == node)
+        .map(|known| known.label.as_str())
 }
 
 async fn spokes(look: Look, console: &Console) -> Result<(), Outage> {
