@@ -544,12 +544,15 @@ pub struct OffersWire {
     pub answered: Vec<EntryWire>,
 }
 
+/// Entries in one message of those that give offers back: some times what a primary keeps for others.
+pub const GIVEN_MAX: usize = 256;
+
 /// `POST blogs/NAME/offers` (SPEC http 3.8).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(expecting = "an object with \"entries\"")]
 pub struct GivingWire {
     /// Parents first.
-    #[serde(deserialize_with = "at_most::<_, _, PROOF_ENTRIES_MAX>")]
+    #[serde(deserialize_with = "at_most::<_, _, GIVEN_MAX>")]
     pub entries: Vec<EntryWire>,
 }
 

@@ -22,7 +22,10 @@ use spokes_rules::{
     registry::BlogRecord,
     replica::Event,
 };
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     Spoke,
@@ -36,8 +39,8 @@ use crate::{
     outage::Outage,
     store::{Apart, Offer, Write},
     wire::{
-        self, EntryWire, GivenWire, GivingWire, OfferWire, OffersWire, signed_in_a_header,
-        signed_of_a_header,
+        self, EntryWire, GIVEN_MAX, GivenWire, GivingWire, OfferWire, OffersWire,
+        signed_in_a_header, signed_of_a_header,
     },
 };
 
@@ -48,41 +51,51 @@ const GIVE_EVERY: Duration = Duration::from_secs(15);
 pub(super) const OFFERS_MAX: usize = 64;
 /// Bytes of their texts.
 const OFFERS_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Bytes of one message with offers: as many as are kept, as JSON.
-const GIVEN_BYTES_MAX: usize = 2 * OFFERS_BYTES_MAX;
-/// Bytes of texts of one message, below that.
-const GIVING_BYTES: usize = OFFERS_BYTES_MAX / 2;
+/// Bytes of texts in one message: so many, or a single entry.
+const GIVING_BYTES: usize = 1024 * 1024;
+/// Bytes of one message with offers: the longest entry as JSON, where each letter may take two.
+const GIVEN_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Spokes that give at once, each one message: what they bring lies in memory. Others come again.
+const GIVERS_MAX: usize = 8;
+/// How long a giver is asked for media for one message: others wait meanwhile. What is left it gives again.
+const MEDIA_WAIT: Duration = Duration::from_secs(30);
 
 /// What belongs to offers.
 #[derive(Debug, Default)]
 pub(super) struct Offers {
     /// There are new ones.
     pub(super) changed: Notify,
-    /// Blogs whose offers somebody gives now: what it brings lies in memory meanwhile, and is judged.
-    given: Mutex<BTreeSet<BlogId>>,
+    /// Who gives some now.
+    givers: Mutex<BTreeSet<Label>>,
+    /// What was given is judged by one at a time: it takes a copy of the blog's whole chain.
+    judging: tokio::sync::Mutex<()>,
 }
 
-/// That somebody gives offers of a blog; dropped, others may.
+/// That somebody gives offers; dropped, it may give more.
 #[derive(Debug)]
 struct Gives<'a> {
     offers: &'a Offers,
-    blog: BlogId,
+    giver: Label,
 }
 
 impl Offers {
-    fn begin(&self, blog: BlogId) -> Option<Gives<'_>> {
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        // Not made before it is known: dropped, it would end another one's.
-        given.insert(blog).then(|| Gives { offers: self, blog })
+    fn begin(&self, giver: &Label) -> Option<Gives<'_>> {
+        let mut givers = self.givers.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = givers.len() < GIVERS_MAX && givers.insert(giver.clone());
+        // Not made before that is known: dropped, it would end another one's.
+        has_room.then(|| Gives {
+            offers: self,
+            giver: giver.clone(),
+        })
     }
 }
 
 impl Drop for Gives<'_> {
     fn drop(&mut self) {
-        let given = self.offers.given.lock();
-        given
+        let givers = self.offers.givers.lock();
+        givers
             .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.blog);
+            .remove(&self.giver);
     }
 }
 
@@ -151,7 +164,8 @@ impl Spoke {
                 bytes += offer.sealed.entry().text().len();
                 bytes <= GIVING_BYTES
             };
-            let few = rest.iter().take_while(fits).count().clamp(1, rest.len());
+            let few = rest.iter().take(GIVEN_MAX).take_while(fits).count();
+            let few = few.max(1);
             let giving = GivingWire {
                 entries: rest
                     .drain(..few)
@@ -224,11 +238,11 @@ impl Spoke {
             Ok(giving) => giving,
             Err(why) => return refuse_giving(&why),
         };
-        let Some(_gives) = self.offers.begin(blog) else {
+        let Some(_gives) = self.offers.begin(&giving.spoke) else {
             return web::refuse(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "busy",
-                "Another server gives back entries of this blog now. Keep yours, and try again in a moment.",
+                "You or too many others give back entries here now. Keep yours, and try again in a moment.",
             );
         };
         let body = match web::body(request, GIVEN_BYTES_MAX).await {
@@ -278,6 +292,8 @@ impl Spoke {
         giver: &Label,
         given: Vec<SealedEntry>,
     ) -> Result<Vec<EntryId>, Outage> {
+        let _judging = self.offers.judging.lock().await;
+        let until = Instant::now() + MEDIA_WAIT;
         let kept = self.store.offers(blog)?;
         let kept_ids: Vec<EntryId> = kept.iter().map(|o| o.sealed.entry().id()).collect();
         let is_kept = |id: &EntryId| kept_ids.contains(id);
@@ -300,10 +316,17 @@ impl Spoke {
                 break;
             }
             room -= 1;
-            if let Some(address) = address
-                && let Err(outage) = self.fetch_media(address, &verified).await
-            {
-                tracing::warn!(%id, %outage, "an offer is kept without a medium");
+            if let Some(address) = address {
+                match timeout_at(until, self.fetch_media(address, &verified)).await {
+                    Ok(Ok(())) => (),
+                    Ok(Err(outage)) => {
+                        tracing::warn!(%id, %outage, "an offer is kept without a medium")
+                    }
+                    Err(_) => {
+                        tracing::warn!(%blog, %giver, "media of offers come too slowly: the rest is for the next time");
+                        break;
+                    }
+                }
             }
             let (sealed, giver) = (verified.sealed().clone(), giver.to_string());
             let keep = Apart::Keep(Offer { sealed, giver });
@@ -445,15 +468,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_at_a_time_gives_offers_of_a_blog() {
-        let (offers, blog, other) = (Offers::default(), Hash::of(b"blog"), Hash::of(b"other"));
-        let gives = offers.begin(blog);
-        assert!(gives.is_some() && offers.begin(blog).is_none());
-        assert!(
-            offers.begin(other).is_some(),
-            "another blog's wait for nobody"
-        );
-        drop(gives);
-        assert!(offers.begin(blog).is_some());
+    fn each_gives_one_message_at_a_time_and_few_do_at_once() {
+        let offers = Offers::default();
+        let giver = |n: usize| Label::parse(&format!("spoke{n}")).unwrap();
+        let mut gives: Vec<_> = (1..=GIVERS_MAX).map(|n| offers.begin(&giver(n))).collect();
+        assert!(gives.iter().all(Option::is_some));
+        assert!(offers.begin(&giver(GIVERS_MAX + 1)).is_none());
+        gives.pop();
+        assert!(offers.begin(&giver(1)).is_none(), "one message at a time");
+        assert!(offers.begin(&giver(GIVERS_MAX + 1)).is_some());
     }
 }
