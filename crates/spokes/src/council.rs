@@ -41,6 +41,7 @@ use crate::{
 
 mod book;
 mod door;
+mod elsewhere;
 mod found;
 #[cfg(test)]
 mod harness;
@@ -58,6 +59,7 @@ mod ways;
 
 use book::Book;
 pub use door::{Door, Whose};
+pub use elsewhere::ask_elsewhere;
 pub use found::{Beginning, Recovery, Stand, backup, init, invite, organize, recover, stand};
 use order::Order;
 use raft::LogStore;

@@ -227,6 +227,20 @@ fn two_dead_of_three_keep_what_there_is() {
         code != 0 && said.lines().any(|line| silent(&line)),
         "{said}"
     );
+    assert!(said.contains("council recover"), "{said}");
+    let key = demo.node("council1").data.join("organizer.key");
+    let tell = [
+        "--dir",
+        dir.to_str().unwrap(),
+        "--organizer",
+        key.to_str().unwrap(),
+    ];
+    let (code, said) = run(
+        &program(),
+        &[&["council", "unseat", "council1"], &tell[..]].concat(),
+    );
+    let fits = said.contains("majority") && said.contains("council recover");
+    assert!(code != 0 && fits, "{said}");
     demo.restart("council1");
     demo.restart("council2");
     assert_eq!(claim(&demo, "nadia", &nadia, "b"), 201);
@@ -331,6 +345,21 @@ fn a_slip_of_a_tired_organizer_does_not_stop_the_council() {
     }
     let maria = Author::new("maria").first(&demo.network, "maria", now() + 3_600);
     assert_eq!(claim(&demo, "maria", &maria, "a"), 201);
+    // Whoever sits beside the dead one is told where else to say it.
+    let dead = demo.node("council1").data;
+    let dead = dead.to_str().unwrap();
+    let others = ["council2", "council3"].map(|node| format!("http://{}", demo.node(node).address));
+    for words in [&["spokes"][..], &["unseat", "council1"], &["invite"]] {
+        let (code, said) = run(
+            &program(),
+            &[&["council"], words, &["--dir", dead]].concat(),
+        );
+        let named = others
+            .iter()
+            .any(|other| said.contains(&format!("--network {other}")));
+        let fits = named && said.contains("nothing was changed");
+        assert!(code != 0 && fits, "{words:?}: {said}");
+    }
     // What is dead goes.
     let (code, said) = tell(&["unseat", "council1"]);
     assert_eq!(code, 0, "{said}");
@@ -348,6 +377,17 @@ fn after_a_recovery_the_dead_seats_keep_nobody_from_seeing_who_is_silent() {
     }
     let dir = demo.node("council1").data;
     let dir = dir.to_str().unwrap();
+    let wrong = demo.node("council1").data.join("registry.journal");
+    let recover = [
+        "council",
+        "recover",
+        "--dir",
+        dir,
+        "--organizer",
+        wrong.to_str().unwrap(),
+    ];
+    let (code, said) = run(&program(), &recover);
+    assert!(code != 0 && said.contains("64 hex digits"), "{said}");
     organize(&["recover", "--dir", dir]);
     demo.restart("council1");
     all_whole_of(&demo, &["council1"]);

@@ -113,7 +113,8 @@ fn sits_word(sits: spokes_rules::seat::Sits) -> &'static str {
     use spokes_rules::seat::Sits;
     match sits {
         Sits::Asks { .. } => "asks",
-        Sits::Yes { .. } => "sits",
+        Sits::Yes { whole: true, .. } => "sits",
+        Sits::Yes { whole: false, .. } => "fills",
         Sits::NoMore { .. } => "gone",
     }
 }

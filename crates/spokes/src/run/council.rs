@@ -45,7 +45,11 @@ pub(super) enum CouncilCommand {
     ///
     /// Example: spokes council admit garden --dir /var/lib/council
     Admit(Organized),
-    /// Bars a spoke.
+    /// Bars a spoke, for good: its label and its key are used up.
+    ///
+    /// It leaves DNS at once, and other spokes take its places within seconds to minutes; what it alone has is kept
+    /// on its disk. Where two of a blog's three servers are gone or barred the blog waits: "spokes council open". To
+    /// empty a server that may come back, use "spokes council drain".
     ///
     /// Example: spokes council evict garden --dir /var/lib/council
     Evict(Organized),
@@ -185,7 +189,8 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
         }
         CouncilCommand::Invite { dir, expires } => {
             let expires = clock::now() + expires;
-            let invite = council::invite(&dir, expires).await?;
+            let invite = council::invite(&dir, expires).await;
+            let invite = council::ask_elsewhere(&dir, invite).await?;
             demo::speak(&invite.to_string());
             Ok(())
         }

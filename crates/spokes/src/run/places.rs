@@ -2,6 +2,7 @@
 //! that they go elsewhere. What was begun goes on in the council, whether anybody watches or not.
 
 mod open;
+mod seen;
 
 use std::{
     path::PathBuf,
@@ -542,7 +543,7 @@ async fn status(look: Look, console: &Console) -> Result<(), Outage> {
             }),
             Err(outage) => serde_json::json!({
                 "api": node.to_string(), "answers": false, "why": outage.to_string(),
-                "label": called(*node, &said),
+                "label": seen::called(*node, &said),
             }),
         });
         let nodes: Vec<_> = nodes.collect();
@@ -551,53 +552,14 @@ async fn status(look: Look, console: &Console) -> Result<(), Outage> {
             "records": most, "nodes": nodes,
         }));
     } else {
-        for line in status_lines(&door, &said, leader.as_deref(), most) {
+        for line in seen::status_lines(door.domain(), &said, leader.as_deref(), most) {
             console.fact(&line);
         }
     }
     match leader {
         Some(_) => Ok(()),
-        None => Err(Outage::new(
-            "no majority of the council stands together: nothing can be registered or changed now. What was \
-             registered is safe, and blogs go on. Start the nodes that are silent",
-        )),
+        None => Err(seen::nobody_leads(&said)),
     }
-}
-
-fn status_lines(door: &Door, said: &[StatusSaid], leader: Option<&str>, most: u64) -> Vec<String> {
-    let leads = leader.unwrap_or("nobody");
-    let mut lines = vec![format!("{}: {leads} leads, {most} records", door.domain())];
-    for (node, read) in said {
-        lines.push(match read {
-            Ok(status) if status.records == most => {
-                format!("  {}  {node}  up to date", status.node)
-            }
-            Ok(status) => format!(
-                "  {}  {node}  {} records behind",
-                status.node,
-                most - status.records
-            ),
-            Err(outage) => {
-                let label = called(*node, said).unwrap_or("?");
-                format!("  {label}  {node}  silent: {outage}")
-            }
-        });
-    }
-    lines
-}
-
-type StatusSaid = (std::net::SocketAddr, Result<CouncilStatusWire, Outage>);
-
-/// What a silent node is called: the others know.
-fn called(node: std::net::SocketAddr, said: &[StatusSaid]) -> Option<&str> {
-    let mut known = said
-        .iter()
-        .filter_map(|(_, read)| read.as_ref().ok())
-        .flat_map(|status| &status.nodes);
-    let node = node.to_string();
-    known
-        .find(|known| known.sits == "sits" && known.api == node)
-        .map(|known| known.label.as_str())
 }
 
 async fn spokes(look: Look, console: &Console) -> Result<(), Outage> {
@@ -623,7 +585,7 @@ async fn spokes(look: Look, console: &Console) -> Result<(), Outage> {
             spoke.address,
             spoke.standing,
             spoke.load,
-            spoke.takes,
+            seen::takes(spoke),
             spoke.blogs,
             spoke.primary_of
         ));

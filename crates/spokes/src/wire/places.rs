@@ -34,7 +34,7 @@ pub struct NodeWire {
     pub api: String,
     /// Where its DNS answers.
     pub dns: String,
-    /// `asks`, `sits` or `gone`.
+    /// `asks`, `fills` (it sits and is to be filled), `sits` or `gone`.
     pub sits: String,
 }
 
