@@ -30,6 +30,10 @@ pub(super) const BATCH_MAX: usize = 256;
 /// Entries that a node may lack and still be given a vote: it gets them within the next messages.
 const LAG_MAX: u64 = 1_000;
 
+/// How far a term may be ahead of one's own: who was away for a century of elections, one a second, is heard, and
+/// nobody can lead the council to the end of all numbers in less than as many messages.
+const TERMS_AHEAD_MAX: u64 = 1 << 32;
+
 /// The pause between two heartbeats. Raft looks at its clock every one and a half of them.
 const HEARTBEAT_MILLIS: u64 = 150;
 /// How long one waits for votes: a journey around the world (0.3 s there and back) and a sync. Nobody stands
@@ -49,6 +53,20 @@ pub(super) enum Mute {
     Empty,
     /// It cannot go on.
     Broken(Outage),
+}
+
+/// Whether elections can have led to a term. The highest number there is would be the last term of all.
+///
+/// # Errors
+/// When it is out of reach.
+pub(super) fn believe(term: u64, ours: u64) -> Result<(), Outage> {
+    if term.saturating_sub(ours) <= TERMS_AHEAD_MAX {
+        return Ok(());
+    }
+    Err(Outage::new(format!(
+        "term {term} is out of reach of any election, {ours} is the term here: a council node lies, or its disk is \
+         damaged, and it is not heard"
+    )))
 }
 
 fn broken(error: &impl fmt::Display) -> Mute {
@@ -127,6 +145,7 @@ impl<D: Disk> Part<D> {
         filling: Option<u64>,
         entries: AppendEntriesRequest<Types>,
     ) -> Result<AppendEntriesResponse<NodeId>, Mute> {
+        self.check_term(entries.vote.leader_id().term)?;
         if self.store.is_empty() {
             let until = filling.ok_or(Mute::Empty)?;
             let written = self
@@ -179,7 +198,13 @@ impl<D: Disk> Part<D> {
         if self.has_no_vote() {
             return Err(Mute::Empty);
         }
+        self.check_term(vote.vote.leader_id().term)?;
         self.raft.vote(vote).await.map_err(|e| broken(&e))
+    }
+
+    fn check_term(&self, term: u64) -> Result<(), Mute> {
+        let ours = self.metrics().current_term;
+        believe(term, ours).map_err(Mute::Broken)
     }
 
     /// All entries that this node holds.

@@ -236,6 +236,12 @@ fn said<T>(answer: Result<Result<T, Problem>, Silence>) -> Result<T, Outage> {
 }
 
 impl Way {
+    fn believe(&self, vote: &openraft::Vote<NodeId>) -> Result<(), Outage> {
+        let metrics = self.ways.metrics.get();
+        let ours = metrics.map_or(0, |metrics| metrics.borrow().current_term);
+        part::believe(vote.leader_id().term, ours)
+    }
+
     /// Says again and again that this node leads, while a long message is on its way.
     async fn keep_alive(&self, message: AppendWire) {
         loop {
@@ -268,7 +274,13 @@ impl RaftNetwork<Types> for Way {
         let message = AppendWire { filling, entries };
         let answer = self.ways.post(self.to, "/append", &message, wait);
         tokio::select! {
-            answer = answer => said(answer).map_err(|outage| unreachable(&outage)),
+            answer = answer => {
+                let answer = said(answer).and_then(|answer| match &answer {
+                    AppendEntriesResponse::HigherVote(vote) => self.believe(vote).map(|()| answer),
+                    _ => Ok(answer),
+                });
+                answer.map_err(|outage| unreachable(&outage))
+            }
             () = self.keep_alive(meanwhile) => unreachable!("it never ends"),
         }
     }
@@ -290,7 +302,9 @@ impl RaftNetwork<Types> for Way {
         _option: RPCOption,
     ) -> Result<VoteResponse<NodeId>, RPCError<NodeId, Filled, RaftError<NodeId>>> {
         let answer = self.ways.post(self.to, "/vote", &vote, SHORT_WAIT).await;
-        said(answer).map_err(|outage| unreachable(&outage))
+        let answer: Result<VoteResponse<NodeId>, Outage> = said(answer);
+        let answer = answer.and_then(|answer| self.believe(&answer.vote).map(|()| answer));
+        answer.map_err(|outage| unreachable(&outage))
     }
 
     fn backoff(&self) -> Backoff {
