@@ -295,3 +295,19 @@ fn next_step(
     });
     ready.map(|id| ChangeMembers::AddVoterIds(BTreeSet::from([*id])))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_that_no_election_leads_to_is_not_believed() {
+        for (term, ours) in [(1, 0), (7, 7), (3, 9), (TERMS_AHEAD_MAX + 5, 5)] {
+            assert!(believe(term, ours).is_ok(), "{term} {ours}");
+        }
+        for (term, ours) in [(TERMS_AHEAD_MAX + 6, 5), (u64::MAX, 0)] {
+            let said = believe(term, ours).unwrap_err().to_string();
+            assert!(said.contains("is not heard"), "{said}");
+        }
+    }
+}
