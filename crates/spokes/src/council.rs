@@ -52,6 +52,7 @@ mod peers;
 mod places;
 mod raft;
 mod rates;
+mod seats;
 mod sets;
 mod ways;
 
@@ -199,6 +200,7 @@ impl Council {
             observed = self.observe() => observed,
             () = self.look_after_doubts() => Ok(()),
             () = self.look_after_sets() => Ok(()),
+            () = self.look_after_seat() => Ok(()),
         };
         self.order.end().await;
         if let Err(outage) = self.book.keep(true) {

@@ -115,14 +115,30 @@ impl Registry {
         Ok(Change::Sits(label, to))
     }
 
+    /// An organizer gives a seat; whoever got it says when it is filled.
+    pub(super) fn seat(&self, key: NodeKey, label: Label) -> Result<Change, Refusal> {
+        if self.organizer(key).is_err() {
+            let sits = self.seats.filled(&label, key)?;
+            return Ok(Change::Sits(label, sits));
+        }
+        let to = Sits::Yes {
+            filled: self.head.records,
+            whole: false,
+        };
+        self.sit(key, label, to)
+    }
+
     /// Only who sits can be filled again: a seat is given by another word.
     pub(super) fn refill(&self, key: NodeKey, label: Label) -> Result<Change, Refusal> {
         let seat = self.seats.labelled(&label);
         if !seat.is_some_and(|seat| matches!(seat.sits, Sits::Yes { .. })) {
             return Err(Refusal::NoSuchSeat(label));
         }
-        let filled = self.head.records;
-        self.sit(key, label, Sits::Yes { filled })
+        let to = Sits::Yes {
+            filled: self.head.records,
+            whole: false,
+        };
+        self.sit(key, label, to)
     }
 
     /// Whether readers and other spokes may be sent to an address: else a spoke could have them ask
@@ -309,11 +325,11 @@ impl Registry {
         self.observers(of).contains(observer) || self.council().contains(observer)
     }
 
-    /// The council's sitting nodes with their keys, in the order of their numbers.
+    /// The council's nodes that hold the registry, with their keys, in the order of their numbers.
     fn council(&self) -> Vec<(Label, NodeKey)> {
-        let nodes = self.seats.sitting();
+        let nodes = self.seats.whole();
         nodes
-            .map(|(node, ..)| (node.label.clone(), node.key))
+            .map(|(node, _)| (node.label.clone(), node.key))
             .collect()
     }
 

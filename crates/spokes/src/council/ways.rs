@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use super::{
     book::Book,
-    part::{self, HEARTBEAT, Metrics},
+    part::{self, HEARTBEAT, Heard, Metrics},
     peers::{Line, Silence},
     raft::{Filled, NodeId, Types, size_of},
 };
@@ -60,6 +60,7 @@ pub(super) struct Ways {
     ahead: Vec<CouncilNode>,
     lines: Mutex<BTreeMap<NodeId, Line>>,
     metrics: OnceLock<watch::Receiver<Metrics>>,
+    heard: Heard,
     /// Nodes of which it was said that they take nothing.
     silent: Mutex<BTreeSet<NodeId>>,
     /// Keys of which it was said that they have no seat.
@@ -80,6 +81,7 @@ impl Ways {
             ahead,
             lines: Mutex::default(),
             metrics: OnceLock::new(),
+            heard: Heard::default(),
             silent: Mutex::default(),
             strangers: Mutex::default(),
         })
@@ -89,6 +91,11 @@ impl Ways {
     pub(super) fn watch(&self, metrics: watch::Receiver<Metrics>) {
         // Set once, before anybody asks.
         let _ours = self.metrics.set(metrics);
+    }
+
+    /// When the others took something from this node last.
+    pub(super) fn heard(&self) -> Heard {
+        self.heard.clone()
     }
 
     /// Whether a node with this key may speak with this one: it sits, or is not out yet. One that has only
@@ -180,6 +187,10 @@ impl Ways {
             Err(silence) => self.note(to, Some(&silence.outage.to_string())),
             // Any other message may be refused without meaning.
             Ok(Err(problem)) if path == "/append" => self.note(to, Some(&problem.detail)),
+            Ok(Ok(_)) if path == "/append" => {
+                self.heard.note(to);
+                self.note(to, None);
+            }
             Ok(_) => self.note(to, None),
         }
         answer
