@@ -1,6 +1,7 @@
 //! What nodes and tools say to one another over HTTP (SPEC http 1): plain structs at the edge,
 //! converted by hand to and from what has been checked.
 
+pub mod anew;
 pub mod places;
 
 use std::collections::BTreeMap;
@@ -349,6 +350,9 @@ pub struct NetworkWire {
     pub council: Vec<CouncilWire>,
     /// The network's limits by name.
     pub policy: BTreeMap<String, u64>,
+    /// What a council node signs for whoever brings a nonce (SPEC registry 3.10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<SignedWire>,
 }
 
 /// One council node.

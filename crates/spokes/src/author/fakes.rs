@@ -255,6 +255,7 @@ impl Nodes {
             node: MEMBERS[0].to_owned(),
             council: Vec::new(),
             policy: BTreeMap::new(),
+            signed: None,
         };
         json(StatusCode::OK, &wire)
     }
