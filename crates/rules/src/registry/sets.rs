@@ -321,6 +321,21 @@ impl Registry {
         }
     }
 
+    /// The members that a blog waits for: they are silent, and the others too few to seal its set without them
+    /// (SPEC receipt 3.5), until they come back or an organizer lets it go on without them. None where nothing has to
+    /// be waited for.
+    pub fn waits_for<'a>(&self, blog: &'a BlogRecord) -> Vec<&'a Label> {
+        let can_seal = |label: &&Label| {
+            let spoke = self.spokes.get(*label);
+            spoke.is_some_and(|spoke| spoke.health.down.is_none())
+        };
+        let silent: Vec<&Label> = blog.set.members.iter().filter(|l| !can_seal(l)).collect();
+        match blog.set.members.len() - silent.len() < blog.set.seals_needed() {
+            true => silent,
+            false => Vec::new(),
+        }
+    }
+
     /// How many blogs a spoke holds, or is being given.
     pub fn blogs_on(&self, label: &Label) -> usize {
         self.placed.get(label).map_or(0, BTreeSet::len)
