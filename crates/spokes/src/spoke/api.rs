@@ -265,10 +265,15 @@ impl Spoke {
                     .as_ref()
                     .map(|s| s.address.to_string())
                     .unwrap_or_default(),
+                down_since: spoke
+                    .as_ref()
+                    .and_then(|s| s.health.down)
+                    .map(|down| down.to_string()),
                 key: spoke.map(|s| s.key.to_string()).unwrap_or_default(),
             }
         };
         BlogWire {
+            waits: self.waited_for(record),
             name: record.name.to_string(),
             blog: blog.to_string(),
             author: record.author.to_string(),

@@ -336,10 +336,13 @@ impl Spoke {
         seals: BTreeMap<Label, Vec<Tip>>,
         left_out_from: Option<usize>,
     ) -> BTreeSet<Tip> {
+        // One that is barred and there gives what it has sealed like any other.
         let is_well = |label: &Label| {
-            let well =
-                |registry: &Registry| registry.spoke(label).is_some_and(|spoke| spoke.is_well());
-            self.ask(well).unwrap_or_default()
+            let answers = |registry: &Registry| {
+                let spoke = registry.spoke(label);
+                spoke.is_some_and(|spoke| spoke.health.down.is_none())
+            };
+            self.ask(answers).unwrap_or_default()
         };
         let seals = seals.into_iter().map(|(label, tips)| Sealed {
             is_well: is_well(&label),
