@@ -609,7 +609,7 @@ fn other(name: &'static str, usual: u64, headers: &mut Headers<'_>) -> Result<u6
     }
 }
 
-fn filled<V: Value + PartialEq>(
+pub(crate) fn filled<V: Value + PartialEq>(
     name: &'static str,
     headers: &mut Headers<'_>,
     max: usize,

@@ -1,14 +1,69 @@
 //! The council's seats: which nodes keep the registry together (SPEC registry 3.12 to 3.16).
 
 use alloc::{collections::BTreeMap, vec::Vec};
+use core::fmt;
 
-use spokes_log::time::Time;
+use spokes_log::{
+    name::{Hash, Salt},
+    text::{self, Headers, Malformed},
+    time::Time,
+};
 
 use crate::{
-    node::{Label, NodeKey},
+    node::{Label, NodeKey, Signed},
+    receipt::{end, version},
     refusal::Refusal,
-    request::{COUNCIL_MAX, CouncilNode},
+    request::{COUNCIL_MAX, CouncilNode, filled},
 };
+
+/// What a node of the council signs for whoever was invited by it: that it is the one, and who sits. Nobody else can
+/// sign it, whatever became of the network's first nodes (SPEC registry 3.10).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Presence {
+    /// The network.
+    pub network: Hash,
+    /// What whoever asks has made up, so that nothing old is shown to him.
+    pub nonce: Salt,
+    /// The nodes that sit.
+    pub council: Vec<CouncilNode>,
+}
+
+impl fmt::Display for Presence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Spokes-Council: 1\nNetwork: {}", self.network)?;
+        write!(f, "\nNonce: {}", self.nonce)?;
+        let mut council = self.council.iter();
+        council.try_for_each(|node| write!(f, "\nCouncil: {node}"))
+    }
+}
+
+impl Presence {
+    /// Reads the text.
+    ///
+    /// # Errors
+    /// Names the first line that is not as SPEC registry 3.10 says.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut headers = Headers::new(text::check(bytes)?, 1)?;
+        version(&mut headers, "Spokes-Council")?;
+        let presence = Self {
+            network: headers.required("Network")?,
+            nonce: headers.required("Nonce")?,
+            council: filled("Council", &mut headers, COUNCIL_MAX)?,
+        };
+        end(&mut headers)?;
+        Ok(presence)
+    }
+
+    /// What the node with this key says of this network to whoever has just made up this nonce; none where anybody
+    /// else says it, or of another network, or it was said to somebody else.
+    pub fn check(signed: &Signed, key: NodeKey, network: Hash, nonce: Salt) -> Option<Self> {
+        if signed.key != key || !signed.is_good() {
+            return None;
+        }
+        let presence = Self::parse(signed.text.as_bytes()).ok()?;
+        (presence.network == network && presence.nonce == nonce).then_some(presence)
+    }
+}
 
 /// A node that has, had, or asks for a seat.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -188,5 +243,49 @@ impl Seats {
             let sits = sits(&node.label);
             self.add(node, sits);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::{string::ToString as _, vec};
+
+    use spokes_log::text::Value as _;
+
+    use super::*;
+    use crate::{node::NodeSecret, request::Address};
+
+    #[test]
+    fn a_node_shows_who_it_is_to_whoever_asks_now() {
+        let [node, stranger] = [[1; 32], [2; 32]].map(|seed| NodeSecret::from_seed(&seed));
+        let address = Address::parse("192.0.2.1:80").unwrap();
+        let presence = Presence {
+            network: Hash::of(b"network"),
+            nonce: Salt::from_bytes([1; 16]),
+            council: vec![CouncilNode {
+                label: Label::parse("council2").unwrap(),
+                key: node.key(),
+                api: address,
+                dns: address,
+                peer: address.next_port(),
+            }],
+        };
+        let text = presence.to_string();
+        assert_eq!(Presence::parse(text.as_bytes()), Ok(presence.clone()));
+        let (network, nonce) = (presence.network, presence.nonce);
+        let check = |signed: &Signed, network, nonce| {
+            Presence::check(signed, node.key(), network, nonce).is_some()
+        };
+        let signed = Signed::new(&node, &presence);
+        assert!(check(&signed, network, nonce));
+        assert!(!check(&signed, Hash::of(b"another"), nonce));
+        assert!(!check(&signed, network, Salt::from_bytes([2; 16])), "old");
+        let by_stranger = Signed::new(&stranger, &presence);
+        assert!(!check(&by_stranger, network, nonce));
+        let posing = Signed {
+            key: node.key(),
+            ..by_stranger
+        };
+        assert!(!check(&posing, network, nonce));
     }
 }

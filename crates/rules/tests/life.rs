@@ -468,3 +468,32 @@ fn an_organizer_gives_up_who_is_silent_where_the_others_cannot_seal() {
         "a b c",
     );
 }
+
+#[test]
+fn who_is_barred_is_in_no_set_to_come_and_can_seal_if_it_is_there() {
+    check(
+        "claim maria for maria at a | wait 100 | down a by b,c | wait 1 | down b by c,council | follow maria | \
+         evict a | next maria | follow maria | wait 70 | up a by c | up a by c,council | next maria | follow maria | \
+         open maria 2 seals a:1,c:1 held c:1 | wait 10 | down a by c,council",
+        &expect![[r#"
+            claim maria for maria at a: record 10 NewBlog
+            wait 100: later
+            down a by b,c: record 11 Spoke
+            wait 1: later
+            down b by c,council: record 12 Spoke
+            follow maria: record 13 Blogs
+            evict a: record 14 Spokes
+            next maria: c,b
+            follow maria: record 15 Blogs
+            wait 70: later
+            up a by c: 2 observers must say so, 1 do
+            up a by c,council: record 16 Spoke
+            next maria: c
+            follow maria: record 17 Blogs
+            open maria 2 seals a:1,c:1 held c:1: record 18 Blog
+            wait 10: later
+            down a by c,council: that is so already; nothing was changed
+            = maria epoch 2 on c
+        "#]],
+    );
+}

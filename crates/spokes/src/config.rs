@@ -180,7 +180,10 @@ pub struct CouncilConfig {
     /// Where the other nodes of the council reach it; one port behind `api` where nothing is said.
     #[serde(default)]
     pub peer: Option<SocketAddr>,
-    /// Keys of the council's nodes, pinned when this one asked for its seat.
+    /// The network's id; those that were made by older programs learn it when they hold the registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// Keys of the council's nodes, as this one knew them last: by them it is filled if it loses what it holds.
     #[serde(default)]
     pub council_keys: Vec<String>,
     /// Where people reach the network's front page.
@@ -211,7 +214,9 @@ const COUNCIL_HEAD: &str = "\
 #   api        where its registry answers over HTTP
 #   dns        where its DNS answers, over UDP and TCP
 #   peer       where the other nodes of the council reach it
-#   council_keys  the council's keys, pinned when it asked for its seat
+#   network    the network's id; the node keeps it here
+#   council_keys  the keys of the council's nodes, by which this one is filled if it loses what it holds; it keeps
+#                 them here as they change
 #   base_url   where people reach the network's front page
 ";
 
@@ -342,6 +347,43 @@ impl CouncilConfig {
     /// When one is none.
     pub fn council_keys(&self) -> Result<Vec<NodeKey>, Outage> {
         parse_keys(&self.council_keys)
+    }
+
+    /// The network's id, parsed; none where it is not known yet.
+    ///
+    /// # Errors
+    /// When it is no hash.
+    pub fn network(&self) -> Result<Option<Hash>, Outage> {
+        let network = self.network.as_deref().map(Hash::parse).transpose();
+        network.map_err(|why| bad("network", why))
+    }
+
+    /// Brings network and keys in `DIR/config.toml` up to date; all else in it stays as its operator wrote it. Where
+    /// those lines are spelled otherwise than this program does, the file is left alone.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn keep_known(dir: &Path, network: Hash, keys: &[NodeKey]) -> Result<(), Outage> {
+        let path = dir.join("config.toml");
+        let text = fs::read_to_string(&path).map_err(|e| Outage::file("reading", &path, &e))?;
+        let is_old = |line: &&str| {
+            let name = line.split('=').next().unwrap_or_default().trim();
+            matches!(name, "network" | "council_keys")
+        };
+        let quoted: Vec<_> = keys.iter().map(|key| format!("\"{key}\"")).collect();
+        let mut next: String = text
+            .lines()
+            .filter(|line| !is_old(line))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        next += &format!(
+            "network = \"{network}\"\ncouncil_keys = [{}]\n",
+            quoted.join(", ")
+        );
+        if next == text || toml::from_str::<Self>(&next).is_err() {
+            return Ok(());
+        }
+        write_file(&path, next.as_bytes(), 0o644)
     }
 }
 

@@ -39,6 +39,7 @@ use crate::{
     },
 };
 
+mod anew;
 mod book;
 mod door;
 mod elsewhere;
@@ -47,6 +48,7 @@ mod found;
 mod harness;
 mod health;
 mod journal;
+mod keys;
 mod order;
 mod part;
 mod peers;
@@ -57,6 +59,7 @@ mod seats;
 mod sets;
 mod ways;
 
+use anew::Anew;
 use book::Book;
 pub use door::{Door, Whose};
 pub use elsewhere::ask_elsewhere;
@@ -118,12 +121,13 @@ impl Council {
             );
         }
         let book = Arc::new(found::open_book(dir, &journal, &secret)?);
-        let ways = Ways::new(
-            secret.clone(),
-            Arc::clone(&book),
-            found::known_keys(dir, &config)?,
-            found::nodes_ahead(&journal, &book)?,
-        );
+        let keys::Ahead { nodes, recoveries } = keys::read_ahead(&journal, &book)?;
+        let is_empty = journal.len() == 0 || journal.filling().is_some();
+        let anew = Anew::open(dir, is_empty, |text| {
+            anew::has(&book, text) || recoveries.iter().any(|ahead| ahead == text)
+        })?;
+        let known = keys::known_keys(dir, &config)?;
+        let ways = Ways::new(secret.clone(), Arc::clone(&book), known, anew, nodes);
         let store = LogStore::new(journal);
         let order = Order::begin(&secret, ways, dir.to_owned(), Arc::clone(&book), store).await?;
         if order.has_no_vote() {
@@ -203,6 +207,7 @@ impl Council {
             () = self.look_after_doubts() => Ok(()),
             () = self.look_after_sets() => Ok(()),
             () = self.look_after_seat() => Ok(()),
+            told = self.look_after_founding() => told,
         };
         self.order.end().await;
         if let Err(outage) = self.book.keep(true) {
@@ -234,15 +239,18 @@ impl Council {
             }
             let sitting = |registry: &Registry| {
                 let sitting = registry.seats().sitting();
-                sitting.map(|(node, ..)| node.key).collect::<Vec<_>>()
+                let keys = sitting.map(|(node, ..)| node.key).collect::<Vec<_>>();
+                (registry.network(), keys)
             };
             let minute = zone::minute(clock::now());
             // Where they could not be kept, it is tried again with the next slate.
             if !self.book.is_hidden()
-                && let Some(keys) = self.book.ask(sitting).filter(|keys| *keys != kept)
+                && let Some((network, keys)) =
+                    self.book.ask(sitting).filter(|(_, keys)| *keys != kept)
                 && tried != Some(minute)
             {
-                match tokio::task::block_in_place(|| found::keep_keys(&self.dir, &keys)) {
+                let keep = || keys::keep_keys(&self.dir, network, &keys);
+                match tokio::task::block_in_place(keep) {
                     Ok(()) => kept = keys,
                     Err(outage) => {
                         tracing::warn!(%outage, "the council's keys cannot be kept");
@@ -264,6 +272,10 @@ impl Council {
 
     /// Whether this node answers for the network, in a word for programs that watch it.
     fn health(&self) -> Response {
+        if let Some(why) = self.order.anew().why() {
+            let why = format!("stands down: {why}.\n");
+            return web::answer(StatusCode::SERVICE_UNAVAILABLE, "text/plain", why);
+        }
         if !self.book.is_hidden() {
             return web::answer(StatusCode::OK, "text/plain", "ok\n");
         }
@@ -288,8 +300,15 @@ impl Council {
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
         match (&method, path.as_str()) {
-            (&Method::GET, "/healthz") => self.health(),
-            (&Method::GET, "/api/v1/network") => self.network(),
+            (&Method::GET, "/healthz") => return self.health(),
+            (&Method::POST, "/api/v1/registry/founded-anew") => return self.hear(request).await,
+            _ => {}
+        }
+        if let Some(stands_down) = self.stood_down() {
+            return stands_down;
+        }
+        match (&method, path.as_str()) {
+            (&Method::GET, "/api/v1/network") => self.network(&request),
             (&Method::GET, "/api/v1/registry/log") => self.log(&request).await,
             (&Method::POST, "/api/v1/registry/requests") => self.requests(request).await,
             (&Method::POST, "/api/v1/registry/statements") => self.statements(request).await,
@@ -321,6 +340,12 @@ impl Council {
                 Err(refusal) => refusal,
             };
         }
+        if path == ways::KEYS {
+            return match peers::read(request).await {
+                Ok(wire) => self.hear_keys(&wire),
+                Err(refusal) => refusal,
+            };
+        }
         if path == "/doubted" {
             return self.answer_doubted();
         }
@@ -333,15 +358,6 @@ impl Council {
             )
         };
         answer.unwrap_or_else(none)
-    }
-
-    fn network(&self) -> Response {
-        let wire =
-            |registry: &Registry| network_wire(registry, &self.config.base_url, &self.config.label);
-        match self.book.ask(wire).filter(|_| !self.book.is_hidden()) {
-            Some(network) => web::json(StatusCode::OK, &network),
-            None => holds_nothing(),
-        }
     }
 
     /// The log behind a place; waits for news when there is none.
@@ -721,6 +737,7 @@ pub fn network_wire(registry: &Registry, base_url: &str, node: &str) -> NetworkW
         node: node.to_owned(),
         council: council.collect(),
         policy: limits.map(|(name, limit)| (name.to_owned(), limit)).into(),
+        signed: None,
     }
 }
 

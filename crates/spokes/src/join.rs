@@ -2,11 +2,15 @@
 
 use std::{fmt, net::SocketAddr, path::Path};
 
-use spokes_log::{name::Hash, text::Value as _, time::Time};
+use spokes_log::{
+    name::{Hash, Salt},
+    text::Value as _,
+    time::Time,
+};
 use spokes_rules::{
-    node::{Label, Signed},
-    registry::{Record, Registry},
+    node::{Label, NodeKey, Signed},
     request::{Address, Ask, Operator, Request, Wish},
+    seat::Presence,
 };
 
 use crate::{
@@ -14,7 +18,7 @@ use crate::{
     clock,
     config::{self, Ceiling, Floor, SpokeConfig},
     outage::Outage,
-    wire::{LogWire, NetworkWire, RequestWire, TakenWire},
+    wire::{NetworkWire, RequestWire, TakenWire},
 };
 
 /// What an organizer gives a donor, in one line.
@@ -24,7 +28,7 @@ pub struct Invite {
     pub council: SocketAddr,
     /// The network's id.
     pub network: String,
-    /// The council's key.
+    /// The key of the node there.
     pub key: String,
     /// Good once.
     pub token: String,
@@ -100,11 +104,7 @@ pub struct Wanted {
 pub async fn join(dir: &Path, invite: &Invite, wanted: &Wanted) -> Result<(), Outage> {
     let dir = config::make_dir(dir)?;
     let client = Client::new()?;
-    let network: NetworkWire = client
-        .get(client::Ask::new(invite.council, "/api/v1/network"))
-        .await?
-        .good()?;
-    check_network(&client, invite).await?;
+    let (network, presence) = meet(&client, invite).await?;
     let secret = config::secret_key(&dir.join("node.key"))?;
     let ask = Ask {
         network: Some(Hash::parse(&invite.network).map_err(Outage::new)?),
@@ -122,21 +122,16 @@ pub async fn join(dir: &Path, invite: &Invite, wanted: &Wanted) -> Result<(), Ou
         .post(path, &RequestWire::from(&request))
         .await?
         .good()?;
-    let council = network
-        .council
-        .iter()
-        .filter_map(|node| node.api.parse().ok())
-        .collect();
     SpokeConfig {
         layout: config::LAYOUT,
         label: wanted.label.to_string(),
         listen: wanted.listen,
         network: invite.network.clone(),
-        council,
-        council_keys: network
+        council: presence.council.iter().map(|node| node.api.0).collect(),
+        council_keys: presence
             .council
             .iter()
-            .map(|node| node.key.clone())
+            .map(|node| node.key.to_string())
             .collect(),
         base_url: network.base_url,
         disk_floor: wanted.floor.to_string(),
@@ -146,33 +141,29 @@ pub async fn join(dir: &Path, invite: &Invite, wanted: &Wanted) -> Result<(), Ou
     .save(&dir)
 }
 
-/// Reads entry 0: the network's id is its hash, so nobody can pretend to be this network.
-pub(crate) async fn check_network(client: &Client, invite: &Invite) -> Result<(), Outage> {
-    let path = "/api/v1/registry/log?after=0";
-    let log: LogWire = client
-        .get(client::Ask::new(invite.council, path))
-        .await?
-        .good()?;
+/// Asks the node that an invitation names who it is. It must sign the answer with the key that the organizer put
+/// there, so that nobody else passes for it, whatever he knows of the network.
+pub(crate) async fn meet(
+    client: &Client,
+    invite: &Invite,
+) -> Result<(NetworkWire, Presence), Outage> {
     let other = || {
         Outage::new(format!(
-            "the server at {} is not the network of this invitation; nothing was sent to it. Ask \
-             the organizer",
+            "the server at {} is not the council node that this invitation is from; nothing was sent to it. Ask an \
+             organizer for a new invitation: that node may have got another key or address since",
             invite.council
         ))
     };
-    let first: Record = log
-        .records
-        .first()
-        .and_then(|r| r.record().ok())
-        .ok_or_else(other)?;
-    let registry = Registry::found(&first).map_err(|_| other())?;
-    let key = spokes_rules::node::NodeKey::parse(&invite.key).map_err(|_| other())?;
-    let same = registry.network().to_string() == invite.network;
-    if same && registry.seats().node(key).is_some() {
-        Ok(())
-    } else {
-        Err(other())
-    }
+    let nonce = Salt::from_bytes(config::random_bytes()?);
+    let path = format!("/api/v1/network?nonce={nonce}");
+    let ask = client::Ask::new(invite.council, &path);
+    let network: NetworkWire = client.get(ask).await?.good()?;
+    let shown = network.signed.as_ref().ok_or_else(other)?;
+    let signed = shown.signed().map_err(|_| other())?;
+    let key = NodeKey::parse(&invite.key).map_err(|_| other())?;
+    let id = Hash::parse(&invite.network).map_err(|_| other())?;
+    let presence = Presence::check(&signed, key, id, nonce).ok_or_else(other)?;
+    Ok((network, presence))
 }
 
 #[cfg(test)]

@@ -238,7 +238,7 @@ impl Registry {
             return Err(Refusal::NotOfTheCouncil(request.signed.key));
         }
         let spoke = self.asked(&label)?;
-        if !spoke.is_admitted() || spoke.health.down.is_some() == (says == Says::Silent) {
+        if !self.is_watched(&label) || spoke.health.down.is_some() == (says == Says::Silent) {
             return Err(Refusal::NothingNew);
         }
         if let Some(until) = spoke.health.rests_until().filter(|until| *until > now) {
@@ -325,6 +325,12 @@ impl Registry {
         observers
     }
 
+    /// Whether it matters how a spoke is: it is let in, or has places still that it can seal.
+    pub fn is_watched(&self, label: &Label) -> bool {
+        let spoke = self.spokes.get(label);
+        spoke.is_some_and(|spoke| spoke.is_admitted() || self.blogs_on(label) > 0)
+    }
+
     /// Whether reports of this observer may count for that spoke: it watches it, or may stand in for who does.
     pub fn may_report(&self, observer: &(Label, NodeKey), of: &Label) -> bool {
         self.observers(of).contains(observer) || self.council().contains(observer)
@@ -344,7 +350,7 @@ impl Registry {
             let mut observers = self.observers(label).into_iter();
             observers.any(|(_, key)| key == observer)
         };
-        let admitted = self.admitted().map(|(label, _)| label);
-        admitted.filter(|label| watches(label)).cloned().collect()
+        let watched = self.spokes.keys().filter(|label| self.is_watched(label));
+        watched.filter(|label| watches(label)).cloned().collect()
     }
 }

@@ -351,6 +351,7 @@ pub(crate) fn beginning(
         api,
         dns,
         peer: Some(peer),
+        network: None,
         council_keys: vec![secret.key().to_string()],
         base_url: "http://blogs.example".into(),
     };

@@ -255,6 +255,7 @@ impl Nodes {
             node: MEMBERS[0].to_owned(),
             council: Vec::new(),
             policy: BTreeMap::new(),
+            signed: None,
         };
         json(StatusCode::OK, &wire)
     }
@@ -284,6 +285,7 @@ impl Nodes {
                 .position(|member| member == label)
                 .map(|index| secret(index).key().to_string())
                 .unwrap_or_default(),
+            down_since: None,
         };
         let link = blog.copy.chain.link(id).expect("entry 0");
         let wire = BlogWire {
@@ -295,6 +297,7 @@ impl Nodes {
             members: MEMBERS.iter().map(member).collect(),
             shortfall: None,
             forced: None,
+            waits: Vec::new(),
             keys_at: id.to_string(),
             since: now().to_string(),
         };

@@ -23,7 +23,7 @@ use spokes_rules::{
     node::{NodeKey, NodeSecret},
     refusal::Refusal,
     registry::{Record, Registry, Touched, Verdict},
-    request::Request,
+    request::{Ask, Request, Wish},
     zone,
 };
 use tokio::sync::watch;
@@ -62,6 +62,13 @@ CREATE TABLE applied (
     one     INTEGER PRIMARY KEY CHECK (one = 1),
     place   TEXT NOT NULL,                  -- in the journal
     members TEXT NOT NULL
+) STRICT;
+";
+
+const CREATE_RECOVERED: &str = "
+CREATE TABLE IF NOT EXISTS recovered (
+    one     INTEGER PRIMARY KEY CHECK (one = 1),
+    place   INTEGER NOT NULL                -- of the last record that founded the council anew
 ) STRICT;
 ";
 
@@ -243,6 +250,21 @@ impl Book {
         first_answer(&self.index(), place).ok()
     }
 
+    /// Record 0 and the last one by which the council was founded anew, if there is one.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub(super) fn founded_anew(&self) -> Result<Option<(RecordWire, RecordWire)>, Outage> {
+        let index = self.index();
+        let place = index.query_row("SELECT place FROM recovered", [], |row| row.get(0));
+        let Some(place) = place.optional()? else {
+            return Ok(None);
+        };
+        let [found, recover] = [0, place].map(|place: u64| record_at(&index, place));
+        let pair = found?.zip(recover?);
+        Ok(pair.map(|(found, recover)| (RecordWire::from(&found), RecordWire::from(&recover))))
+    }
+
     /// The log behind a place.
     ///
     /// # Errors
@@ -368,6 +390,7 @@ impl Book {
             },
         }
         keep(index, &record)?;
+        note_recovery(index, &record)?;
         Ok(Ok(TakenWire {
             index: record.index,
             time: record.time.to_string(),
@@ -422,6 +445,17 @@ impl Ledger for Book {
         });
         Ok(answers)
     }
+}
+
+/// Notes where the council was founded anew last: others are told of it.
+fn note_recovery(index: &Connection, record: &Record) -> std::io::Result<()> {
+    let ask = Ask::parse(record.request.signed.text.as_bytes());
+    if !ask.is_ok_and(|ask| matches!(ask.what, Wish::Recover { .. })) {
+        return Ok(());
+    }
+    let sql = "INSERT INTO recovered (one, place) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET place = ?1";
+    let noted = index.execute(sql, [record.index]);
+    noted.map(drop).map_err(std::io::Error::other)
 }
 
 /// Record 0, if it founds a network.
@@ -493,6 +527,8 @@ fn open_index(path: &Path) -> Result<Connection, Outage> {
             path.display()
         )));
     }
+    // Older programs pass it over.
+    index.execute_batch(CREATE_RECOVERED)?;
     if found < SCHEMA {
         index.execute_batch(&format!(
             "BEGIN; {CREATE} PRAGMA user_version = {SCHEMA}; COMMIT;"
@@ -597,7 +633,7 @@ mod tests {
     use openraft::CommittedLeaderId;
     use spokes_rules::{
         node::{Label, Signed},
-        request::{Address, Ask, CouncilNode, Domain, Founding, Operator, Policy, Wish},
+        request::{Address, CouncilNode, Domain, Founding, Operator, Policy},
     };
 
     use super::*;

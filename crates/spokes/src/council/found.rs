@@ -11,14 +11,15 @@ use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
 };
-use spokes_log::{name::Hash, text::Value as _, time::Time};
+use spokes_log::{name::Hash, time::Time};
 use spokes_rules::{
-    node::{Label, NodeKey, NodeSecret, Signed},
+    node::{Label, NodeSecret, Signed},
     registry::{Record, Registry},
     request::{Address, Ask, CouncilNode, Domain, Founding, Policy, Request as Wanted, Wish},
 };
 
 use super::{
+    anew,
     book::{self, Book},
     journal::{Disk, Frame, Journal},
     raft::{Batch, Filled, Ledger as _, NodeId, Types, pack, unpack},
@@ -115,6 +116,7 @@ pub fn init(dir: &Path, beginning: Beginning) -> Result<Registry, Outage> {
         api: beginning.api,
         dns: beginning.dns,
         peer: Some(beginning.peer),
+        network: Some(registry.network().to_string()),
         council_keys: vec![secret.key().to_string()],
         base_url: beginning.base_url,
     };
@@ -199,64 +201,6 @@ fn open_locked(dir: &Path, secret: &NodeSecret, lock: File) -> Result<Journal<Fi
         tracing::info!("the registry of one node got its journal");
     }
     Ok(journal)
-}
-
-/// The file of the council's keys, one a line, as this node knew them last.
-const KEYS_FILE: &str = "council.keys";
-
-/// Keys of the council for a node that holds no registry: those that it knew last, and those of its config.
-///
-/// # Errors
-/// When one of them is none.
-pub(super) fn known_keys(dir: &Path, config: &CouncilConfig) -> Result<Vec<NodeKey>, Outage> {
-    let mut keys = config.council_keys()?;
-    let known = std::fs::read_to_string(dir.join(KEYS_FILE)).unwrap_or_default();
-    for line in known.lines() {
-        let bad = |why| Outage::new(format!("{KEYS_FILE}: \"{line}\" {why}; remove that line"));
-        keys.push(NodeKey::parse(line).map_err(bad)?);
-    }
-    Ok(keys)
-}
-
-/// Keeps the council's keys apart from the registry: a node that lost that one must know by whom it may be
-/// filled.
-///
-/// # Errors
-/// When the disk fails.
-pub(super) fn keep_keys(dir: &Path, keys: &[NodeKey]) -> Result<(), Outage> {
-    let lines: String = keys.iter().map(|key| format!("{key}\n")).collect();
-    config::write_file(&dir.join(KEYS_FILE), lines.as_bytes(), 0o644)
-}
-
-/// The nodes of the council that entries speak of which the index has not applied yet. After a loss of power the
-/// index may be far behind, and without their addresses nobody could be asked what is agreed on.
-///
-/// # Errors
-/// When the journal cannot be read.
-pub(super) fn nodes_ahead(
-    journal: &Journal<File>,
-    book: &Book,
-) -> Result<Vec<CouncilNode>, Outage> {
-    let failed = |e: std::io::Error| Outage::new(e.to_string());
-    let applied = book.applied().map_err(failed)?.0;
-    let mut nodes = Vec::new();
-    for at in applied.map_or(0, |id| id.index + 1)..journal.len() {
-        let bytes = journal.read(at..at + 1, u64::MAX).map_err(failed)?;
-        let entry = bytes.first().map(|bytes| unpack(bytes)).transpose();
-        let Some(EntryPayload::Normal(batch)) = entry.map_err(failed)?.map(|entry| entry.payload)
-        else {
-            continue;
-        };
-        for request in &batch.requests {
-            match Ask::parse(request.signed.text.as_bytes()).map(|ask| ask.what) {
-                Ok(Wish::Found(founding)) => nodes.extend(founding.council),
-                Ok(Wish::Stand { node, .. }) => nodes.push(node),
-                Ok(Wish::Recover { council }) => nodes.extend(council),
-                _ => {}
-            }
-        }
-    }
-    Ok(nodes)
 }
 
 /// Opens the registry that the journal adds up to. An index of another journal, which was put aside or brought
@@ -375,13 +319,20 @@ fn bring_back(dir: &Path, from: &Path) -> Result<(), Outage> {
 }
 
 /// Makes the key and the config of a node whose directory was lost.
-fn make_node(dir: &Path, node: &Stand, secret: &NodeSecret, domain: &Domain) -> Result<(), Outage> {
+fn make_node(
+    dir: &Path,
+    node: &Stand,
+    secret: &NodeSecret,
+    registry: &Registry,
+) -> Result<(), Outage> {
+    let domain = &registry.founding().domain;
     CouncilConfig {
         layout: config::LAYOUT,
         label: node.label.to_string(),
         api: node.api,
         dns: node.dns,
         peer: Some(node.peer),
+        network: Some(registry.network().to_string()),
         council_keys: vec![secret.key().to_string()],
         base_url: format!("http://{domain}"),
     }
@@ -432,9 +383,10 @@ pub fn recover(recovery: &Recovery) -> Result<u64, Outage> {
         ));
     };
     if let Some(node) = node {
-        make_node(dir, node, &secret, &registry.founding().domain)?;
+        make_node(dir, node, &secret, &registry)?;
     }
     let config = CouncilConfig::load(dir)?;
+    anew::forget(dir)?;
     let request = recovery_of(&config, &registry, &secret, &organizer)?;
     found_anew(&mut journal, &registry, &secret, request)
 }
@@ -574,11 +526,7 @@ pub struct Stand {
 pub async fn stand(dir: &Path, invite: &Invite, wanted: &Stand) -> Result<(), Outage> {
     let dir = config::make_dir(dir)?;
     let client = Client::new()?;
-    let network: NetworkWire = client
-        .get(client::Ask::new(invite.council, "/api/v1/network"))
-        .await?
-        .good()?;
-    join::check_network(&client, invite).await?;
+    let (network, presence) = join::meet(&client, invite).await?;
     let secret = config::secret_key(&dir.join("node.key"))?;
     let ask = Ask {
         network: Some(Hash::parse(&invite.network).map_err(Outage::new)?),
@@ -600,13 +548,14 @@ pub async fn stand(dir: &Path, invite: &Invite, wanted: &Stand) -> Result<(), Ou
         .post(path, &RequestWire::from(&request))
         .await?
         .good()?;
-    let keys = network.council.iter().map(|node| node.key.clone());
+    let keys = presence.council.iter().map(|node| node.key.to_string());
     CouncilConfig {
         layout: config::LAYOUT,
         label: wanted.label.to_string(),
         api: wanted.api,
         dns: wanted.dns,
         peer: Some(wanted.peer),
+        network: Some(invite.network.clone()),
         council_keys: keys.collect(),
         base_url: network.base_url,
     }
@@ -669,11 +618,8 @@ pub async fn invite(dir: &Path, expires: Time) -> Result<Invite, Outage> {
     Ok(Invite {
         council: config.api,
         network: network.network,
-        key: network
-            .council
-            .first()
-            .map(|node| node.key.clone())
-            .unwrap_or_default(),
+        // It is asked who it is: the key of any other node would not do.
+        key: config::secret_key(&dir.join("node.key"))?.key().to_string(),
         token,
         expires,
     })

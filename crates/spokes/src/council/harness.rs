@@ -303,7 +303,9 @@ impl Weather {
         };
         let members = metrics.membership_config.membership();
         let wanted: BTreeSet<_> = self.seated.iter().map(|at| node_id(*at)).collect();
-        *members.get_joint_config() == [wanted]
+        // What is written by its leader alone is not what it is yet: an older one may come back.
+        let stands = metrics.last_applied >= *metrics.membership_config.log_id();
+        stands && *members.get_joint_config() == [wanted]
     }
 
     /// A seat is given or taken.

@@ -31,17 +31,18 @@ use tokio::{
 
 use super::{
     Unsequenced,
+    anew::Anew,
     book::Book,
     part::{BATCH_MAX, HEARTBEAT, LEASE, Metrics, Mute, Part},
     peers::{self, Silence},
     raft::{Batch, Filled, LogStore, NodeId, Raft, size_of_request},
     seats,
-    ways::{AppendWire, Factory, Ways},
+    ways::{AppendWire, Factory, KEYS, Ways},
 };
 use crate::{
     clock, http as web,
     outage::Outage,
-    wire::{Problem, RequestWire, StatementsWire, TakenWire},
+    wire::{Problem, RequestWire, StatementsWire, TakenWire, anew::KeysWire},
 };
 
 /// Bytes of a batch, one long request apart: several fit a message between nodes.
@@ -216,9 +217,38 @@ impl Order {
         self.ways.knows(key)
     }
 
+    /// What this node has heard of a council founded anew.
+    pub(super) fn anew(&self) -> &Anew {
+        self.ways.anew()
+    }
+
+    /// Learns of keys by which this node may be filled; whether there was one that it did not know.
+    pub(super) fn pin(&self, keys: &[NodeKey]) -> bool {
+        self.ways.pin(keys)
+    }
+
+    /// Whether another node was said to take nothing.
+    pub(super) fn is_silent(&self, key: NodeKey) -> bool {
+        self.ways.is_silent(NodeId::of(key))
+    }
+
+    /// Says who sits to a node that may not know it. A silent one is told again.
+    pub(super) async fn tell_keys(&self, node: NodeId, keys: &KeysWire, wait: Duration) {
+        let told: Result<Result<serde_json::Value, Problem>, Silence> =
+            self.ways.post(node, KEYS, keys, wait).await;
+        drop(told);
+    }
+
+    /// Takes part in elections and leads, or does neither.
+    pub(super) fn take_part(&self, takes_part: bool) {
+        let config = self.part.raft().runtime_config();
+        config.elect(takes_part && !self.has_no_vote());
+        config.heartbeat(takes_part);
+    }
+
     /// Whether this node has all that it had when it was filled.
     pub(super) fn is_whole(&self) -> bool {
-        if self.has_no_vote() {
+        if self.has_no_vote() || self.anew().stands_down() {
             return false;
         }
         let metrics = self.part.raft().metrics();
@@ -242,6 +272,9 @@ impl Order {
 
     /// The leader; waits for an election.
     async fn leader(&self) -> Option<NodeId> {
+        if self.anew().stands_down() {
+            return None;
+        }
         let mut metrics = self.part.raft().metrics();
         let wait = LEADER_WAIT.saturating_sub(since(&self.moments.led));
         let found = metrics.wait_for(|metrics| self.is_led(metrics));
@@ -421,7 +454,7 @@ impl Order {
     async fn confirmed_here(&self) -> Option<u64> {
         let round = async {
             // To ask the others is a heartbeat, too.
-            if self.moments.is_silent.load(Ordering::Relaxed) {
+            if self.moments.is_silent.load(Ordering::Relaxed) || self.anew().stands_down() {
                 return None;
             }
             let confirmed = timeout(CONFIRM_WAIT, self.part.raft().ensure_linearizable());
@@ -463,6 +496,9 @@ impl Order {
         }
         let appended = self.part.append(filling, entries).await;
         let appended = appended.map_err(mute)?;
+        if self.anew().stands_down() {
+            self.take_part(false);
+        }
         Ok(web::json(StatusCode::OK, &appended))
     }
 
@@ -474,6 +510,9 @@ impl Order {
         let vote: VoteRequest<NodeId> = peers::read(request).await?;
         if vote.vote.leader_id.voted_for() != Some(peer) {
             return Err(not_its_own());
+        }
+        if let Some(why) = self.anew().why() {
+            return Err(web::refuse(StatusCode::CONFLICT, "founded-anew", why));
         }
         let voted = self.part.vote(vote).await.map_err(mute)?;
         Ok(web::json(StatusCode::OK, &voted))
@@ -527,6 +566,9 @@ impl Order {
     async fn look_after_members(self) {
         loop {
             sleep(LOOK_EVERY).await;
+            if self.anew().stands_down() {
+                continue;
+            }
             let wanted = self.book.ask(|registry| {
                 let sitting = registry.seats().sitting();
                 sitting
@@ -568,7 +610,8 @@ impl Order {
     }
 
     fn fall_silent(&self, is_silent: bool) {
-        self.part.raft().runtime_config().heartbeat(!is_silent);
+        let beats = !is_silent && !self.anew().stands_down();
+        self.part.raft().runtime_config().heartbeat(beats);
         self.moments.is_silent.store(is_silent, Ordering::Relaxed);
     }
 
@@ -578,6 +621,9 @@ impl Order {
         let mut followed = None;
         loop {
             sleep(WATCH_EVERY).await;
+            if self.anew().stands_down() {
+                continue;
+            }
             let metrics = self.part.metrics();
             if self.is_led(&metrics) {
                 now_in(&self.moments.led);

@@ -31,6 +31,10 @@ pub(super) const BATCH_MAX: usize = 256;
 /// Entries that a node may lack and still be given a vote: it gets them within the next messages.
 const LAG_MAX: u64 = 1_000;
 
+/// How far a term may be ahead of one's own: who was away for a century of elections, one a second, is heard, and
+/// nobody can lead the council to the end of all numbers in less than as many messages.
+const TERMS_AHEAD_MAX: u64 = 1 << 32;
+
 /// The pause between two heartbeats. Raft looks at its clock every one and a half of them.
 const HEARTBEAT_MILLIS: u64 = 150;
 /// How long one waits for votes: a journey around the world (0.3 s there and back) and a sync. Nobody stands
@@ -50,6 +54,20 @@ pub(super) enum Mute {
     Empty,
     /// It cannot go on.
     Broken(Outage),
+}
+
+/// Whether elections can have led to a term. The highest number there is would be the last term of all.
+///
+/// # Errors
+/// When it is out of reach.
+pub(super) fn believe(term: u64, ours: u64) -> Result<(), Outage> {
+    if term.saturating_sub(ours) <= TERMS_AHEAD_MAX {
+        return Ok(());
+    }
+    Err(Outage::new(format!(
+        "term {term} is out of reach of any election, {ours} is the term here: a council node lies, or its disk is \
+         damaged, and it is not heard"
+    )))
 }
 
 fn broken(error: &impl fmt::Display) -> Mute {
@@ -167,6 +185,7 @@ impl<D: Disk> Part<D> {
         filling: Option<u64>,
         entries: AppendEntriesRequest<Types>,
     ) -> Result<AppendEntriesResponse<NodeId>, Mute> {
+        self.check_term(entries.vote.leader_id().term)?;
         if self.store.is_empty() {
             let until = filling.ok_or(Mute::Empty)?;
             let written = self
@@ -219,7 +238,13 @@ impl<D: Disk> Part<D> {
         if self.has_no_vote() {
             return Err(Mute::Empty);
         }
+        self.check_term(vote.vote.leader_id().term)?;
         self.raft.vote(vote).await.map_err(|e| broken(&e))
+    }
+
+    fn check_term(&self, term: u64) -> Result<(), Mute> {
+        let ours = self.metrics().current_term;
+        believe(term, ours).map_err(Mute::Broken)
     }
 
     /// All entries that this node holds.
@@ -372,4 +397,20 @@ pub(super) fn filling(metrics: &Metrics, node: NodeId) -> Option<u64> {
 pub(super) fn is_voter(metrics: &Metrics, node: NodeId) -> bool {
     let members = metrics.membership_config.membership();
     members.voter_ids().any(|voter| voter == node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_that_no_election_leads_to_is_not_believed() {
+        for (term, ours) in [(1, 0), (7, 7), (3, 9), (TERMS_AHEAD_MAX + 5, 5)] {
+            assert!(believe(term, ours).is_ok(), "{term} {ours}");
+        }
+        for (term, ours) in [(TERMS_AHEAD_MAX + 6, 5), (u64::MAX, 0)] {
+            let said = believe(term, ours).unwrap_err().to_string();
+            assert!(said.contains("is not heard"), "{said}");
+        }
+    }
 }

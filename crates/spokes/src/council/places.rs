@@ -2,22 +2,54 @@
 
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use spokes_log::name::BlogName;
+use spokes_log::{
+    name::{BlogName, Salt},
+    text::Value as _,
+};
 use spokes_rules::{
-    node::Label,
+    node::{Label, Signed},
     registry::{BlogRecord, Registry, Spoke, Standing},
+    seat::Presence,
 };
 
-use super::{Council, holds_nothing};
+use super::{Council, holds_nothing, network_wire};
 use crate::{
     http::{self as web, Response},
-    wire::places::{BlogPlaceWire, BlogsWire, CouncilStatusWire, NodeWire, SpokeWire, SpokesWire},
+    wire::{
+        NetworkWire, SignedWire,
+        places::{BlogPlaceWire, BlogsWire, CouncilStatusWire, NodeWire, SpokeWire, SpokesWire},
+    },
 };
 
 /// Blogs of one answer.
 const BLOGS_MAX: usize = 1_000;
 
 impl Council {
+    /// `GET network`; to whoever brings a nonce this node shows who it is (SPEC registry 3.10).
+    pub(super) fn network(&self, request: &Request<Incoming>) -> Response {
+        let nonce = web::query(request).remove("nonce");
+        let nonce = nonce.and_then(|nonce| Salt::parse(&nonce).ok());
+        let wire = |registry: &Registry| {
+            let shown = nonce.map(|nonce| {
+                let sitting = registry.seats().sitting();
+                let presence = Presence {
+                    network: registry.network(),
+                    nonce,
+                    council: sitting.map(|(node, ..)| node.clone()).collect(),
+                };
+                SignedWire::from(&Signed::new(&self.secret, &presence))
+            });
+            NetworkWire {
+                signed: shown,
+                ..network_wire(registry, &self.config.base_url, &self.config.label)
+            }
+        };
+        match self.book.ask(wire).filter(|_| !self.book.is_hidden()) {
+            Some(network) => web::json(StatusCode::OK, &network),
+            None => holds_nothing(),
+        }
+    }
+
     /// `GET registry/spokes`.
     pub(super) fn spokes(&self) -> Response {
         let spokes = self.book.ask(|registry| SpokesWire {
@@ -152,6 +184,7 @@ fn blog_wire(
     let labels = |labels: &[Label]| labels.iter().map(Label::to_string).collect();
     let members = &blog.set.members;
     let policy = registry.founding().policy.replicas;
+    let waits = registry.waits_for(blog);
     BlogPlaceWire {
         name: blog.name.to_string(),
         blog: id.to_string(),
@@ -175,5 +208,6 @@ fn blog_wire(
             .as_ref()
             .map(|forced| forced.missing.iter().map(Label::to_string).collect())
             .unwrap_or_default(),
+        waits: waits.into_iter().map(Label::to_string).collect(),
     }
 }

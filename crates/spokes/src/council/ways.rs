@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -19,11 +19,12 @@ use openraft::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use spokes_rules::{
     node::{NodeKey, NodeSecret},
-    request::CouncilNode,
+    request::{COUNCIL_MAX, CouncilNode},
 };
 use tokio::sync::watch;
 
 use super::{
+    anew::Anew,
     book::Book,
     part::{self, HEARTBEAT, Heard, Metrics},
     peers::{Line, Silence},
@@ -37,6 +38,12 @@ const SHORT_WAIT: Duration = Duration::from_secs(2);
 const BYTES_A_SECOND: u64 = 256 * 1024;
 /// The pause before a silent node is tried again.
 const AGAIN: Duration = Duration::from_millis(250);
+
+/// The path by which a node that takes no part hears who sits.
+pub(super) const KEYS: &str = "/keys";
+
+/// Keys that a node remembers by which it may be filled: the whole council, changed a few times.
+const PINNED_MAX: usize = 4 * COUNCIL_MAX;
 
 /// Strangers of whom the log tells: more would be somebody who tries keys.
 const STRANGERS_TOLD: usize = 16;
@@ -54,8 +61,10 @@ pub(super) struct AppendWire {
 pub(super) struct Ways {
     secret: NodeSecret,
     book: Arc<Book>,
-    /// Keys of the council as this node learned them when it asked for its seat.
-    pinned: Vec<NodeKey>,
+    /// Keys of the council as this node knew them when it held its registry last, or was told since.
+    pinned: Mutex<Vec<NodeKey>>,
+    /// What it has heard of a council founded anew.
+    anew: Arc<Anew>,
     /// Nodes that stand in the journal and not yet in the registry.
     ahead: Vec<CouncilNode>,
     lines: Mutex<BTreeMap<NodeId, Line>>,
@@ -72,12 +81,14 @@ impl Ways {
         secret: NodeSecret,
         book: Arc<Book>,
         pinned: Vec<NodeKey>,
+        anew: Arc<Anew>,
         ahead: Vec<CouncilNode>,
     ) -> Arc<Self> {
         Arc::new(Self {
             secret,
             book,
-            pinned,
+            pinned: Mutex::new(pinned),
+            anew,
             ahead,
             lines: Mutex::default(),
             metrics: OnceLock::new(),
@@ -111,11 +122,39 @@ impl Ways {
                 .map(|metrics| metrics.membership_config.membership());
             membership.is_some_and(|members| members.get_node(&NodeId::of(key)).is_some())
         };
-        let known = sits.unwrap_or_else(|| self.pinned.contains(&key)) || is_member();
+        let pinned = || self.pinned().contains(&key);
+        let known = sits.unwrap_or_else(pinned) || is_member() || self.anew.names(key);
         if !known {
             self.note_stranger(key);
         }
         known
+    }
+
+    fn pinned(&self) -> MutexGuard<'_, Vec<NodeKey>> {
+        self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Learns of keys by which this node may be filled; whether there was one that it did not know.
+    pub(super) fn pin(&self, keys: &[NodeKey]) -> bool {
+        let mut pinned = self.pinned();
+        let new = keys.iter().filter(|key| !pinned.contains(key));
+        let new: Vec<NodeKey> = new.copied().collect();
+        pinned.extend(&new);
+        // The first ones are the oldest.
+        let more = pinned.len().saturating_sub(PINNED_MAX);
+        pinned.drain(..more);
+        !new.is_empty()
+    }
+
+    /// What this node has heard of a council founded anew.
+    pub(super) fn anew(&self) -> &Arc<Anew> {
+        &self.anew
+    }
+
+    /// Whether a node was said to take nothing.
+    pub(super) fn is_silent(&self, node: NodeId) -> bool {
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.contains(&node)
     }
 
     /// Says once that somebody wanted to speak as a node of the council.
@@ -127,8 +166,10 @@ impl Ways {
         if strangers.len() < STRANGERS_TOLD && strangers.insert(NodeId::of(key)) {
             tracing::warn!(
                 %key,
-                "a node with a key that has no seat wanted to speak as the council does, and was not listened to. \
-                 If this node is empty and that is the key of one that was founded anew, add it to council.keys"
+                "a node with a key that has no seat, as far as is known here, wanted to speak as the council does, \
+                 and was not listened to. If this node is empty, it hears of the council's new keys within seconds \
+                 from a node that it knows, or by an organizer's word; if it stays empty, add that key to \
+                 council.keys"
             );
         }
     }
@@ -185,6 +226,8 @@ impl Ways {
         let answer = line.post(address, path, message, wait).await;
         match &answer {
             Err(silence) => self.note(to, Some(&silence.outage.to_string())),
+            // What is brought to those that take no part says nothing of whether they do.
+            _ if path == KEYS => {}
             // Any other message may be refused without meaning.
             Ok(Err(problem)) if path == "/append" => self.note(to, Some(&problem.detail)),
             Ok(Ok(_)) if path == "/append" => {
@@ -247,6 +290,12 @@ fn said<T>(answer: Result<Result<T, Problem>, Silence>) -> Result<T, Outage> {
 }
 
 impl Way {
+    fn believe(&self, vote: &openraft::Vote<NodeId>) -> Result<(), Outage> {
+        let metrics = self.ways.metrics.get();
+        let ours = metrics.map_or(0, |metrics| metrics.borrow().current_term);
+        part::believe(vote.leader_id().term, ours)
+    }
+
     /// Says again and again that this node leads, while a long message is on its way.
     async fn keep_alive(&self, message: AppendWire) {
         loop {
@@ -279,7 +328,13 @@ impl RaftNetwork<Types> for Way {
         let message = AppendWire { filling, entries };
         let answer = self.ways.post(self.to, "/append", &message, wait);
         tokio::select! {
-            answer = answer => said(answer).map_err(|outage| unreachable(&outage)),
+            answer = answer => {
+                let answer = said(answer).and_then(|answer| match &answer {
+                    AppendEntriesResponse::HigherVote(vote) => self.believe(vote).map(|()| answer),
+                    _ => Ok(answer),
+                });
+                answer.map_err(|outage| unreachable(&outage))
+            }
             () = self.keep_alive(meanwhile) => unreachable!("it never ends"),
         }
     }
@@ -301,7 +356,9 @@ impl RaftNetwork<Types> for Way {
         _option: RPCOption,
     ) -> Result<VoteResponse<NodeId>, RPCError<NodeId, Filled, RaftError<NodeId>>> {
         let answer = self.ways.post(self.to, "/vote", &vote, SHORT_WAIT).await;
-        said(answer).map_err(|outage| unreachable(&outage))
+        let answer: Result<VoteResponse<NodeId>, Outage> = said(answer);
+        let answer = answer.and_then(|answer| self.believe(&answer.vote).map(|()| answer));
+        answer.map_err(|outage| unreachable(&outage))
     }
 
     fn backoff(&self) -> Backoff {

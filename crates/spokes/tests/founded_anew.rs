@@ -1,0 +1,371 @@
+//! Keys of the council change: the founder goes, disks are lost, the council is founded anew. Invitations hold,
+//! empty nodes are filled, spokes follow, and of two councils the older one stands down.
+
+#![expect(clippy::unwrap_used, reason = "a step that fails ends the story")]
+
+mod common;
+
+use std::{fs, net::SocketAddr, path::PathBuf, process::Command, time::Duration};
+
+use common::{
+    demo::{free_ports, program},
+    http,
+    recorded::Process,
+    run, wait_for,
+};
+
+/// How long something may take that goes by itself.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A network of a test's own, node by node.
+struct Town {
+    home: tempfile::TempDir,
+    port: u16,
+    dns_port: u16,
+}
+
+/// A node and its process, which ends with it.
+struct Node {
+    label: String,
+    number: u8,
+    dir: PathBuf,
+    api: SocketAddr,
+    process: Option<Process>,
+}
+
+fn say(arguments: &[&str]) -> String {
+    let (code, said) = run(&program(), arguments);
+    assert_eq!(code, 0, "{arguments:?}: {said}");
+    said
+}
+
+impl Node {
+    fn dir(&self) -> &str {
+        self.dir.to_str().unwrap()
+    }
+
+    fn begin(&mut self, arguments: &[&str]) {
+        let mut serve = Command::new(program());
+        serve.args(arguments);
+        serve.args(["serve", "--until-stdin-closes", "--dir", self.dir()]);
+        self.process = Some(Process::begin(&mut serve, &self.dir.with_extension("log")));
+    }
+
+    fn serve(&mut self) {
+        self.begin(&["council"]);
+        wait_for("a node answers", PATIENCE, || self.health());
+    }
+
+    fn stop(&mut self) {
+        let ended = self.process.take().unwrap().end();
+        assert!(ended.success(), "{ended}");
+    }
+
+    fn health(&self) -> Option<(u16, String)> {
+        let asked = http::request(self.api, "GET", "node", "/healthz", &[], b"")?;
+        Some((asked.status, asked.text()))
+    }
+
+    fn is_whole(&self) -> Option<()> {
+        self.health().filter(|(status, _)| *status == 200).map(drop)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.dir.with_extension("log")).unwrap_or_default()
+    }
+
+    /// Takes everything from it but node.key and config.toml.
+    fn empty(&self) {
+        for file in fs::read_dir(&self.dir).unwrap() {
+            let path = file.unwrap().path();
+            if !path.ends_with("node.key") && !path.ends_with("config.toml") {
+                fs::remove_file(path).unwrap();
+            }
+        }
+    }
+
+    fn organize(&self, arguments: &[&str]) -> String {
+        say(&[&["council"], arguments, &["--dir", self.dir()]].concat())
+    }
+
+    fn invite(&self) -> String {
+        self.organize(&["invite"]).trim().to_owned()
+    }
+
+    fn status(&self) -> (i32, String) {
+        let asked = ["council", "status", "--dir", self.dir()];
+        run(&program(), &asked)
+    }
+
+    fn key_of(&self) -> PathBuf {
+        self.dir.join("organizer.key")
+    }
+}
+
+impl Town {
+    fn new() -> Self {
+        let (port, dns_port) = free_ports();
+        Self {
+            home: tempfile::tempdir().unwrap(),
+            port,
+            dns_port,
+        }
+    }
+
+    fn node(&self, folder: &str, label: &str, number: u8) -> Node {
+        Node {
+            label: label.to_owned(),
+            number,
+            dir: self.home.path().join(folder),
+            api: SocketAddr::from(([127, 0, 1, number], self.port)),
+            process: None,
+        }
+    }
+
+    fn dns(&self, number: u8) -> String {
+        format!("127.0.1.{number}:{}", self.dns_port)
+    }
+
+    /// Founds it with `council1`, which serves then.
+    fn found(&self) -> Node {
+        let mut node = self.node("council1", "council1", 1);
+        let (api, dns) = (node.api.to_string(), self.dns(1));
+        let init = ["council", "init", "blogs.localhost", "--dir", node.dir()];
+        say(&[&init[..], &["--api", &api, "--dns", &dns]].concat());
+        node.serve();
+        node
+    }
+
+    /// A node asks for a seat, and serves.
+    fn asks(&self, label: &str, number: u8, invite: &str) -> Node {
+        let mut node = self.node(label, label, number);
+        let (api, dns) = (node.api.to_string(), self.dns(number));
+        let join = ["council", "join", invite, "--label", label];
+        let at = ["--dir", node.dir(), "--api", &api, "--dns", &dns];
+        say(&[&join[..], &at].concat());
+        node.serve();
+        node
+    }
+
+    /// The same, and it gets its seat.
+    fn comes(&self, label: &str, number: u8, by: &Node) -> Node {
+        let node = self.asks(label, number, &by.invite());
+        by.organize(&["seat", label]);
+        wait_for("it is filled and votes", PATIENCE, || node.is_whole());
+        node
+    }
+
+    /// Three nodes, all whole.
+    fn three(&self) -> [Node; 3] {
+        let first = self.found();
+        let [second, third] = [2, 3].map(|n| self.comes(&format!("council{n}"), n, &first));
+        [first, second, third]
+    }
+
+    /// A spoke comes in and serves.
+    fn spoke(&self, label: &str, number: u8, by: &Node) -> Node {
+        let mut node = self.node(label, label, number);
+        node.api = SocketAddr::from(([127, 0, 2, number], self.port));
+        let (listen, invite) = (node.api.to_string(), by.invite());
+        let join = ["join", &invite, "--dir", node.dir(), "--label", label];
+        say(&[&join[..], &["--operator", label, "--listen", &listen]].concat());
+        by.organize(&["admit", label]);
+        node.begin(&[]);
+        wait_for("a spoke answers", PATIENCE, || node.health());
+        node
+    }
+
+    /// Founds the council anew with `council1` in a new folder, which serves then.
+    fn recover(&self, number: u8, backup: &str, key: &str) -> Node {
+        let mut anew = self.node("anew", "council1", number);
+        let (api, dns) = (anew.api.to_string(), self.dns(number));
+        let recover = ["council", "recover", "--dir", anew.dir(), "--from", backup];
+        let node = ["--organizer", key, "--label", "council1"];
+        say(&[&recover[..], &node, &["--api", &api, "--dns", &dns]].concat());
+        fs::copy(key, anew.key_of()).unwrap();
+        anew.serve();
+        wait_for("it leads alone", PATIENCE, || anew.is_whole());
+        anew
+    }
+
+    /// A backup of a node, and the organizer's key.
+    fn keeps(&self, node: &Node, first: &Node) -> (String, String) {
+        let at = |name: &str| self.home.path().join(name).to_str().unwrap().to_owned();
+        let (backup, key) = (at("registry.backup"), at("stick.key"));
+        node.organize(&["backup", "--to", &backup]);
+        fs::copy(first.key_of(), &key).unwrap();
+        (backup, key)
+    }
+
+    fn dig(&self, number: u8) -> String {
+        let (at, port) = (format!("@127.0.1.{number}"), self.dns_port.to_string());
+        let asked = ["-p", &port, "+tries=1", "+time=2", "blogs.localhost", "SOA"];
+        run("dig", &[&[at.as_str()], &asked[..]].concat()).1
+    }
+}
+
+/// How many records of the registry a spoke has.
+fn records(node: &Node) -> u64 {
+    let status = http::get(node.api, "node", "/api/v1/status").json();
+    status["registry_records"].as_u64().unwrap()
+}
+
+/// How many a council node has.
+fn records_in_all(node: &Node) -> u64 {
+    let page = http::get(node.api, "node", "/api/v1/registry/log?after=0").json();
+    page["records_in_all"].as_u64().unwrap()
+}
+
+#[test]
+fn invitations_hold_after_the_founder_has_lost_its_seat() {
+    let town = Town::new();
+    let mut first = town.found();
+    let old = first.invite();
+    let second = town.comes("council2", 2, &first);
+    fs::copy(first.key_of(), second.key_of()).unwrap();
+    second.organize(&["unseat", "council1"]);
+    wait_for("it goes on alone", PATIENCE, || {
+        second.status().1.contains("council2 leads").then_some(())
+    });
+    first.stop();
+    let _third = town.comes("council3", 3, &second);
+    let spoke = town.spoke("oak", 1, &second);
+    assert!(records(&spoke) > 0, "it follows");
+    // Whoever answers in the place of the one that wrote an invitation is not believed.
+    let other = Town::new();
+    let stranger = other.found();
+    for (at, why) in [
+        (stranger.api, "another network"),
+        (second.api, "another node"),
+    ] {
+        let invite = old.replacen(&first.api.to_string(), &at.to_string(), 1);
+        let dir = town.home.path().join("led-astray");
+        let to = ["--dir", dir.to_str().unwrap(), "--label", "astray"];
+        let more = ["--listen", "127.0.2.9:9999"];
+        let (code, said) = run(&program(), &[&["join", &invite], &to[..], &more].concat());
+        let told = said.contains("nothing was sent to it");
+        assert!(code != 0 && told, "{why}: {said}");
+    }
+}
+
+#[test]
+fn a_council_on_a_new_disk_invites_and_fills_those_that_are_empty() {
+    let town = Town::new();
+    let mut three = town.three();
+    let spoke = town.spoke("oak", 1, &three[0]);
+    let (backup, key) = town.keeps(&three[1], &three[0]);
+    three.each_mut().map(Node::stop);
+    let anew = town.recover(1, &backup, &key);
+    let [_, mut second, mut third] = three;
+    for node in [&mut second, &mut third] {
+        node.empty();
+        node.serve();
+    }
+    for node in [&second, &third] {
+        wait_for("an empty node is filled by itself", PATIENCE, || {
+            node.is_whole()
+        });
+    }
+    wait_for("the spoke follows", PATIENCE, || {
+        (records(&spoke) == records_in_all(&anew)).then_some(())
+    });
+    let _fourth = town.comes("council4", 4, &anew);
+    let _elm = town.spoke("elm", 2, &anew);
+}
+
+#[test]
+fn a_node_is_filled_that_knew_one_key_alone_and_not_that_of_the_leader() {
+    let town = Town::new();
+    let [mut first, mut second, third] = town.three();
+    // The leader is one that took its seat after council2 had asked for its own.
+    first.stop();
+    wait_for("another one leads", PATIENCE, || {
+        let said = third.status().1;
+        (said.contains("council2 leads") || said.contains("council3 leads")).then_some(())
+    });
+    second.stop();
+    first.serve();
+    wait_for("the third one leads", PATIENCE, || {
+        third.status().1.contains("council3 leads").then_some(())
+    });
+    second.empty();
+    second.serve();
+    fs::copy(first.key_of(), third.key_of()).unwrap();
+    third.organize(&["refill", "council2"]);
+    wait_for("it is filled", PATIENCE, || second.is_whole());
+}
+
+#[test]
+fn of_two_councils_the_one_that_was_given_up_stands_down() {
+    let town = Town::new();
+    let mut three = town.three();
+    let spoke = town.spoke("oak", 1, &three[0]);
+    let (backup, key) = town.keeps(&three[0], &three[0]);
+    // What comes behind the backup is what the two councils differ in.
+    three[0].invite();
+    three.each_mut().map(Node::stop);
+    let anew = town.recover(4, &backup, &key);
+    // The power comes back where the others were.
+    let [_first, mut second, mut third] = three;
+    for node in [&mut second, &mut third] {
+        node.begin(&["council"]);
+    }
+    for node in [&second, &third] {
+        let said = wait_for("it stands down", PATIENCE, || {
+            let health = node.health()?;
+            (health.0 == 503 && health.1.contains("founded anew")).then_some(health)
+        });
+        assert!(said.1.contains(&anew.api.to_string()), "{said:?}");
+        assert!(town.dig(node.number).contains("REFUSED"), "{}", node.label);
+        let status = node.status();
+        assert!(
+            status.0 != 0 && status.1.contains("founded anew"),
+            "{status:?}"
+        );
+        assert!(node.log().contains("founded anew"), "{}", node.log());
+    }
+    // And so it stays when it is started again, before anybody has told it anew.
+    second.stop();
+    second.begin(&["council"]);
+    let said = wait_for("it answers", PATIENCE, || second.health());
+    assert!(said.1.contains("founded anew"), "{said:?}");
+    // Emptied, they are filled.
+    for node in [&mut second, &mut third] {
+        node.stop();
+        for ending in ["journal", "db", "db-wal", "db-shm", "kept"] {
+            drop(fs::remove_file(node.dir.join(format!("registry.{ending}"))));
+        }
+        node.serve();
+    }
+    for node in [&second, &third] {
+        wait_for("it is filled by the new one", PATIENCE, || node.is_whole());
+        assert!(town.dig(node.number).contains("NOERROR"), "{}", node.label);
+        assert_eq!(records_in_all(node), records_in_all(&anew));
+    }
+    drop(spoke);
+}
+
+#[test]
+fn a_node_that_held_the_same_takes_part_in_the_council_founded_anew_as_it_is() {
+    let town = Town::new();
+    let mut first = town.found();
+    let mut second = town.comes("council2", 2, &first);
+    second.stop();
+    first.stop();
+    let (dir, key) = (first.dir().to_owned(), first.key_of());
+    let organizer = ["--organizer", key.to_str().unwrap()];
+    say(&[&["council", "recover", "--dir", &dir], &organizer[..]].concat());
+    second.begin(&["council"]);
+    first.serve();
+    for node in [&first, &second] {
+        wait_for("it takes part", PATIENCE, || {
+            let said = node.status().1;
+            let both = said.matches("up to date").count() == 2;
+            (node.is_whole().is_some() && both).then_some(())
+        });
+    }
+    std::thread::sleep(Duration::from_secs(7));
+    let said = second.log();
+    assert!(second.is_whole().is_some(), "{:?}: {said}", second.health());
+    assert!(!said.contains("stands down"), "{said}");
+}
