@@ -63,7 +63,9 @@ use anew::Anew;
 use book::Book;
 pub use door::{Door, Whose};
 pub use elsewhere::ask_elsewhere;
-pub use found::{Beginning, Recovery, Stand, backup, init, invite, organize, recover, stand};
+pub use found::{
+    Beginning, FoundedAnew, Recovery, Stand, backup, init, invite, organize, recover, stand,
+};
 use order::Order;
 use raft::LogStore;
 use rates::{Asker, Rates};

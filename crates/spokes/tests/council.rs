@@ -363,6 +363,14 @@ fn a_slip_of_a_tired_organizer_does_not_stop_the_council() {
     // What is dead goes.
     let (code, said) = tell(&["unseat", "council1"]);
     assert_eq!(code, 0, "{said}");
+    let delegated = [
+        "NS    ns2.blogs",
+        "NS    ns3.blogs",
+        "A     127.0.1.2",
+        "A     127.0.1.3",
+    ];
+    assert!(delegated.iter().all(|line| said.contains(line)), "{said}");
+    assert!(!said.contains("ns1."), "{said}");
     let nadia = Author::new("nadia").first(&demo.network, "nadia", now() + 3_600);
     assert_eq!(claim(&demo, "nadia", &nadia, "b"), 201);
     demo.assert_no_panic();
@@ -388,7 +396,9 @@ fn after_a_recovery_the_dead_seats_keep_nobody_from_seeing_who_is_silent() {
     ];
     let (code, said) = run(&program(), &recover);
     assert!(code != 0 && said.contains("64 hex digits"), "{said}");
-    organize(&["recover", "--dir", dir]);
+    let said = organize(&["recover", "--dir", dir]);
+    let ns = |number: u8| format!("blogs.localhost.      NS    ns{number}.blogs.localhost.");
+    assert!(said.contains(&ns(1)) && !said.contains(&ns(2)), "{said}");
     demo.restart("council1");
     all_whole_of(&demo, &["council1"]);
     for dead in ["a", "b"] {
@@ -500,7 +510,13 @@ fn comes(demo: &Demo, by: &Path, number: u8) -> Comer {
     let mut serve = Command::new(program());
     let serve = serve.args(["council", "serve", "--until-stdin-closes", "--dir", at]);
     let process = Process::begin(serve, &demo.dir.join(format!("logs/{label}.log")));
-    organize(&["seat", &label, "--dir", by.to_str().unwrap()]);
+    let status = ["council", "status", "--dir", by.to_str().unwrap()];
+    let asks = format!("{label}  {api}  asks for a seat");
+    let (_, said) = run(&program(), &status);
+    assert!(said.contains(&asks), "{said}");
+    let said = organize(&["seat", &label, "--dir", by.to_str().unwrap()]);
+    let delegated = format!("ns{number}.blogs.localhost.  A     127.0.1.{number}");
+    assert!(said.contains(&delegated), "{said}");
     let to = api.parse().unwrap();
     wait_for("it is filled and votes", PATIENCE, || {
         let health = http::request(to, "GET", &api, "/healthz", &[], b"")?;

@@ -128,6 +128,7 @@ impl Council {
                 .iter()
                 .map(|seat| NodeWire {
                     label: seat.node.label.to_string(),
+                    number: seat.number,
                     api: seat.node.api.to_string(),
                     dns: seat.node.dns.to_string(),
                     sits: sits_word(seat.sits).to_owned(),

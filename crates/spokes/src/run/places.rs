@@ -49,6 +49,9 @@ pub(super) enum PlacesCommand {
     Drain(leaving::Drain),
     /// Says how many servers hold a blog.
     ///
+    /// More take copies of it within seconds to minutes; fewer leave once the others hold it. It lasts until somebody
+    /// says another number.
+    ///
     /// Example: spokes council replicas maria 5 --dir /var/lib/council
     Replicas(Replicas),
     /// Lets a blog go on whose former servers do not come back, without what only they may have. Says first what
@@ -163,17 +166,25 @@ impl Tell {
             .await
     }
 
-    /// Says a wish, and what came of it.
-    pub(super) async fn order(&self, wish: Wish, said: &str) -> Result<(), Outage> {
-        match self.door().await?.say(wish, Vec::new()).await? {
-            Ok(taken) if self.look.json => {
-                let json = serde_json::to_string(&taken);
-                demo::speak(&json.map_err(|e| Outage::new(e.to_string()))?);
-            }
-            Ok(_) => demo::speak(said),
+    /// Says a wish, and what came of it. Gives where it was said, and the records behind which it is so.
+    pub(super) async fn order(&self, wish: Wish, said: &str) -> Result<(Door, u64), Outage> {
+        let door = self.door().await?;
+        let taken = match door.say(wish, Vec::new()).await? {
+            Ok(taken) => taken,
             Err(problem) => return Err(Outage::new(problem.detail)),
+        };
+        if self.look.json {
+            let json = serde_json::to_string(&taken);
+            demo::speak(&json.map_err(|e| Outage::new(e.to_string()))?);
+        } else {
+            demo::speak(said);
         }
-        Ok(())
+        Ok((door, taken.index + 1))
+    }
+
+    /// Whether facts are wanted as JSON.
+    pub(super) fn is_json(&self) -> bool {
+        self.look.json
     }
 }
 

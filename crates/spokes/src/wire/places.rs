@@ -30,6 +30,8 @@ pub struct CouncilStatusWire {
 pub struct NodeWire {
     /// Its label.
     pub label: String,
+    /// Its number among all that ever stood, of which its name in DNS is made.
+    pub number: u64,
     /// Where its registry answers.
     pub api: String,
     /// Where its DNS answers.

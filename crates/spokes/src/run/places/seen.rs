@@ -102,6 +102,7 @@ mod tests {
         let api = |n: usize| format!("192.0.2.{n}:80");
         let node = |n: usize, sits: &str| NodeWire {
             label: format!("council{n}"),
+            number: n as u64,
             api: api(n),
             dns: api(n),
             sits: sits.into(),
