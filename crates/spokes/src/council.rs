@@ -42,6 +42,7 @@ use crate::{
 mod anew;
 mod book;
 mod door;
+mod elsewhere;
 mod found;
 #[cfg(test)]
 mod harness;
@@ -61,7 +62,10 @@ mod ways;
 use anew::Anew;
 use book::Book;
 pub use door::{Door, Whose};
-pub use found::{Beginning, Recovery, Stand, backup, init, invite, organize, recover, stand};
+pub use elsewhere::ask_elsewhere;
+pub use found::{
+    Beginning, FoundedAnew, Recovery, Stand, backup, init, invite, organize, recover, stand,
+};
 use order::Order;
 use raft::LogStore;
 use rates::{Asker, Rates};

@@ -11,7 +11,7 @@ use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
 };
-use spokes_log::{name::Hash, text::Value as _, time::Time};
+use spokes_log::{name::Hash, time::Time};
 use spokes_rules::{
     node::{Label, NodeSecret, Signed},
     registry::{Record, Registry},
@@ -343,11 +343,11 @@ fn make_node(
 /// then, until others have been given seats or are filled again. Everything that it holds counts, also
 /// what no majority had confirmed; what only others held is lost unless it is filled in from them.
 ///
-/// The node must not be running. Gives the number of entries that it begins with.
+/// The node must not be running. Gives what it begins with.
 ///
 /// # Errors
 /// When the node runs or holds nothing, the key is no organizer's, or the disk fails.
-pub fn recover(recovery: &Recovery) -> Result<u64, Outage> {
+pub fn recover(recovery: &Recovery) -> Result<FoundedAnew, Outage> {
     let Recovery {
         dir,
         organizer,
@@ -388,7 +388,28 @@ pub fn recover(recovery: &Recovery) -> Result<u64, Outage> {
     let config = CouncilConfig::load(dir)?;
     anew::forget(dir)?;
     let request = recovery_of(&config, &registry, &secret, &organizer)?;
-    found_anew(&mut journal, &registry, &secret, request)
+    let seats = registry.seats();
+    let mut seat = seats.all().iter();
+    let seat = seat.find(|seat| seat.node.label.as_str() == config.label);
+    Ok(FoundedAnew {
+        records: found_anew(&mut journal, &registry, &secret, request)?,
+        domain: registry.founding().domain.clone(),
+        server: seat.map_or(seats.all().len() as u64 + 1, |seat| seat.number),
+        dns: config.dns.ip(),
+    })
+}
+
+/// A council that was founded anew.
+#[derive(Clone, Debug)]
+pub struct FoundedAnew {
+    /// On how many records.
+    pub records: u64,
+    /// The network's domain.
+    pub domain: Domain,
+    /// The number of its node among all that ever stood, of which its name in DNS is made.
+    pub server: u64,
+    /// Where its DNS answers.
+    pub dns: std::net::IpAddr,
 }
 
 /// An organizer's request that founds the council anew: those that sat keep their seats, and are filled again.
@@ -729,7 +750,7 @@ mod tests {
         let left = sizes(kept.path());
         assert!(left.len() == 1, "no half of a backup stays: {left:?}");
         drop(runs);
-        assert!(recover(&recovery).unwrap() > 0);
+        assert!(recover(&recovery).unwrap().records > 0);
         assert_eq!(open_journal(path, &secret).unwrap().torn(), 0);
     }
 }
