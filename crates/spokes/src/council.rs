@@ -60,7 +60,9 @@ mod ways;
 use anew::Anew;
 use book::Book;
 pub use door::{Door, Whose};
-pub use found::{Beginning, Recovery, Stand, backup, init, invite, organize, recover, stand};
+pub use found::{
+    Beginning, Recovered, Recovery, Stand, backup, init, invite, organize, recover, stand,
+};
 use order::Order;
 use raft::LogStore;
 use rates::{Asker, Rates};

@@ -11,7 +11,7 @@ use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
 };
-use spokes_log::{name::Hash, text::Value as _, time::Time};
+use spokes_log::{name::Hash, time::Time};
 use spokes_rules::{
     node::{Label, NodeSecret, Signed},
     registry::{Record, Registry},
@@ -305,6 +305,19 @@ pub struct Recovery {
     pub node: Option<Stand>,
 }
 
+/// What a council that was founded anew begins with.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// How many records of the registry.
+    pub records: u64,
+    /// The node that it is founded on.
+    pub node: CouncilNode,
+    /// The others that sit: they are to be filled.
+    pub others: Vec<CouncilNode>,
+    /// Whether spokes know where the node is: one of the council answered there before.
+    pub is_known: bool,
+}
+
 /// Puts a backup where a node holds nothing.
 fn bring_back(dir: &Path, from: &Path) -> Result<(), Outage> {
     let to = dir.join("registry.journal");
@@ -343,11 +356,11 @@ fn make_node(
 /// then, until others have been given seats or are filled again. Everything that it holds counts, also
 /// what no majority had confirmed; what only others held is lost unless it is filled in from them.
 ///
-/// The node must not be running. Gives the number of entries that it begins with.
+/// The node must not be running.
 ///
 /// # Errors
 /// When the node runs or holds nothing, the key is no organizer's, or the disk fails.
-pub fn recover(recovery: &Recovery) -> Result<u64, Outage> {
+pub fn recover(recovery: &Recovery) -> Result<Recovered, Outage> {
     let Recovery {
         dir,
         organizer,
@@ -387,27 +400,29 @@ pub fn recover(recovery: &Recovery) -> Result<u64, Outage> {
     }
     let config = CouncilConfig::load(dir)?;
     anew::forget(dir)?;
-    let request = recovery_of(&config, &registry, &secret, &organizer)?;
-    found_anew(&mut journal, &registry, &secret, request)
+    let node = config.node(secret.key())?;
+    let mut sat = registry.seats().sitting().map(|(other, ..)| other);
+    let is_known = sat.any(|other| other.api == node.api);
+    let sat = registry.seats().sitting().map(|(other, ..)| other.clone());
+    let others: Vec<_> = sat.filter(|other| other.label != node.label).collect();
+    let request = recovery_of(&node, &others, &registry, &organizer)?;
+    let records = found_anew(&mut journal, &registry, &secret, request)?;
+    Ok(Recovered {
+        records,
+        node,
+        others,
+        is_known,
+    })
 }
 
 /// An organizer's request that founds the council anew: those that sat keep their seats, and are filled again.
 fn recovery_of(
-    config: &CouncilConfig,
+    node: &CouncilNode,
+    others: &[CouncilNode],
     registry: &Registry,
-    secret: &NodeSecret,
     organizer: &NodeSecret,
 ) -> Result<RequestWire, Outage> {
-    let node = CouncilNode {
-        label: Label::parse(&config.label).map_err(Outage::new)?,
-        key: secret.key(),
-        api: Address(config.api),
-        dns: Address(config.dns),
-        peer: Address(config.peer()),
-    };
-    let mut council = vec![node.clone()];
-    let sat = registry.seats().sitting().map(|(other, ..)| other.clone());
-    council.extend(sat.filter(|other| other.label != node.label));
+    let council = std::iter::once(node).chain(others).cloned().collect();
     let now = clock::now();
     let ask = Ask {
         network: Some(registry.network()),
@@ -729,7 +744,7 @@ mod tests {
         let left = sizes(kept.path());
         assert!(left.len() == 1, "no half of a backup stays: {left:?}");
         drop(runs);
-        assert!(recover(&recovery).unwrap() > 0);
+        assert!(recover(&recovery).unwrap().records > 0);
         assert_eq!(open_journal(path, &secret).unwrap().torn(), 0);
     }
 }
