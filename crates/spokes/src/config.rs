@@ -13,7 +13,7 @@ use spokes_log::{name::Hash, text::Value as _};
 use spokes_rules::{
     leftover::KEEP_SECONDS,
     node::{Label, NodeKey, NodeSecret},
-    request::Address,
+    request::{Address, CouncilNode},
 };
 
 use crate::outage::Outage;
@@ -347,6 +347,20 @@ impl CouncilConfig {
     /// When one is none.
     pub fn council_keys(&self) -> Result<Vec<NodeKey>, Outage> {
         parse_keys(&self.council_keys)
+    }
+
+    /// This node as the others know it, with this key.
+    ///
+    /// # Errors
+    /// When the label is none.
+    pub fn node(&self, key: NodeKey) -> Result<CouncilNode, Outage> {
+        Ok(CouncilNode {
+            label: Label::parse(&self.label).map_err(|why| bad("label", why))?,
+            key,
+            api: Address(self.api),
+            dns: Address(self.dns),
+            peer: Address(self.peer()),
+        })
     }
 
     /// The network's id, parsed; none where it is not known yet.

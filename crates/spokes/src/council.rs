@@ -64,7 +64,7 @@ use book::Book;
 pub use door::{Door, Whose};
 pub use elsewhere::ask_elsewhere;
 pub use found::{
-    Beginning, FoundedAnew, Recovery, Stand, backup, init, invite, organize, recover, stand,
+    Beginning, Recovered, Recovery, Stand, backup, init, invite, organize, recover, stand,
 };
 use order::Order;
 use raft::LogStore;

@@ -175,14 +175,20 @@ impl Town {
         node
     }
 
-    /// Founds the council anew with `council1` in a new folder, which serves then.
-    fn recover(&self, number: u8, backup: &str, key: &str) -> Node {
-        let mut anew = self.node("anew", "council1", number);
+    /// Founds the council anew with `council1` in a new folder; what was said of it.
+    fn recovers(&self, number: u8, backup: &str, key: &str) -> (Node, String) {
+        let anew = self.node("anew", "council1", number);
         let (api, dns) = (anew.api.to_string(), self.dns(number));
         let recover = ["council", "recover", "--dir", anew.dir(), "--from", backup];
         let node = ["--organizer", key, "--label", "council1"];
-        say(&[&recover[..], &node, &["--api", &api, "--dns", &dns]].concat());
+        let said = say(&[&recover[..], &node, &["--api", &api, "--dns", &dns]].concat());
         fs::copy(key, anew.key_of()).unwrap();
+        (anew, said)
+    }
+
+    /// The same, and it serves.
+    fn recover(&self, number: u8, backup: &str, key: &str) -> Node {
+        let mut anew = self.recovers(number, backup, key).0;
         anew.serve();
         wait_for("it leads alone", PATIENCE, || anew.is_whole());
         anew
@@ -223,14 +229,19 @@ fn invitations_hold_after_the_founder_has_lost_its_seat() {
     let old = first.invite();
     let second = town.comes("council2", 2, &first);
     fs::copy(first.key_of(), second.key_of()).unwrap();
+    // Any node writes invitations, not the first one alone.
+    let third = town.comes("council3", 3, &second);
     second.organize(&["unseat", "council1"]);
-    wait_for("it goes on alone", PATIENCE, || {
-        second.status().1.contains("council2 leads").then_some(())
+    wait_for("they go on without it", PATIENCE, || {
+        let said = third.status().1;
+        (said.contains("council2 leads") || said.contains("council3 leads")).then_some(())
     });
     first.stop();
-    let _third = town.comes("council3", 3, &second);
+    let _fourth = town.comes("council4", 4, &second);
     let spoke = town.spoke("oak", 1, &second);
-    assert!(records(&spoke) > 0, "it follows");
+    wait_for("it follows", PATIENCE, || {
+        (records(&spoke) == records_in_all(&second)).then_some(())
+    });
     // Whoever answers in the place of the one that wrote an invitation is not believed.
     let other = Town::new();
     let stranger = other.found();
@@ -254,7 +265,7 @@ fn a_council_on_a_new_disk_invites_and_fills_those_that_are_empty() {
     let mut three = town.three();
     let spoke = town.spoke("oak", 1, &three[0]);
     let (backup, key) = town.keeps(&three[1], &three[0]);
-    three.each_mut().map(Node::stop);
+    three.iter_mut().for_each(Node::stop);
     let anew = town.recover(1, &backup, &key);
     let [_, mut second, mut third] = three;
     for node in [&mut second, &mut third] {
@@ -271,6 +282,57 @@ fn a_council_on_a_new_disk_invites_and_fills_those_that_are_empty() {
     });
     let _fourth = town.comes("council4", 4, &anew);
     let _elm = town.spoke("elm", 2, &anew);
+}
+
+#[test]
+fn spokes_that_do_not_know_where_the_council_is_now_say_so() {
+    let town = Town::new();
+    let mut first = town.found();
+    let mut spoke = town.spoke("oak", 1, &first);
+    let (backup, key) = town.keeps(&first, &first);
+    first.stop();
+    let said = town.recovers(4, &backup, &key).1;
+    let told = said.contains("spokes do not know it") && said.contains("config.toml");
+    assert!(told, "{said}");
+    let mut anew = town.node("anew", "council1", 4);
+    anew.serve();
+    wait_for("the spoke says that it is lost", 2 * PATIENCE, || {
+        spoke
+            .log()
+            .contains("the council is not reached")
+            .then_some(())
+    });
+    spoke.stop();
+    let config = spoke.dir.join("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let old = format!("council = [\"{}\"]", first.api);
+    assert!(text.contains(&old), "{text}");
+    let new = format!("council = [\"{}\"]", anew.api);
+    fs::write(&config, text.replace(&old, &new)).unwrap();
+    spoke.begin(&[]);
+    wait_for("it follows", PATIENCE, || {
+        spoke.health()?;
+        (records(&spoke) == records_in_all(&anew)).then_some(())
+    });
+}
+
+#[test]
+fn a_node_is_filled_that_asked_long_before_it_got_its_seat() {
+    let town = Town::new();
+    let mut first = town.found();
+    let late = town.asks("council2", 2, &first.invite());
+    let third = town.comes("council3", 3, &first);
+    let fourth = town.comes("council4", 4, &first);
+    first.stop();
+    wait_for("one leads that it does not know", PATIENCE, || {
+        let said = third.status().1;
+        let led = said.contains("council3 leads") || said.contains("council4 leads");
+        led.then_some(())
+    });
+    fs::copy(first.key_of(), fourth.key_of()).unwrap();
+    first.serve();
+    fourth.organize(&["seat", "council2"]);
+    wait_for("it is filled", PATIENCE, || late.is_whole());
 }
 
 #[test]
@@ -303,7 +365,7 @@ fn of_two_councils_the_one_that_was_given_up_stands_down() {
     let (backup, key) = town.keeps(&three[0], &three[0]);
     // What comes behind the backup is what the two councils differ in.
     three[0].invite();
-    three.each_mut().map(Node::stop);
+    three.iter_mut().for_each(Node::stop);
     let anew = town.recover(4, &backup, &key);
     // The power comes back where the others were.
     let [_first, mut second, mut third] = three;
@@ -343,6 +405,98 @@ fn of_two_councils_the_one_that_was_given_up_stands_down() {
         assert_eq!(records_in_all(node), records_in_all(&anew));
     }
     drop(spoke);
+}
+
+#[test]
+fn nodes_that_went_on_without_the_recovered_one_stand_down_and_answer_for_nothing() {
+    let town = Town::new();
+    let [mut first, mut second, mut third] = town.three();
+    let key = first.key_of().to_str().unwrap().to_owned();
+    first.stop();
+    // The two others have a majority, and give what the first one never hears of.
+    fs::copy(&key, second.key_of()).unwrap();
+    wait_for("they go on", PATIENCE, || {
+        second.status().1.contains(" leads").then_some(())
+    });
+    wait_for("an invitation is given", PATIENCE, || {
+        let invite = ["council", "invite", "--dir", second.dir()];
+        (run(&program(), &invite).0 == 0).then_some(())
+    });
+    second.stop();
+    third.stop();
+    let before = fs::read(third.dir.join("registry.journal")).unwrap();
+    say(&[
+        "council",
+        "recover",
+        "--dir",
+        first.dir(),
+        "--organizer",
+        &key,
+    ]);
+    first.serve();
+    second.begin(&["council"]);
+    third.begin(&["council"]);
+    for node in [&second, &third] {
+        wait_for("it stands down", PATIENCE, || {
+            let health = node.health()?;
+            (health.0 == 503 && health.1.contains("founded anew")).then_some(())
+        });
+        for path in ["network", "registry/log?after=0", "registry/status"] {
+            let said = http::get(node.api, "node", &format!("/api/v1/{path}"));
+            assert_eq!(
+                (said.status, said.kind().as_str()),
+                (503, "founded-anew"),
+                "{path}"
+            );
+        }
+    }
+    let said = first.status().1;
+    assert!(said.contains("council1 leads"), "{said}");
+    assert_eq!(said.matches("stands down").count(), 2, "{said}");
+    let after = fs::read(third.dir.join("registry.journal")).unwrap();
+    assert!(
+        after.starts_with(&before),
+        "what only it holds can be looked up"
+    );
+}
+
+/// Record 0 and the last recovery, as a node has them.
+fn word_of(node: &Node) -> serde_json::Value {
+    let page = http::get(node.api, "node", "/api/v1/registry/log?after=0").json();
+    let records = page["records"].as_array().unwrap();
+    let is_recovery = |record: &&serde_json::Value| {
+        let text = record["request"]["signed"]["text"].as_str().unwrap();
+        text.contains("\nKind: recover\n")
+    };
+    let recovery = records.iter().rev().find(is_recovery).unwrap();
+    serde_json::json!({"found": records[0], "recover": recovery["request"]})
+}
+
+#[test]
+fn of_two_recoveries_the_later_one_counts_whoever_repeats_the_other() {
+    let town = Town::new();
+    let mut first = town.found();
+    let (backup, key) = town.keeps(&first, &first);
+    first.stop();
+    let mut anew = town.recover(4, &backup, &key);
+    let old = word_of(&anew);
+    anew.stop();
+    fs::rename(&anew.dir, town.home.path().join("given-up")).unwrap();
+    let again = town.recover(1, &backup, &key);
+    let new = word_of(&again);
+    assert_ne!(old, new);
+    let tell = |word: &serde_json::Value| {
+        let path = "/api/v1/registry/founded-anew";
+        http::post(again.api, path, &word.to_string())
+            .unwrap()
+            .status
+    };
+    let altered = serde_json::from_str(&new.to_string().replace("council1", "council7")).unwrap();
+    let long = serde_json::json!({"found": "x".repeat(64 * 1024)});
+    let said = [tell(&old), tell(&new), tell(&altered), tell(&long)];
+    assert_eq!(said, [409, 200, 422, 413]);
+    std::thread::sleep(Duration::from_secs(7));
+    assert!(again.is_whole().is_some(), "{:?}", again.health());
 }
 
 #[test]

@@ -203,6 +203,15 @@ impl Anew {
         })
     }
 
+    /// Whether this is the key of the node whose log the council was founded on.
+    pub(super) fn is_founder(&self, key: NodeKey) -> bool {
+        self.heard(|heard| {
+            let word = heard.as_ref().map(|(word, _)| word);
+            let founder = word.and_then(|word| word.council.first());
+            founder.is_some_and(|node| node.key == key)
+        })
+    }
+
     /// Whether this node holds what was given up, and so takes no part.
     pub(super) fn stands_down(&self) -> bool {
         self.stands_down.load(Ordering::Acquire)
@@ -442,5 +451,144 @@ pub(super) fn forget(dir: &Path) -> Result<(), Outage> {
             Err(Outage::file("removing", &path, &e))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spokes_rules::{
+        node::{Label, NodeSecret, Signed},
+        registry::Record,
+        request::{Address, Domain, Founding, Policy, Request as Wanted},
+    };
+
+    use super::*;
+    use crate::wire::{RecordWire, RequestWire};
+
+    fn secret(number: u8) -> NodeSecret {
+        NodeSecret::from_seed(&[number; 32])
+    }
+
+    fn node(number: u8) -> CouncilNode {
+        let address = Address(([192, 0, 2, number], 80).into());
+        CouncilNode {
+            label: Label::parse(&format!("council{number}")).unwrap(),
+            key: secret(number).key(),
+            api: address,
+            dns: address,
+            peer: address.next_port(),
+        }
+    }
+
+    fn said(by: &NodeSecret, network: Option<Hash>, time: Time, what: Wish) -> Wanted {
+        Wanted::plain(Signed::new(
+            by,
+            &Asked {
+                network,
+                time,
+                what,
+            },
+        ))
+    }
+
+    /// Record 0 of a network whose only organizer this is.
+    fn founding(organizer: &NodeSecret) -> Record {
+        let time = Time::from_unix(1_800_000_000);
+        let founding = Founding {
+            domain: Domain::parse("blogs.example").unwrap(),
+            council: vec![node(1)],
+            organizers: vec![organizer.key()],
+            policy: Policy::default(),
+        };
+        Record {
+            index: 0,
+            previous: Hash::of(b""),
+            time,
+            request: said(organizer, None, time, Wish::Found(founding)),
+        }
+    }
+
+    fn recovery(by: &NodeSecret, network: Hash, what: Wish) -> Wanted {
+        said(by, Some(network), Time::from_unix(1_800_000_100), what)
+    }
+
+    fn read(first: &Record, request: &Wanted) -> Result<Word, String> {
+        let wire = AnewWire {
+            found: RecordWire::from(first),
+            recover: RequestWire::from(request),
+        };
+        Word::read(Time::from_unix(1_800_000_200), wire)
+    }
+
+    fn word() -> Word {
+        let organizer = secret(9);
+        let first = founding(&organizer);
+        let council = vec![node(2)];
+        let request = recovery(&organizer, first.hash(), Wish::Recover { council });
+        read(&first, &request).unwrap()
+    }
+
+    #[test]
+    fn only_an_organizer_of_the_network_founds_its_council_anew() {
+        let [organizer, stranger] = [secret(9), secret(8)];
+        let first = founding(&organizer);
+        let network = first.hash();
+        let anew = || Wish::Recover {
+            council: vec![node(2)],
+        };
+        let good = read(&first, &recovery(&organizer, network, anew())).unwrap();
+        assert_eq!((good.network, good.council), (network, vec![node(2)]));
+        // Of a network that a stranger founded he is an organizer: that is another network.
+        let other = founding(&stranger);
+        let his = read(&other, &recovery(&stranger, other.hash(), anew())).unwrap();
+        assert_ne!(his.network, network);
+        let posing = recovery(&stranger, network, anew());
+        let mut altered = recovery(&organizer, network, anew());
+        altered.signed.text = altered.signed.text.replace("192.0.2.2", "192.0.2.3");
+        let label = node(1).label;
+        let admits = recovery(&organizer, network, Wish::Admit { label });
+        let ahead = Time::from_unix(1_800_000_900);
+        let ahead = said(&organizer, Some(network), ahead, anew());
+        let elsewhere = recovery(&organizer, other.hash(), anew());
+        for bad in [posing, altered, admits, ahead, elsewhere] {
+            assert!(read(&first, &bad).is_err(), "{}", bad.signed.text);
+        }
+    }
+
+    #[test]
+    fn a_node_that_holds_what_was_given_up_stands_down_and_an_empty_one_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let none = Anew::open(dir.path(), false, |_| false).unwrap();
+        let [has, lacks] = [|_: &str| true, |_: &str| false];
+        assert_eq!(none.look(lacks, false, true), Now::TakesPart);
+        // An empty one knows by whom it is filled, and is filled with the record.
+        none.keep(word()).unwrap();
+        assert!(none.names(secret(2).key()) && !none.names(secret(1).key()));
+        let late = |anew: &Anew| {
+            anew.heard(|heard| heard.as_mut().unwrap().1 -= GRACE);
+        };
+        late(&none);
+        assert_eq!(none.look(lacks, true, false), Now::TakesPart, "empty");
+        assert_eq!(
+            none.look(lacks, false, false),
+            Now::TakesPart,
+            "not yet read"
+        );
+        assert_eq!(none.look(has, false, true), Now::TakesPart);
+        assert!(!none.names(secret(2).key()), "the registry says who sits");
+        // One that has all that it ever gets, and not that.
+        none.keep(word()).unwrap();
+        assert_eq!(none.look(lacks, false, true), Now::TakesPart, "it may come");
+        late(&none);
+        assert_eq!(none.look(lacks, false, true), Now::StandsDown);
+        assert!(none.why().unwrap().contains("council2 at 192.0.2.2:80"));
+        // So it stays over a start, unless its journal has the record or it was emptied.
+        let open = |is_empty, has: fn(&str) -> bool| {
+            let opened = Anew::open(dir.path(), is_empty, has).unwrap();
+            opened.stands_down()
+        };
+        assert!(open(false, lacks) && !open(false, has) && !open(true, lacks));
+        assert_eq!(none.look(has, false, false), Now::TakesPartAgain);
+        assert!(!open(false, lacks), "it is forgotten");
     }
 }

@@ -305,6 +305,23 @@ pub struct Recovery {
     pub node: Option<Stand>,
 }
 
+/// What a council that was founded anew begins with.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// How many records of the registry.
+    pub records: u64,
+    /// The network's domain.
+    pub domain: Domain,
+    /// The number of its node among all that ever stood, of which its name in DNS is made.
+    pub server: u64,
+    /// The node that it is founded on.
+    pub node: CouncilNode,
+    /// The others that sit: they are to be filled.
+    pub others: Vec<CouncilNode>,
+    /// Whether spokes know where the node is: one of the council answered there before.
+    pub is_known: bool,
+}
+
 /// Puts a backup where a node holds nothing.
 fn bring_back(dir: &Path, from: &Path) -> Result<(), Outage> {
     let to = dir.join("registry.journal");
@@ -343,11 +360,11 @@ fn make_node(
 /// then, until others have been given seats or are filled again. Everything that it holds counts, also
 /// what no majority had confirmed; what only others held is lost unless it is filled in from them.
 ///
-/// The node must not be running. Gives what it begins with.
+/// The node must not be running.
 ///
 /// # Errors
 /// When the node runs or holds nothing, the key is no organizer's, or the disk fails.
-pub fn recover(recovery: &Recovery) -> Result<FoundedAnew, Outage> {
+pub fn recover(recovery: &Recovery) -> Result<Recovered, Outage> {
     let Recovery {
         dir,
         organizer,
@@ -387,48 +404,34 @@ pub fn recover(recovery: &Recovery) -> Result<FoundedAnew, Outage> {
     }
     let config = CouncilConfig::load(dir)?;
     anew::forget(dir)?;
-    let request = recovery_of(&config, &registry, &secret, &organizer)?;
+    let node = config.node(secret.key())?;
+    let mut sat = registry.seats().sitting().map(|(other, ..)| other);
+    let is_known = sat.any(|other| other.api == node.api);
+    let sat = registry.seats().sitting().map(|(other, ..)| other.clone());
+    let others: Vec<_> = sat.filter(|other| other.label != node.label).collect();
+    let request = recovery_of(&node, &others, &registry, &organizer)?;
+    let records = found_anew(&mut journal, &registry, &secret, request)?;
     let seats = registry.seats();
     let mut seat = seats.all().iter();
-    let seat = seat.find(|seat| seat.node.label.as_str() == config.label);
-    Ok(FoundedAnew {
-        records: found_anew(&mut journal, &registry, &secret, request)?,
+    let seat = seat.find(|seat| seat.node.label == node.label);
+    Ok(Recovered {
+        records,
         domain: registry.founding().domain.clone(),
         server: seat.map_or(seats.all().len() as u64 + 1, |seat| seat.number),
-        dns: config.dns.ip(),
+        node,
+        others,
+        is_known,
     })
-}
-
-/// A council that was founded anew.
-#[derive(Clone, Debug)]
-pub struct FoundedAnew {
-    /// On how many records.
-    pub records: u64,
-    /// The network's domain.
-    pub domain: Domain,
-    /// The number of its node among all that ever stood, of which its name in DNS is made.
-    pub server: u64,
-    /// Where its DNS answers.
-    pub dns: std::net::IpAddr,
 }
 
 /// An organizer's request that founds the council anew: those that sat keep their seats, and are filled again.
 fn recovery_of(
-    config: &CouncilConfig,
+    node: &CouncilNode,
+    others: &[CouncilNode],
     registry: &Registry,
-    secret: &NodeSecret,
     organizer: &NodeSecret,
 ) -> Result<RequestWire, Outage> {
-    let node = CouncilNode {
-        label: Label::parse(&config.label).map_err(Outage::new)?,
-        key: secret.key(),
-        api: Address(config.api),
-        dns: Address(config.dns),
-        peer: Address(config.peer()),
-    };
-    let mut council = vec![node.clone()];
-    let sat = registry.seats().sitting().map(|(other, ..)| other.clone());
-    council.extend(sat.filter(|other| other.label != node.label));
+    let council = std::iter::once(node).chain(others).cloned().collect();
     let now = clock::now();
     let ask = Ask {
         network: Some(registry.network()),

@@ -29,11 +29,19 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+mod refusals;
+
+pub(super) use refusals::nobody_leads;
+use refusals::{
+    LEADS_NO_MORE, NOT_LEADER, fate, leads_no_more, mute, not_its_own, not_leader, stands_down,
+    unknown_fate,
+};
+
 use super::{
     Unsequenced,
     anew::Anew,
     book::Book,
-    part::{BATCH_MAX, HEARTBEAT, LEASE, Metrics, Mute, Part},
+    part::{BATCH_MAX, HEARTBEAT, LEASE, Metrics, Part},
     peers::{self, Silence},
     raft::{Batch, Filled, LogStore, NodeId, Raft, size_of_request},
     seats,
@@ -490,6 +498,10 @@ impl Order {
         if entries.vote.leader_id.voted_for() != Some(peer) {
             return Err(not_its_own());
         }
+        // Of others it would confirm what was given up, too.
+        if self.anew().stands_down() && !self.anew().is_founder(peer.key()) {
+            return Err(stands_down(self.anew()));
+        }
         now_in(&self.moments.heard);
         if self.part.would_take_back(&entries).await.map_err(mute)? {
             return Err(self.apart(peer));
@@ -511,8 +523,8 @@ impl Order {
         if vote.vote.leader_id.voted_for() != Some(peer) {
             return Err(not_its_own());
         }
-        if let Some(why) = self.anew().why() {
-            return Err(web::refuse(StatusCode::CONFLICT, "founded-anew", why));
+        if self.anew().stands_down() {
+            return Err(stands_down(self.anew()));
         }
         let voted = self.part.vote(vote).await.map_err(mute)?;
         Ok(web::json(StatusCode::OK, &voted))
@@ -740,75 +752,6 @@ fn has_room(dir: &std::path::Path, bytes: u64) -> Result<(), Outage> {
         return Err(Outage::file("writing to", dir, &full));
     }
     Ok(())
-}
-
-/// The word by which a node says that another leads.
-const NOT_LEADER: &str = "not-leader";
-
-fn not_leader() -> web::Response {
-    web::refuse(
-        StatusCode::CONFLICT,
-        NOT_LEADER,
-        "Another council node leads. Nothing was changed.",
-    )
-}
-
-/// The word by which a node says that it led when it was asked, and does not any more.
-const LEADS_NO_MORE: &str = "leads-no-more";
-
-fn leads_no_more() -> web::Response {
-    web::refuse(
-        StatusCode::CONFLICT,
-        LEADS_NO_MORE,
-        "This council node led and does not any more; it is not known whether the request was taken.",
-    )
-}
-
-fn empty() -> web::Response {
-    web::refuse(
-        StatusCode::CONFLICT,
-        "empty",
-        "This council node holds nothing yet, or not all, and votes for nobody.",
-    )
-}
-
-fn not_its_own() -> web::Response {
-    web::refuse(
-        StatusCode::CONFLICT,
-        "refused",
-        "A council node speaks for itself alone.",
-    )
-}
-
-fn mute(why: Mute) -> web::Response {
-    match why {
-        Mute::Empty => empty(),
-        Mute::Broken(outage) => {
-            let why = format!("This council node cannot go on: {outage}");
-            web::refuse(StatusCode::SERVICE_UNAVAILABLE, "broken", why)
-        }
-    }
-}
-
-pub(super) fn nobody_leads() -> Unsequenced {
-    let why = "Fewer than a majority of the council's nodes can be reached, so nothing can be registered or \
-               changed now. What was registered is safe, and blogs go on. Try again later.";
-    Unsequenced::Problem(Box::new(super::problem_of(503, "no-majority", why)))
-}
-
-/// Why a request got no answer in time.
-fn fate(may_be_taken: bool) -> Unsequenced {
-    if may_be_taken {
-        unknown_fate()
-    } else {
-        nobody_leads()
-    }
-}
-
-fn unknown_fate() -> Unsequenced {
-    let why = "The council took too long, and it is not known whether the request was taken. What was \
-               registered before is safe. Send the same request again: it gets the answer of the first.";
-    Unsequenced::Problem(Box::new(super::problem_of(503, "busy", why)))
 }
 
 #[cfg(test)]

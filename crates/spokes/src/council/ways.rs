@@ -136,14 +136,7 @@ impl Ways {
 
     /// Learns of keys by which this node may be filled; whether there was one that it did not know.
     pub(super) fn pin(&self, keys: &[NodeKey]) -> bool {
-        let mut pinned = self.pinned();
-        let new = keys.iter().filter(|key| !pinned.contains(key));
-        let new: Vec<NodeKey> = new.copied().collect();
-        pinned.extend(&new);
-        // The first ones are the oldest.
-        let more = pinned.len().saturating_sub(PINNED_MAX);
-        pinned.drain(..more);
-        !new.is_empty()
+        pin(&mut self.pinned(), keys)
     }
 
     /// What this node has heard of a council founded anew.
@@ -258,6 +251,16 @@ impl Ways {
     }
 }
 
+fn pin(pinned: &mut Vec<NodeKey>, keys: &[NodeKey]) -> bool {
+    let new = keys.iter().filter(|key| !pinned.contains(key));
+    let new: Vec<NodeKey> = new.copied().collect();
+    pinned.extend(&new);
+    // The first ones are the oldest.
+    let more = pinned.len().saturating_sub(PINNED_MAX);
+    pinned.drain(..more);
+    !new.is_empty()
+}
+
 /// The way to one node, as Raft knows it.
 pub(super) struct Way {
     ways: Arc<Ways>,
@@ -362,5 +365,23 @@ impl RaftNetwork<Types> for Way {
 
     fn backoff(&self) -> Backoff {
         Backoff::new(std::iter::repeat(AGAIN))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_keys_that_a_node_is_told_the_newest_ones_stay() {
+        let key = |number: usize| NodeKey::from_bytes([u8::try_from(number).unwrap(); 32]);
+        let mut pinned = Vec::new();
+        for number in 0..PINNED_MAX {
+            assert!(pin(&mut pinned, &[key(number)]));
+        }
+        assert!(!pin(&mut pinned, &[key(0), key(1)]), "they are known");
+        assert!(pin(&mut pinned, &[key(PINNED_MAX), key(0)]));
+        assert_eq!(pinned.len(), PINNED_MAX);
+        assert!(!pinned.contains(&key(0)) && pinned.contains(&key(PINNED_MAX)));
     }
 }

@@ -297,27 +297,68 @@ fn recover(wanted: Recovered) -> Result<(), Outage> {
         }),
         _ => None,
     };
-    let anew = council::recover(&Recovery {
+    let recovered = council::recover(&Recovery {
         organizer: organizer.unwrap_or_else(|| dir.join("organizer.key")),
-        dir,
+        dir: dir.clone(),
         from,
         node,
     })?;
-    demo::speak(&format!(
-        "The council is founded anew on {} records of this node. Start it; the others are filled \
-         from it. Start them when they are empty, with everything that they held before put aside, and only \
-         then.",
-        anew.records
-    ));
-    let domain = anew.domain.as_str();
-    demo::speak("This alone should stand at the registrar now:");
-    let lines = delegation::lines(domain, &[(anew.server, anew.dns)]);
-    lines.iter().for_each(|line| demo::speak(line));
-    demo::speak(
-        "Another node belongs there again once \"spokes council status\" says that it is up to date; take the seat of \
-         each that does not come back with \"spokes council unseat\", which says what should stand there then.",
-    );
+    for line in after_recovery(&recovered, &dir) {
+        demo::speak(&line);
+    }
     Ok(())
+}
+
+/// What to do when a council was founded anew, in its order.
+fn after_recovery(recovered: &council::Recovered, dir: &Path) -> Vec<String> {
+    let council::Recovered {
+        records,
+        node,
+        others,
+        is_known,
+        domain,
+        server,
+    } = recovered;
+    let mut lines = vec![
+        format!(
+            "The council is founded anew on {records} records of this node. Go on in this order:"
+        ),
+        format!(
+            "1. Start this node: spokes council serve --dir {}",
+            dir.display()
+        ),
+    ];
+    if !others.is_empty() {
+        let places = others.iter().map(|o| format!("{} at {}", o.label, o.api));
+        let places = places.collect::<Vec<_>>().join(", ");
+        lines.push(format!(
+            "2. Each of the others ({places}): as long as it is stopped, put all files of its directory but node.key \
+             and config.toml aside. Then start it: it is filled by itself. Empty none that has been started: one that \
+             held nothing else takes part as it is, and its vote is needed from then on; one that holds more stands \
+             down, and says so. \"spokes council status --dir {}\" shows who takes part.",
+            dir.display()
+        ));
+    }
+    if !is_known {
+        lines.push(format!(
+            "No node of the council answered at {0} before, so spokes do not know it. They follow by themselves when \
+             one of the others is filled again where it was. If none will be: add \"{0}\" to council = [...] in \
+             config.toml of each spoke, and restart it. At the registrar, let the domain be delegated to {1}.",
+            node.api,
+            node.dns.0.ip()
+        ));
+    }
+    lines.push("This alone should stand at the registrar now:".to_owned());
+    let server = (*server, node.dns.0.ip());
+    lines.extend(delegation::lines(domain.as_str(), &[server]));
+    if !others.is_empty() {
+        lines.push(
+            "Another node belongs there again once \"spokes council status\" says that it is up to date; take the seat \
+             of each that does not come back with \"spokes council unseat\", which says what should stand there then."
+                .to_owned(),
+        );
+    }
+    lines
 }
 
 /// Gives or takes a seat, and says what should stand at the registrar then.

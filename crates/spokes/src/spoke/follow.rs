@@ -40,6 +40,40 @@ const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// A place behind every log: asked for what follows it, the council says how long the log is.
 const BEHIND_ALL: u64 = i64::MAX as u64;
 
+/// How long the council may be silent before the log says so: longer than its nodes take to start or to choose who
+/// leads.
+const SILENCE_TOLD_AFTER: Duration = Duration::from_secs(30);
+/// How often the log says it again.
+const SILENCE_TOLD_EVERY: Duration = Duration::from_secs(600);
+
+/// Since when the council has not been reached, and when that was said last.
+#[derive(Debug, Default)]
+struct Unreached {
+    since: Option<(Instant, Time)>,
+    told: Option<Instant>,
+}
+
+impl Unreached {
+    /// It was not reached; since when, if that is to be said now.
+    fn note(&mut self, now: Instant, time: Time) -> Option<Time> {
+        let (began, since) = *self.since.get_or_insert((now, time));
+        let is_due = match self.told {
+            None => now.duration_since(began) >= SILENCE_TOLD_AFTER,
+            Some(told) => now.duration_since(told) >= SILENCE_TOLD_EVERY,
+        };
+        if !is_due {
+            return None;
+        }
+        self.told = Some(now);
+        Some(since)
+    }
+
+    /// It was reached; whether somebody was told that it was not.
+    fn end(&mut self) -> bool {
+        std::mem::take(self).told.is_some()
+    }
+}
+
 /// Why a name leads to no blog.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Unknown {
@@ -78,6 +112,7 @@ impl Spoke {
         let (mut turn, mut wait) = (0, Duration::ZERO);
         // Folded, but not kept so far: the disk was full, perhaps.
         let mut unkept = Vec::new();
+        let mut unreached = Unreached::default();
         loop {
             let nodes = self.council();
             let suspect = self.suspect.lock();
@@ -95,21 +130,45 @@ impl Spoke {
                 Ok(true) => {
                     self.answered(node);
                     (turn, wait) = (0, WAIT);
+                    if unreached.end() {
+                        tracing::info!(%node, "the council is reached again");
+                    }
                 }
                 // It answers, but no majority stands behind it: perhaps another one has one.
                 Ok(false) => {
                     turn += 1;
+                    self.tell_unreached(
+                        &mut unreached,
+                        node,
+                        "no majority stands behind what it says",
+                    );
                     tokio::time::sleep(PAUSE).await;
                 }
                 Err(outage) => {
                     tracing::debug!(%node, %outage, "the council was not heard");
                     turn += 1;
+                    self.tell_unreached(&mut unreached, node, &outage.to_string());
                     // Where strangers have all places to wait, it answers whoever does not wait.
                     wait = Duration::ZERO;
                     tokio::time::sleep(PAUSE).await;
                 }
             }
         }
+    }
+
+    /// Says in the log that the council is not reached, now and then.
+    fn tell_unreached(&self, unreached: &mut Unreached, last: SocketAddr, why: &str) {
+        let Some(since) = unreached.note(Instant::now(), clock::now()) else {
+            return;
+        };
+        let asked = self.council().into_iter().map(|node| node.to_string());
+        let asked = asked.collect::<Vec<_>>().join(", ");
+        tracing::warn!(
+            %since, asked, %last, why,
+            "the council is not reached. What is here is safe and read on; no new names are known, and after forty \
+             minutes nothing more becomes safe. If organizers say that the council is elsewhere now, add its address \
+             to council in config.toml, and restart this spoke"
+        );
     }
 
     /// Notes that a node of the council answered for all of it: it is asked first from now on.
@@ -391,5 +450,30 @@ impl Spoke {
                 self.reopened.note(blog);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_the_council_is_not_reached_is_said_once_and_again_every_ten_minutes() {
+        let (begin, time) = (Instant::now(), Time::from_unix(1_800_000_000));
+        let mut unreached = Unreached::default();
+        // As often as it is asked, for an hour.
+        let said = (0..3_600).filter(|second| {
+            let now = begin + Duration::from_secs(*second);
+            let said = unreached.note(now, time + i64::try_from(*second).unwrap());
+            assert!(said.is_none_or(|since| since == time));
+            said.is_some()
+        });
+        assert_eq!(
+            said.collect::<Vec<_>>(),
+            [30, 630, 1_230, 1_830, 2_430, 3_030]
+        );
+        assert!(unreached.end() && !unreached.end());
+        // What is over soon is not worth a word.
+        assert!(unreached.note(begin, time).is_none() && !unreached.end());
     }
 }
