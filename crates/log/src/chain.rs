@@ -326,6 +326,13 @@ impl Chain {
         self.erased.get(&id).copied()
     }
 
+    /// Whether an `erase` names this entry, which is not here and has these authors, and may do so (SPEC entry 7.5).
+    pub fn awaits_erased(&self, id: EntryId, authors: &[Fingerprint]) -> bool {
+        let erasers = self.awaited.get(&id).into_iter().flatten();
+        let mut erasers = erasers.filter_map(|eraser| self.links.get(eraser));
+        erasers.any(|by| by.owned || *by.authors == *authors)
+    }
+
     /// Entries whose words are missing without an `erase` (SPEC entry 7.6). A copy with any is not
     /// whole; one that was read to its end with any is refused.
     pub fn unvouched(&self) -> &BTreeSet<EntryId> {

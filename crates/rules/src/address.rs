@@ -42,13 +42,28 @@ impl fmt::Display for Address {
 pub struct Operator(String);
 
 impl Operator {
-    /// Reads an operator's name: 1 to 100 bytes.
+    /// Reads an operator's name: 1 to 100 bytes, and nothing in it that nobody sees: copies of a blog are kept
+    /// apart by these names, and two that look alike would pass for two operators.
     ///
     /// # Errors
-    /// When it is longer.
+    /// When it is longer, or holds what is not seen.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() || text.len() > 100 {
             return Err("is not a name of 1 to 100 bytes");
+        }
+        let mut before = ' ';
+        for letter in text.chars() {
+            let joins = matches!(letter, '\u{200c}' | '\u{200d}');
+            let joined = !before.is_ascii() && !is_ignorable(before);
+            let is_space = letter.is_whitespace();
+            let unseen = is_ignorable(letter) && !(joins && joined);
+            if unseen || is_space && (letter != ' ' || before == ' ') {
+                return Err("holds letters or spaces that nobody sees");
+            }
+            before = letter;
+        }
+        if before == ' ' {
+            return Err("ends in a space, which nobody sees");
         }
         Ok(Self(text.into()))
     }
@@ -57,6 +72,30 @@ impl Operator {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// What leaves no trace where it is shown (Unicode's `Default_Ignorable_Code_Point`).
+fn is_ignorable(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 impl Value for Operator {
@@ -133,5 +172,37 @@ pub(crate) fn reach(ip: IpAddr) -> Reach {
         IpAddr::V4(ip) if ip.is_private() => Reach::House,
         IpAddr::V6(ip) if ip.is_unique_local() => Reach::House,
         _ => Reach::World,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_operators_that_look_alike_are_not_two() {
+        for name in [
+            "Group B",
+            "مجموعة ب",
+            "می\u{200c}خواهم",
+            "क्\u{200d}ष",
+            "Group 🌱",
+        ] {
+            assert!(Operator::parse(name).is_ok(), "{name:?}");
+        }
+        for name in [
+            "Group\u{200b} B",
+            "Group\u{200d} B",
+            "Group\u{a0}B",
+            "Group  B",
+            " Group B",
+            "Group B ",
+            "Group B\u{2060}",
+            "Group B\u{fe0f}",
+            "Gro\u{ad}up B",
+            "",
+        ] {
+            assert!(Operator::parse(name).is_err(), "{name:?}");
+        }
     }
 }

@@ -224,6 +224,9 @@ pub fn judge_offers(
     let mut judged = Vec::new();
     let (mut tried, mut forged) = (BTreeSet::new(), 0);
     for offer in offers {
+        if tried.contains(&offer.entry().id()) {
+            continue;
+        }
         let Ok(place) = trial.place(offer.entry()) else {
             continue;
         };
@@ -235,9 +238,7 @@ pub fn judge_offers(
             continue;
         };
         let was_here = trial.contains(verified.entry().id());
-        if !tried.insert(verified.entry().id()) {
-            continue;
-        }
+        tried.insert(verified.entry().id());
         if trial.append(&verified).is_err() {
             continue;
         }

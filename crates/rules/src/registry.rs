@@ -360,13 +360,7 @@ impl Registry {
             Wish::Admit { label } => self.admit(now, key, label),
             Wish::Evict { label } => self.evict(now, key, label),
             Wish::Stand { node, token } => self.stand(now, key, node, &token),
-            Wish::Seat { label } => self.sit(
-                key,
-                label,
-                Sits::Yes {
-                    filled: self.head.records,
-                },
-            ),
+            Wish::Seat { label } => self.seat(key, label),
             Wish::Refill { label } => self.refill(key, label),
             Wish::Unseat { label } => self.sit(key, label, Sits::NoMore { since: now }),
             Wish::Recover { council } => {

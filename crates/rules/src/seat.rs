@@ -88,6 +88,8 @@ pub enum Sits {
     Yes {
         /// The record since which it is filled: what it held before that does not count.
         filled: u64,
+        /// Whether it is filled by now, as far as the registry knows: it began so, or has said so itself.
+        whole: bool,
     },
     /// It has none any more.
     NoMore {
@@ -105,7 +107,11 @@ impl Seats {
     pub(crate) fn found(council: &[CouncilNode]) -> Self {
         let mut seats = Self::default();
         for node in council {
-            seats.add(node.clone(), Sits::Yes { filled: 0 });
+            let sits = Sits::Yes {
+                filled: 0,
+                whole: true,
+            };
+            seats.add(node.clone(), sits);
         }
         seats
     }
@@ -118,9 +124,24 @@ impl Seats {
     /// The nodes that sit, with their numbers and the records since which they are filled.
     pub fn sitting(&self) -> impl Iterator<Item = (&CouncilNode, u64, u64)> {
         self.0.iter().filter_map(|seat| match seat.sits {
-            Sits::Yes { filled } => Some((&seat.node, seat.number, filled)),
+            Sits::Yes { filled, .. } => Some((&seat.node, seat.number, filled)),
             _ => None,
         })
+    }
+
+    /// The nodes that sit and hold the registry, with their numbers: DNS names them, and they judge. One that is
+    /// still to be filled may never come; were it counted, those that are there could be too few for ever. Where
+    /// nobody is left that has said so, all that sit.
+    pub fn whole(&self) -> impl Iterator<Item = (&CouncilNode, u64)> {
+        let is_whole = |seat: &&Seat| matches!(seat.sits, Sits::Yes { whole: true, .. });
+        let any = self.0.iter().any(|seat| is_whole(&seat));
+        let seats = self.0.iter();
+        seats
+            .filter(move |seat| match seat.sits {
+                Sits::Yes { whole, .. } => whole || !any,
+                _ => false,
+            })
+            .map(|seat| (&seat.node, seat.number))
     }
 
     /// All that ever stood.
@@ -165,6 +186,25 @@ impl Seats {
         }
     }
 
+    /// What becomes of a seat whose node says itself that it is filled.
+    ///
+    /// # Errors
+    /// When the registry knows it already, or this is not that node.
+    pub(crate) fn filled(&self, label: &Label, key: NodeKey) -> Result<Sits, Refusal> {
+        let seat = self.labelled(label).filter(|seat| seat.node.key == key);
+        match seat.map(|seat| seat.sits) {
+            Some(Sits::Yes {
+                filled,
+                whole: false,
+            }) => Ok(Sits::Yes {
+                filled,
+                whole: true,
+            }),
+            Some(Sits::Yes { .. }) => Err(Refusal::NothingNew),
+            _ => Err(Refusal::NotAnOrganizer(key)),
+        }
+    }
+
     /// Sets what was judged.
     pub(crate) fn set(&mut self, label: &Label, to: Sits) {
         if let Some(seat) = self.0.iter_mut().find(|seat| seat.node.label == *label) {
@@ -178,8 +218,14 @@ impl Seats {
         self.0.push(Seat { node, number, sits });
     }
 
-    /// The council is founded anew: these sit, with what the record's own node holds, and nobody else.
+    /// The council is founded anew: these sit, and nobody else. The first of them holds what there is; the others
+    /// are to be filled.
     pub(crate) fn recover(&mut self, council: Vec<CouncilNode>, filled: u64, now: Time) {
+        let first = council.first().map(|node| node.label.clone());
+        let sits = |label: &Label| Sits::Yes {
+            filled,
+            whole: first.as_ref() == Some(label),
+        };
         let mut next: BTreeMap<Label, CouncilNode> = council
             .into_iter()
             .map(|node| (node.label.clone(), node))
@@ -187,14 +233,15 @@ impl Seats {
         for seat in &mut self.0 {
             match next.remove(&seat.node.label) {
                 Some(node) => {
+                    seat.sits = sits(&node.label);
                     seat.node = node;
-                    seat.sits = Sits::Yes { filled };
                 }
                 None => seat.sits = Sits::NoMore { since: now },
             }
         }
         for node in next.into_values() {
-            self.add(node, Sits::Yes { filled });
+            let sits = sits(&node.label);
+            self.add(node, sits);
         }
     }
 }

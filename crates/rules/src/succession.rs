@@ -26,7 +26,13 @@ pub enum State {
     Ailing,
     /// It does not come back, or not soon.
     Gone,
+    /// It is barred and answers: it has no place in sets to come, and can still seal the open one.
+    Barred,
 }
+
+/// Below so many copies nobody takes leave by himself: the next disk that fails would take the blog along. Whoever
+/// wants it all the same bars the spoke, or has the blog have one replica.
+pub const COPIES_MIN: usize = 2;
 
 /// A member of the open set.
 #[derive(Clone, Debug)]
@@ -65,6 +71,15 @@ impl Member<'_> {
         matches!(self.state, State::Well | State::Leaving)
     }
 
+    /// Whether it can say what it holds, so that the open set can be left.
+    fn seals(&self) -> bool {
+        self.serves() || self.state == State::Barred
+    }
+
+    fn is_out(&self) -> bool {
+        matches!(self.state, State::Gone | State::Barred)
+    }
+
     /// Whether it counts on in sets to come.
     fn stays(&self) -> bool {
         matches!(self.state, State::Well | State::Ailing)
@@ -77,7 +92,7 @@ pub fn next(situation: &Situation<'_>) -> Option<Vec<Label>> {
     let primary = primary(situation)?;
     let wanted = situation.replicas.clamp(1, MEMBERS_MAX);
     let mut next: Vec<&Label> = alloc::vec![primary];
-    let others = situation.members.iter().filter(|m| m.state != State::Gone);
+    let others = situation.members.iter().filter(|m| !m.is_out());
     next.extend(others.map(|m| m.label).filter(|label| *label != primary));
     let new = newcomers(situation, wanted);
     let holders = |next: &[&Label]| {
@@ -88,12 +103,14 @@ pub fn next(situation: &Situation<'_>) -> Option<Vec<Label>> {
     };
     // Nobody goes before those that are to stay hold the blog.
     let reachable = wanted.min(operators(situation));
-    if holders(&next) >= reachable {
+    if holders(&next) >= reachable.max(COPIES_MIN.min(wanted)) {
         let leaving = |label: &Label| {
             let mut members = situation.members.iter();
             members.any(|m| m.label == label && m.state == State::Leaving)
         };
         next.retain(|label| *label == primary || !leaving(label));
+    }
+    if holders(&next) >= reachable {
         drop_doubles(situation, &mut next);
         drop_surplus(situation, &mut next, wanted);
     }
@@ -128,7 +145,7 @@ fn primary<'a>(situation: &Situation<'a>) -> Option<&'a Label> {
         // their seals say it.
         .or_else(|| find(&|m| m.state == State::Well && m.held))
         // Nobody who held it is there: wait for the primary as long as it may come back.
-        .or_else(|| (present.state != State::Gone).then_some(present.label))
+        .or_else(|| (!present.is_out()).then_some(present.label))
         .or_else(|| find(&Member::serves))
 }
 
@@ -245,8 +262,8 @@ fn shrink_to_majority(situation: &Situation<'_>, next: &mut Vec<&Label>) {
     while is_short(next) && next.iter().filter(|label| is_new(label)).count() > 1 {
         next.pop();
     }
-    let serving = situation.members.iter().filter(|m| m.serves()).count();
-    if serving < seals_needed(situation.members.len()) {
+    let sealing = situation.members.iter().filter(|m| m.seals()).count();
+    if sealing < seals_needed(situation.members.len()) {
         return;
     }
     let ails = |label: &Label| member(label).is_some_and(|m| m.state == State::Ailing);
@@ -280,10 +297,11 @@ mod tests {
     }
 
     fn spot(word: &str) -> Spot {
-        let name = word.trim_end_matches(['?', '!', '>', '-', '~', '*']);
-        let state = match word.chars().find(|c| "?!>".contains(*c)) {
+        let name = word.trim_end_matches(['?', '!', '^', '>', '-', '~', '*']);
+        let state = match word.chars().find(|c| "?!^>".contains(*c)) {
             Some('?') => State::Ailing,
             Some('!') => State::Gone,
+            Some('^') => State::Barred,
             Some('>') => State::Leaving,
             _ => State::Well,
         };
@@ -332,7 +350,7 @@ mod tests {
     }
 
     /// "a b? c | d e @d =3": the set of `a`, `b`, which is ailing, and `c`; `d` and `e` may be given it, `d` is
-    /// wanted as primary, and three replicas are. `!` is gone, `>` leaving, `-` lacks the blog, `~` held it before it fell,
+    /// wanted as primary, and three replicas are. `!` is gone, `^` barred and there, `>` leaving, `-` lacks the blog, `~` held it before it fell,
     /// `*` is to get it already.
     #[track_caller]
     fn check(story: &str, expected: &str) {
@@ -386,6 +404,11 @@ mod tests {
         check("a! b! c | d e", "c e");
         check("c | d e", "c e");
         check("c e | d", "c e d");
+        // Who is barred and there can seal: one that is left goes on by itself then.
+        check("a^ b? c |", "c");
+        check("a! b? c |", "c b");
+        check("a^ b c | d", "b c d");
+        check("a^ b- | d", "b d");
     }
 
     #[test]
@@ -399,7 +422,20 @@ mod tests {
         check("a> |", "as it is");
         check("a> | b", "a b");
         check("a> b- |", "as it is");
-        check("a> b |", "b");
+    }
+
+    #[test]
+    fn nobody_leaves_a_blog_on_one_server_alone() {
+        check("a> b |", "b a");
+        check("b a> |", "as it is");
+        check("b a> c> |", "as it is");
+        check("b a> | d", "b a d");
+        check("b a> d |", "b d");
+        // Of one operator there are no two copies that count.
+        check("b/x a/y> | d/x", "as it is");
+        // It was to have one, or is no spoke of this network any more.
+        check("a> b | =1", "b");
+        check("b a! |", "b");
     }
 
     #[test]

@@ -16,7 +16,6 @@ use crate::{
     health::Takes,
     node::Label,
     registry::{BlogRecord, Registry, Spoke},
-    seat::Sits,
 };
 
 /// Seconds for which what moves may be remembered: a reader of a dead spoke waits no longer.
@@ -117,8 +116,8 @@ pub fn apex(registry: &Registry, minute: i64) -> (String, Node) {
     let domain = registry.founding().domain.as_str();
     let names: Vec<String> = registry
         .seats()
-        .sitting()
-        .map(|(_, number, _)| format!("ns{number}.{domain}"))
+        .whole()
+        .map(|(_, number)| format!("ns{number}.{domain}"))
         .collect();
     let soa = Soa {
         primary: names[0].clone(),
@@ -150,11 +149,12 @@ pub fn apex(registry: &Registry, minute: i64) -> (String, Node) {
 /// The addresses of the name servers themselves.
 pub fn servers(registry: &Registry) -> Owned {
     let domain = registry.founding().domain.as_str();
+    let whole: Vec<u64> = registry.seats().whole().map(|(_, number)| number).collect();
     let seats = registry.seats().all().iter();
     seats
         .map(|seat| {
-            let sits = matches!(seat.sits, Sits::Yes { .. });
-            let shown = sits.then(|| seat.node.dns.0.ip());
+            let is_named = whole.contains(&seat.number);
+            let shown = is_named.then(|| seat.node.dns.0.ip());
             let owner = format!("ns{}.{domain}", seat.number);
             (owner, addresses(shown.into_iter()))
         })

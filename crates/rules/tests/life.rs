@@ -75,6 +75,62 @@ fn the_council_stands_in_for_observers_that_it_finds_silent() {
 }
 
 #[test]
+fn only_seats_that_are_filled_judge_and_are_named() {
+    let comes =
+        |n| format!("invite t{n} | stand council-{n} with t{n} | seat council-{n} by organizer");
+    let alone = "council,council@a,council@c";
+    check(
+        &format!(
+            "{} | {} | wait 100 | servers | down b by {alone} | seat council-2 by council-3 | \
+             seat council-2 by council-2 | wait 1 | seat council-2 by council-2 | seat council-3 by council-3 | \
+             servers | wait 60 | up b by {alone} | \
+             up b by council,council@a,council@c,council-2@a,council-2@c,council-2 | \
+             refill council-3 | servers | wait 1 | seat council-3 by council-3 | servers | \
+             wait 1 | recover council-3,council,council-2 | servers | wait 100 | down b by {alone} | \
+             down b by council-3,council-3@a,council-3@c | seat council by council | servers | wait 200 | \
+             up b by council-3,council-3@a,council-3@c",
+            comes(2),
+            comes(3)
+        ),
+        &expect![[r#"
+            invite t2: record 10 Nothing
+            stand council-2 with t2: record 11 Nothing
+            seat council-2 by organizer: record 12 Council
+            invite t3: record 13 Nothing
+            stand council-3 with t3: record 14 Nothing
+            seat council-3 by organizer: record 15 Council
+            wait 100: later
+            servers: ns1
+            down b by council,council@a,council@c: record 16 Spoke
+            seat council-2 by council-3: ed25519:py0wJIB0T5P41XvJf43PoiH0ZE1FfnooVJiEMo5T97o= is no organizer's key
+            seat council-2 by council-2: record 17 Council
+            wait 1: later
+            seat council-2 by council-2: that is so already; nothing was changed
+            seat council-3 by council-3: record 18 Council
+            servers: ns1 ns2 ns3
+            wait 60: later
+            up b by council,council@a,council@c: 3 observers must say so, 1 do
+            up b by council,council@a,council@c,council-2@a,council-2@c,council-2: record 19 Spoke
+            refill council-3: record 20 Council
+            servers: ns1 ns2
+            wait 1: later
+            seat council-3 by council-3: record 21 Council
+            servers: ns1 ns2 ns3
+            wait 1: later
+            recover council-3,council,council-2: record 22 Council
+            servers: ns3
+            wait 100: later
+            down b by council,council@a,council@c: 2 observers must say so, 0 do
+            down b by council-3,council-3@a,council-3@c: record 23 Spoke
+            seat council by council: record 24 Council
+            servers: ns1 ns3
+            wait 200: later
+            up b by council-3,council-3@a,council-3@c: 3 observers must say so, 1 do
+            = "#]],
+    );
+}
+
+#[test]
 fn a_dead_primary_is_followed_and_comes_back_as_a_secondary() {
     check(
         "claim maria for maria at a | next maria | wait 100 | down a by b,c | next maria | follow maria | \
@@ -392,5 +448,34 @@ fn an_organizer_gives_up_who_is_silent_where_the_others_cannot_seal() {
     lost(
         &format!("{all} | invite d | join d with d | admit d | close maria 1 for d"),
         "a b c",
+    );
+}
+
+#[test]
+fn who_is_barred_is_in_no_set_to_come_and_can_seal_if_it_is_there() {
+    check(
+        "claim maria for maria at a | wait 100 | down a by b,c | wait 1 | down b by c,council | follow maria | \
+         evict a | next maria | follow maria | wait 70 | up a by c | up a by c,council | next maria | follow maria | \
+         open maria 2 seals a:1,c:1 held c:1 | wait 10 | down a by c,council",
+        &expect![[r#"
+            claim maria for maria at a: record 10 NewBlog
+            wait 100: later
+            down a by b,c: record 11 Spoke
+            wait 1: later
+            down b by c,council: record 12 Spoke
+            follow maria: record 13 Blogs
+            evict a: record 14 Spokes
+            next maria: c,b
+            follow maria: record 15 Blogs
+            wait 70: later
+            up a by c: 2 observers must say so, 1 do
+            up a by c,council: record 16 Spoke
+            next maria: c
+            follow maria: record 17 Blogs
+            open maria 2 seals a:1,c:1 held c:1: record 18 Blog
+            wait 10: later
+            down a by c,council: that is so already; nothing was changed
+            = maria epoch 2 on c
+        "#]],
     );
 }

@@ -6,6 +6,7 @@ use spokes_log::name::BlogId;
 use spokes_rules::{
     node::Label,
     registry::{BlogRecord, Registry, Spoke as Known},
+    succession::COPIES_MIN,
 };
 
 use crate::world::World;
@@ -91,19 +92,23 @@ fn complaint_of_set(
     let operators: BTreeSet<_> = there.iter().map(|(_, s)| &s.operator).collect();
     let wanted = blog.replicas.unwrap_or(registry.founding().policy.replicas);
     let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
-    let members = &blog.set.members;
+    // Where those that stay are too few for two copies, whoever leaves keeps its own.
+    let few = operators.len() < COPIES_MIN.min(wanted);
+    let leaves = |label: &Label| registry.spoke(label).is_some_and(Known::is_leaving);
+    let members = blog.set.members.iter();
+    let members: Vec<&Label> = members.filter(|label| !(few && leaves(label))).collect();
     if members.len() != wanted.min(operators.len()).max(1) {
         let (found, all) = (members.len(), operators.len());
         return Some(format!(
             "{id} has {found} of {wanted} members, {all} operators"
         ));
     }
-    let operator = |label: &Label| registry.spoke(label).map(|spoke| &spoke.operator);
+    let operator = |label: &&Label| registry.spoke(label).map(|spoke| &spoke.operator);
     let different: BTreeSet<_> = members.iter().filter_map(operator).collect();
     if different.len() != members.len() {
         return Some(format!("{id} has two members of one operator"));
     }
-    let bad = |label: &&Label| !registry.spoke(label).is_some_and(fits);
+    let bad = |label: &&&Label| !registry.spoke(label).is_some_and(fits);
     let bad = members.iter().find(bad).filter(|_| !there.is_empty());
     bad.map(|label| format!("{label} is silent, barred or leaving, and in the set of {id}"))
 }

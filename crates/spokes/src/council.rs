@@ -54,6 +54,7 @@ mod peers;
 mod places;
 mod raft;
 mod rates;
+mod seats;
 mod sets;
 mod ways;
 
@@ -205,6 +206,7 @@ impl Council {
             observed = self.observe() => observed,
             () = self.look_after_doubts() => Ok(()),
             () = self.look_after_sets() => Ok(()),
+            () = self.look_after_seat() => Ok(()),
             told = self.look_after_founding() => told,
         };
         self.order.end().await;

@@ -391,8 +391,9 @@ fn said(registry: &Registry, label: &Label) -> Says {
 /// Changes whenever somebody else may watch somebody else, and with nothing that happens often.
 fn stamp(registry: &Registry) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for (_, spoke) in registry.spokes() {
-        (spoke.lot, spoke.is_admitted(), spoke.is_well()).hash(&mut hasher);
+    for (label, spoke) in registry.spokes() {
+        let is_watched = registry.is_watched(label);
+        (spoke.lot, is_watched, spoke.is_well()).hash(&mut hasher);
     }
     for (node, ..) in registry.seats().sitting() {
         node.key.hash(&mut hasher);

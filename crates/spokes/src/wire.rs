@@ -388,6 +388,9 @@ pub struct BlogWire {
     /// Whether its set was opened without knowing all that was safe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forced: Option<ForcedWire>,
+    /// The members that it waits for: silent ones, without whom the others are too few to go on by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<String>,
     /// The `keys` entry that the registry took last, or entry 0.
     pub keys_at: String,
     /// When it got its name.
@@ -417,6 +420,9 @@ pub struct MemberWire {
     /// The key that signs its receipts.
     #[serde(default)]
     pub key: String,
+    /// Since when it is silent, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down_since: Option<String>,
 }
 
 /// `GET blogs/NAME/head` (SPEC http 2.3).

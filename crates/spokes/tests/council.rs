@@ -77,10 +77,14 @@ fn dig(demo: &Demo, number: u8, name: &str) -> String {
 
 /// Waits until all nodes have all and vote.
 fn all_whole(demo: &Demo) {
-    for node in nodes() {
-        let to = demo.node(&node).address;
+    all_whole_of(demo, &nodes().each_ref().map(String::as_str));
+}
+
+fn all_whole_of(demo: &Demo, nodes: &[&str]) {
+    for node in nodes {
+        let to = demo.node(node).address;
         wait_for("a node is filled and votes", PATIENCE, || {
-            (http::get(to, &node, "/healthz").status == 200).then_some(())
+            (http::get(to, node, "/healthz").status == 200).then_some(())
         });
     }
 }
@@ -293,6 +297,100 @@ fn empty_nodes_do_not_outvote_the_one_that_has_the_names() {
     // The others can go on without it.
     let third = Author::new("third").first(&demo.network, "third", now() + 3_600);
     assert_eq!(claim(&demo, "third", &third, "b"), 201);
+}
+
+#[test]
+fn a_slip_of_a_tired_organizer_does_not_stop_the_council() {
+    let demo = Demo::start_with(3, &["--empty", "--council", "3"]);
+    demo.kill("council1");
+    let dir = demo.node("council2").data;
+    let key = demo.node("council1").data.join("organizer.key");
+    let tell = |words: &[&str]| {
+        let tell = [
+            "--dir",
+            dir.to_str().unwrap(),
+            "--organizer",
+            key.to_str().unwrap(),
+        ];
+        run(&program(), &[&["council"], words, &tell].concat())
+    };
+    // The third one is well; without it the second would be alone.
+    let refused = [
+        (["refill", "council2"], "needs no filling"),
+        (["refill", "council3"], "needs no filling"),
+        (["seat", "council3"], "needs no filling"),
+        (["unseat", "council3"], "council1 is silent"),
+        (["unseat", "council2"], "council1 is silent"),
+    ];
+    // By then the first is not taken for one that is there.
+    thread::sleep(GAP_MAX);
+    for (words, why) in refused {
+        let (code, said) = tell(&words);
+        let fits = said.contains(why) && said.contains("Nothing was changed");
+        assert!(code != 0 && fits, "{words:?}: {said}");
+    }
+    let maria = Author::new("maria").first(&demo.network, "maria", now() + 3_600);
+    assert_eq!(claim(&demo, "maria", &maria, "a"), 201);
+    // What is dead goes.
+    let (code, said) = tell(&["unseat", "council1"]);
+    assert_eq!(code, 0, "{said}");
+    let nadia = Author::new("nadia").first(&demo.network, "nadia", now() + 3_600);
+    assert_eq!(claim(&demo, "nadia", &nadia, "b"), 201);
+    demo.assert_no_panic();
+}
+
+#[test]
+fn after_a_recovery_the_dead_seats_keep_nobody_from_seeing_who_is_silent() {
+    let demo = Demo::start_with(3, &["--empty", "--council", "3"]);
+    let mut maria = Author::with_blog(&demo, "maria", "a");
+    for node in nodes() {
+        demo.kill(&node);
+    }
+    let dir = demo.node("council1").data;
+    let dir = dir.to_str().unwrap();
+    organize(&["recover", "--dir", dir]);
+    demo.restart("council1");
+    all_whole_of(&demo, &["council1"]);
+    for dead in ["a", "b"] {
+        demo.kill(dead);
+    }
+    for dead in ["a", "b"] {
+        wait_for("a dead spoke is out of the names", PATIENCE, || {
+            let (_, said) = run(&program(), &["council", "spokes", "--dir", dir]);
+            let of = |line: &&str| line.starts_with(&format!("{dead} ("));
+            let line = said.lines().find(of).unwrap().to_owned();
+            line.contains("silent since").then_some(())
+        });
+    }
+    // DNS names the one council node that holds the registry, and the others again when they do.
+    let servers = || {
+        run(
+            "dig",
+            &[
+                "@127.0.1.1",
+                "-p",
+                &demo.dns_port.to_string(),
+                "+short",
+                "NS",
+                "blogs.localhost",
+            ],
+        )
+        .1
+    };
+    assert_eq!(servers().trim(), "ns1.blogs.localhost.");
+    for node in ["council2", "council3"] {
+        wipe(&demo, node);
+        demo.restart(node);
+    }
+    all_whole(&demo);
+    wait_for("all three are named again", PATIENCE, || {
+        (servers().lines().count() == 3).then_some(())
+    });
+    for back in ["a", "b"] {
+        demo.restart(back);
+    }
+    maria.post(&demo, "c", "after", "It goes on.");
+    demo.assert_no_panic();
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 mod common;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{
     author::{Author, Signed, article, draft, random_key},
@@ -107,6 +107,7 @@ fn what_only_lost_servers_had_comes_back_with_them_or_from_the_author() {
     // It was started again, and has nobody to compare its copies with.
     demo.restart("c");
     two_are_lost(&demo);
+    everybody_says_that_it_waits(&demo, &maria);
 
     for name in ["maria", "nadia", "olga"] {
         opened(&demo, name);
@@ -123,6 +124,77 @@ fn what_only_lost_servers_had_comes_back_with_them_or_from_the_author() {
     assert!(page(&demo, "c", "nadia").contains(MAY_LACK));
 
     come_back(&demo, &mut nadia);
+    demo.assert_no_panic();
+}
+
+/// As long as nobody can go on without an organizer's word, whoever asks hears so, and at once.
+fn everybody_says_that_it_waits(demo: &Demo, maria: &Machines) {
+    let told = |arguments: &[&str], ends: i32, words: &[&str]| {
+        let began = Instant::now();
+        let (code, said) = council(demo, arguments);
+        let all = words.iter().all(|words| said.contains(words));
+        assert!(code == ends && all, "{arguments:?}: {code} {said}");
+        assert!(began.elapsed() < SOON, "{arguments:?} took long");
+        said
+    };
+    let waits = "waits: a and b are gone; \"spokes council open olga\"";
+    told(&["blogs"], 0, &[waits]);
+    let listed = told(&["blogs", "--waiting"], 0, &[waits]);
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+    let open = "\"maria\" waits: a and b are gone, and nobody goes on by himself before an hour is over. Start what \
+                can be started, or see what can be done: \"spokes council open maria\". Nothing was changed";
+    told(&["move", "maria", "--to", "c"], 1, &[open]);
+    told(&["replicas", "maria", "4"], 1, &[open]);
+    let began = Instant::now();
+    let (done, said) = maria.run("laptop", "home maria --to c KEY");
+    let waits = "\"maria\" waits for a and b";
+    assert!(
+        !done && said.contains(waits) && began.elapsed() < SOON,
+        "{said}"
+    );
+    let (_, said) = maria.run("laptop", "status maria");
+    for words in ["a of ", ", silent since ", waits, "an hour", "organizer"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let about = demo.http("c", "maria", "/about").text();
+    let about = about.replace("<bdi>", "").replace("</bdi>", "");
+    assert!(!about.contains("is not safe yet"), "{about}");
+    for words in [
+        "no answer from a and b, and the others are too few",
+        "until an organizer of",
+        "Kept by a, b and c. There is no answer from a and b: what the author writes now has to wait.",
+    ] {
+        assert!(about.contains(words), "{words}: {about}");
+    }
+}
+
+#[test]
+fn a_barred_server_that_comes_back_says_what_it_holds() {
+    let demo = Demo::start_with(3, &["--empty"]);
+    let (mut maria, _) = two_posts(&demo, "maria");
+    demo.kill("c");
+    maria.post(&demo, "a", "two", "Only a and b have it.");
+    demo.kill("a");
+    demo.kill("b");
+    demo.restart("c");
+    two_are_lost(&demo);
+    let (code, said) = council(&demo, &["evict", "a"]);
+    for words in [
+        "a is barred",
+        "For 1 blog nothing happens by itself",
+        "spokes council open maria",
+    ] {
+        assert!(code == 0 && said.contains(words), "{words}: {said}");
+    }
+    demo.restart("a");
+    // Two of three seals are there: nothing that was safe is missing, and nobody has to force anything.
+    wait_for("it goes on without it", RESTED * 2, || {
+        let place = place(&demo, "maria");
+        let goes_on = place["primary"] == "c" && place["next"].is_null() && place["epoch"] != 1;
+        (goes_on && place["missing"].as_array().unwrap().is_empty()).then_some(())
+    });
+    assert_eq!(demo.http("c", "maria", "/two").status, 200);
+    assert!(!page(&demo, "c", "maria").contains("it may lack entries"));
     demo.assert_no_panic();
 }
 

@@ -400,6 +400,90 @@ fn a_donor_takes_leave() {
 }
 
 #[test]
+fn nobody_drains_a_blog_down_to_one_server() {
+    let demo = Demo::start_with(3, &["--empty"]);
+    let mut maria = with_first_post(&demo, "maria", "a");
+    with_first_post(&demo, "nadia", "b");
+    let (code, said) = council(&demo, &["drain", "c"]);
+    for words in [
+        "c hands over what it holds (2 blogs)",
+        "2 blogs will be on 2 servers, not 3: there are too few spokes of other operators.",
+        "c holds no blog any more: it may be stopped",
+        "2 blogs are on 2 servers now, not 3: there are too few spokes of other operators.",
+    ] {
+        assert!(code == 0 && said.contains(words), "{words}: {code} {said}");
+    }
+    // The last two stay.
+    let dir = demo.node("b").data;
+    let leave = || run(&program(), &["leave", "--dir", dir.to_str().unwrap()]);
+    for (code, said) in [council(&demo, &["drain", "b"]), leave()] {
+        for words in [
+            "2 blogs stay on b, since without it each would be on one server alone: maria and nadia.",
+            "Keep b running",
+            "spokes council evict b",
+        ] {
+            assert!(code == 1 && said.contains(words), "{words}: {code} {said}");
+        }
+        assert!(!said.contains("may be stopped"), "{said}");
+    }
+    assert_eq!(blogs(&demo, "spoke=b").len(), 2);
+    maria.publish(
+        &demo,
+        &["a".to_owned()],
+        draft(Says::Post(article("both")), "On two."),
+    );
+    assert_eq!(labels(&place(&demo, "maria"), "held_by").len(), 2);
+    // With another one there it goes by itself.
+    told(&demo, &["admit", "c"], "DNS names it now");
+    told(&demo, &["drain", "b"], "b holds no blog any more");
+    assert_eq!(
+        members(&place(&demo, "maria")),
+        BTreeSet::from(["a".into(), "c".into()])
+    );
+    // An organizer may want it all the same.
+    told(&demo, &["evict", "c"], "2 blogs will be on 1 server, not 3");
+    wait_for("it is on one", SETTLE, || {
+        (members(&place(&demo, "maria")) == BTreeSet::from(["a".into()])).then_some(())
+    });
+    let about = demo.http("a", "maria", "/about").text();
+    assert!(
+        about.contains("on one server, the only one of this blog"),
+        "{about}"
+    );
+    assert!(
+        !about.contains("no single one of them can lose it"),
+        "{about}"
+    );
+    demo.assert_no_panic();
+}
+
+#[test]
+fn a_silent_spoke_hands_over_nothing_and_says_so() {
+    let demo = Demo::start_with(3, &["--empty"]);
+    with_first_post(&demo, "maria", "a");
+    told(&demo, &["drain", "c"], "it may be stopped");
+    demo.kill("c");
+    told(
+        &demo,
+        &["admit", "c"],
+        "c is admitted, and does not answer at",
+    );
+    demo.kill("b");
+    let (code, said) = wait_for("the council knows", SETTLE, || {
+        let (code, said) = council(&demo, &["drain", "b"]);
+        (code == 1).then_some((code, said))
+    });
+    for words in [
+        "b is silent since",
+        "cannot hand over anything",
+        "spokes council evict b",
+    ] {
+        assert!(said.contains(words), "{words}: {code} {said}");
+    }
+    demo.assert_no_panic();
+}
+
+#[test]
 fn an_author_moves_her_blog_home() {
     let demo = Demo::start();
     let home = tempfile::tempdir().unwrap();

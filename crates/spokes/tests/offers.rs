@@ -9,6 +9,10 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -18,13 +22,14 @@ use common::{
     demo::Demo,
     http,
     machines::Machines,
+    rogue::StandIn,
     wait_for,
 };
 use serde_json::{Value, json};
 use spokes::{
     client::GIVING,
     config,
-    wire::{EntryWire, signed_in_a_header},
+    wire::{EntryWire, GIVEN_MAX, signed_in_a_header},
 };
 use spokes_log::{chain::Chain, draft::Says, name::Hash};
 use spokes_rules::{
@@ -218,6 +223,46 @@ fn what_was_accepted_and_not_made_safe_comes_back_to_its_author() {
     demo.assert_no_panic();
 }
 
+#[test]
+fn nobody_forgets_an_offer_because_its_primary_says_so() {
+    let demo = Demo::start_with(3, &["--empty"]);
+    let mut maria = Author::with_blog(&demo, "maria", "a");
+    maria.post(&demo, "a", "safe", "All have it.");
+    let blog = id_of_at(&demo, "a", "maria");
+    ["b", "c"].iter().for_each(|label| demo.kill(label));
+    let alone = maria.sign(&draft(Says::Post(article("alone")), "Nobody else has it."));
+    let accepted = maria.send(demo.address("a"), &alone).unwrap();
+    assert_eq!(accepted.status, 202, "{}", accepted.text());
+    demo.pause("a");
+    ["b", "c"].iter().for_each(|label| demo.restart(label));
+    close(&demo, &[blog], &["b", "c", "a"]);
+    // Whoever was away signs nothing for a minute.
+    opened(&demo, "maria", "b", FOLLOWED);
+
+    // The new primary says of whatever it is given that it is in the log, and throws it away.
+    demo.kill("b");
+    let lie = json!({ "done": [alone.id().to_string()] }).to_string();
+    let given = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&given);
+    let liar = StandIn::at(demo.address("b"), move |path| {
+        let is_given = path.ends_with("/blogs/maria/offers");
+        count.fetch_add(usize::from(is_given), Ordering::Relaxed);
+        is_given.then(|| lie.clone().into_bytes())
+    });
+    demo.resume("a");
+    wait_for("it is given", SOON, || {
+        (given.load(Ordering::Relaxed) > 0).then_some(())
+    });
+    // The next primary is given it, too.
+    for label in ["a", "c"] {
+        wait_for("it goes on", FOLLOWED, || {
+            (demo.http(label, "maria", "/alone").status == 200).then_some(())
+        });
+    }
+    drop(liar);
+    demo.assert_no_panic();
+}
+
 /// Both others are down: the primary accepts, and nobody else has it.
 fn alone(demo: &Demo, desk: &Machines, nadia: &mut Author) {
     demo.kill("b");
@@ -348,11 +393,15 @@ fn give_by(
     .unwrap()
 }
 
-/// Gives entries back to `a`, as a spoke would that had accepted them; how many it keeps for their author then.
-fn give(demo: &Demo, name: &str, entries: &[Value]) -> usize {
+fn give_all(demo: &Demo, name: &str, entries: &[Value]) -> http::Reply {
     let body = json!({ "entries": entries }).to_string();
     let (key, giving) = (node_key(demo), giving(demo, name, &body));
-    let reply = give_by(demo, name, &body, Some((&key, &giving)));
+    give_by(demo, name, &body, Some((&key, &giving)))
+}
+
+/// Gives entries back to `a`, as a spoke would that had accepted them; how many it keeps for their author then.
+fn give(demo: &Demo, name: &str, entries: &[Value]) -> usize {
+    let reply = give_all(demo, name, entries);
     assert_eq!(reply.status, 200, "{}", reply.text());
     // What finds no room stays with its giver.
     assert_eq!(reply.json()["done"].as_array().unwrap().len(), 0);
@@ -440,7 +489,16 @@ fn a_primary_keeps_so_many_offers_of_a_blog_and_so_much_and_no_more() {
         "words and\n".repeat(100_000).trim_end(),
     );
     let large = kept(&demo, &mut nadia, &signed_large);
-    assert_eq!(give(&demo, "nadia", &large), 16);
+    // More than one message takes, by bytes and by number.
+    assert_eq!(give_all(&demo, "nadia", &large).status, 413);
+    assert_eq!(
+        give_all(&demo, "maria", &vec![many[0].clone(); GIVEN_MAX + 1]).status,
+        422
+    );
+    for few in large.chunks(3) {
+        give(&demo, "nadia", few);
+    }
+    assert_eq!(offers(&demo, "a", "nadia"), 16);
     assert_eq!(give(&demo, "nadia", &large[16..]), 16);
     // There is room again when she has answered.
     let offered = demo.api("a", "blogs/maria/offers").json()["offers"].clone();

@@ -115,14 +115,30 @@ impl Registry {
         Ok(Change::Sits(label, to))
     }
 
+    /// An organizer gives a seat; whoever got it says when it is filled.
+    pub(super) fn seat(&self, key: NodeKey, label: Label) -> Result<Change, Refusal> {
+        if self.organizer(key).is_err() {
+            let sits = self.seats.filled(&label, key)?;
+            return Ok(Change::Sits(label, sits));
+        }
+        let to = Sits::Yes {
+            filled: self.head.records,
+            whole: false,
+        };
+        self.sit(key, label, to)
+    }
+
     /// Only who sits can be filled again: a seat is given by another word.
     pub(super) fn refill(&self, key: NodeKey, label: Label) -> Result<Change, Refusal> {
         let seat = self.seats.labelled(&label);
         if !seat.is_some_and(|seat| matches!(seat.sits, Sits::Yes { .. })) {
             return Err(Refusal::NoSuchSeat(label));
         }
-        let filled = self.head.records;
-        self.sit(key, label, Sits::Yes { filled })
+        let to = Sits::Yes {
+            filled: self.head.records,
+            whole: false,
+        };
+        self.sit(key, label, to)
     }
 
     /// Whether readers and other spokes may be sent to an address: else a spoke could have them ask
@@ -217,7 +233,7 @@ impl Registry {
             return Err(Refusal::NotOfTheCouncil(request.signed.key));
         }
         let spoke = self.asked(&label)?;
-        if !spoke.is_admitted() || spoke.health.down.is_some() == (says == Says::Silent) {
+        if !self.is_watched(&label) || spoke.health.down.is_some() == (says == Says::Silent) {
             return Err(Refusal::NothingNew);
         }
         if let Some(until) = spoke.health.rests_until().filter(|until| *until > now) {
@@ -304,16 +320,22 @@ impl Registry {
         observers
     }
 
+    /// Whether it matters how a spoke is: it is let in, or has places still that it can seal.
+    pub fn is_watched(&self, label: &Label) -> bool {
+        let spoke = self.spokes.get(label);
+        spoke.is_some_and(|spoke| spoke.is_admitted() || self.blogs_on(label) > 0)
+    }
+
     /// Whether reports of this observer may count for that spoke: it watches it, or may stand in for who does.
     pub fn may_report(&self, observer: &(Label, NodeKey), of: &Label) -> bool {
         self.observers(of).contains(observer) || self.council().contains(observer)
     }
 
-    /// The council's sitting nodes with their keys, in the order of their numbers.
+    /// The council's nodes that hold the registry, with their keys, in the order of their numbers.
     fn council(&self) -> Vec<(Label, NodeKey)> {
-        let nodes = self.seats.sitting();
+        let nodes = self.seats.whole();
         nodes
-            .map(|(node, ..)| (node.label.clone(), node.key))
+            .map(|(node, _)| (node.label.clone(), node.key))
             .collect()
     }
 
@@ -323,7 +345,7 @@ impl Registry {
             let mut observers = self.observers(label).into_iter();
             observers.any(|(_, key)| key == observer)
         };
-        let admitted = self.admitted().map(|(label, _)| label);
-        admitted.filter(|label| watches(label)).cloned().collect()
+        let watched = self.spokes.keys().filter(|label| self.is_watched(label));
+        watched.filter(|label| watches(label)).cloned().collect()
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     node::{Label, NodeKey, Signed},
     placement::Candidate,
     receipt::{Receipt, Seal, Tip},
-    record::{BlogRecord, Closing, Forced, Set, Standing},
+    record::{BlogRecord, Closing, Forced, Set, Spoke, Standing},
     refusal::Refusal,
     request::Request,
     succession::{self, Member, Situation, State},
@@ -240,6 +240,16 @@ impl Registry {
         if self.can_open(now, &closing.next.members) {
             return None;
         }
+        // Who is barred can put nothing in force: a set that counts on it is planned anew, whether the other one can
+        // open now or not.
+        let is_in = |label: &Label| self.spokes.get(label).is_some_and(Spoke::is_admitted);
+        let is_sound = |members: &[Label]| members.iter().all(is_in);
+        if let Some(next) = &next
+            && is_sound(next)
+            && !is_sound(&closing.next.members)
+        {
+            return Some(next.clone());
+        }
         // What was sealed stays sealed: a set that cannot open gives way to one that can, be it the old one again.
         // One that cannot either is no better, and there would be another one each time: who was asked last to take
         // the blog in counts it, and has one more than the others.
@@ -256,9 +266,15 @@ impl Registry {
     }
 
     fn state(&self, now: Time, label: &Label) -> State {
-        let Some(spoke) = self.spokes.get(label).filter(|spoke| spoke.is_admitted()) else {
+        let Some(spoke) = self.spokes.get(label) else {
             return State::Gone;
         };
+        if !spoke.is_admitted() {
+            return match spoke.health.down {
+                None => State::Barred,
+                Some(_) => State::Gone,
+            };
+        }
         let full = (spoke.takes == Takes::Nothing)
             .then_some(spoke.told)
             .flatten();
@@ -302,6 +318,21 @@ impl Registry {
             home: home.map(|home| &home.to),
             replicas: usize::try_from(replicas).unwrap_or(usize::MAX),
             candidates,
+        }
+    }
+
+    /// The members that a blog waits for: they are silent, and the others too few to seal its set without them
+    /// (SPEC receipt 3.5), until they come back or an organizer lets it go on without them. None where nothing has to
+    /// be waited for.
+    pub fn waits_for<'a>(&self, blog: &'a BlogRecord) -> Vec<&'a Label> {
+        let can_seal = |label: &&Label| {
+            let spoke = self.spokes.get(*label);
+            spoke.is_some_and(|spoke| spoke.health.down.is_none())
+        };
+        let silent: Vec<&Label> = blog.set.members.iter().filter(|l| !can_seal(l)).collect();
+        match blog.set.members.len() - silent.len() < blog.set.seals_needed() {
+            true => silent,
+            false => Vec::new(),
         }
     }
 

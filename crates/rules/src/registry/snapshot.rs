@@ -21,7 +21,7 @@ use crate::{
 ///
 /// Whoever changes what a registry holds, or how a record changes it, counts this up: then nodes fold their
 /// whole log once.
-pub const SNAPSHOT_FORM: u32 = 4;
+pub const SNAPSHOT_FORM: u32 = 5;
 
 impl Registry {
     /// All of it, for this node's own disk.
@@ -77,7 +77,7 @@ kept_cases!(Standing {
 
 kept_cases!(Sits {
     0 => Asks { since },
-    1 => Yes { filled },
+    1 => Yes { filled, whole },
     2 => NoMore { since }
 });
 

@@ -5,10 +5,10 @@ use spokes_log::name::Hash;
 use spokes_rules::{
     health::{Load, Report, Says, Takes},
     node::Signed,
-    request::{Home, Request, Wish, Word},
+    request::{CouncilNode, Home, Request, Wish, Word},
 };
 
-use super::{Town, label, secret};
+use super::{Town, address, label, secret};
 
 impl Town {
     /// The request of a step; none where there is no such step.
@@ -42,7 +42,40 @@ impl Town {
                     label: label(spoke),
                 },
             ),
-            _ => return self.life_of_blogs(words),
+            _ => return self.seats(words).or_else(|| self.life_of_blogs(words)),
+        })
+    }
+
+    /// "council" is the node with which the network began.
+    fn seats(&self, words: &[&str]) -> Option<Request> {
+        let node = |name: &str| {
+            let is_first = name == "council";
+            CouncilNode {
+                label: label(if is_first { "council-1" } else { name }),
+                key: secret(name).key(),
+                api: address(name),
+                dns: address(name),
+                peer: address(name).next_port(),
+            }
+        };
+        Some(match *words {
+            ["stand", name, "with", token] => {
+                let (node, token) = (node(name), token.into());
+                self.plain(name, Wish::Stand { node, token })
+            }
+            ["seat", name, "by", who] => {
+                let label = node(name).label;
+                self.plain(who, Wish::Seat { label })
+            }
+            ["refill", name] => {
+                let label = node(name).label;
+                self.plain("organizer", Wish::Refill { label })
+            }
+            ["recover", names] => {
+                let council = names.split(',').map(node).collect();
+                self.plain("organizer", Wish::Recover { council })
+            }
+            _ => return None,
         })
     }
 

@@ -137,12 +137,10 @@ impl Town {
             ["join", spoke, "with", token, "keyed", key] => self.join(spoke, key, token),
             ["admit", spoke] => self.admit("organizer", spoke),
             ["admit", spoke, "by", who] => self.admit(who, spoke),
-            ["evict", spoke] => self.plain(
-                "organizer",
-                Wish::Evict {
-                    label: label(spoke),
-                },
-            ),
+            ["evict", spoke] => {
+                let label = label(spoke);
+                self.plain("organizer", Wish::Evict { label })
+            }
             ["claim", blog, "for", author, "at", spoke] => self.claim(blog, author, spoke, 3_600),
             ["claim", blog, "for", author, "at", spoke, "until", seconds] => {
                 self.claim(blog, author, spoke, seconds.parse().expect("seconds"))
@@ -188,6 +186,7 @@ impl Town {
                 self.open(author, epoch, seals, held)
             }
             ["next", author] => return self.next_set(author),
+            ["servers"] => return self.servers(),
             ["follow", author] => self.follow(author),
             _ => self
                 .life(&words)
@@ -216,6 +215,16 @@ impl Town {
                 )
             }
         }
+    }
+
+    /// The council's name servers.
+    fn servers(&self) -> String {
+        let named = spokes_rules::zone::servers(&self.registry).into_iter();
+        let named = named.filter(|(_, node)| !node.is_empty());
+        let names: Vec<String> = named
+            .map(|(owner, _)| owner.split('.').next().unwrap_or_default().to_owned())
+            .collect();
+        names.join(" ")
     }
 
     fn plain(&self, signer: &str, what: Wish) -> Request {

@@ -285,6 +285,7 @@ impl Nodes {
                 .position(|member| member == label)
                 .map(|index| secret(index).key().to_string())
                 .unwrap_or_default(),
+            down_since: None,
         };
         let link = blog.copy.chain.link(id).expect("entry 0");
         let wire = BlogWire {
@@ -296,6 +297,7 @@ impl Nodes {
             members: MEMBERS.iter().map(member).collect(),
             shortfall: None,
             forced: None,
+            waits: Vec::new(),
             keys_at: id.to_string(),
             since: now().to_string(),
         };

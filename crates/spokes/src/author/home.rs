@@ -9,13 +9,14 @@ use tokio::time::{Instant, sleep};
 use crate::{
     author::{
         Desk,
+        console::Console,
         network::{Network, To},
         now,
-        session::{blog_name, find},
+        session::{blog_name, find, waits},
         signer::{Signer, SigningKey, UserId},
         stop::Stop,
     },
-    wire::{TakenWire, WordWire},
+    wire::{BlogWire, TakenWire, WordWire},
 };
 
 /// How often one looks whether it is there.
@@ -24,6 +25,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(400);
 const WATCH: Duration = Duration::from_secs(600);
 /// How often the network may be silent meanwhile.
 const SILENCES_MAX: u32 = 20;
+
+/// After how long one who watches is told why it may take long.
+const STILL: Duration = Duration::from_secs(60);
 
 /// `spokes blog home`.
 #[derive(clap::Args, Clone, Debug)]
@@ -48,6 +52,9 @@ pub(crate) async fn home(args: &MoveHome, desk: &Desk<'_>) -> Result<(), Stop> {
     let to = args.to.as_str();
     let network = Network::open(common.network()?).await?;
     let before = find(&network, &name).await?;
+    if let Some(waits) = waits(&before, network.domain()) {
+        return Err(Stop::Unreached(format!("{waits}. Nothing was moved")));
+    }
     if before.primary != to {
         let mut signer = Signer::open(&args.signing, UserId::Any, surroundings, console).await?;
         let at = now();
@@ -69,11 +76,14 @@ pub(crate) async fn home(args: &MoveHome, desk: &Desk<'_>) -> Result<(), Stop> {
             .await;
         told.map_err(|trouble| trouble.into_stop("nothing was moved"))?;
     }
-    let (began, mut silences) = (Instant::now(), 0);
+    let (began, mut silences, mut said) = (Instant::now(), 0, Said::Nothing);
     let wire = loop {
         match find(&network, &name).await {
             Ok(wire) if wire.primary == to => break wire,
-            Ok(_) => silences = 0,
+            Ok(wire) => {
+                silences = 0;
+                said = said.next(&wire, to, began.elapsed(), network.domain(), console);
+            }
             Err(stop) if silences == SILENCES_MAX => return Err(stop),
             Err(_) => silences += 1,
         }
@@ -83,9 +93,6 @@ pub(crate) async fn home(args: &MoveHome, desk: &Desk<'_>) -> Result<(), Stop> {
                  command shows it again; meanwhile you write and are read as ever"
             )));
         }
-        console.progress(&format!(
-            "\"{name}\" goes to {to}: it takes in the blog, then takes over"
-        ));
         sleep(LOOK_EVERY).await;
     };
     if common.json {
@@ -94,4 +101,46 @@ pub(crate) async fn home(args: &MoveHome, desk: &Desk<'_>) -> Result<(), Stop> {
         console.fact(&format!("\"{name}\" is on {to} now."));
     }
     Ok(())
+}
+
+/// What one who watches was told so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    Begun,
+    Still,
+}
+
+impl Said {
+    fn next(
+        self,
+        wire: &BlogWire,
+        to: &str,
+        waited: Duration,
+        domain: &str,
+        console: &Console,
+    ) -> Self {
+        let name = &wire.name;
+        match self {
+            Self::Nothing => {
+                console.say(&format!(
+                    "\"{name}\" goes to {to}: it takes in the blog, then takes over. You write and are read meanwhile; \
+                     if you break off here, it goes on."
+                ));
+                Self::Begun
+            }
+            Self::Begun if waited >= STILL => {
+                let holds = wire.members.iter().any(|member| member.label == to);
+                let why = waits(wire, domain).unwrap_or_else(|| match holds {
+                    true => format!("{to} is one of its servers and takes in what it lacks"),
+                    false => format!(
+                        "{to} is none of its servers yet. It may be silent or full: http://{domain}/status shows it"
+                    ),
+                });
+                console.say(&format!("Not there after a minute. {why}."));
+                Self::Still
+            }
+            said => said,
+        }
+    }
 }

@@ -493,6 +493,26 @@ pub(crate) async fn find(network: &Network, name: &BlogName) -> Result<BlogWire,
     })
 }
 
+/// Whom a blog waits for, what of it is safe and what to do; none where it waits for nobody.
+pub(crate) fn waits(wire: &BlogWire, domain: &str) -> Option<String> {
+    let (silent, name) = (listed(&wire.waits)?, &wire.name);
+    Some(format!(
+        "\"{name}\" waits for {silent}: too many of its servers are silent for the others to go on by themselves before \
+         an hour is over. What was safe is on their disks; what you publish meanwhile is kept on this computer, and the \
+         same command brings it later. If they do not come back, ask an organizer of {domain}, who can let it go on at \
+         once"
+    ))
+}
+
+/// "a, b and c"; none of nobody.
+fn listed(labels: &[String]) -> Option<String> {
+    Some(match labels {
+        [] => return None,
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    })
+}
+
 /// What is said, with new salt.
 pub(crate) fn draft(says: Says, body: String) -> Result<Draft, Stop> {
     let mut salt = [0; 16];

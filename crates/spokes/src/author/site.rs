@@ -59,6 +59,7 @@ impl<'a> Site<'a> {
             primary: String::new(),
             replicas: Vec::new(),
             pages: pages.iter().map(|post| neighbor(post, &language)).collect(),
+            waits: Vec::new(),
             late: false,
             may_lack_after: None,
             origin: origin.clone(),

@@ -9,7 +9,7 @@ use crate::author::{
     deliver::{self, Count},
     offers::{self, Offer},
     report::Row,
-    session::Session,
+    session::{Session, waits},
     state::Waiting,
     stop::Stop,
 };
@@ -24,15 +24,16 @@ pub(crate) struct Status {
 /// Runs `status`.
 pub(crate) async fn status(args: &Status, desk: &Desk<'_>) -> Result<(), Stop> {
     let session = Session::open(desk, &args.name).await?;
-    let receipts = match deliver::receipts(&session.network, &session.name).await {
-        Ok(receipts) => receipts,
+    // What was safe a moment ago is so, whether the spoke that answers now has heard of it or not.
+    let mut receipts = session.shelf.receipts()?;
+    match deliver::receipts(&session.network, &session.name).await {
+        Ok(heard) => receipts.extend(heard),
         Err(trouble) => {
             let why = trouble.sentence();
             desk.console
                 .say(&format!("{why}; counting the receipts that are kept here"));
-            session.shelf.receipts()?
         }
-    };
+    }
     let waiting = session.shelf.outbox()?;
     let ids: Vec<_> = waiting.iter().map(Waiting::id).collect();
     let published = session.copy.without(&ids);
@@ -85,7 +86,7 @@ impl Found<'_> {
             "name": name.as_str(), "blog": wire.blog, "author": wire.author,
             "url": self.session.network.address_of(name), "epoch": wire.epoch,
             "primary": wire.primary, "spokes": wire.members, "shortfall": wire.shortfall,
-            "forced": wire.forced,
+            "forced": wire.forced, "waits": wire.waits,
             "entries": self.entries, "clashes": self.clashes,
             "heads": self.heads.iter().map(head).collect::<Vec<_>>(),
             "offers": self.offers.iter().map(Offer::facts).collect::<Vec<_>>(),
@@ -108,7 +109,11 @@ impl Found<'_> {
             let is_primary = member.label == wire.primary;
             let role = if is_primary { "primary" } else { "secondary" };
             let (label, operator, address) = (&member.label, &member.operator, &member.address);
-            console.fact(&format!("{role:10}{label} of {operator}, {address}"));
+            let silent = member.down_since.as_ref();
+            let silent = silent.map_or_else(String::new, |since| format!(", silent since {since}"));
+            console.fact(&format!(
+                "{role:10}{label} of {operator}, {address}{silent}"
+            ));
         }
         for (sequence, id, count) in &self.heads {
             let held = format!("held by {} of {}", count.held, count.members);
@@ -127,6 +132,9 @@ impl Found<'_> {
                 n => format!("{n} clashes; \"spokes blog settle {name}\" shows them"),
             };
             console.fact(&format!("branches  {}: {what}", self.heads.len()));
+        }
+        if let Some(waits) = waits(wire, self.session.network.domain()) {
+            console.fact(&format!("note      {waits}"));
         }
         if let Some(shortfall) = &wire.shortfall {
             console.fact(&format!("note      {shortfall}"));

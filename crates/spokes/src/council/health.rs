@@ -59,7 +59,7 @@ impl Kept {
 
 /// What the registry does not say of a spoke, and might.
 fn other(registry: &Registry, of: &Label) -> Option<Says> {
-    let spoke = registry.spoke(of).filter(|spoke| spoke.is_admitted())?;
+    let spoke = registry.spoke(of).filter(|_| registry.is_watched(of))?;
     Some(match spoke.health.down {
         None => Says::Silent,
         Some(_) => Says::Answers,
@@ -78,7 +78,7 @@ impl Reports {
     ) -> Option<Label> {
         let spoke = registry.spoke(&report.of)?;
         let fits = report.network == registry.network()
-            && spoke.is_admitted()
+            && registry.is_watched(&report.of)
             && report.time > spoke.health.changed
             && now.since(report.time).abs() <= REPORT_SECONDS_MAX;
         let observer = (report.observer.clone(), signed.key);

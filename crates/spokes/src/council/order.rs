@@ -18,7 +18,11 @@ use openraft::{
     error::{ClientWriteError, RaftError},
     raft::VoteRequest,
 };
-use spokes_rules::node::{NodeKey, NodeSecret};
+use spokes_rules::{
+    node::{NodeKey, NodeSecret, Signed},
+    registry::Registry,
+    request::Ask,
+};
 use tokio::{
     net::TcpStream,
     sync::{mpsc, oneshot},
@@ -40,6 +44,7 @@ use super::{
     part::{BATCH_MAX, HEARTBEAT, LEASE, Metrics, Part},
     peers::{self, Silence},
     raft::{Batch, Filled, LogStore, NodeId, Raft, size_of_request},
+    seats,
     ways::{AppendWire, Factory, KEYS, Ways},
 };
 use crate::{
@@ -177,7 +182,8 @@ impl Order {
     ) -> Result<Self, Outage> {
         let me = NodeId::of(secret.key());
         let factory = Factory(Arc::clone(&ways));
-        let part = Part::begin(me, store, factory, Arc::clone(&book)).await?;
+        let heard = ways.heard();
+        let part = Part::begin(me, store, factory, Arc::clone(&book), heard).await?;
         ways.watch(part.raft().metrics());
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let moments = Arc::new(Moments {
@@ -363,9 +369,26 @@ impl Order {
         let judged = self
             .book
             .ask(|registry| registry.judge(clock::now(), &read));
-        match judged {
-            Some(Err(refusal)) => Err(Unsequenced::Refused(Box::new(refusal))),
-            _ => Ok(()),
+        if let Some(Err(refusal)) = judged {
+            return Err(Unsequenced::Refused(Box::new(refusal)));
+        }
+        self.no_slip(&read.signed)
+    }
+
+    /// Refuses an organizer's word about a seat that would do harm as the council stands now.
+    fn no_slip(&self, said: &Signed) -> Result<(), Unsequenced> {
+        let ask = Some(&said.text).filter(|text| seats::is_about_seats(text));
+        let ask = ask.and_then(|text| Ask::parse(text.as_bytes()).ok());
+        let why = ask.and_then(|Ask { what, .. }| {
+            let part = &self.part;
+            let judge = |registry: &Registry| seats::why_not_now(part, registry, said.key, &what);
+            self.book.ask(judge).flatten()
+        });
+        match why {
+            Some(why) => Err(Unsequenced::Problem(Box::new(super::problem_of(
+                409, "refused", why,
+            )))),
+            None => Ok(()),
         }
     }
 

@@ -8,7 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use openraft::{
     network::RaftNetworkFactory,
     raft::{AppendEntriesRequest, AppendEntriesResponse, VoteRequest, VoteResponse},
 };
+use tokio::time::Instant;
 
 use super::{
     journal::{Disk, Frame},
@@ -29,6 +30,10 @@ use crate::outage::Outage;
 pub(super) const BATCH_MAX: usize = 256;
 /// Entries that a node may lack and still be given a vote: it gets them within the next messages.
 const LAG_MAX: u64 = 1_000;
+
+/// How far a term may be ahead of one's own: who was away for a century of elections, one a second, is heard, and
+/// nobody can lead the council to the end of all numbers in less than as many messages.
+const TERMS_AHEAD_MAX: u64 = 1 << 32;
 
 /// The pause between two heartbeats. Raft looks at its clock every one and a half of them.
 const HEARTBEAT_MILLIS: u64 = 150;
@@ -51,15 +56,59 @@ pub(super) enum Mute {
     Broken(Outage),
 }
 
+/// Whether elections can have led to a term. The highest number there is would be the last term of all.
+///
+/// # Errors
+/// When it is out of reach.
+pub(super) fn believe(term: u64, ours: u64) -> Result<(), Outage> {
+    if term.saturating_sub(ours) <= TERMS_AHEAD_MAX {
+        return Ok(());
+    }
+    Err(Outage::new(format!(
+        "term {term} is out of reach of any election, {ours} is the term here: a council node lies, or its disk is \
+         damaged, and it is not heard"
+    )))
+}
+
 fn broken(error: &impl fmt::Display) -> Mute {
     Mute::Broken(Outage::new(error.to_string()))
 }
+
+/// For how long a node that took something from its leader counts as one that is there: several heartbeats, and a
+/// message that is lost.
+const HEARD_FOR: Duration = Duration::from_secs(2);
+
+/// When the others took something from this node last, as their leader. A node without anything takes nothing as
+/// long as its vote counts, so whoever is heard holds what he acknowledged.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heard(Arc<Mutex<BTreeMap<NodeId, Instant>>>);
+
+impl Heard {
+    /// A node has taken something.
+    pub(super) fn note(&self, node: NodeId) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.insert(node, Instant::now());
+    }
+
+    /// Whether one did so a moment ago.
+    pub(super) fn is_there(&self, node: NodeId) -> bool {
+        let heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard
+            .get(&node)
+            .is_some_and(|heard| heard.elapsed() < HEARD_FOR)
+    }
+}
+
+/// A node that is to be filled again, since which record, and where the log ended when this was first seen.
+type Refill = (NodeId, Filled, u64);
 
 /// This node in the council.
 pub(super) struct Part<D: Disk> {
     me: NodeId,
     raft: Raft,
     store: LogStore<D>,
+    heard: Heard,
+    refill: Arc<Mutex<Option<Refill>>>,
 }
 
 impl<D: Disk> Clone for Part<D> {
@@ -68,6 +117,8 @@ impl<D: Disk> Clone for Part<D> {
             me: self.me,
             raft: self.raft.clone(),
             store: self.store.clone(),
+            heard: self.heard.clone(),
+            refill: Arc::clone(&self.refill),
         }
     }
 }
@@ -82,6 +133,7 @@ impl<D: Disk> Part<D> {
         store: LogStore<D>,
         ways: impl RaftNetworkFactory<Types>,
         ledger: Arc<L>,
+        heard: Heard,
     ) -> Result<Self, Outage> {
         let config = openraft::Config {
             cluster_name: "council".into(),
@@ -100,7 +152,13 @@ impl<D: Disk> Part<D> {
         let raft = Raft::new(me, Arc::new(config), ways, store.clone(), Machine(ledger));
         let raft = raft.await.map_err(|e| Outage::new(e.to_string()))?;
         raft.runtime_config().elect(votes);
-        Ok(Self { me, raft, store })
+        Ok(Self {
+            me,
+            raft,
+            store,
+            heard,
+            refill: Arc::default(),
+        })
     }
 
     /// Raft itself.
@@ -127,6 +185,7 @@ impl<D: Disk> Part<D> {
         filling: Option<u64>,
         entries: AppendEntriesRequest<Types>,
     ) -> Result<AppendEntriesResponse<NodeId>, Mute> {
+        self.check_term(entries.vote.leader_id().term)?;
         if self.store.is_empty() {
             let until = filling.ok_or(Mute::Empty)?;
             let written = self
@@ -179,7 +238,13 @@ impl<D: Disk> Part<D> {
         if self.has_no_vote() {
             return Err(Mute::Empty);
         }
+        self.check_term(vote.vote.leader_id().term)?;
         self.raft.vote(vote).await.map_err(|e| broken(&e))
+    }
+
+    fn check_term(&self, term: u64) -> Result<(), Mute> {
+        let ours = self.metrics().current_term;
+        believe(term, ours).map_err(Mute::Broken)
     }
 
     /// All entries that this node holds.
@@ -207,10 +272,107 @@ impl<D: Disk> Part<D> {
         if metrics.current_leader != Some(self.me) || metrics.running_state.is_err() {
             return None;
         }
-        let step = next_step(wanted, &metrics)?;
+        let step = self.next_step(wanted, &metrics)?;
         tracing::info!(?step, "the council changes");
         let changed = self.raft.change_membership(step, false).await;
         Some(changed.map(|_| ()).map_err(|e| Outage::new(e.to_string())))
+    }
+
+    /// What to do next so that the members are those that are wanted.
+    fn next_step(
+        &self,
+        wanted: &BTreeMap<NodeId, Filled>,
+        metrics: &Metrics,
+    ) -> Option<ChangeMembers<NodeId, Filled>> {
+        let members = metrics.membership_config.membership();
+        if members.get_joint_config().len() > 1 {
+            // Whoever led before was in the middle of a change, and majorities of both councils are asked for
+            // until it is finished.
+            return Some(ChangeMembers::AddVoterIds(BTreeSet::new()));
+        }
+        // Who has no seat any more, or lost what it had, goes first: others may be waiting for it.
+        let gone = members.nodes().find_map(|(id, filled)| {
+            let wanted = wanted.get(id);
+            if wanted.is_some_and(|wanted| wanted.0 <= filled.0) {
+                return None;
+            }
+            self.goes(*id, wanted.copied(), metrics)
+        });
+        if gone.is_some() {
+            return gone;
+        }
+        let new = wanted.iter().find(|(id, _)| members.get_node(id).is_none());
+        if let Some((id, filled)) = new {
+            return Some(ChangeMembers::AddNodes(BTreeMap::from([(*id, *filled)])));
+        }
+        // A learner that has nearly all becomes a voter.
+        let last = metrics.last_log_index?;
+        let progress = metrics.replication.as_ref()?;
+        let voters: BTreeSet<NodeId> = members.voter_ids().collect();
+        let ready = wanted.keys().find(|id| {
+            let held = progress.get(id).copied().flatten();
+            !voters.contains(id) && held.is_some_and(|held| held.index + LAG_MAX >= last)
+        });
+        ready.map(|id| ChangeMembers::AddVoterIds(BTreeSet::from([*id])))
+    }
+
+    /// How a member goes, or begins anew where it is to be filled again; none as long as that must wait.
+    fn goes(
+        &self,
+        node: NodeId,
+        refill: Option<Filled>,
+        metrics: &Metrics,
+    ) -> Option<ChangeMembers<NodeId, Filled>> {
+        let gone = BTreeSet::from([node]);
+        if !is_voter(metrics, node) {
+            return Some(ChangeMembers::RemoveNodes(gone));
+        }
+        if let Some(filled) = refill {
+            // One that acknowledges what came behind the word lost nothing, whatever the word says: nothing is
+            // taken from it.
+            if node == self.me || self.holds_what_came(node, filled, metrics) {
+                return Some(ChangeMembers::SetNodes(BTreeMap::from([(node, filled)])));
+            }
+            if self.heard.is_there(node) {
+                return None;
+            }
+        }
+        let stays = metrics.membership_config.membership().voter_ids();
+        let stays = stays.filter(|voter| *voter != node);
+        // Without a majority that answers the council would stand still in the middle of the change.
+        self.is_majority_of(stays)
+            .then_some(ChangeMembers::RemoveVoters(gone))
+    }
+
+    /// Whether a node that is to be filled again has acknowledged more than there was when this was said.
+    fn holds_what_came(&self, node: NodeId, filled: Filled, metrics: &Metrics) -> bool {
+        let mut refill = self.refill.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = match *refill {
+            Some((of, since, said)) if (of, since) == (node, filled) => said,
+            _ => {
+                let said = metrics.last_log_index.unwrap_or_default();
+                *refill = Some((node, filled, said));
+                said
+            }
+        };
+        let progress = metrics.replication.as_ref();
+        let held = progress.and_then(|progress| progress.get(&node).copied().flatten());
+        held.is_some_and(|held| held.index >= said)
+    }
+
+    /// Whether most of these nodes are there, of which this one may be one.
+    pub(super) fn is_majority_of(&self, nodes: impl Iterator<Item = NodeId>) -> bool {
+        let (mut all, mut there) = (0, 0);
+        for node in nodes {
+            all += 1;
+            there += usize::from(self.is_there(node));
+        }
+        there > all / 2
+    }
+
+    /// Whether a node is there, as this one sees it as the leader.
+    pub(super) fn is_there(&self, node: NodeId) -> bool {
+        node == self.me || self.heard.is_there(node)
     }
 }
 
@@ -220,8 +382,7 @@ fn has_no_vote<D: Disk>(store: &LogStore<D>) -> bool {
 
 /// Up to how many entries a node without a vote is to be filled, as its leader sees it.
 pub(super) fn filling(metrics: &Metrics, node: NodeId) -> Option<u64> {
-    let members = metrics.membership_config.membership();
-    if members.voter_ids().any(|voter| voter == node) {
+    if is_voter(metrics, node) {
         return None;
     }
     // A leader that was cut off may count with a council that is another one by now: it fills nobody.
@@ -232,41 +393,24 @@ pub(super) fn filling(metrics: &Metrics, node: NodeId) -> Option<u64> {
     metrics.last_log_index.map(|last| last + 1)
 }
 
-/// What to do next so that the members are those that are wanted.
-fn next_step(
-    wanted: &BTreeMap<NodeId, Filled>,
-    metrics: &Metrics,
-) -> Option<ChangeMembers<NodeId, Filled>> {
+/// Whether a node has a vote.
+pub(super) fn is_voter(metrics: &Metrics, node: NodeId) -> bool {
     let members = metrics.membership_config.membership();
-    let voters: BTreeSet<NodeId> = members.voter_ids().collect();
-    if members.get_joint_config().len() > 1 {
-        // Whoever led before was in the middle of a change, and majorities of both councils are asked for
-        // until it is finished.
-        return Some(ChangeMembers::AddVoterIds(BTreeSet::new()));
+    members.voter_ids().any(|voter| voter == node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_that_no_election_leads_to_is_not_believed() {
+        for (term, ours) in [(1, 0), (7, 7), (3, 9), (TERMS_AHEAD_MAX + 5, 5)] {
+            assert!(believe(term, ours).is_ok(), "{term} {ours}");
+        }
+        for (term, ours) in [(TERMS_AHEAD_MAX + 6, 5), (u64::MAX, 0)] {
+            let said = believe(term, ours).unwrap_err().to_string();
+            assert!(said.contains("is not heard"), "{said}");
+        }
     }
-    // Who has no seat any more, or lost what it had, goes first: others may be waiting for it.
-    let gone = members.nodes().find_map(|(id, filled)| {
-        let stays = wanted.get(id).is_some_and(|wanted| wanted.0 <= filled.0);
-        (!stays).then_some(*id)
-    });
-    if let Some(gone) = gone {
-        let gone = BTreeSet::from([gone]);
-        return Some(if voters.is_superset(&gone) {
-            ChangeMembers::RemoveVoters(gone)
-        } else {
-            ChangeMembers::RemoveNodes(gone)
-        });
-    }
-    let new = wanted.iter().find(|(id, _)| members.get_node(id).is_none());
-    if let Some((id, filled)) = new {
-        return Some(ChangeMembers::AddNodes(BTreeMap::from([(*id, *filled)])));
-    }
-    // A learner that has nearly all becomes a voter.
-    let last = metrics.last_log_index?;
-    let progress = metrics.replication.as_ref()?;
-    let ready = wanted.keys().find(|id| {
-        let held = progress.get(id).copied().flatten();
-        !voters.contains(id) && held.is_some_and(|held| held.index + LAG_MAX >= last)
-    });
-    ready.map(|id| ChangeMembers::AddVoterIds(BTreeSet::from([*id])))
 }

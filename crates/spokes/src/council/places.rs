@@ -183,6 +183,7 @@ fn blog_wire(
     let labels = |labels: &[Label]| labels.iter().map(Label::to_string).collect();
     let members = &blog.set.members;
     let policy = registry.founding().policy.replicas;
+    let waits = registry.waits_for(blog);
     BlogPlaceWire {
         name: blog.name.to_string(),
         blog: id.to_string(),
@@ -206,5 +207,6 @@ fn blog_wire(
             .as_ref()
             .map(|forced| forced.missing.iter().map(Label::to_string).collect())
             .unwrap_or_default(),
+        waits: waits.into_iter().map(Label::to_string).collect(),
     }
 }

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use super::{
     anew::Anew,
     book::Book,
-    part::{self, HEARTBEAT, Metrics},
+    part::{self, HEARTBEAT, Heard, Metrics},
     peers::{Line, Silence},
     raft::{Filled, NodeId, Types, size_of},
 };
@@ -69,6 +69,7 @@ pub(super) struct Ways {
     ahead: Vec<CouncilNode>,
     lines: Mutex<BTreeMap<NodeId, Line>>,
     metrics: OnceLock<watch::Receiver<Metrics>>,
+    heard: Heard,
     /// Nodes of which it was said that they take nothing.
     silent: Mutex<BTreeSet<NodeId>>,
     /// Keys of which it was said that they have no seat.
@@ -91,6 +92,7 @@ impl Ways {
             ahead,
             lines: Mutex::default(),
             metrics: OnceLock::new(),
+            heard: Heard::default(),
             silent: Mutex::default(),
             strangers: Mutex::default(),
         })
@@ -100,6 +102,11 @@ impl Ways {
     pub(super) fn watch(&self, metrics: watch::Receiver<Metrics>) {
         // Set once, before anybody asks.
         let _ours = self.metrics.set(metrics);
+    }
+
+    /// When the others took something from this node last.
+    pub(super) fn heard(&self) -> Heard {
+        self.heard.clone()
     }
 
     /// Whether a node with this key may speak with this one: it sits, or is not out yet. One that has only
@@ -216,6 +223,10 @@ impl Ways {
             _ if path == KEYS => {}
             // Any other message may be refused without meaning.
             Ok(Err(problem)) if path == "/append" => self.note(to, Some(&problem.detail)),
+            Ok(Ok(_)) if path == "/append" => {
+                self.heard.note(to);
+                self.note(to, None);
+            }
             Ok(_) => self.note(to, None),
         }
         answer
@@ -282,6 +293,12 @@ fn said<T>(answer: Result<Result<T, Problem>, Silence>) -> Result<T, Outage> {
 }
 
 impl Way {
+    fn believe(&self, vote: &openraft::Vote<NodeId>) -> Result<(), Outage> {
+        let metrics = self.ways.metrics.get();
+        let ours = metrics.map_or(0, |metrics| metrics.borrow().current_term);
+        part::believe(vote.leader_id().term, ours)
+    }
+
     /// Says again and again that this node leads, while a long message is on its way.
     async fn keep_alive(&self, message: AppendWire) {
         loop {
@@ -314,7 +331,13 @@ impl RaftNetwork<Types> for Way {
         let message = AppendWire { filling, entries };
         let answer = self.ways.post(self.to, "/append", &message, wait);
         tokio::select! {
-            answer = answer => said(answer).map_err(|outage| unreachable(&outage)),
+            answer = answer => {
+                let answer = said(answer).and_then(|answer| match &answer {
+                    AppendEntriesResponse::HigherVote(vote) => self.believe(vote).map(|()| answer),
+                    _ => Ok(answer),
+                });
+                answer.map_err(|outage| unreachable(&outage))
+            }
             () = self.keep_alive(meanwhile) => unreachable!("it never ends"),
         }
     }
@@ -336,7 +359,9 @@ impl RaftNetwork<Types> for Way {
         _option: RPCOption,
     ) -> Result<VoteResponse<NodeId>, RPCError<NodeId, Filled, RaftError<NodeId>>> {
         let answer = self.ways.post(self.to, "/vote", &vote, SHORT_WAIT).await;
-        said(answer).map_err(|outage| unreachable(&outage))
+        let answer: Result<VoteResponse<NodeId>, Outage> = said(answer);
+        let answer = answer.and_then(|answer| self.believe(&answer.vote).map(|()| answer));
+        answer.map_err(|outage| unreachable(&outage))
     }
 
     fn backoff(&self) -> Backoff {

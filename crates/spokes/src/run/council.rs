@@ -189,21 +189,8 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
             demo::speak(&invite.to_string());
             Ok(())
         }
-        CouncilCommand::Admit(told) => {
-            organize(told, |label| Wish::Admit { label }, |label| {
-                format!("{label} is admitted: DNS names it now, and it is given new blogs.")
-            })
-            .await
-        }
-        CouncilCommand::Evict(told) => {
-            organize(told, |label| Wish::Evict { label }, |label| {
-                format!(
-                    "{label} is barred and out of DNS. Other spokes take its places now: \"spokes council blogs \
-                     --spoke {label}\" shows what is left."
-                )
-            })
-            .await
-        }
+        CouncilCommand::Admit(told) => places::admit(told.label, &told.tell).await,
+        CouncilCommand::Evict(told) => places::evict(told.label, &told.tell).await,
         CouncilCommand::Join(wanted) => join(wanted).await,
         CouncilCommand::Seat(told) => {
             organize(told, |label| Wish::Seat { label }, |label| {

@@ -1,7 +1,9 @@
 //! `spokes council move, drain, replicas, open, status, spokes, blogs`, and `spokes leave`: where blogs are, and
 //! that they go elsewhere. What was begun goes on in the council, whether anybody watches or not.
 
+mod leaving;
 mod open;
+mod waiting;
 
 use std::{
     path::PathBuf,
@@ -43,7 +45,7 @@ pub(super) enum PlacesCommand {
     /// admit" takes the spoke back. One that is dead is evicted instead.
     ///
     /// Example: spokes council drain garden --dir /var/lib/council
-    Drain(Drain),
+    Drain(leaving::Drain),
     /// Says how many servers hold a blog.
     ///
     /// Example: spokes council replicas maria 5 --dir /var/lib/council
@@ -104,15 +106,6 @@ pub(super) struct Move {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Drain {
-    /// The spoke's label.
-    #[arg(value_parser = Label::parse)]
-    label: Label,
-    #[command(flatten)]
-    tell: Tell,
-}
-
-#[derive(Debug, Args)]
 pub(super) struct Replicas {
     /// The blog's name.
     #[arg(value_parser = BlogName::parse)]
@@ -129,34 +122,20 @@ pub(super) struct Blogs {
     /// Only those of this spoke.
     #[arg(long, value_parser = Label::parse)]
     spoke: Option<Label>,
+    /// Only those that wait for an organizer: too many of their servers are gone.
+    #[arg(long)]
+    waiting: bool,
     #[command(flatten)]
     look: Look,
 }
 
-/// `spokes leave`.
-#[derive(Debug, Args)]
-pub(super) struct Leave {
-    /// The spoke's directory.
-    #[arg(long)]
-    dir: PathBuf,
-    /// Print facts as JSON.
-    #[arg(long)]
-    json: bool,
-}
+pub(super) use leaving::{Leave, admit, evict, leave};
 
 pub(super) async fn run(command: PlacesCommand) -> Result<(), Outage> {
     let console = Console::standard();
     match command {
         PlacesCommand::Move(args) => move_blog(args, &console).await,
-        PlacesCommand::Drain(args) => {
-            let door = args.tell.door().await?;
-            let label = args.label.as_str();
-            let wish = Wish::Drain {
-                label: args.label.clone(),
-            };
-            let asked = begin_leaving(&door, label, wish).await?;
-            watch_leaving(&door, label, asked, args.tell.look.json, &console).await
-        }
+        PlacesCommand::Drain(args) => leaving::drain(args, &console).await,
         PlacesCommand::Replicas(args) => replicas(args, &console).await,
         PlacesCommand::Open(args) => open::open(args, &console).await,
         PlacesCommand::Status(look) => status(look, &console).await,
@@ -274,6 +253,19 @@ fn id_of(place: &BlogPlaceWire) -> Result<Hash, Outage> {
     Hash::parse(&place.blog).map_err(Outage::new)
 }
 
+/// "a", "a and b", "a, b and c".
+fn listed(labels: &[String]) -> String {
+    joined(labels, "and")
+}
+
+fn joined(labels: &[String], word: &str) -> String {
+    match labels {
+        [] => "nobody".to_owned(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} {word} {last}", first.join(", ")),
+    }
+}
+
 /// Looks again and again until something is done. Council nodes may be silent for a while.
 struct Watch<'a> {
     console: &'a Console,
@@ -329,10 +321,19 @@ impl<'a> Watch<'a> {
     }
 }
 
+/// Says that a blog waits for its organizer, and nothing else can be done with it before.
+fn stands_still_for(place: &BlogPlaceWire, besides: &str) -> Result<(), Outage> {
+    match waiting::waiting(place) {
+        Some(waits) => Err(Outage::new(format!("{waits}. {besides}"))),
+        None => Ok(()),
+    }
+}
+
 async fn move_blog(args: Move, console: &Console) -> Result<(), Outage> {
     let door = args.tell.door().await?;
     let (name, to) = (&args.blog, args.to.as_str());
     let (before, known) = place_and_records(&door, name, 0).await?;
+    stands_still_for(&before, "Nothing was changed")?;
     let is_asked = before.home.as_deref() == Some(to);
     let is_there = before.primary == to && before.home.is_none() && before.next.is_none();
     let mut asked = 0;
@@ -359,6 +360,7 @@ async fn move_blog(args: Move, console: &Console) -> Result<(), Outage> {
                 place.primary
             )));
         }
+        stands_still_for(&place, "The move goes on by itself then")?;
         let holds = place.held_by.iter().any(|label| label == to);
         let line = match (&place.next, holds) {
             (Some(_), _) => format!("\"{name}\": the servers agree on what {to} goes on behind"),
@@ -377,90 +379,11 @@ async fn move_blog(args: Move, console: &Console) -> Result<(), Outage> {
         console.json(&place);
     } else {
         console.fact(&format!(
-            "\"{name}\" is on {to} now, and {} hold it.",
-            place.held_by.len()
+            "\"{name}\" is on {to} now, and {} it.",
+            hold(place.held_by.len())
         ));
     }
     Ok(())
-}
-
-async fn begin_leaving(door: &Door, label: &str, wish: Wish) -> Result<u64, Outage> {
-    let spoke = spoke_of(door, label, 0).await?;
-    match spoke.standing.as_str() {
-        "leaving" => Ok(0),
-        "evicted" if spoke.blogs == 0 => Ok(0),
-        _ => say(door, wish, Vec::new()).await,
-    }
-}
-
-/// Shows how a spoke's blogs go elsewhere, until it holds none.
-async fn watch_leaving(
-    door: &Door,
-    label: &str,
-    asked: u64,
-    json: bool,
-    console: &Console,
-) -> Result<(), Outage> {
-    let mut watch = Watch::new(console, format!("What {label} holds"));
-    let (began, mut first) = (Instant::now(), None);
-    let spoke = loop {
-        let read = spoke_of(door, label, asked).await;
-        let Some(spoke) = watch.bear(read).await? else {
-            continue;
-        };
-        let all = *first.get_or_insert(spoke.blogs);
-        if spoke.blogs == 0 {
-            break spoke;
-        }
-        if spoke.standing == "admitted" {
-            return Err(Outage::new(format!(
-                "{label} was admitted again meanwhile and keeps {} blogs. Nothing is lost",
-                spoke.blogs
-            )));
-        }
-        let done = all.saturating_sub(spoke.blogs);
-        console.progress(&handed_over(done, all, began.elapsed()));
-        if watch.stands_still(spoke.blogs.to_string()).await {
-            console.say(&format!(
-                "Nothing has moved for a minute: {} blogs wait for another spoke that can take them in. \
-                 \"spokes council spokes\" shows who is well. Until then {label} must go on serving them.",
-                spoke.blogs
-            ));
-        }
-    };
-    if json {
-        console.json(&spoke);
-    } else {
-        console.fact(&format!(
-            "{label} holds no blog any more: it may be stopped, or evicted."
-        ));
-    }
-    Ok(())
-}
-
-/// "412 of 500 blogs handed over, about 2 min".
-fn handed_over(done: usize, all: usize, since: Duration) -> String {
-    let line = format!("{done} of {all} blogs handed over");
-    if done == 0 || done >= all {
-        return line;
-    }
-    let left = since.as_secs_f64() / done as f64 * (all - done) as f64;
-    match left {
-        ..90.0 => format!("{line}, about {left:.0} s"),
-        _ => format!("{line}, about {:.0} min", left / 60.0),
-    }
-}
-
-pub(super) async fn leave(args: Leave) -> Result<(), Outage> {
-    let console = Console::standard();
-    let (door, label) = Door::of_spoke(&args.dir).await?;
-    let me = Label::parse(&label).map_err(Outage::new)?;
-    let asked = begin_leaving(&door, &label, Wish::Leave { label: me }).await?;
-    console.say(&format!(
-        "{label} hands over what it holds. Keep it running until this ends; if you break off here, it goes on, \
-         and the same command shows it again."
-    ));
-    watch_leaving(&door, &label, asked, args.json, &console).await
 }
 
 async fn replicas(args: Replicas, console: &Console) -> Result<(), Outage> {
@@ -468,6 +391,7 @@ async fn replicas(args: Replicas, console: &Console) -> Result<(), Outage> {
     let (name, wanted) = (&args.blog, args.replicas);
     let (before, known) = place_and_records(&door, name, 0).await?;
     let mut asked = 0;
+    stands_still_for(&before, "Nothing was changed")?;
     if before.replicas != wanted {
         let wish = Wish::Replicas {
             blog: id_of(&before)?,
@@ -492,27 +416,30 @@ async fn replicas(args: Replicas, console: &Console) -> Result<(), Outage> {
                 place.replicas
             )));
         }
-        let line = format!(
-            "\"{name}\": {} of {wanted} servers hold it",
-            place.held_by.len()
-        );
+        stands_still_for(&place, "The wish stands, and goes on by itself then")?;
+        let held = place.held_by.len();
+        let line = format!("\"{name}\": {held} of {wanted} servers hold it");
         console.progress(&line);
         if watch.stands_still(format!("{line} {members}")).await {
-            console.say(&format!(
-                "{} of {wanted} servers hold \"{name}\", and nothing has moved for a minute: there are too few spokes \
-                 of different operators that take blogs. The wish stands, and goes on by itself as soon as there \
-                 are more; to end this command changes nothing.",
-                place.held_by.len()
-            ));
-            break place;
+            return Err(Outage::new(format!(
+                "{held} of {wanted} servers hold \"{name}\", and nothing has moved for a minute: there are too few \
+                 spokes of different operators that take blogs. The wish stands, and goes on by itself as soon as there \
+                 are more"
+            )));
         }
     };
     if args.tell.look.json {
         console.json(&place);
     } else {
-        console.fact(&format!("{} servers hold \"{name}\".", place.held_by.len()));
+        console.fact(&format!("{} \"{name}\".", hold(place.held_by.len())));
     }
     Ok(())
+}
+
+/// "1 server holds", "3 servers hold".
+fn hold(servers: usize) -> String {
+    let verb = if servers == 1 { "holds" } else { "hold" };
+    format!("{} {verb}", leaving::servers(servers))
 }
 
 async fn status(look: Look, console: &Console) -> Result<(), Outage> {
@@ -631,12 +558,12 @@ async fn spokes(look: Look, console: &Console) -> Result<(), Outage> {
     Ok(())
 }
 
-async fn blogs(args: Blogs, console: &Console) -> Result<(), Outage> {
-    let door = args.look.door(Whose::Nobodys).await?;
+/// All blogs, or those of a spoke.
+async fn blogs_of(door: &Door, spoke: Option<&Label>) -> Result<Vec<BlogPlaceWire>, Outage> {
     let mut all: Vec<BlogPlaceWire> = Vec::new();
     loop {
         let after = all.last().map(|blog| format!("&after={}", blog.name));
-        let spoke = args.spoke.as_ref().map(|label| format!("&spoke={label}"));
+        let spoke = spoke.map(|label| format!("&spoke={label}"));
         let path = format!(
             "/api/v1/registry/blogs?limit=1000{}{}",
             after.unwrap_or_default(),
@@ -644,17 +571,33 @@ async fn blogs(args: Blogs, console: &Console) -> Result<(), Outage> {
         );
         let page: BlogsWire = door.get(&path).await?;
         all.extend(page.blogs);
-        console.progress(&format!("{} blogs", all.len()));
         if !page.more {
-            break;
+            return Ok(all);
         }
     }
+}
+
+async fn blogs(args: Blogs, console: &Console) -> Result<(), Outage> {
+    let door = args.look.door(Whose::Nobodys).await?;
+    let mut all = blogs_of(&door, args.spoke.as_ref()).await?;
+    all.retain(|blog| !args.waiting || !blog.waits.is_empty());
     if args.look.json {
         console.json(&all);
         return Ok(());
     }
+    if args.waiting && all.is_empty() {
+        console.say("No blog waits for an organizer.");
+    }
     for blog in &all {
         let under_way = match (&blog.next, &blog.home) {
+            _ if !blog.waits.is_empty() => {
+                let gone = listed(&blog.waits);
+                let are = if blog.waits.len() == 1 { "is" } else { "are" };
+                format!(
+                    "; waits: {gone} {are} gone; \"spokes council open {}\"",
+                    blog.name
+                )
+            }
             (Some(next), _) => format!("; changes to {}", next.join(", ")),
             (None, Some(home)) => format!("; on its way to {home}"),
             (None, None) => String::new(),
@@ -674,18 +617,4 @@ async fn blogs(args: Blogs, console: &Console) -> Result<(), Outage> {
         ));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_watches_is_told_how_far_it_is() {
-        let said = |done, seconds| handed_over(done, 500, Duration::from_secs(seconds));
-        assert_eq!(said(0, 3), "0 of 500 blogs handed over");
-        assert_eq!(said(412, 600), "412 of 500 blogs handed over, about 2 min");
-        assert_eq!(said(450, 90), "450 of 500 blogs handed over, about 10 s");
-        assert_eq!(said(500, 100), "500 of 500 blogs handed over");
-    }
 }

@@ -6,9 +6,31 @@ use spokes_log::name::BlogId;
 use spokes_rules::{node::Label, registry::BlogRecord, replica::Standing};
 
 use super::{Spoke, pages::timestamp};
-use crate::web::page::{self, Member};
+use crate::web::{
+    message::Message,
+    page::{self, Member},
+    words::Tongue,
+};
 
 impl Spoke {
+    /// The members that a blog waits for, without whom the others do not go on by themselves.
+    pub(super) fn waited_for(&self, record: &BlogRecord) -> Vec<String> {
+        let waits = self.ask(|registry| {
+            let waits = registry.waits_for(record).into_iter();
+            waits.map(Label::to_string).collect()
+        });
+        waits.unwrap_or_default()
+    }
+
+    /// What a reader is told where nobody shows her a blog.
+    pub(super) fn no_holder_answers(&self, tongue: Tongue, record: &BlogRecord) -> Message {
+        let (name, domain) = (record.name.as_str(), self.domain());
+        match self.waited_for(record).is_empty() {
+            true => Message::no_holder_answers(tongue, name),
+            false => Message::holders_are_gone(tongue, name, &domain),
+        }
+    }
+
     /// Who keeps a blog, how safe it is, and whose words it holds.
     pub(super) fn about(self: &Arc<Self>, blog: BlogId, record: &BlogRecord) -> String {
         let facts = self.with(blog, |replica| {

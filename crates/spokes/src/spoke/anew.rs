@@ -4,6 +4,7 @@
 use std::{
     net::SocketAddr,
     sync::{Arc, PoisonError},
+    time::{Duration, Instant},
 };
 
 use spokes_log::name::Hash;
@@ -19,6 +20,11 @@ use crate::{
     store::Write,
     wire::{LogWire, RecordWire, RequestWire},
 };
+
+/// How often another node than the followed one is asked for the same.
+const COMPARE_EVERY: Duration = Duration::from_secs(10);
+/// How long a node is asked last whose log parts from all others: reading it whole costs much.
+const SHUN: Duration = Duration::from_secs(5 * 60);
 
 /// A log that is read again.
 #[derive(Debug, Default)]
@@ -43,8 +49,7 @@ impl Anew {
                     self.registry = Some(founded);
                 }
             }
-            let asked = Asked::parse(record.request.signed.text.as_bytes());
-            if asked.is_ok_and(|ask| matches!(ask.what, Wish::Recover { .. })) {
+            if is_founding_anew(&record) {
                 self.recovered.push(record.index);
             }
             self.rows
@@ -54,17 +59,116 @@ impl Anew {
     }
 }
 
+fn is_founding_anew(record: &Record) -> bool {
+    let asked = Asked::parse(record.request.signed.text.as_bytes());
+    asked.is_ok_and(|ask| matches!(ask.what, Wish::Recover { .. }))
+}
+
+/// Whether the council was founded anew in one of these records: they are not given up for a log without it.
+fn founds_anew(rows: &[String]) -> bool {
+    rows.iter().any(|json| {
+        let wire = serde_json::from_str::<RecordWire>(json).ok();
+        wire.and_then(|wire| wire.record().ok())
+            .is_none_or(|record| is_founding_anew(&record))
+    })
+}
+
+/// Whether an answer for what is behind so many records shows that they end in this hash.
+fn goes_on(log: &LogWire, after: u64, hash: &str) -> bool {
+    match log.records.first() {
+        Some(first) => first.index == after && first.previous == hash,
+        None => log.records_in_all == after && log.head.as_deref() == Some(hash),
+    }
+}
+
+/// Whether an answer says anything of what is before.
+fn differs(log: &LogWire, after: u64) -> bool {
+    let first = log.records.first();
+    log.records_in_all < after
+        || first.is_some_and(|record| record.index == after)
+        || log.records_in_all == after && log.head.is_some()
+}
+
 impl Spoke {
     /// Whether a council's answer shows another log than what is here, whatever it has behind it.
     pub(super) fn is_another_log(&self, after: u64, log: &LogWire) -> bool {
         let ours = self.ask(|registry| registry.head().hash.to_string());
-        let Some(ours) = ours.filter(|_| log.confirmed) else {
+        ours.is_some_and(|ours| log.confirmed && !goes_on(log, after, &ours) && differs(log, after))
+    }
+
+    /// Asks the nodes in turn that are not followed, for ever: one alone that shows this spoke what the others do
+    /// not have would go unnoticed.
+    pub(super) async fn compare_council(self: Arc<Self>) {
+        for turn in 0.. {
+            tokio::time::sleep(COMPARE_EVERY).await;
+            let nodes = self.council();
+            let Some(node) = nodes.get(1 + turn % nodes.len().max(2).saturating_sub(1)) else {
+                continue;
+            };
+            let head = self.ask(|registry| {
+                let head = registry.head();
+                (head.records, head.hash.to_string())
+            });
+            let Some((records, hash)) = head else {
+                continue;
+            };
+            let path = format!("/api/v1/registry/log?after={records}&confirm=1");
+            let shown = self.client.get::<LogWire>(Ask::new(*node, &path)).await;
+            let Ok(Reply::Good(log, _)) = shown else {
+                continue;
+            };
+            if log.confirmed && !goes_on(&log, records, &hash) && differs(&log, records) {
+                *self.suspect.lock().unwrap_or_else(PoisonError::into_inner) = Some(*node);
+                self.hurry.notify_one();
+            }
+        }
+    }
+
+    /// Whether most nodes of the council show the log that one of them did.
+    async fn most_show(&self, anew: &Anew, first: SocketAddr) -> bool {
+        let Some(registry) = &anew.registry else {
             return false;
         };
-        let first = log.records.first().filter(|record| record.index == after);
-        log.records_in_all < after
-            || first.is_some_and(|record| record.previous != ours)
-            || log.records_in_all == after && log.head.as_ref().is_some_and(|head| *head != ours)
+        let sitting = registry.seats().sitting();
+        let nodes: Vec<SocketAddr> = sitting.map(|(node, ..)| node.api.0).collect();
+        // Whoever alone is the council may have come back old: its organizers say so by founding it anew.
+        if nodes.len() < 2 {
+            return false;
+        }
+        let (records, hash) = (anew.rows.len() as u64, registry.head().hash.to_string());
+        let path = format!("/api/v1/registry/log?after={records}&confirm=1");
+        let mut show = nodes.iter().filter(|node| **node == first).count();
+        for node in nodes.iter().filter(|node| **node != first) {
+            let shown = self.client.get::<LogWire>(Ask::new(*node, &path)).await;
+            let Ok(Reply::Good(log, _)) = shown else {
+                continue;
+            };
+            show += usize::from(log.confirmed && goes_on(&log, records, &hash));
+        }
+        show > nodes.len() / 2
+    }
+
+    /// Leaves a node's log alone for a while, and says so once.
+    fn shun(&self, node: SocketAddr, common: usize, here: usize, there: usize) {
+        let mut shunned = self.shunned.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = Instant::now() + SHUN;
+        let before = shunned.insert(node, (until, common));
+        if before.is_none_or(|(_, before)| before != common) {
+            tracing::error!(
+                %node, common, here, there,
+                "a council node shows a log that parts from this spoke's: no organizer has founded the council anew, \
+                 and most other nodes do not show it. It is not followed; names and blogs here stay as they were. Ask \
+                 the organizers"
+            );
+        }
+    }
+
+    /// Whether a node was left alone just now.
+    pub(super) fn is_shunned(&self, node: SocketAddr) -> bool {
+        let shunned = self.shunned.lock().unwrap_or_else(PoisonError::into_inner);
+        shunned
+            .get(&node)
+            .is_some_and(|(until, _)| *until > Instant::now())
     }
 
     /// Reads a council's whole log and takes it for the right one, if an organizer has founded the council anew
@@ -79,21 +183,27 @@ impl Spoke {
             return Ok(());
         }
         let (here, there) = (old.len(), anew.rows.len());
-        if anew.recovered.iter().all(|index| *index < common as u64) {
+        if anew.recovered.iter().any(|index| *index >= common as u64) {
             tracing::error!(
-                %node, common, here, there,
-                "a council node shows a log that parts from this spoke's, and no organizer has founded the council \
-                 anew; it is not followed. Names and blogs here stay as they were. Ask the organizers"
+                common,
+                here,
+                there,
+                "the council was founded anew, without some of the records that this spoke had. Its log counts from \
+                 now on. Blogs whose names are not in it any more stay on this disk; what this spoke brought is \
+                 brought again"
             );
+        } else if !founds_anew(&old[common..]) && self.most_show(&anew, node).await {
+            tracing::error!(
+                common,
+                here,
+                there,
+                "one council node showed records that most of the others do not have: it lies, or lost what it had. \
+                 The log of the others counts; what this spoke brought is brought again. Tell the organizers"
+            );
+        } else {
+            self.shun(node, common, here, there);
             return Err(Outage::new("the council's log is not the one that it was"));
         }
-        tracing::error!(
-            common,
-            here,
-            there,
-            "the council was founded anew, without some of the records that this spoke had. Its log counts from now \
-             on. Blogs whose names are not in it any more stay on this disk; what this spoke brought is brought again"
-        );
         let rows = (common as u64..).zip(anew.rows.iter().skip(common).cloned());
         let rows = Write::RecordsFrom(common as u64, rows.collect());
         self.store.written(rows).await?;

@@ -8,7 +8,7 @@ use std::{
 
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
-use spokes_log::name::{BlogId, BlogName, EntryId, Hash};
+use spokes_log::name::{BlogId, BlogName, EntryId, Fingerprint, Hash};
 use spokes_rules::{
     node::Label,
     receipt::{Receipt, Tip},
@@ -19,6 +19,7 @@ use spokes_rules::{
 use super::{
     Spoke,
     finished::secure,
+    offers::ANSWERED,
     submit::{STANDS_IN_FOR, invalid, no_such_blog, not_here},
 };
 use crate::{
@@ -115,7 +116,7 @@ impl Spoke {
             (&Method::GET, ["latest"]) => self.latest_answer(),
             (&Method::GET, ["feed"]) => self.feed_page(&request).await,
             (&Method::GET, ["heads"]) => self.heads(&request),
-            (&Method::GET, ["entries", id]) => self.entry(id),
+            (&Method::GET, ["entries", id]) => self.entry(id, &request),
             (&Method::GET, ["offers"]) => self.left_answer(&request),
             (&Method::POST, ["receipts"]) => self.receipts(request).await,
             (&Method::POST, ["registry", "claims"]) => self.post_claim(request).await,
@@ -264,10 +265,15 @@ impl Spoke {
                     .as_ref()
                     .map(|s| s.address.to_string())
                     .unwrap_or_default(),
+                down_since: spoke
+                    .as_ref()
+                    .and_then(|s| s.health.down)
+                    .map(|down| down.to_string()),
                 key: spoke.map(|s| s.key.to_string()).unwrap_or_default(),
             }
         };
         BlogWire {
+            waits: self.waited_for(record),
             name: record.name.to_string(),
             blog: blog.to_string(),
             author: record.author.to_string(),
@@ -346,18 +352,34 @@ impl Spoke {
         }
     }
 
-    /// `GET entries/sha256-HEX`: an entry in its kept form, for peers that mend.
-    fn entry(self: &Arc<Self>, id: &str) -> Response {
-        let row = Hash::parse_path(id).and_then(|id: EntryId| self.store.entry(id).ok().flatten());
+    /// `GET entries/sha256-HEX`: an entry in its kept form, for peers that mend; with
+    /// `?blog=ID&authors=FINGERPRINT,…` also whether it is answered, for those that keep it as an offer.
+    fn entry(self: &Arc<Self>, id: &str, request: &Request<Incoming>) -> Response {
+        let id = Hash::parse_path(id);
+        let row = id.and_then(|id: EntryId| self.store.entry(id).ok().flatten());
         // Not mended here: two altered copies would ask one another for ever.
         let sound = row.and_then(|row| {
             let blog = Hash::parse(&row.blog).ok()?;
             row.sealed().filter(|sealed| self.is_sound(blog, sealed))
         });
-        match sound {
-            Some(sealed) => web::json(StatusCode::OK, &EntryWire::from(&sealed)),
-            None => web::refuse(StatusCode::NOT_FOUND, "unknown", "This entry is not here."),
+        if let Some(sealed) = sound {
+            return web::json(StatusCode::OK, &EntryWire::from(&sealed));
         }
+        let query = web::query(request);
+        let blog = query.get("blog").and_then(|blog| Hash::parse(blog).ok());
+        let authors = query.get("authors").map_or("", String::as_str).split(',');
+        let authors: Vec<Fingerprint> =
+            authors.filter_map(|a| Fingerprint::parse(a).ok()).collect();
+        if let (Some(id), Some(blog)) = (id, blog)
+            && self.is_answered(blog, id, &authors)
+        {
+            return web::refuse(
+                StatusCode::GONE,
+                ANSWERED,
+                "This entry is not here, and its author has signed what stands in its place.",
+            );
+        }
+        web::refuse(StatusCode::NOT_FOUND, "unknown", "This entry is not here.")
     }
 
     /// Entries of one blog for readers, each checked now.

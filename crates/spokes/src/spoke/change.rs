@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -58,6 +59,11 @@ const COUNCIL_PAUSE: Duration = Duration::from_millis(300);
 /// How often: then it is asked what it has, and told what it lacks.
 const COUNCIL_TRIES: usize = 20;
 
+/// Messages that go to another node as well, at once: more wait for the next turn.
+pub(super) const TOLD_BESIDE_MAX: usize = 4;
+/// How long another node is waited for, and what it keeps: a healthy one needs some milliseconds.
+const BESIDE_WAIT: Duration = Duration::from_millis(500);
+
 /// Statements on their way to the council: what comes up meanwhile goes in the next message.
 #[derive(Debug, Default)]
 pub(super) struct Telling {
@@ -105,6 +111,8 @@ impl Spoke {
 
     async fn tell_some(&self, statements: &[Signed]) {
         let body: Vec<SignedWire> = statements.iter().map(SignedWire::from).collect();
+        let body = StatementsWire { statements: body };
+        self.tell_beside(&body);
         for turn in 0..COUNCIL_TRIES {
             let nodes = self.council();
             let to = Ask::new(nodes[turn % nodes.len()], "/api/v1/registry/statements");
@@ -116,6 +124,24 @@ impl Spoke {
                 _ => tokio::time::sleep(COUNCIL_PAUSE).await,
             }
         }
+    }
+
+    /// Tells another node the same, each time another, and does not wait: one that keeps to itself what it hears
+    /// would stop all that is to follow.
+    pub(super) fn tell_beside(&self, statements: &StatementsWire) {
+        let permit = Arc::clone(&self.told_beside).try_acquire_owned();
+        let (Some(node), Ok(permit)) = (self.another_of_council(), permit) else {
+            return;
+        };
+        let (client, statements) = (self.client.clone(), statements.clone());
+        tokio::spawn(async move {
+            let to = Ask::new(node, "/api/v1/registry/statements");
+            let told = client.post::<_, serde_json::Value>(to, &statements).await;
+            if let Err(outage) = told {
+                tracing::trace!(%node, %outage, "another council node was not told");
+            }
+            drop(permit);
+        });
     }
 
     /// Seals and covers, again and again, as long as sets change that this spoke is in or will be in.
@@ -172,24 +198,54 @@ impl Spoke {
             self.me,
             behind.unwrap_or_default()
         );
-        for node in self.council() {
-            let said = self.client.get::<StatementsWire>(Ask::new(node, &path));
-            let Ok(Reply::Good(said, _)) = said.await else {
-                continue;
-            };
-            let many = said.statements.len() >= MANY;
-            let mut kept: BTreeMap<BlogId, Kept> = BTreeMap::new();
-            for wire in &said.statements {
-                let Ok(signed) = wire.signed() else { continue };
-                let Some(blog) = blog_of(&signed) else {
-                    continue;
-                };
-                kept.entry(blog).or_default().statements.push(signed);
+        let beside = async {
+            let node = self.another_of_council()?;
+            let asked = self.statements_of(node, &path);
+            tokio::time::timeout(BESIDE_WAIT, asked).await.ok()?
+        };
+        let first = async {
+            for node in self.council() {
+                if let Some(said) = self.statements_of(node, &path).await {
+                    return Some(said);
+                }
             }
-            let last = kept.keys().next_back().copied().filter(|_| many);
-            return Some((kept, last));
+            None
+        };
+        let (first, beside) = tokio::join!(first, beside);
+        let answers: Vec<_> = [first, beside].into_iter().flatten().collect();
+        // What lies behind the end of one answer is for the next question.
+        let last = answers.iter().filter_map(|(_, last)| *last).min();
+        let mut kept: BTreeMap<BlogId, Kept> = BTreeMap::new();
+        for (blog, signed) in answers.iter().flat_map(|(said, _)| said) {
+            let kept = &mut kept.entry(*blog).or_default().statements;
+            if !kept.contains(signed) {
+                kept.push(signed.clone());
+            }
         }
-        None
+        if let Some(last) = last {
+            kept.retain(|blog, _| *blog <= last);
+        }
+        (!answers.is_empty()).then_some((kept, last))
+    }
+
+    /// What a node says that the leader keeps, and the last blog if there may be more behind it.
+    async fn statements_of(
+        &self,
+        node: SocketAddr,
+        path: &str,
+    ) -> Option<(Vec<(BlogId, Signed)>, Option<BlogId>)> {
+        let said = self.client.get::<StatementsWire>(Ask::new(node, path));
+        let Ok(Reply::Good(said, _)) = said.await else {
+            return None;
+        };
+        let many = said.statements.len() >= MANY;
+        let read = |wire: &SignedWire| {
+            let signed = wire.signed().ok()?;
+            Some((blog_of(&signed)?, signed))
+        };
+        let said: Vec<_> = said.statements.iter().filter_map(read).collect();
+        let last = said.iter().map(|(blog, _)| *blog).max();
+        Some((said, last.filter(|_| many)))
     }
 
     /// Says again what this spoke has said of these blogs and the council does not have.
@@ -280,10 +336,13 @@ impl Spoke {
         seals: BTreeMap<Label, Vec<Tip>>,
         left_out_from: Option<usize>,
     ) -> BTreeSet<Tip> {
+        // One that is barred and there gives what it has sealed like any other.
         let is_well = |label: &Label| {
-            let well =
-                |registry: &Registry| registry.spoke(label).is_some_and(|spoke| spoke.is_well());
-            self.ask(well).unwrap_or_default()
+            let answers = |registry: &Registry| {
+                let spoke = registry.spoke(label);
+                spoke.is_some_and(|spoke| spoke.health.down.is_none())
+            };
+            self.ask(answers).unwrap_or_default()
         };
         let seals = seals.into_iter().map(|(label, tips)| Sealed {
             is_well: is_well(&label),

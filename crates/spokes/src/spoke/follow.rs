@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -115,7 +115,9 @@ impl Spoke {
         let mut unreached = Unreached::default();
         loop {
             let nodes = self.council();
-            let node = nodes[turn % nodes.len()];
+            let suspect = self.suspect.lock();
+            let suspect = suspect.unwrap_or_else(PoisonError::into_inner).take();
+            let node = suspect.unwrap_or(nodes[turn % nodes.len()]);
             let followed = tokio::select! {
                 followed = self.follow_once(node, wait, &mut unkept) => followed,
                 // Another node has more than this one says.
@@ -196,8 +198,17 @@ impl Spoke {
             .good_council
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        nodes.sort_by_key(|node| Some(*node) != good);
+        nodes.sort_by_key(|node| (self.is_shunned(*node), Some(*node) != good));
         nodes
+    }
+
+    /// Another node than the one that is asked first, at each call another: who alone is told could keep to itself
+    /// what it hears.
+    pub(super) fn another_of_council(&self) -> Option<SocketAddr> {
+        let nodes = self.council();
+        let turn = self.told_in_turn.fetch_add(1, Ordering::Relaxed);
+        let others = nodes.get(1..).filter(|others| !others.is_empty())?;
+        Some(others[turn % others.len()])
     }
 
     /// One answer of a council node; true when a majority of the council stands behind it.

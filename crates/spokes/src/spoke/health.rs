@@ -135,6 +135,7 @@ impl Station for Spoke {
 
     async fn report(self: Arc<Self>, reports: StatementsWire) -> Result<(), Outage> {
         let mut last = Outage::new("no council is known");
+        self.tell_beside(&reports);
         for node in Self::council(&self) {
             let ask = Ask::new(node, "/api/v1/registry/statements");
             let told = self.client.post::<_, serde_json::Value>(ask, &reports);

@@ -47,7 +47,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, OnceLock, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -114,6 +114,12 @@ pub struct Spoke {
     heard: RwLock<Option<Time>>,
     /// The node of the council that answered last.
     good_council: Mutex<Option<SocketAddr>>,
+    /// How often another node was told, and how many may be told beside the first at once.
+    told_in_turn: AtomicUsize,
+    told_beside: Arc<Semaphore>,
+    /// A node that shows another log, and those that were left alone for it, until when and where they part.
+    suspect: Mutex<Option<SocketAddr>>,
+    shunned: Mutex<BTreeMap<SocketAddr, (Instant, usize)>>,
     /// Told when the council has more than the node that is followed.
     hurry: Notify,
     /// When the council was asked last how long its log is, and everything up to there is here.
@@ -187,6 +193,10 @@ impl Spoke {
             followed: watch::channel(0).0,
             heard: RwLock::new(None),
             good_council: Mutex::default(),
+            told_in_turn: AtomicUsize::default(),
+            told_beside: Arc::new(Semaphore::new(change::TOLD_BESIDE_MAX)),
+            suspect: Mutex::default(),
+            shunned: Mutex::default(),
             hurry: Notify::new(),
             looked: tokio::sync::Mutex::default(),
             records_at_start: OnceLock::new(),
@@ -244,6 +254,7 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),
             tokio::spawn(Arc::clone(&self).tell_all_to_council()),
+            tokio::spawn(Arc::clone(&self).compare_council()),
             tokio::spawn(Arc::clone(&self).take_in_blogs()),
             tokio::spawn(Arc::clone(&self).catch_up_behind_changes()),
             tokio::spawn(Arc::clone(&self).bring_all_keys()),

@@ -2,7 +2,7 @@
 //! shall become of it (SPEC receipt 6). Whoever has some gives them to the blog's primary.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use spokes_log::{
-    name::{BlogId, BlogName, EntryId, Hash},
+    name::{BlogId, BlogName, EntryId, Fingerprint, Hash},
     ring::VerifiedEntry,
     seal::SealedEntry,
 };
@@ -32,7 +32,7 @@ use super::{
     submit::{invalid, no_such_blog, not_here, sealed},
 };
 use crate::{
-    client::{Ask, GIVING},
+    client::{Ask, GIVING, Reply},
     clock,
     council::unavailable,
     http::{self as web, Response},
@@ -44,6 +44,8 @@ use crate::{
     },
 };
 
+/// What a member says of an entry that is not in its log: another one stands in its place, or it was erased.
+pub(super) const ANSWERED: &str = "answered";
 /// How often offers are given to the primary again: it may be another one, or have room by now.
 const GIVE_EVERY: Duration = Duration::from_secs(15);
 /// Offers of one blog that a primary keeps for others: what one spoke accepts in the seconds in which it
@@ -140,24 +142,113 @@ impl Spoke {
             self.forget_offers(blog, &done).await;
             return;
         }
-        if let Some(address) = self.address(primary)
-            && let Err(outage) = self.give_to(address, &record, blog).await
-        {
+        if let Err(outage) = self.give_and_forget(&record, blog).await {
             tracing::debug!(%primary, %blog, %outage, "offers were not taken");
         }
     }
 
-    /// Gives the offers of a blog to its primary; what it has in its log by then, or its author has
-    /// answered, is none any more.
+    /// Gives the offers of a blog to its primary. They are forgotten when they are in this spoke's own log, or
+    /// answered there; where it has no such log, when most members of the set say so. The primary's word alone
+    /// could lose them for ever.
+    async fn give_and_forget(
+        self: &Arc<Self>,
+        record: &BlogRecord,
+        blog: BlogId,
+    ) -> Result<(), Outage> {
+        let follows = record.set.has(&self.me) && {
+            self.ready(blog).await;
+            self.with(blog, |r| r.is_settled()) == Some(true)
+        };
+        if follows {
+            let offers = self.store.offers(blog)?;
+            let all = offers.into_iter().map(|offer| offer.sealed).collect();
+            let seen = self.judge_given(blog, all).into_iter();
+            let seen = seen.filter(|(_, what)| matches!(what, Offered::Here | Offered::Answered));
+            let seen: Vec<EntryId> = seen.map(|(entry, _)| entry.entry().id()).collect();
+            self.forget_offers(blog, &seen).await;
+        }
+        let rest = self.store.offers(blog)?;
+        let primary = record.set.primary();
+        let address = self.address(primary).filter(|_| !rest.is_empty());
+        let Some(address) = address else {
+            return Ok(());
+        };
+        let done = self.give_to(address, record, blog, rest.clone()).await?;
+        if !follows && !done.is_empty() {
+            let done = self.most_have_done_with(record, blog, &rest, done).await;
+            self.forget_offers(blog, &done).await;
+        }
+        Ok(())
+    }
+
+    /// Those of which most members of the set say that they are in the log or answered.
+    async fn most_have_done_with(
+        &self,
+        record: &BlogRecord,
+        blog: BlogId,
+        offers: &[Offer],
+        mut done: Vec<EntryId>,
+    ) -> Vec<EntryId> {
+        let authors = |id: &EntryId| {
+            let offer = offers.iter().find(|o| o.sealed.entry().id() == *id)?;
+            let authors = offer.sealed.entry().skeleton().authors.iter();
+            Some(
+                authors
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(","),
+            )
+        };
+        let mut counts: BTreeMap<EntryId, usize> = BTreeMap::new();
+        for label in &record.set.members {
+            let Some(address) = self.address(label) else {
+                continue;
+            };
+            for id in &done {
+                let authors = authors(id).unwrap_or_default();
+                let path = format!(
+                    "/api/v1/entries/{}?blog={blog}&authors={authors}",
+                    id.path()
+                );
+                let said = self.client.get::<EntryWire>(Ask::new(address, &path)).await;
+                let is_done = match said {
+                    Ok(Reply::Good(wire, _)) => {
+                        wire.sealed().is_ok_and(|sealed| sealed.entry().id() == *id)
+                    }
+                    Ok(Reply::Refused(problem)) => problem.kind == ANSWERED,
+                    Err(_) => break,
+                };
+                *counts.entry(*id).or_default() += usize::from(is_done);
+            }
+        }
+        let most = record.set.majority();
+        done.retain(|id| counts.get(id).is_some_and(|count| *count >= most));
+        done
+    }
+
+    /// Whether an entry that is not here has its answer in this spoke's copy: another one in its place, or an erase.
+    pub(super) fn is_answered(
+        self: &Arc<Self>,
+        blog: BlogId,
+        id: EntryId,
+        authors: &[Fingerprint],
+    ) -> bool {
+        let answered = self.with(blog, |r| {
+            r.chain().awaits_erased(id, authors) || r.fold().stands_instead(id, authors)
+        });
+        answered == Some(true)
+    }
+
+    /// Gives offers to a primary; those that it has in its log by then, or its author has answered, as it says.
     async fn give_to(
         self: &Arc<Self>,
         to: SocketAddr,
         record: &BlogRecord,
         blog: BlogId,
-    ) -> Result<(), Outage> {
+        mut rest: Vec<Offer>,
+    ) -> Result<Vec<EntryId>, Outage> {
         let path = format!("/api/v1/blogs/{}/offers", record.name);
         let mut done = Vec::new();
-        let mut rest = self.store.offers(blog)?;
         while !rest.is_empty() {
             let mut bytes = 0;
             let fits = |offer: &&Offer| {
@@ -189,8 +280,7 @@ impl Spoke {
             let given: GivenWire = self.client.post_signed(ask, line, body).await?.good()?;
             done.extend(given.done.iter().filter_map(|id| Hash::parse(id).ok()));
         }
-        self.forget_offers(blog, &done).await;
-        Ok(())
+        Ok(done)
     }
 
     /// Offers that are none any more go, but those that others follow: without them nobody could judge

@@ -204,6 +204,7 @@ impl Spoke {
             primary: record.set.primary().to_string(),
             replicas: record.set.members.iter().map(Label::to_string).collect(),
             pages: Vec::new(),
+            waits: self.waited_for(record),
             late: false,
             may_lack_after: record.forced.as_ref().map(|forced| forced.after),
         }
@@ -301,7 +302,7 @@ impl Spoke {
         let is_ours = kind.is_some_and(|kind| kind == "application/problem+json");
         if response.status() == StatusCode::SERVICE_UNAVAILABLE && is_ours {
             let tongue = Wish::of(request).tongue;
-            return self.message(None, &Message::no_holder_answers(tongue, name.as_str()));
+            return self.message(None, &self.no_holder_answers(tongue, record));
         }
         response
     }
@@ -329,7 +330,7 @@ impl Spoke {
             operators,
             &record.ended,
             record.forced.as_ref().map(|forced| forced.after),
-            came,
+            (self.waited_for(record), came),
         ))
     }
 
@@ -650,10 +651,10 @@ impl Spoke {
                         None,
                         &Message::no_such_page(Wish::of(request).tongue, &self.domain()),
                     ),
-                    Err(_) => self.message(
-                        None,
-                        &Message::no_holder_answers(Wish::of(request).tongue, name.as_str()),
-                    ),
+                    Err(_) => {
+                        let tongue = Wish::of(request).tongue;
+                        self.message(None, &self.no_holder_answers(tongue, &record))
+                    }
                 };
             }
             let listed = self

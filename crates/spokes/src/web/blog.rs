@@ -455,11 +455,16 @@ pub(crate) fn blog_bottom(
     let servers: Vec<Markup> = (blog.replicas.iter())
         .map(|label| html! { bdi { (label) } })
         .collect();
+    let silent: Vec<Markup> = (blog.waits.iter())
+        .map(|label| html! { bdi { (label) } })
+        .collect();
     let held = [
         ("servers", voice.list(&servers)),
         ("primary", html! { bdi { (blog.primary) } }),
+        ("silent", voice.list(&silent)),
     ];
     let held_by = match servers.len() {
+        _ if !silent.is_empty() => words.held_by_waits,
         1 => words.held_by_one,
         _ => words.held_by,
     };

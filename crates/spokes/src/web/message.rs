@@ -124,6 +124,14 @@ impl Message {
         Self::new(tongue, 504, sentences, &[("name", name)]).after(SILENCE_SECONDS)
     }
 
+    /// The same, where nothing changes before they are back or an organizer has spoken.
+    #[must_use]
+    pub fn holders_are_gone(tongue: Tongue, name: &str, domain: &str) -> Self {
+        let sentences = &Sentences::of(tongue).holders_are_gone;
+        let texts = [("name", name), ("domain", domain)];
+        Self::new(tongue, 504, sentences, &texts).after(SILENCE_SECONDS)
+    }
+
     /// Somebody else has the name that an author asked for.
     #[must_use]
     pub fn name_taken(tongue: Tongue, name: &str) -> Self {
@@ -175,6 +183,7 @@ mod tests {
             Message::no_such_post_yet(tongue),
             Message::erased_post(tongue),
             Message::no_holder_answers(tongue, "maria"),
+            Message::holders_are_gone(tongue, "maria", "blogs.example.org"),
             Message::name_taken(tongue, "maria"),
             Message::spoke_full(tongue, "oak", "blogs.example.org"),
             Message::damaged_copy(tongue),

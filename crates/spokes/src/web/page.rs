@@ -52,6 +52,8 @@ pub struct Blog {
     pub replicas: Vec<String>,
     /// Its pages, such as "About", for the menu.
     pub pages: Vec<Neighbor>,
+    /// The labels of those that it waits for: too many of them are silent for the others to go on by themselves.
+    pub waits: Vec<String>,
     /// Whether newer entries may exist, since the primary did not answer.
     pub late: bool,
     /// After a forced change of replicas: the sequence number after which entries may be missing.

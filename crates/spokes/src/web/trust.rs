@@ -7,7 +7,7 @@ use crate::web::{
     blog::{PostView, blog_bottom, blog_top, notices},
     page::{Blog, day, fingerprint, first_of, path},
     shell::{Head, Network, shell},
-    words::{Voice, fill, fill_markup},
+    words::{Voice, Words, fill, fill_markup},
 };
 
 /// The page about a blog: who keeps it, how safe it is, whose words these are.
@@ -103,7 +103,7 @@ fn keepers(view: &AboutView, voice: Voice) -> Markup {
                                 th scope="row" { bdi { (member.label) } }
                                 td { bdi { (member.operator) } }
                                 td { (if at == 0 { words.role_primary } else { words.role_secondary }) }
-                                td { (if member.has_newest { words.yes } else { words.not_said }) }
+                                td { (has_all(member, &view.blog, words)) }
                             }
                         }
                     }
@@ -125,19 +125,41 @@ fn safety(view: &AboutView, voice: Voice) -> Markup {
         tongue.number(view.members.len() as u64),
     );
     let held = fill(words.about_held, &[("have", &have), ("all", &all)]);
-    let text = if view.is_safe {
-        words.about_safe
-    } else {
-        words.about_not_safe
+    let is_alone = view.members.len() == 1;
+    let (text, means) = match (view.is_safe, is_alone) {
+        // It is no majority that would outlive a disk.
+        (true, true) => (words.about_safe_one, words.about_safe_one_means),
+        (true, false) => (words.about_safe, words.about_safe_means),
+        (false, true) => (words.about_not_safe, words.about_safe_one_means),
+        (false, false) => (words.about_not_safe, words.about_safe_means),
     };
+    let number = tongue.number(view.newest.unwrap_or_default());
+    let labels = view.blog.waits.iter();
+    let silent: Vec<Markup> = labels.map(|label| html! { bdi { (label) } }).collect();
+    let waits = [
+        ("silent", voice.list(&silent)),
+        ("network", html! { bdi { (view.network.domain) } }),
+        ("number", html! { (number) }),
+    ];
     html! {
         section {
             h2 { (words.about_safe_heading) }
-            @if let Some(newest) = view.newest {
-                p { (fill(text, &[("number", &tongue.number(newest)), ("held", &held)])) }
+            @if !silent.is_empty() {
+                // Whose receipts are missing cannot give any now: that says nothing of what was safe before.
+                p { (fill_markup(words.about_waits, &waits)) }
+            } @else if view.newest.is_some() {
+                p { (fill(text, &[("number", &number), ("held", &held)])) }
             }
-            p { (words.about_safe_means) }
+            p { (means) }
         }
+    }
+}
+
+fn has_all(member: &Member, blog: &Blog, words: &Words) -> &'static str {
+    match member.has_newest {
+        _ if blog.waits.contains(&member.label) => words.about_silent,
+        true => words.yes,
+        false => words.not_said,
     }
 }
 

@@ -110,4 +110,7 @@ pub struct BlogPlaceWire {
     pub home: Option<String>,
     /// Former members whose copies nobody has seen, where its set was opened without them.
     pub missing: Vec<String>,
+    /// The members that it waits for: silent ones, without whom the others are too few to go on by themselves.
+    #[serde(default)]
+    pub waits: Vec<String>,
 }

@@ -140,6 +140,41 @@ impl Rogue {
     }
 }
 
+/// Answers at the address of a node that was killed, until it is dropped.
+pub(crate) struct StandIn {
+    address: SocketAddr,
+    over: Arc<AtomicBool>,
+}
+
+impl StandIn {
+    pub(crate) fn at(
+        address: SocketAddr,
+        lie: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let lie: Arc<Mutex<Lie>> = Arc::new(Mutex::new(Box::new(lie)));
+        let ends = Arc::clone(&over);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if ends.load(Ordering::Relaxed) {
+                    return;
+                }
+                let (lie, asked) = (Arc::clone(&lie), Mutex::default());
+                thread::spawn(move || answer(stream, &lie, &asked, |_| None));
+            }
+        });
+        Self { address, over }
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        drop(TcpStream::connect(self.address));
+    }
+}
+
 impl Drop for Rogue {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);

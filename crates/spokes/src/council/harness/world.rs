@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use super::super::{
     found,
     journal::{Journal, testing::FaultyDisk},
-    part::{self, HEARTBEAT, Metrics, Mute, Part},
+    part::{self, HEARTBEAT, Heard, Metrics, Mute, Part},
     raft::{Batch, Filled, LogStore, NodeId, Types},
 };
 use super::{
@@ -189,13 +189,15 @@ impl World {
             }
         };
         let metrics = Arc::new(OnceLock::new());
+        let taken = Heard::default();
         let ways = Ways {
             world: Arc::clone(&self),
             from: at,
             metrics: Arc::clone(&metrics),
+            taken: taken.clone(),
         };
         let store = LogStore::new(journal);
-        let part = match Part::begin(node_id(at), store, ways, Arc::clone(&tally)).await {
+        let part = match Part::begin(node_id(at), store, ways, Arc::clone(&tally), taken).await {
             Ok(part) => part,
             Err(outage) => return outage.to_string(),
         };
@@ -351,6 +353,7 @@ struct Ways {
     world: Arc<World>,
     from: usize,
     metrics: Arc<OnceLock<watch::Receiver<Metrics>>>,
+    taken: Heard,
 }
 
 struct Way {
@@ -358,6 +361,7 @@ struct Way {
     from: usize,
     to: NodeId,
     metrics: Arc<OnceLock<watch::Receiver<Metrics>>>,
+    taken: Heard,
 }
 
 impl RaftNetworkFactory<Types> for Ways {
@@ -369,6 +373,7 @@ impl RaftNetworkFactory<Types> for Ways {
             from: self.from,
             to: target,
             metrics: Arc::clone(&self.metrics),
+            taken: self.taken.clone(),
         }
     }
 }
@@ -410,7 +415,11 @@ impl Way {
         };
         let carried = self.world.carry(self.from, number(self.to), ask);
         let carried = tokio::time::timeout(WAIT, carried).await;
-        carried.unwrap_or_else(|_| Err(Outage::new("took too long")))
+        let answer = carried.unwrap_or_else(|_| Err(Outage::new("took too long")));
+        if let Ok(Ok(_)) = &answer {
+            self.taken.note(self.to);
+        }
+        answer
     }
 }
 

@@ -11,7 +11,7 @@ use spokes_rules::{
     request::Wish,
 };
 
-use super::{Tell, Watch, id_of, place_behind, place_of, say};
+use super::{Tell, Watch, id_of, joined, listed, place_behind, place_of, say};
 use crate::{
     author::Console,
     council::Door,
@@ -315,22 +315,9 @@ fn opened(name: &BlogName, place: &BlogPlaceWire, after: Option<u64>) -> String 
     )
 }
 
-/// "a", "a and b", "a, b and c".
-fn listed(labels: &[String]) -> String {
-    joined(labels, "and")
-}
-
 /// "a", "a or b", "a, b or c".
 fn one_of(labels: &[String]) -> String {
     joined(labels, "or")
-}
-
-fn joined(labels: &[String], word: &str) -> String {
-    match labels {
-        [] => "nobody".to_owned(),
-        [one] => one.clone(),
-        [first @ .., last] => format!("{} {word} {last}", first.join(", ")),
-    }
 }
 
 #[cfg(test)]
@@ -358,6 +345,7 @@ mod tests {
             next: next.map(|next| next.split(' ').map(str::to_owned).collect()),
             home: None,
             missing: Vec::new(),
+            waits: Vec::new(),
         };
         let spokes: Vec<SpokeWire> = words
             .iter()

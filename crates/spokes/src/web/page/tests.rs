@@ -37,6 +37,7 @@ fn blog() -> Blog {
             title: "About".to_owned(),
             language: String::new(),
         }],
+        waits: Vec::new(),
         late: false,
         may_lack_after: None,
     }

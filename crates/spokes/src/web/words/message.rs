@@ -82,6 +82,17 @@ words! {
             "لم تذهب المدونة: نسخها باقية على أقراص خوادمها.",
             "حاول مرة أخرى بعد دقيقة. والشبكة تبحث عن طريق آخر.",
         ];
+        holders_are_gone: [
+            "This blog cannot be reached right now",
+            "This server does not hold the blog “{name}”, and too many of the servers that hold it are silent for the others to go on by themselves.",
+            "Their copies are on their disks, and nobody else has taken their place.",
+            "Try again later. It comes back with one of them, or when an organizer of {domain} lets it go on without them: if you know one, ask.",
+        ], [
+            "لا يمكن الوصول إلى هذه المدونة الآن",
+            "لا يحفظ هذا الخادم المدونة «{name}»، وأكثر الخوادم التي تحفظها لا تجيب، فلا تستطيع البقية أن تمضي وحدها.",
+            "نسخها باقية على أقراص خوادمها، ولم يحل محلها أحد.",
+            "حاول مرة أخرى لاحقًا. تعود المدونة مع أحد هذه الخوادم، أو حين يأذن أحد منظمي {domain} بأن تمضي من دونها: فاسأل من تعرفه منهم.",
+        ];
         name_taken: [
             "This name is taken",
             "“{name}” is taken.",

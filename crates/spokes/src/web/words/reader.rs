@@ -38,6 +38,8 @@ words! {
         // The foot of a blog's pages.
         held_by: "Kept by {servers}, each with a full copy; the author writes to {primary}.",
             "تحفظها الخوادم {servers}، وعند كل منها نسخة كاملة؛ ويكتب صاحبها إلى {primary}.";
+        held_by_waits: "Kept by {servers}. There is no answer from {silent}: what the author writes now has to wait.",
+            "تحفظها الخوادم {servers}. ولا جواب من {silent}: ما يكتبه صاحبها الآن ينتظر.";
         held_by_one: "Kept by {servers} alone so far.", "لا يحفظها حتى الآن إلا {servers}.";
         how_kept: "How this blog is kept, and by whom", "كيف تُحفظ هذه المدونة، ومن يحفظها";
         signed_with: "Every word is signed with the key of {author}: {fingerprint}",
@@ -77,6 +79,13 @@ words! {
         about_safe: "Its newest entry, number {number}, is safe: {held}.", "أحدث مدخل فيها، ورقمه {number}، محفوظ بأمان: {held}.";
         about_not_safe: "Its newest entry, number {number}, is not safe yet: {held}.",
             "أحدث مدخل فيها، ورقمه {number}، ليس محفوظًا بأمان بعد: {held}.";
+        about_safe_one: "Its newest entry, number {number}, is on one server, the only one of this blog.",
+            "أحدث مدخل فيها، ورقمه {number}، على خادم واحد، ولا خادم غيره لهذه المدونة.";
+        about_safe_one_means: "No other server has a copy of it: if its disk fails, what is left is what the author keeps.",
+            "لا نسخة منها على خادم آخر: إن تلف قرصه فلا يبقى إلا ما يحفظه صاحبها عنده.";
+        about_waits: "There is no answer from {silent}, and the others are too few to go on by themselves. The copies are on their disks still. What the author writes now has to wait until they are back, or until an organizer of {network} lets the blog go on without them. The newest entry here is number {number}.",
+            "لا جواب من {silent}، والخوادم الأخرى أقل من أن تمضي وحدها. والنسخ باقية على أقراصها. وما يكتبه صاحبها الآن ينتظر حتى تعود، أو حتى يأذن أحد منظمي {network} بأن تمضي المدونة من دونها. وأحدث مدخل هنا رقمه {number}.";
+        about_silent: "no answer", "لا يجيب";
         about_held: "{have} of {all} servers have signed that they hold it and everything before it",
             "وقّع {have} من {all} من الخوادم أنها تحفظه وكل ما قبله";
         about_safe_means: "Safe means that most of its servers have signed a receipt that an entry is on their disks, so that no single one of them can lose it.",
