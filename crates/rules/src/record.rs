@@ -135,6 +135,11 @@ impl Spoke {
         matches!(self.standing, Standing::Leaving { .. })
     }
 
+    /// Whether an organizer has barred it.
+    pub fn is_barred(&self) -> bool {
+        matches!(self.standing, Standing::Evicted { .. })
+    }
+
     /// Whether it is let in and serves.
     pub fn is_well(&self) -> bool {
         self.is_admitted() && self.health.down.is_none()

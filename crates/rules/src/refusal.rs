@@ -32,6 +32,8 @@ pub enum Refusal {
     KeyTaken(Label),
     NoSuchSpoke(Label),
     NotWaiting(Label),
+    NotIn(Label),
+    Barred(Label),
     NoSuchSeat(Label),
     CouncilFull(usize),
     LastSeat,
@@ -111,7 +113,9 @@ impl fmt::Display for Refusal {
             ),
             Self::KeyTaken(label) => write!(f, "\"{label}\" has this key already"),
             Self::NoSuchSpoke(label) => write!(f, "there is no spoke \"{label}\""),
-            Self::NotWaiting(label) => write!(f, "\"{label}\" is not waiting to be let in"),
+            Self::NotWaiting(label) => {
+                write!(f, "\"{label}\" is let in already; nothing was changed")
+            }
             Self::NoSuchSeat(label) => write!(
                 f,
                 "\"{label}\" has no such seat on the council; \"spokes council status\" lists them"
@@ -207,6 +211,17 @@ impl Refusal {
     /// The sentences about the life of spokes, and where blogs are at home.
     fn about_life(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotIn(label) => write!(
+                f,
+                "\"{label}\" asked to join and is not let in so far, so it holds no blog. Nothing was changed; an \
+                 organizer lets it in with \"spokes council admit {label}\""
+            ),
+            Self::Barred(label) => write!(
+                f,
+                "\"{label}\" was barred by an organizer, for good. Nothing was changed; its blogs go on with other \
+                 spokes. Its server may ask to join again under another label, with a new invitation and a new, \
+                 empty directory"
+            ),
             Self::NotOfTheCouncil(key) => write!(f, "{key} is no key of the council"),
             Self::TooFewReports { needed, found } => {
                 write!(f, "{needed} observers must say so, {found} do")

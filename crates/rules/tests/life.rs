@@ -231,7 +231,10 @@ fn a_spoke_is_emptied_step_by_step() {
         "#]],
     );
     check(
-        "leave a | leave a | admit a by b | admit a | evict a | leave a",
+        "leave a | leave a | admit a by b | admit a | evict a | leave a | admit b | \
+         wait 1 | admit a | drain a | leave a | drain nobody | admit nobody | \
+         claim maria for maria at b | move maria to a | move maria to nobody | \
+         invite d | join d with d | drain d | move maria to d",
         &expect![[r#"
             leave a: record 10 Spokes
             leave a: as record 10
@@ -239,7 +242,22 @@ fn a_spoke_is_emptied_step_by_step() {
             admit a: as record 3
             evict a: record 11 Spokes
             leave a: as record 10
-            = "#]],
+            admit b: as record 6
+            wait 1: later
+            admit a: "a" was barred by an organizer, for good. Nothing was changed; its blogs go on with other spokes. Its server may ask to join again under another label, with a new invitation and a new, empty directory
+            drain a: "a" was barred by an organizer, for good. Nothing was changed; its blogs go on with other spokes. Its server may ask to join again under another label, with a new invitation and a new, empty directory
+            leave a: "a" was barred by an organizer, for good. Nothing was changed; its blogs go on with other spokes. Its server may ask to join again under another label, with a new invitation and a new, empty directory
+            drain nobody: there is no spoke "nobody"
+            admit nobody: there is no spoke "nobody"
+            claim maria for maria at b: record 12 NewBlog
+            move maria to a: "a" was barred by an organizer, for good. Nothing was changed; its blogs go on with other spokes. Its server may ask to join again under another label, with a new invitation and a new, empty directory
+            move maria to nobody: there is no spoke "nobody"
+            invite d: record 13 Nothing
+            join d with d: record 14 Spokes
+            drain d: "d" asked to join and is not let in so far, so it holds no blog. Nothing was changed; an organizer lets it in with "spokes council admit d"
+            move maria to d: "d" asked to join and is not let in so far, so it holds no blog. Nothing was changed; an organizer lets it in with "spokes council admit d"
+            = maria epoch 1 on b c
+        "#]],
     );
 }
 

@@ -25,7 +25,7 @@ fn a_spoke_is_invited_joins_and_is_admitted_once() {
             admit a: record 3 Spokes
             admit a: as record 3
             wait 1: later
-            admit a: "a" is not waiting to be let in
+            admit a: "a" is let in already; nothing was changed
             admit b: there is no spoke "b"
             = "#]],
     );
@@ -123,7 +123,7 @@ fn only_admitted_spokes_bring_claims_and_not_too_many() {
             wait 86400: later
             claim four for four at a: record 13 NewBlog
             evict a: record 14 Spokes
-            claim five for five at a: this spoke is not admitted; ask an organizer to admit it
+            claim five for five at a: "a" was barred by an organizer, for good. Nothing was changed; its blogs go on with other spokes. Its server may ask to join again under another label, with a new invitation and a new, empty directory
             = four epoch 1 on a b c
             one epoch 1 on a b c
             three epoch 1 on b a c

@@ -524,8 +524,18 @@ pub fn secret_key(path: &Path) -> Result<NodeSecret, Outage> {
             write_file(path, format!("{hex}\n").as_bytes(), 0o600)?;
             Ok(NodeSecret::from_seed(&seed))
         }
+        // Something else than text.
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Err(no_key(path)),
         Err(error) => Err(Outage::file("reading", path, &error)),
     }
+}
+
+fn no_key(path: &Path) -> Outage {
+    Outage::new(format!(
+        "{} holds no key: a node.key or organizer.key is one line of 64 hex digits, as this program wrote it. Nothing was \
+         changed; name the right file, or bring it back from a backup",
+        path.display()
+    ))
 }
 
 fn parse_secret(text: &str, path: &Path) -> Result<NodeSecret, Outage> {
@@ -535,12 +545,9 @@ fn parse_secret(text: &str, path: &Path) -> Result<NodeSecret, Outage> {
     };
     let mut seed = [0; 32];
     for (n, slot) in seed.iter_mut().enumerate() {
-        *slot = byte(n).filter(|_| text.len() == 64).ok_or_else(|| {
-            Outage::new(format!(
-                "{} does not hold a key of 64 hex digits; bring it back from a backup",
-                path.display()
-            ))
-        })?;
+        *slot = byte(n)
+            .filter(|_| text.len() == 64)
+            .ok_or_else(|| no_key(path))?;
     }
     Ok(NodeSecret::from_seed(&seed))
 }

@@ -42,6 +42,7 @@ use crate::{
 mod anew;
 mod book;
 mod door;
+mod elsewhere;
 mod found;
 #[cfg(test)]
 mod harness;
@@ -61,6 +62,7 @@ mod ways;
 use anew::Anew;
 use book::Book;
 pub use door::{Door, Whose};
+pub use elsewhere::ask_elsewhere;
 pub use found::{
     Beginning, Recovered, Recovery, Stand, backup, init, invite, organize, recover, stand,
 };

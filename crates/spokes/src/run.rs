@@ -1,6 +1,7 @@
 //! The command line: what is asked, and who does it.
 
 mod council;
+mod delegation;
 mod places;
 
 use std::{net::SocketAddr, os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};

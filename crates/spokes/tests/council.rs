@@ -227,6 +227,20 @@ fn two_dead_of_three_keep_what_there_is() {
         code != 0 && said.lines().any(|line| silent(&line)),
         "{said}"
     );
+    assert!(said.contains("council recover"), "{said}");
+    let key = demo.node("council1").data.join("organizer.key");
+    let tell = [
+        "--dir",
+        dir.to_str().unwrap(),
+        "--organizer",
+        key.to_str().unwrap(),
+    ];
+    let (code, said) = run(
+        &program(),
+        &[&["council", "unseat", "council1"], &tell[..]].concat(),
+    );
+    let fits = said.contains("majority") && said.contains("council recover");
+    assert!(code != 0 && fits, "{said}");
     demo.restart("council1");
     demo.restart("council2");
     assert_eq!(claim(&demo, "nadia", &nadia, "b"), 201);
@@ -331,9 +345,32 @@ fn a_slip_of_a_tired_organizer_does_not_stop_the_council() {
     }
     let maria = Author::new("maria").first(&demo.network, "maria", now() + 3_600);
     assert_eq!(claim(&demo, "maria", &maria, "a"), 201);
+    // Whoever sits beside the dead one is told where else to say it.
+    let dead = demo.node("council1").data;
+    let dead = dead.to_str().unwrap();
+    let others = ["council2", "council3"].map(|node| format!("http://{}", demo.node(node).address));
+    for words in [&["spokes"][..], &["unseat", "council1"], &["invite"]] {
+        let (code, said) = run(
+            &program(),
+            &[&["council"], words, &["--dir", dead]].concat(),
+        );
+        let named = others
+            .iter()
+            .any(|other| said.contains(&format!("--network {other}")));
+        let fits = named && said.contains("nothing was changed");
+        assert!(code != 0 && fits, "{words:?}: {said}");
+    }
     // What is dead goes.
     let (code, said) = tell(&["unseat", "council1"]);
     assert_eq!(code, 0, "{said}");
+    let delegated = [
+        "NS    ns2.blogs",
+        "NS    ns3.blogs",
+        "A     127.0.1.2",
+        "A     127.0.1.3",
+    ];
+    assert!(delegated.iter().all(|line| said.contains(line)), "{said}");
+    assert!(!said.contains("ns1."), "{said}");
     let nadia = Author::new("nadia").first(&demo.network, "nadia", now() + 3_600);
     assert_eq!(claim(&demo, "nadia", &nadia, "b"), 201);
     demo.assert_no_panic();
@@ -348,7 +385,20 @@ fn after_a_recovery_the_dead_seats_keep_nobody_from_seeing_who_is_silent() {
     }
     let dir = demo.node("council1").data;
     let dir = dir.to_str().unwrap();
-    organize(&["recover", "--dir", dir]);
+    let wrong = demo.node("council1").data.join("registry.journal");
+    let recover = [
+        "council",
+        "recover",
+        "--dir",
+        dir,
+        "--organizer",
+        wrong.to_str().unwrap(),
+    ];
+    let (code, said) = run(&program(), &recover);
+    assert!(code != 0 && said.contains("64 hex digits"), "{said}");
+    let said = organize(&["recover", "--dir", dir]);
+    let ns = |number: u8| format!("blogs.localhost.      NS    ns{number}.blogs.localhost.");
+    assert!(said.contains(&ns(1)) && !said.contains(&ns(2)), "{said}");
     demo.restart("council1");
     all_whole_of(&demo, &["council1"]);
     for dead in ["a", "b"] {
@@ -460,7 +510,13 @@ fn comes(demo: &Demo, by: &Path, number: u8) -> Comer {
     let mut serve = Command::new(program());
     let serve = serve.args(["council", "serve", "--until-stdin-closes", "--dir", at]);
     let process = Process::begin(serve, &demo.dir.join(format!("logs/{label}.log")));
-    organize(&["seat", &label, "--dir", by.to_str().unwrap()]);
+    let status = ["council", "status", "--dir", by.to_str().unwrap()];
+    let asks = format!("{label}  {api}  asks for a seat");
+    let (_, said) = run(&program(), &status);
+    assert!(said.contains(&asks), "{said}");
+    let said = organize(&["seat", &label, "--dir", by.to_str().unwrap()]);
+    let delegated = format!("ns{number}.blogs.localhost.  A     127.0.1.{number}");
+    assert!(said.contains(&delegated), "{said}");
     let to = api.parse().unwrap();
     wait_for("it is filled and votes", PATIENCE, || {
         let health = http::request(to, "GET", &api, "/healthz", &[], b"")?;

@@ -365,6 +365,32 @@ fn a_spoke_that_is_barred_leaves_its_places_to_others() {
         let began = Instant::now();
         told(&demo, &["evict", barred], "barred");
         full(barred);
+        wait_for("its own log says so", SETTLE, || {
+            demo.log(barred)
+                .contains("has barred this spoke, for good")
+                .then_some(())
+        });
+        let dir = demo.node("council1").data;
+        let dir = dir.to_str().unwrap();
+        for words in [
+            &["admit", barred][..],
+            &["drain", barred],
+            &["move", "maria", "--to", barred],
+        ] {
+            let (_, said) = run(&program(), &[&["council"], words, &["--dir", dir]].concat());
+            let says = said.contains("barred by an organizer, for good");
+            // Who holds nothing has nothing to hand over.
+            assert!(says || words[0] == "drain", "{words:?}: {said}");
+        }
+        let (_, said) = run(&program(), &["council", "spokes", "--dir", dir]);
+        let line = said
+            .lines()
+            .find(|line| line.starts_with(&format!("{barred} (")));
+        let line = line.unwrap();
+        assert!(
+            line.contains("evicted") && line.contains("takes nothing"),
+            "{line}"
+        );
         eprintln!("{barred} barred, full again after {:?}", began.elapsed());
         maria.publish(
             &demo,

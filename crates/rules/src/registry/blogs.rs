@@ -152,8 +152,7 @@ impl Registry {
 
     /// Whether a spoke may become a blog's primary.
     fn can_be_home(&self, to: &Label) -> Result<(), Refusal> {
-        let spoke = self.spokes.get(to).filter(|spoke| spoke.is_admitted());
-        let spoke = spoke.ok_or_else(|| Refusal::NoSuchSpoke(to.clone()))?;
+        let spoke = self.let_in(to)?;
         if spoke.is_well() && !spoke.is_leaving() && spoke.takes != Takes::Nothing {
             Ok(())
         } else {

@@ -26,8 +26,22 @@ impl Registry {
 
     /// The admitted spoke with this key.
     pub(super) fn bringer(&self, key: NodeKey) -> Result<&Label, Refusal> {
-        let found = self.admitted().find(|(_, spoke)| spoke.key == key);
-        found.map(|(label, _)| label).ok_or(Refusal::NotAdmitted)
+        let found = self.spokes.iter().find(|(_, spoke)| spoke.key == key);
+        match found {
+            Some((label, spoke)) if spoke.is_admitted() => Ok(label),
+            Some((label, spoke)) if spoke.is_barred() => Err(Refusal::Barred(label.clone())),
+            _ => Err(Refusal::NotAdmitted),
+        }
+    }
+
+    /// A spoke that is let in; else why it is none.
+    pub(super) fn let_in(&self, label: &Label) -> Result<&Spoke, Refusal> {
+        let spoke = self.asked(label)?;
+        match spoke.standing {
+            Standing::Admitted { .. } | Standing::Leaving { .. } => Ok(spoke),
+            Standing::Applied { .. } => Err(Refusal::NotIn(label.clone())),
+            Standing::Evicted { .. } => Err(Refusal::Barred(label.clone())),
+        }
     }
 
     pub(super) fn join(
@@ -152,16 +166,10 @@ impl Registry {
 
     pub(super) fn admit(&self, now: Time, key: NodeKey, label: Label) -> Result<Change, Refusal> {
         self.organizer(key)?;
-        let spoke = self
-            .spokes
-            .get(&label)
-            .ok_or_else(|| Refusal::NoSuchSpoke(label.clone()))?;
-        let waits = matches!(
-            spoke.standing,
-            Standing::Applied { .. } | Standing::Leaving { .. }
-        );
-        if !waits {
-            return Err(Refusal::NotWaiting(label));
+        match self.asked(&label)?.standing {
+            Standing::Applied { .. } | Standing::Leaving { .. } => {}
+            Standing::Admitted { .. } => return Err(Refusal::NotWaiting(label)),
+            Standing::Evicted { .. } => return Err(Refusal::Barred(label)),
         }
         Ok(Change::Standing(label, Standing::Admitted { since: now }))
     }
@@ -189,13 +197,10 @@ impl Registry {
 
     /// A spoke is to be emptied, as an organizer or its own key says.
     pub(super) fn drain(&self, now: Time, label: Label) -> Result<Change, Refusal> {
-        match self.asked(&label)?.standing {
-            Standing::Admitted { .. } => {
-                Ok(Change::Standing(label, Standing::Leaving { since: now }))
-            }
-            Standing::Leaving { .. } => Err(Refusal::NothingNew),
-            _ => Err(Refusal::NoSuchSpoke(label)),
+        if self.let_in(&label)?.is_leaving() {
+            return Err(Refusal::NothingNew);
         }
+        Ok(Change::Standing(label, Standing::Leaving { since: now }))
     }
 
     /// How much a spoke has to do.

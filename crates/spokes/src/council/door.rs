@@ -13,6 +13,7 @@ use spokes_rules::{
     request::{Address, Ask, Request as Wanted, Wish},
 };
 
+use super::elsewhere;
 use crate::{
     client::{self, Client, Reply},
     clock,
@@ -54,7 +55,10 @@ impl Door {
                 &file.unwrap_or_else(|| dir.join("organizer.key")),
             )?),
         };
-        Self::at(config.api, key).await
+        match Self::at(config.api, key).await {
+            Ok(door) => Ok(door),
+            Err(silent) => Err(elsewhere::instead_of(dir, config.api, &silent).await),
+        }
     }
 
     /// Through any node of a network.
@@ -178,19 +182,27 @@ impl Door {
         };
         let wire = RequestWire::from(&request);
         let mut silent = Outage::new("the network names no council node");
+        let mut waits = None;
         for node in &self.nodes {
             let to = client::Ask::new(*node, "/api/v1/registry/requests");
             match self.client.post(to, &wire).await {
                 Ok(Reply::Good(taken, _)) => return Ok(Ok(taken)),
                 // Another node may be nearer to a majority.
                 Ok(Reply::Refused(problem)) if problem.status == 503 => {
-                    silent = Outage::new(problem.detail);
+                    waits = Some(problem);
                 }
                 Ok(Reply::Refused(problem)) => return Ok(Err(problem)),
                 Err(outage) => silent = outage,
             }
         }
-        Err(silent)
+        // Who answers says more than who is silent.
+        Err(match waits {
+            Some(Problem { kind, detail, .. }) if kind == "no-majority" => {
+                Outage::new(format!("{detail} {}", elsewhere::GONE_FOR_GOOD))
+            }
+            Some(problem) => Outage::new(problem.detail),
+            None => Outage::new(format!("{silent}. {}", elsewhere::GONE_FOR_GOOD)),
+        })
     }
 }
 
@@ -207,10 +219,20 @@ fn organizer(file: &Path) -> Result<NodeSecret, Outage> {
 
 /// Where a network's address leads.
 async fn address_of(url: &str) -> Result<SocketAddr, Outage> {
-    let wrong = |why: &str| Outage::new(format!("--network {url} is no address: {why}"));
-    let parsed = Url::parse(url).map_err(|why| wrong(&why.to_string()))?;
+    let wrong = |why: &str| {
+        Outage::new(format!(
+            "--network {url} is no address: {why}. Write it like http://192.0.2.1 or http://192.0.2.1:8080"
+        ))
+    };
+    // Addresses stand everywhere else without it.
+    let full = if url.contains("://") {
+        url.to_owned()
+    } else {
+        format!("http://{url}")
+    };
+    let parsed = Url::parse(&full).map_err(|why| wrong(&why.to_string()))?;
     if parsed.scheme() != "http" {
-        return Err(wrong("it begins with http://, such as http://192.0.2.1"));
+        return Err(wrong("it begins with http://"));
     }
     let host = parsed.host_str().ok_or_else(|| wrong("it names no host"))?;
     let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -224,4 +246,27 @@ async fn address_of(url: &str) -> Result<SocketAddr, Outage> {
     let found = tokio::net::lookup_host((bare, port)).await;
     let mut found = found.map_err(|why| wrong(&why.to_string()))?;
     found.next().ok_or_else(|| wrong("the name has no address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_may_stand_as_it_stands_everywhere_else() {
+        for (text, address) in [
+            ("127.0.91.1:33100", "127.0.91.1:33100"),
+            ("127.0.91.1", "127.0.91.1:80"),
+            ("http://127.0.91.1:33100/", "127.0.91.1:33100"),
+            ("localhost:8080", "127.0.0.1:8080"),
+            ("[::1]:8080", "[::1]:8080"),
+        ] {
+            let read = address_of(text).await.map_err(|why| why.to_string());
+            assert_eq!(read, Ok(address.parse().unwrap()), "{text}");
+        }
+        for text in ["https://127.0.91.1", "http://", "a b", "127.0.91.1:99999"] {
+            let why = address_of(text).await.unwrap_err().to_string();
+            assert!(why.contains("Write it like http://"), "{text}: {why}");
+        }
+    }
 }

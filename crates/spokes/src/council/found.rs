@@ -310,6 +310,10 @@ pub struct Recovery {
 pub struct Recovered {
     /// How many records of the registry.
     pub records: u64,
+    /// The network's domain.
+    pub domain: Domain,
+    /// The number of its node among all that ever stood, of which its name in DNS is made.
+    pub server: u64,
     /// The node that it is founded on.
     pub node: CouncilNode,
     /// The others that sit: they are to be filled.
@@ -407,8 +411,13 @@ pub fn recover(recovery: &Recovery) -> Result<Recovered, Outage> {
     let others: Vec<_> = sat.filter(|other| other.label != node.label).collect();
     let request = recovery_of(&node, &others, &registry, &organizer)?;
     let records = found_anew(&mut journal, &registry, &secret, request)?;
+    let seats = registry.seats();
+    let mut seat = seats.all().iter();
+    let seat = seat.find(|seat| seat.node.label == node.label);
     Ok(Recovered {
         records,
+        domain: registry.founding().domain.clone(),
+        server: seat.map_or(seats.all().len() as u64 + 1, |seat| seat.number),
         node,
         others,
         is_known,

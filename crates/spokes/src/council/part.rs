@@ -74,8 +74,8 @@ fn broken(error: &impl fmt::Display) -> Mute {
     Mute::Broken(Outage::new(error.to_string()))
 }
 
-/// For how long a node that took something from its leader counts as one that is there: several heartbeats, and a
-/// message that is lost.
+/// For how long a node that took something from its leader counts as one that is there, if nothing is heard of it
+/// since: several heartbeats.
 const HEARD_FOR: Duration = Duration::from_secs(2);
 
 /// When the others took something from this node last, as their leader. A node without anything takes nothing as
@@ -84,10 +84,14 @@ const HEARD_FOR: Duration = Duration::from_secs(2);
 pub(super) struct Heard(Arc<Mutex<BTreeMap<NodeId, Instant>>>);
 
 impl Heard {
-    /// A node has taken something.
-    pub(super) fn note(&self, node: NodeId) {
+    /// A node has taken something, or has not: it is silent, or holds nothing.
+    pub(super) fn note(&self, node: NodeId, took: bool) {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.insert(node, Instant::now());
+        if took {
+            heard.insert(node, Instant::now());
+        } else {
+            heard.remove(&node);
+        }
     }
 
     /// Whether one did so a moment ago.

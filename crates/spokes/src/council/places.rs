@@ -128,6 +128,7 @@ impl Council {
                 .iter()
                 .map(|seat| NodeWire {
                     label: seat.node.label.to_string(),
+                    number: seat.number,
                     api: seat.node.api.to_string(),
                     dns: seat.node.dns.to_string(),
                     sits: sits_word(seat.sits).to_owned(),
@@ -145,7 +146,8 @@ fn sits_word(sits: spokes_rules::seat::Sits) -> &'static str {
     use spokes_rules::seat::Sits;
     match sits {
         Sits::Asks { .. } => "asks",
-        Sits::Yes { .. } => "sits",
+        Sits::Yes { whole: true, .. } => "sits",
+        Sits::Yes { whole: false, .. } => "fills",
         Sits::NoMore { .. } => "gone",
     }
 }

@@ -217,16 +217,15 @@ impl Ways {
         let address = address.ok_or_else(unknown)?;
         let line = self.line(to).map_err(Silence::before)?;
         let answer = line.post(address, path, message, wait).await;
+        if path == "/append" {
+            self.heard.note(to, matches!(answer, Ok(Ok(_))));
+        }
         match &answer {
             Err(silence) => self.note(to, Some(&silence.outage.to_string())),
             // What is brought to those that take no part says nothing of whether they do.
             _ if path == KEYS => {}
             // Any other message may be refused without meaning.
             Ok(Err(problem)) if path == "/append" => self.note(to, Some(&problem.detail)),
-            Ok(Ok(_)) if path == "/append" => {
-                self.heard.note(to);
-                self.note(to, None);
-            }
             Ok(_) => self.note(to, None),
         }
         answer

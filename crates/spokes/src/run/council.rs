@@ -11,7 +11,7 @@ use spokes_rules::{
     request::{Address, Domain, Policy, Wish},
 };
 
-use super::{ServeArgs, places, seconds, until_told};
+use super::{ServeArgs, delegation, places, seconds, until_told};
 use crate::{
     clock,
     council::{self, Beginning, Council, Recovery, Stand},
@@ -45,7 +45,11 @@ pub(super) enum CouncilCommand {
     ///
     /// Example: spokes council admit garden --dir /var/lib/council
     Admit(Organized),
-    /// Bars a spoke.
+    /// Bars a spoke, for good: its label and its key are used up.
+    ///
+    /// It leaves DNS at once, and other spokes take its places within seconds to minutes; what it alone has is kept
+    /// on its disk. Where two of a blog's three servers are gone or barred the blog waits: "spokes council open". To
+    /// empty a server that may come back, use "spokes council drain".
     ///
     /// Example: spokes council evict garden --dir /var/lib/council
     Evict(Organized),
@@ -87,6 +91,10 @@ pub(super) enum CouncilCommand {
         to: PathBuf,
     },
     /// Founds the council anew on what one node or a backup holds, when most of the others are gone for good.
+    ///
+    /// What only the others held is lost, unless spokes bring it again; no other node that still runs may go on beside
+    /// it. It takes seconds, with a million names some minutes. The organizer's key is the file organizer.key that
+    /// "spokes council init" made. DNS names this node alone then, until others are filled.
     ///
     /// Example: spokes council recover --dir /var/lib/council --organizer /media/stick/organizer.key
     Recover(Recovered),
@@ -185,30 +193,20 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
         }
         CouncilCommand::Invite { dir, expires } => {
             let expires = clock::now() + expires;
-            let invite = council::invite(&dir, expires).await?;
+            let invite = council::invite(&dir, expires).await;
+            let invite = council::ask_elsewhere(&dir, invite).await?;
             demo::speak(&invite.to_string());
             Ok(())
         }
         CouncilCommand::Admit(told) => places::admit(told.label, &told.tell).await,
         CouncilCommand::Evict(told) => places::evict(told.label, &told.tell).await,
         CouncilCommand::Join(wanted) => join(wanted).await,
-        CouncilCommand::Seat(told) => {
-            organize(told, |label| Wish::Seat { label }, |label| {
-                format!("{label} has its seat: it is filled now, then it votes and DNS names it.")
-            })
-            .await
-        }
-        CouncilCommand::Unseat(told) => {
-            organize(told, |label| Wish::Unseat { label }, |label| {
-                format!("{label} has no seat any more. Stop it, once the others have gone on without it.")
-            })
-            .await
-        }
+        CouncilCommand::Seat(told) => seat(told, true).await,
+        CouncilCommand::Unseat(told) => seat(told, false).await,
         CouncilCommand::Refill(told) => {
-            organize(told, |label| Wish::Refill { label }, |label| {
-                format!("{label} is filled again from the others, and then votes again.")
-            })
-            .await
+            let Organized { label, tell } = told;
+            let said = format!("{label} is filled again from the others, and then votes again.");
+            tell.order(Wish::Refill { label }, &said).await.map(drop)
         }
         CouncilCommand::Backup { dir, to } => {
             let registry = council::backup(&dir, &to)?;
@@ -318,6 +316,8 @@ fn after_recovery(recovered: &council::Recovered, dir: &Path) -> Vec<String> {
         node,
         others,
         is_known,
+        domain,
+        server,
     } = recovered;
     let mut lines = vec![
         format!(
@@ -348,17 +348,44 @@ fn after_recovery(recovered: &council::Recovered, dir: &Path) -> Vec<String> {
             node.dns.0.ip()
         ));
     }
+    lines.push("This alone should stand at the registrar now:".to_owned());
+    let server = (*server, node.dns.0.ip());
+    lines.extend(delegation::lines(domain.as_str(), &[server]));
+    if !others.is_empty() {
+        lines.push(
+            "Another node belongs there again once \"spokes council status\" says that it is up to date; take the seat \
+             of each that does not come back with \"spokes council unseat\", which says what should stand there then."
+                .to_owned(),
+        );
+    }
     lines
 }
 
-async fn organize(
-    told: Organized,
-    wish: impl FnOnce(Label) -> Wish,
-    said: impl FnOnce(&Label) -> String,
-) -> Result<(), Outage> {
-    let label = told.label;
-    let said = said(&label);
-    told.tell.order(wish(label), &said).await
+/// Gives or takes a seat, and says what should stand at the registrar then.
+async fn seat(told: Organized, is_given: bool) -> Result<(), Outage> {
+    let Organized { label, tell } = told;
+    let (named, wished) = (label.clone(), label.clone());
+    let (wish, said) = match is_given {
+        true => (
+            Wish::Seat { label: wished },
+            format!("{label} has its seat: it is filled now, then it votes and DNS names it."),
+        ),
+        false => (
+            Wish::Unseat { label: wished },
+            format!(
+                "{label} has no seat any more. Stop it, once the others have gone on without it."
+            ),
+        ),
+    };
+    let (door, records) = tell.order(wish, &said).await?;
+    if tell.is_json() {
+        return Ok(());
+    }
+    if let Some(servers) = delegation::servers(&door, records).await {
+        let lines = delegation::said(door.domain(), &named, is_given, &servers);
+        lines.iter().for_each(|line| demo::speak(line));
+    }
+    Ok(())
 }
 
 fn say_founded(
@@ -371,8 +398,14 @@ fn say_founded(
         format!("The network {domain} is founded: {}", registry.network()),
         String::new(),
         "At the registrar of the domain above it, delegate:".to_owned(),
-        format!("  {domain}.      NS  ns1.{domain}."),
-        format!("  ns1.{domain}.  A   {}", dns.ip()),
+    ] {
+        demo::speak(&line);
+    }
+    let lines = delegation::lines(domain.as_str(), &[(1, dns.ip())]);
+    lines.iter().for_each(|line| demo::speak(line));
+    for line in [
+        "With each seat on the council that is given or taken this changes; the command says how."
+            .to_owned(),
         String::new(),
         format!(
             "Keep {}/organizer.key offline once spokes are admitted; it admits and",

@@ -3,6 +3,7 @@
 
 mod leaving;
 mod open;
+mod seen;
 mod waiting;
 
 use std::{
@@ -47,6 +48,9 @@ pub(super) enum PlacesCommand {
     /// Example: spokes council drain garden --dir /var/lib/council
     Drain(leaving::Drain),
     /// Says how many servers hold a blog.
+    ///
+    /// More take copies of it within seconds to minutes; fewer leave once the others hold it. It lasts until somebody
+    /// says another number.
     ///
     /// Example: spokes council replicas maria 5 --dir /var/lib/council
     Replicas(Replicas),
@@ -162,17 +166,25 @@ impl Tell {
             .await
     }
 
-    /// Says a wish, and what came of it.
-    pub(super) async fn order(&self, wish: Wish, said: &str) -> Result<(), Outage> {
-        match self.door().await?.say(wish, Vec::new()).await? {
-            Ok(taken) if self.look.json => {
-                let json = serde_json::to_string(&taken);
-                demo::speak(&json.map_err(|e| Outage::new(e.to_string()))?);
-            }
-            Ok(_) => demo::speak(said),
+    /// Says a wish, and what came of it. Gives where it was said, and the records behind which it is so.
+    pub(super) async fn order(&self, wish: Wish, said: &str) -> Result<(Door, u64), Outage> {
+        let door = self.door().await?;
+        let taken = match door.say(wish, Vec::new()).await? {
+            Ok(taken) => taken,
             Err(problem) => return Err(Outage::new(problem.detail)),
+        };
+        if self.look.json {
+            let json = serde_json::to_string(&taken);
+            demo::speak(&json.map_err(|e| Outage::new(e.to_string()))?);
+        } else {
+            demo::speak(said);
         }
-        Ok(())
+        Ok((door, taken.index + 1))
+    }
+
+    /// Whether facts are wanted as JSON.
+    pub(super) fn is_json(&self) -> bool {
+        self.look.json
     }
 }
 
@@ -469,7 +481,7 @@ async fn status(look: Look, console: &Console) -> Result<(), Outage> {
             }),
             Err(outage) => serde_json::json!({
                 "api": node.to_string(), "answers": false, "why": outage.to_string(),
-                "label": called(*node, &said),
+                "label": seen::called(*node, &said),
             }),
         });
         let nodes: Vec<_> = nodes.collect();
@@ -478,53 +490,14 @@ async fn status(look: Look, console: &Console) -> Result<(), Outage> {
             "records": most, "nodes": nodes,
         }));
     } else {
-        for line in status_lines(&door, &said, leader.as_deref(), most) {
+        for line in seen::status_lines(door.domain(), &said, leader.as_deref(), most) {
             console.fact(&line);
         }
     }
     match leader {
         Some(_) => Ok(()),
-        None => Err(Outage::new(
-            "no majority of the council stands together: nothing can be registered or changed now. What was \
-             registered is safe, and blogs go on. Start the nodes that are silent",
-        )),
+        None => Err(seen::nobody_leads(&said)),
     }
-}
-
-fn status_lines(door: &Door, said: &[StatusSaid], leader: Option<&str>, most: u64) -> Vec<String> {
-    let leads = leader.unwrap_or("nobody");
-    let mut lines = vec![format!("{}: {leads} leads, {most} records", door.domain())];
-    for (node, read) in said {
-        lines.push(match read {
-            Ok(status) if status.records == most => {
-                format!("  {}  {node}  up to date", status.node)
-            }
-            Ok(status) => format!(
-                "  {}  {node}  {} records behind",
-                status.node,
-                most - status.records
-            ),
-            Err(outage) => {
-                let label = called(*node, said).unwrap_or("?");
-                format!("  {label}  {node}  silent: {outage}")
-            }
-        });
-    }
-    lines
-}
-
-type StatusSaid = (std::net::SocketAddr, Result<CouncilStatusWire, Outage>);
-
-/// What a silent node is called: the others know.
-fn called(node: std::net::SocketAddr, said: &[StatusSaid]) -> Option<&str> {
-    let mut known = said
-        .iter()
-        .filter_map(|(_, read)| read.as_ref().ok())
-        .flat_map(|status| &status.nodes);
-    let node = node.to_string();
-    known
-        .find(|known| known.sits == "sits" && known.api == node)
-        .map(|known| known.label.as_str())
 }
 
 async fn spokes(look: Look, console: &Console) -> Result<(), Outage> {
@@ -550,7 +523,7 @@ async fn spokes(look: Look, console: &Console) -> Result<(), Outage> {
             spoke.address,
             spoke.standing,
             spoke.load,
-            spoke.takes,
+            seen::takes(spoke),
             spoke.blogs,
             spoke.primary_of
         ));

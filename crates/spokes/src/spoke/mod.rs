@@ -6,6 +6,7 @@ mod about;
 mod anew;
 mod api;
 mod awake;
+mod barred;
 mod change;
 mod desk;
 mod feeds;
@@ -265,6 +266,7 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).remove_leftovers()),
             tokio::spawn(Arc::clone(&self).observe()),
             tokio::spawn(Arc::clone(&self).watch_room()),
+            tokio::spawn(Arc::clone(&self).look_whether_barred()),
         ];
         let spoke = Arc::clone(&self);
         let handler = move |request| Arc::clone(&spoke).answer(request);

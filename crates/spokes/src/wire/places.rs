@@ -30,11 +30,13 @@ pub struct CouncilStatusWire {
 pub struct NodeWire {
     /// Its label.
     pub label: String,
+    /// Its number among all that ever stood, of which its name in DNS is made.
+    pub number: u64,
     /// Where its registry answers.
     pub api: String,
     /// Where its DNS answers.
     pub dns: String,
-    /// `asks`, `sits` or `gone`.
+    /// `asks`, `fills` (it sits and is to be filled), `sits` or `gone`.
     pub sits: String,
 }
 

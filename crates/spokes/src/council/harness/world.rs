@@ -416,9 +416,7 @@ impl Way {
         let carried = self.world.carry(self.from, number(self.to), ask);
         let carried = tokio::time::timeout(WAIT, carried).await;
         let answer = carried.unwrap_or_else(|_| Err(Outage::new("took too long")));
-        if let Ok(Ok(_)) = &answer {
-            self.taken.note(self.to);
-        }
+        self.taken.note(self.to, matches!(&answer, Ok(Ok(_))));
         answer
     }
 }

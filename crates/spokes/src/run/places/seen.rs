@@ -1,0 +1,165 @@
+//! What is shown of spokes and of the council's nodes, in words.
+
+use std::net::SocketAddr;
+
+use crate::{
+    outage::Outage,
+    wire::places::{CouncilStatusWire, NodeWire, SpokeWire},
+};
+
+/// What a node of the council said of how it stands.
+pub(super) type StatusSaid = (SocketAddr, Result<CouncilStatusWire, Outage>);
+
+/// What a spoke takes as it is now: what it said itself says nothing of one that is silent or out.
+pub(super) fn takes(spoke: &SpokeWire) -> &str {
+    match (spoke.standing.as_str(), &spoke.down_since) {
+        ("applied" | "evicted", _) | (_, Some(_)) => "nothing",
+        ("leaving", None) if spoke.takes == "new" => "held",
+        _ => &spoke.takes,
+    }
+}
+
+/// How each node of the council stands, a line each; those that ask for a seat come last.
+pub(super) fn status_lines(
+    domain: &str,
+    said: &[StatusSaid],
+    leader: Option<&str>,
+    most: u64,
+) -> Vec<String> {
+    let leads = leader.unwrap_or("nobody");
+    let mut lines = vec![format!("{domain}: {leads} leads, {most} records")];
+    for (node, read) in said {
+        let fills = match known(*node, said) {
+            Some(seat) if seat.sits == "fills" => ", being filled",
+            _ => "",
+        };
+        lines.push(match read {
+            Ok(status) if status.records == most => {
+                format!("  {}  {node}  up to date{fills}", status.node)
+            }
+            Ok(status) => format!(
+                "  {}  {node}  {} records behind{fills}",
+                status.node,
+                most - status.records
+            ),
+            Err(outage) => {
+                let label = called(*node, said).unwrap_or("?");
+                format!("  {label}  {node}  silent: {outage}")
+            }
+        });
+    }
+    let newest = said.iter().filter_map(|(_, read)| read.as_ref().ok());
+    let newest = newest.max_by_key(|status| status.records);
+    let asks = newest.iter().flat_map(|status| &status.nodes);
+    lines.extend(asks.filter(|node| node.sits == "asks").map(|node| {
+        format!(
+            "  {0}  {1}  asks for a seat: \"spokes council seat {0}\" gives it one",
+            node.label, node.api
+        )
+    }));
+    lines
+}
+
+/// Why nothing can be changed where nobody leads, and what to do.
+pub(super) fn nobody_leads(said: &[StatusSaid]) -> Outage {
+    let answer = said.iter().filter(|(_, read)| read.is_ok()).count();
+    let safe = "What was registered is safe, and blogs go on";
+    if answer > said.len() / 2 {
+        return Outage::new(format!(
+            "{answer} of {} nodes answer and nobody leads them so far: they are choosing, which takes some seconds. \
+             Nothing can be registered or changed until then. {safe}. Ask again; if it stays so, the nodes do not reach \
+             one another: their logs say who does not answer whom",
+            said.len()
+        ));
+    }
+    Outage::new(format!(
+        "only {answer} of {} nodes answer, which is no majority: nothing can be registered or changed now. {safe}. Start \
+         the nodes that are silent; if most of them are gone for good, \"spokes council recover\" founds the council anew \
+         on one that holds the registry",
+        said.len()
+    ))
+}
+
+/// What the others know of a node.
+fn known(node: SocketAddr, said: &[StatusSaid]) -> Option<&NodeWire> {
+    let nodes = said.iter().filter_map(|(_, read)| read.as_ref().ok());
+    let node = node.to_string();
+    let mut seated = nodes.flat_map(|status| &status.nodes);
+    seated.find(|known| matches!(known.sits.as_str(), "sits" | "fills") && known.api == node)
+}
+
+/// What a silent node is called: the others know.
+pub(super) fn called(node: SocketAddr, said: &[StatusSaid]) -> Option<&str> {
+    known(node, said).map(|known| known.label.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How three nodes stand of which the first `answer` do, and a fourth that asks or is filled.
+    fn shown(answer: usize, fourth: &str) -> String {
+        let api = |n: usize| format!("192.0.2.{n}:80");
+        let node = |n: usize, sits: &str| NodeWire {
+            label: format!("council{n}"),
+            number: n as u64,
+            api: api(n),
+            dns: api(n),
+            sits: sits.into(),
+        };
+        let nodes: Vec<_> = (1..=4)
+            .map(|n| node(n, if n == 4 { fourth } else { "sits" }))
+            .collect();
+        let seats = if fourth == "asks" { 3 } else { 4 };
+        let said = (1..=seats).map(|n| {
+            let status = CouncilStatusWire {
+                node: format!("council{n}"),
+                domain: "blogs.example".into(),
+                network: String::new(),
+                leader: None,
+                term: 1,
+                records: if n == 4 { 2 } else { 7 },
+                confirmed: false,
+                blogs: 0,
+                nodes: nodes.clone(),
+            };
+            let silent = || Outage::new(format!("{} does not answer", api(n)));
+            let read = if n <= answer || n == 4 {
+                Ok(status)
+            } else {
+                Err(silent())
+            };
+            (api(n).parse().unwrap(), read)
+        });
+        let said: Vec<_> = said.collect();
+        let mut lines = status_lines("blogs.example", &said, None, 7);
+        lines.push(nobody_leads(&said).to_string());
+        lines.join("\n")
+    }
+
+    #[test]
+    fn who_looks_at_the_council_reads_what_to_do() {
+        let all = shown(3, "asks");
+        for part in [
+            "council1  192.0.2.1:80  up to date\n",
+            "council4  192.0.2.4:80  asks for a seat: \"spokes council seat council4\" gives it one\n",
+            "3 of 3 nodes answer and nobody leads them so far",
+        ] {
+            assert!(all.contains(part), "{part}: {all}");
+        }
+        assert!(!all.contains("recover"), "nothing is lost: {all}");
+        let one = shown(1, "asks");
+        for part in [
+            "council3  192.0.2.3:80  silent: 192.0.2.3:80 does not answer\n",
+            "only 1 of 3 nodes answer, which is no majority",
+            "\"spokes council recover\"",
+        ] {
+            assert!(one.contains(part), "{part}: {one}");
+        }
+        let filled = shown(2, "fills");
+        assert!(
+            filled.contains("council4  192.0.2.4:80  5 records behind, being filled\n"),
+            "{filled}"
+        );
+    }
+}
