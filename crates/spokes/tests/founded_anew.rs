@@ -353,7 +353,10 @@ fn a_node_is_filled_that_knew_one_key_alone_and_not_that_of_the_leader() {
     second.empty();
     second.serve();
     fs::copy(first.key_of(), third.key_of()).unwrap();
-    third.organize(&["refill", "council2"]);
+    wait_for("its silence is noticed", PATIENCE, || {
+        let refill = ["council", "refill", "council2", "--dir", third.dir()];
+        (run(&program(), &refill).0 == 0).then_some(())
+    });
     wait_for("it is filled", PATIENCE, || second.is_whole());
 }
 
