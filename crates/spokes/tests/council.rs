@@ -452,10 +452,10 @@ fn a_backup_brings_back_what_all_nodes_lost() {
     let to = backup.to_str().unwrap();
     let dir = demo.node("council2").data;
     let said = organize(&["backup", "--dir", dir.to_str().unwrap(), "--to", to]);
-    assert!(
-        said.contains(&format!("all {} records", before.len())),
-        "{said}"
-    );
+    // A node may have said meanwhile that it is whole.
+    let held = said.split(" holds all ").nth(1).unwrap();
+    let held: usize = held.split(' ').next().unwrap().parse().unwrap();
+    assert!(held >= before.len(), "{said}");
     // These come later, and are in no backup.
     let nadia = Author::new("nadia").first(&demo.network, "nadia", now() + 3_600);
     assert_eq!(claim(&demo, "nadia", &nadia, "b"), 201);
