@@ -93,7 +93,7 @@ pub(super) fn nobody_leads(said: &[StatusSaid]) -> Outage {
         ));
     }
     Outage::new(format!(
-        "only {answer} of {} nodes answer, which is no majority: nothing can be registered or changed now. {safe}. Start \
+        "{answer} of {} nodes answer, and a majority is needed: nothing can be registered or changed now. {safe}. Start \
          the nodes that are silent; if most of them are gone for good, \"spokes council recover\" founds the council anew \
          on one that holds the registry",
         said.len()
@@ -171,7 +171,7 @@ mod tests {
         let one = shown(1, "asks");
         for part in [
             "council3  192.0.2.3:80  silent: 192.0.2.3:80 does not answer\n",
-            "only 1 of 3 nodes answer, which is no majority",
+            "1 of 3 nodes answer, and a majority is needed",
             "\"spokes council recover\"",
         ] {
             assert!(one.contains(part), "{part}: {one}");
