@@ -454,10 +454,11 @@ impl Council {
         Ok(Read::New(wire))
     }
 
-    /// Whether this is the key of an admitted spoke, a council node, or an organizer.
+    /// Whether this is the key of a spoke that is admitted or a member of a set still, a council node, or an organizer.
     fn is_known(&self, key: NodeKey) -> bool {
         let known = self.book.ask(|registry| {
-            registry.admitted().any(|(_, spoke)| spoke.key == key)
+            let mut spokes = registry.spokes();
+            spokes.any(|(label, spoke)| spoke.key == key && registry.is_watched(label))
                 || registry.seats().node(key).is_some()
                 || registry.founding().organizers.contains(&key)
         });

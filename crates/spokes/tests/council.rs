@@ -412,6 +412,8 @@ fn after_a_recovery_the_dead_seats_keep_nobody_from_seeing_who_is_silent() {
             line.contains("silent since").then_some(())
         });
     }
+    let (_, said) = run(&program(), &["council", "open", "maria", "--dir", dir]);
+    assert!(!said.contains("enough of the servers answer"), "{said}");
     // DNS names the one council node that holds the registry, and the others again when they do.
     let servers = || {
         run(
@@ -452,10 +454,10 @@ fn a_backup_brings_back_what_all_nodes_lost() {
     let to = backup.to_str().unwrap();
     let dir = demo.node("council2").data;
     let said = organize(&["backup", "--dir", dir.to_str().unwrap(), "--to", to]);
-    assert!(
-        said.contains(&format!("all {} records", before.len())),
-        "{said}"
-    );
+    // A node may have said meanwhile that it is whole.
+    let held = said.split(" holds all ").nth(1).unwrap();
+    let held: usize = held.split(' ').next().unwrap().parse().unwrap();
+    assert!(held >= before.len(), "{said}");
     // These come later, and are in no backup.
     let nadia = Author::new("nadia").first(&demo.network, "nadia", now() + 3_600);
     assert_eq!(claim(&demo, "nadia", &nadia, "b"), 201);

@@ -128,6 +128,9 @@ enum Command {
     #[command(after_help = "Example:\n  spokes blog status maria --json")]
     Status(status::Status),
     /// Move a blog to a spoke of your choice; once a day
+    ///
+    /// Readers and you yourself notice nothing: the new spoke takes the blog in first, seconds for a small one, and
+    /// nothing is lost if you break off. The old ones keep copies as long as they are needed.
     #[command(after_help = "Example:\n  spokes blog home maria --to garden --key 8E06…")]
     Home(home::MoveHome),
     /// Show what two branches say at one address, and choose

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use reqwest::Url;
@@ -21,6 +22,11 @@ use crate::{
     outage::Outage,
     wire::{NetworkWire, Problem, RequestWire, TakenWire},
 };
+
+/// How often a word that no majority takes is said again, and the pause between: leaders change within two seconds,
+/// and the council takes nothing twice.
+const ROUNDS: u32 = 6;
+const ROUND_PAUSE: Duration = Duration::from_millis(500);
 
 /// A council that can be asked.
 #[derive(Debug)]
@@ -182,17 +188,28 @@ impl Door {
         };
         let wire = RequestWire::from(&request);
         let mut silent = Outage::new("the network names no council node");
-        let mut waits = None;
-        for node in &self.nodes {
-            let to = client::Ask::new(*node, "/api/v1/registry/requests");
-            match self.client.post(to, &wire).await {
-                Ok(Reply::Good(taken, _)) => return Ok(Ok(taken)),
-                // Another node may be nearer to a majority.
-                Ok(Reply::Refused(problem)) if problem.status == 503 => {
-                    waits = Some(problem);
+        let mut waits: Option<Problem> = None;
+        for round in 0..ROUNDS {
+            if round > 0 {
+                tokio::time::sleep(ROUND_PAUSE).await;
+            }
+            for node in &self.nodes {
+                let to = client::Ask::new(*node, "/api/v1/registry/requests");
+                match self.client.post(to, &wire).await {
+                    Ok(Reply::Good(taken, _)) => return Ok(Ok(taken)),
+                    // Another node may be nearer to a majority; one that holds nothing says least.
+                    Ok(Reply::Refused(problem)) if problem.status == 503 => {
+                        let says_more = waits.as_ref().is_none_or(|p| p.kind == "empty");
+                        if says_more || problem.kind != "empty" {
+                            waits = Some(problem);
+                        }
+                    }
+                    Ok(Reply::Refused(problem)) => return Ok(Err(problem)),
+                    Err(outage) => silent = outage,
                 }
-                Ok(Reply::Refused(problem)) => return Ok(Err(problem)),
-                Err(outage) => silent = outage,
+            }
+            if waits.is_none() {
+                break;
             }
         }
         // Who answers says more than who is silent.

@@ -417,4 +417,18 @@ mod tests {
             assert!(said.contains("is not heard"), "{said}");
         }
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_is_there_for_a_while_after_it_took_something_and_not_when_it_takes_nothing() {
+        let (heard, node) = (Heard::default(), NodeId::default());
+        assert!(!heard.is_there(node));
+        heard.note(node, true);
+        tokio::time::advance(HEARD_FOR - Duration::from_millis(1)).await;
+        assert!(heard.is_there(node));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!heard.is_there(node), "it was cut off");
+        heard.note(node, true);
+        heard.note(node, false);
+        assert!(!heard.is_there(node), "it said no");
+    }
 }

@@ -560,6 +560,8 @@ async fn blogs(args: Blogs, console: &Console) -> Result<(), Outage> {
     }
     if args.waiting && all.is_empty() {
         console.say("No blog waits for an organizer.");
+    } else if all.is_empty() {
+        console.say(&seen::no_blogs(&door, args.spoke.as_ref()).await);
     }
     for blog in &all {
         let under_way = match (&blog.next, &blog.home) {

@@ -366,7 +366,7 @@ impl Spoke {
 
     async fn fetch_sealed(self: &Arc<Self>, blog: BlogId, seals: &BTreeMap<Label, Vec<Tip>>) {
         for (label, tips) in seals {
-            let Some(address) = self.address(label) else {
+            let Some(address) = self.member_address(label) else {
                 continue;
             };
             if self.lacks_any(blog, tips.iter()) {

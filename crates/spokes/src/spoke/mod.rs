@@ -298,6 +298,15 @@ impl Spoke {
         .flatten()
     }
 
+    /// Where a member of an open set answers, be it barred by now: what it holds may be safe nowhere else.
+    fn member_address(&self, label: &Label) -> Option<SocketAddr> {
+        let of = |registry: &Registry| {
+            let member = registry.spoke(label).filter(|_| registry.is_watched(label));
+            member.map(|spoke| spoke.address.0)
+        };
+        self.ask(of).flatten()
+    }
+
     /// Carries out what the rules decided. Called with the replica locked, so that the order of
     /// writes is the order of decisions.
     fn perform(self: &Arc<Self>, writes: &Strand, replica: &mut Replica) {

@@ -109,7 +109,7 @@ impl Spoke {
         let mut compare_at = Instant::now();
         let mut useless = 0;
         loop {
-            let Some(address) = self.address(&peer) else {
+            let Some(address) = self.member_address(&peer) else {
                 tokio::time::sleep(PAUSE_LONGEST).await;
                 continue;
             };

@@ -103,9 +103,10 @@ async fn hand_over(
         console.json(&facts);
         return Ok(());
     }
-    console.fact(&format!(
-        "{label} holds no blog any more: it may be stopped, or evicted."
-    ));
+    console.fact(&match spoke.standing.as_str() {
+        "evicted" => format!("{label} is barred and has no place in any blog: it may be stopped."),
+        _ => format!("{label} holds no blog any more: it may be stopped, or evicted."),
+    });
     let after = |place: &BlogPlaceWire| (1 + place.secondaries.len(), wanted(place));
     for line in on_fewer(When::Now, fewer.iter().map(after)) {
         console.fact(&line);
@@ -380,7 +381,7 @@ pub(in crate::run) async fn evict(label: Label, tell: &Tell) -> Result<(), Outag
     let Some(records) = order(&door, wish, tell).await? else {
         return Ok(());
     };
-    let mut lines = vec![format!("{label} is barred and out of DNS.")];
+    let mut lines = vec![format!("{label} is barred for good, and out of DNS.")];
     // It is barred, whether this can be read or not.
     match Held::read(&door, label.as_str(), records).await {
         Ok(held) => lines.extend(held.without()),

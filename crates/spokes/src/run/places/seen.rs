@@ -2,7 +2,10 @@
 
 use std::net::SocketAddr;
 
+use spokes_rules::node::Label;
+
 use crate::{
+    council::Door,
     outage::Outage,
     wire::places::{CouncilStatusWire, NodeWire, SpokeWire},
 };
@@ -16,6 +19,23 @@ pub(super) fn takes(spoke: &SpokeWire) -> &str {
         ("applied" | "evicted", _) | (_, Some(_)) => "nothing",
         ("leaving", None) if spoke.takes == "new" => "held",
         _ => &spoke.takes,
+    }
+}
+
+/// What is said where there is no blog to show.
+pub(super) async fn no_blogs(door: &Door, spoke: Option<&Label>) -> String {
+    let Some(label) = spoke else {
+        return format!("There is no blog on {} so far.", door.domain());
+    };
+    match super::spoke_of(door, label.as_str(), 0).await {
+        Ok(spoke) if spoke.standing == "applied" => {
+            format!("{label} asked to join and is not let in so far: it holds no blog.")
+        }
+        Ok(spoke) if spoke.standing == "evicted" => {
+            format!("{label} is barred and has no place in any blog.")
+        }
+        Ok(_) => format!("{label} holds no blog."),
+        Err(none) => none.to_string(),
     }
 }
 
