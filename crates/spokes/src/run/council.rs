@@ -332,10 +332,10 @@ fn after_recovery(recovered: &council::Recovered, dir: &Path) -> Vec<String> {
         let places = others.iter().map(|o| format!("{} at {}", o.label, o.api));
         let places = places.collect::<Vec<_>>().join(", ");
         lines.push(format!(
-            "2. Each of the others ({places}): as long as it is stopped, put all files of its directory but node.key \
-             and config.toml aside. Then start it: it is filled by itself. Empty none that has been started: one that \
-             held nothing else takes part as it is, and its vote is needed from then on; one that holds more stands \
-             down, and says so. \"spokes council status --dir {}\" shows who takes part.",
+            "2. Each of the others ({places}): as long as it is stopped, put the files registry.* of its directory \
+             aside. Then start it: it is filled by itself. Empty none that was started as it was and takes part: it \
+             held nothing else, and its vote is needed from then on. One that holds more stands down, and says so; \
+             stop that one, and empty it. \"spokes council status --dir {}\" shows who takes part.",
             dir.display()
         ));
     }
@@ -343,9 +343,8 @@ fn after_recovery(recovered: &council::Recovered, dir: &Path) -> Vec<String> {
         lines.push(format!(
             "No node of the council answered at {0} before, so spokes do not know it. They follow by themselves when \
              one of the others is filled again where it was. If none will be: add \"{0}\" to council = [...] in \
-             config.toml of each spoke, and restart it. At the registrar, let the domain be delegated to {1}.",
-            node.api,
-            node.dns.0.ip()
+             config.toml of each spoke, and restart it.",
+            node.api
         ));
     }
     lines.push("This alone should stand at the registrar now:".to_owned());
