@@ -13,6 +13,7 @@ use std::{
 use clap::{ArgGroup, Args, Subcommand};
 use spokes_log::name::{BlogName, Hash};
 use spokes_rules::{
+    health::Load,
     node::{Label, Signed},
     request::{MEMBERS_MAX, Wish},
 };
@@ -539,18 +540,23 @@ async fn spokes(look: Look, console: &Console) -> Result<(), Outage> {
             Some(since) => format!("silent since {since}"),
             None => "well".to_owned(),
         };
+        let takes = match spoke.takes.as_str() {
+            "new" => "takes new blogs",
+            "held" => "little disk left: takes no new blogs, and goes on with those it has",
+            _ => "disk full or failing: takes nothing, and shows what it has",
+        };
         let behind = match spoke.behind {
             0 => String::new(),
             behind => format!(", still takes in {behind}"),
         };
         console.fact(&format!(
-            "{} ({}) at {}: {}, {health}, load {}, takes {}; {} blogs, primary of {}{behind}",
+            "{} ({}) at {}: {}, {health}, load {} of {}, {takes}; {} blogs, primary of {}{behind}",
             spoke.label,
             spoke.operator,
             spoke.address,
             spoke.standing,
             spoke.load,
-            spoke.takes,
+            Load::FULL,
             spoke.blogs,
             spoke.primary_of
         ));
