@@ -445,11 +445,12 @@ fn nobody_drains_a_blog_down_to_one_server() {
     wait_for("it is on one", SETTLE, || {
         (members(&place(&demo, "maria")) == BTreeSet::from(["a".into()])).then_some(())
     });
-    let about = demo.http("a", "maria", "/about").text();
-    assert!(
-        about.contains("on one server, the only one of this blog"),
-        "{about}"
-    );
+    let about = wait_for("its page says so", SETTLE, || {
+        let about = demo.http("a", "maria", "/about").text();
+        about
+            .contains("on one server, the only one of this blog")
+            .then_some(about)
+    });
     assert!(
         !about.contains("no single one of them can lose it"),
         "{about}"
