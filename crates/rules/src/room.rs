@@ -73,6 +73,11 @@ impl Marks {
         Self { floor, stop }
     }
 
+    /// Below so much no new blogs are taken.
+    pub fn floor(self) -> u64 {
+        self.floor
+    }
+
     /// What a spoke takes with so much free that took this much before.
     fn takes(self, before: Takes, free: u64) -> Takes {
         let stays_shut = before == Takes::Nothing && free < self.stop.saturating_mul(2);

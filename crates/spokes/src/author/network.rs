@@ -167,6 +167,13 @@ impl Network {
         let (way, base) = Way::to(url, false)?;
         let network: NetworkWire = match way.get(&base, None, "/api/v1/network").await {
             Ok(network) => network,
+            Err(trouble @ Trouble::Silent(_)) => {
+                return Err(Stop::Unreached(format!(
+                    "{}; read nothing and changed nothing. Any other server of the network does as well: say the same \
+                     with --network http://ITS-ADDRESS, or try again later",
+                    trouble.sentence()
+                )));
+            }
             Err(trouble) => return Err(trouble.into_stop("read nothing and changed nothing")),
         };
         let strange = |why: &str| Stop::Refused(format!("{url} is no spokes network: {why}"));

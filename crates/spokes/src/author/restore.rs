@@ -122,12 +122,24 @@ pub(crate) async fn restore(args: &Restore, desk: &Desk<'_>) -> Result<(), Stop>
     } else {
         let here = if is_there { "is here already: " } else { "" };
         console.fact(&format!("{url}: {here}{entries} entries, {}", held(count)));
+        say_forced(&wire, console);
     }
     if count.is_safe() {
         Ok(())
     } else {
         Err(Stop::Unreached("not yet safe".to_owned()))
     }
+}
+
+/// Says of a blog whose servers were lost why its pages go on saying so.
+fn say_forced(wire: &BlogWire, console: &Console) {
+    let Some(forced) = &wire.forced else { return };
+    console.say(&format!(
+        "All of this export is there. The blog's pages go on saying that entries after number {} may be missing, until \
+         enough of the lost servers are read ({}): nobody can see from an export whether it was all.",
+        forced.after,
+        forced.missing.join(", ")
+    ));
 }
 
 /// How many hold what was restored, for people. What is not safe lies in the export, and not in the

@@ -14,6 +14,7 @@ use std::{
 use clap::{ArgGroup, Args, Subcommand};
 use spokes_log::name::{BlogName, Hash};
 use spokes_rules::{
+    health::Load,
     node::{Label, Signed},
     request::{MEMBERS_MAX, Wish},
 };
@@ -512,18 +513,19 @@ async fn spokes(look: Look, console: &Console) -> Result<(), Outage> {
             Some(since) => format!("silent since {since}"),
             None => "well".to_owned(),
         };
+        let takes = seen::takes(spoke);
         let behind = match spoke.behind {
             0 => String::new(),
             behind => format!(", still takes in {behind}"),
         };
         console.fact(&format!(
-            "{} ({}) at {}: {}, {health}, load {}, takes {}; {} blogs, primary of {}{behind}",
+            "{} ({}) at {}: {}, {health}, load {} of {}, {takes}; {} blogs, primary of {}{behind}",
             spoke.label,
             spoke.operator,
             spoke.address,
             spoke.standing,
             spoke.load,
-            seen::takes(spoke),
+            Load::FULL,
             spoke.blogs,
             spoke.primary_of
         ));

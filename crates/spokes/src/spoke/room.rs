@@ -15,7 +15,7 @@ use rustix::{
 };
 use spokes_log::name::BlogName;
 use spokes_rules::{
-    health::Takes,
+    health::{Load, Takes},
     node::Label,
     request::Wish,
     room::{Disk, Gauge, Marks, with_room},
@@ -92,6 +92,28 @@ impl Room {
             Err(outage) => tracing::warn!(%outage, "the room on the disk is not known"),
         }
         self.takes()
+    }
+
+    /// Tells its operator what has changed, why, and what helps.
+    fn say(&self, takes: Takes) {
+        let Ok(disk) = self.disk() else { return };
+        let (free, floor) = (disk.free, Marks::of(disk.size, self.floor).floor());
+        match takes {
+            Takes::New => tracing::info!(free, floor, "there is room again: new blogs are taken"),
+            Takes::Held => tracing::warn!(
+                free,
+                floor,
+                "less of the disk is free than its floor: no new blogs are taken, and those that are here go on. Make \
+                 room, or change disk_floor or disk_ceiling in config.toml; then it takes them again by itself"
+            ),
+            Takes::Nothing => tracing::warn!(
+                free,
+                floor,
+                "less of the disk is free than an eighth of its floor: nothing is taken any more, and readers get what is \
+                 here, which is safe. Make room, or change disk_floor or disk_ceiling in config.toml; then it goes on by \
+                 itself"
+            ),
+        }
     }
 
     fn disk(&self) -> Result<Disk, Outage> {
@@ -174,6 +196,7 @@ impl Spoke {
         if let Some(said) = told(&self).flatten() {
             self.room.gauge().recall(said);
         }
+        let mut said = self.room.takes();
         let (mut work, mut ticks) = (Work::now(), tokio::time::interval(MEASURE_EVERY));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -181,7 +204,11 @@ impl Spoke {
             let now = Work::now();
             self.room.gauge().sees_work(now.share_since(work));
             work = now;
-            self.room.look();
+            let takes = self.room.look();
+            if takes != said {
+                said = takes;
+                self.room.say(takes);
+            }
             self.tell_room().await;
             self.tell_readers().await;
         }
@@ -197,7 +224,7 @@ impl Spoke {
         let Some((load, takes)) = tells.flatten() else {
             return;
         };
-        tracing::info!(%load, %takes, "what this spoke takes has changed");
+        tracing::info!(%load, of = %Load::FULL, %takes, "the council is told how much this spoke has to do, and what it takes");
         let said = self
             .ask_council(
                 Wish::Load {

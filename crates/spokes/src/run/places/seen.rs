@@ -14,11 +14,16 @@ use crate::{
 pub(super) type StatusSaid = (SocketAddr, Result<CouncilStatusWire, Outage>);
 
 /// What a spoke takes as it is now: what it said itself says nothing of one that is silent or out.
-pub(super) fn takes(spoke: &SpokeWire) -> &str {
+pub(super) fn takes(spoke: &SpokeWire) -> &'static str {
+    let only_held = "takes no new blogs, and goes on with those it has";
     match (spoke.standing.as_str(), &spoke.down_since) {
-        ("applied" | "evicted", _) | (_, Some(_)) => "nothing",
-        ("leaving", None) if spoke.takes == "new" => "held",
-        _ => &spoke.takes,
+        ("applied" | "evicted", _) | (_, Some(_)) => "is given no blogs",
+        ("leaving", None) if spoke.takes == "new" => only_held,
+        _ => match spoke.takes.as_str() {
+            "new" => "takes new blogs",
+            "held" => "little disk left: takes no new blogs, and goes on with those it has",
+            _ => "disk full or failing: takes nothing, and shows what it has",
+        },
     }
 }
 
