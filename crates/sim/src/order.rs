@@ -97,8 +97,13 @@ fn complaint_of_set(
     let leaves = |label: &Label| registry.spoke(label).is_some_and(Known::is_leaving);
     let members = blog.set.members.iter();
     let members: Vec<&Label> = members.filter(|label| !(few && leaves(label))).collect();
-    if members.len() != wanted.min(operators.len()).max(1) {
-        let (found, all) = (members.len(), operators.len());
+    let (found, all) = (members.len(), operators.len());
+    // Where nobody is there who stays, one is left, who may leave.
+    let fits_in = match all {
+        0 => found <= 1,
+        _ => found == wanted.min(all),
+    };
+    if !fits_in {
         return Some(format!(
             "{id} has {found} of {wanted} members, {all} operators"
         ));

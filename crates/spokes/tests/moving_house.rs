@@ -498,6 +498,8 @@ fn a_silent_spoke_hands_over_nothing_and_says_so() {
         &["admit", "c"],
         "c is admitted, and does not answer at",
     );
+    // With both its servers dead the blog stays where it was.
+    demo.kill("a");
     demo.kill("b");
     let (code, said) = wait_for("the council knows", SETTLE, || {
         let (code, said) = council(&demo, &["drain", "b"]);
