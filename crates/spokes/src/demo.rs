@@ -28,7 +28,7 @@ use crate::{
     gateway::{Gateway, Settings},
     join::{self, Wanted},
     outage::Outage,
-    wire::NetworkWire,
+    wire::{NetworkWire, places::CouncilStatusWire},
 };
 
 /// How long a node may take to answer after its start.
@@ -367,7 +367,26 @@ impl Demo {
             }
             tokio::time::sleep(START_PAUSE).await;
         }
-        Ok(())
+        // It says so itself then, and only from then on DNS names it.
+        let status = || async {
+            let asked = Ask::new(self.api(1), "/api/v1/registry/status");
+            let status = self.client.get::<CouncilStatusWire>(asked).await;
+            status?.good()
+        };
+        let label = format!("council{number}");
+        while Instant::now() < until {
+            let nodes = status()
+                .await
+                .map(|status| status.nodes)
+                .unwrap_or_default();
+            if nodes.iter().any(|n| n.label == label && n.sits == "sits") {
+                return Ok(());
+            }
+            tokio::time::sleep(START_PAUSE).await;
+        }
+        Err(Outage::new(format!(
+            "\"{label}\" was filled, and the registry does not know it"
+        )))
     }
 
     fn council(&self) -> &[Node] {

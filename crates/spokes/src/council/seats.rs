@@ -19,7 +19,7 @@ use super::{
 use crate::{clock, wire::RequestWire};
 
 /// How often a node looks whether the registry knows that it is filled: soon beside the time that filling takes.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 impl Council {
     /// Says that this node is filled, whenever it is and the registry does not know: only then DNS names it, and it

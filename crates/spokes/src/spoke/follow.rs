@@ -83,6 +83,16 @@ pub(super) enum Unknown {
     CouncilSilent,
 }
 
+/// What a council node has answered.
+enum Answer {
+    /// A majority of the council stands behind it.
+    Confirmed,
+    /// None does, as far as it knows.
+    Unconfirmed,
+    /// It has another log than what is here.
+    AnotherLog,
+}
+
 impl Spoke {
     /// Folds the part of the log that the disk holds.
     pub(super) fn remember(self: &Arc<Self>) -> Result<(), Outage> {
@@ -126,8 +136,13 @@ impl Spoke {
                     continue;
                 }
             };
+            // Not where haste could cut it off, between the disk and what is in memory.
+            let followed = match followed {
+                Ok(Answer::AnotherLog) => self.read_anew(node).await.map(|()| Answer::Confirmed),
+                other => other,
+            };
             match followed {
-                Ok(true) => {
+                Ok(Answer::Confirmed) => {
                     self.answered(node);
                     (turn, wait) = (0, WAIT);
                     if unreached.end() {
@@ -135,7 +150,7 @@ impl Spoke {
                     }
                 }
                 // It answers, but no majority stands behind it: perhaps another one has one.
-                Ok(false) => {
+                Ok(_) => {
                     turn += 1;
                     self.tell_unreached(
                         &mut unreached,
@@ -211,13 +226,13 @@ impl Spoke {
         Some(others[turn % others.len()])
     }
 
-    /// One answer of a council node; true when a majority of the council stands behind it.
+    /// One answer of a council node.
     async fn follow_once(
         self: &Arc<Self>,
         node: SocketAddr,
         wait: Duration,
         unkept: &mut Vec<(u64, String)>,
-    ) -> Result<bool, Outage> {
+    ) -> Result<Answer, Outage> {
         if !unkept.is_empty() {
             self.store.written(Write::Records(unkept.clone())).await?;
             unkept.clear();
@@ -233,8 +248,7 @@ impl Spoke {
             Reply::Refused(problem) => return Err(Outage::new(problem.detail)),
         };
         if self.is_another_log(after, &log) {
-            self.read_anew(node).await?;
-            return Ok(true);
+            return Ok(Answer::AnotherLog);
         }
         // A node that lags knows fewer, and an old blog would pass for a new one.
         let at_start = if log.confirmed {
@@ -279,7 +293,10 @@ impl Spoke {
                 self.tell_heard();
             }
         }
-        Ok(log.confirmed)
+        Ok(match log.confirmed {
+            true => Answer::Confirmed,
+            false => Answer::Unconfirmed,
+        })
     }
 
     /// After a silence the replicas hear at once that the council is there, and sign what waited.
