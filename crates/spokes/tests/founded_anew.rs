@@ -521,6 +521,7 @@ fn of_two_recoveries_the_later_one_counts_whoever_repeats_the_other() {
     let long = serde_json::json!({"found": "x".repeat(64 * 1024)});
     let said = [tell(&old), tell(&new), tell(&altered), tell(&long)];
     assert_eq!(said, [409, 200, 422, 413]);
+    // Five seconds after a word it would stand down.
     std::thread::sleep(Duration::from_secs(7));
     assert!(again.is_whole().is_some(), "{:?}", again.health());
 }
@@ -544,6 +545,7 @@ fn a_node_that_held_the_same_takes_part_in_the_council_founded_anew_as_it_is() {
             (node.is_whole().is_some() && both).then_some(())
         });
     }
+    // Five seconds after a word it would stand down.
     std::thread::sleep(Duration::from_secs(7));
     let said = second.log();
     assert!(second.is_whole().is_some(), "{:?}: {said}", second.health());

@@ -81,44 +81,42 @@ fn goes_on(log: &LogWire, after: u64, hash: &str) -> bool {
     }
 }
 
-/// Whether an answer says anything of what is before.
-fn differs(log: &LogWire, after: u64) -> bool {
-    let first = log.records.first();
-    log.records_in_all < after
-        || first.is_some_and(|record| record.index == after)
-        || log.records_in_all == after && log.head.is_some()
+/// Whether a council's answer shows another log than one of so many records that end in this hash, whatever it has
+/// behind it. One that says nothing of that place does not.
+fn parts(log: &LogWire, after: u64, hash: &str) -> bool {
+    let speaks_of_it = match log.records.first() {
+        Some(first) => first.index == after,
+        None => log.records_in_all == after && log.head.is_some(),
+    };
+    let is_shorter = log.records_in_all < after;
+    log.confirmed && (is_shorter || speaks_of_it) && !goes_on(log, after, hash)
 }
 
 impl Spoke {
-    /// Whether a council's answer shows another log than what is here, whatever it has behind it.
+    /// Whether a council's answer shows another log than what is here.
     pub(super) fn is_another_log(&self, after: u64, log: &LogWire) -> bool {
         let ours = self.ask(|registry| registry.head().hash.to_string());
-        ours.is_some_and(|ours| log.confirmed && !goes_on(log, after, &ours) && differs(log, after))
+        ours.is_some_and(|ours| parts(log, after, &ours))
     }
 
     /// Asks the nodes in turn that are not followed, for ever: one alone that shows this spoke what the others do
     /// not have would go unnoticed.
     pub(super) async fn compare_council(self: Arc<Self>) {
-        for turn in 0.. {
+        loop {
             tokio::time::sleep(COMPARE_EVERY).await;
-            let nodes = self.council();
-            let Some(node) = nodes.get(1 + turn % nodes.len().max(2).saturating_sub(1)) else {
-                continue;
-            };
             let head = self.ask(|registry| {
                 let head = registry.head();
                 (head.records, head.hash.to_string())
             });
-            let Some((records, hash)) = head else {
+            let (Some(node), Some((records, hash))) = (self.another_of_council(), head) else {
                 continue;
             };
             let path = format!("/api/v1/registry/log?after={records}&confirm=1");
-            let shown = self.client.get::<LogWire>(Ask::new(*node, &path)).await;
-            let Ok(Reply::Good(log, _)) = shown else {
-                continue;
-            };
-            if log.confirmed && !goes_on(&log, records, &hash) && differs(&log, records) {
-                *self.suspect.lock().unwrap_or_else(PoisonError::into_inner) = Some(*node);
+            let shown = self.client.get::<LogWire>(Ask::new(node, &path)).await;
+            if let Ok(Reply::Good(log, _)) = shown
+                && parts(&log, records, &hash)
+            {
+                *self.suspect.lock().unwrap_or_else(PoisonError::into_inner) = Some(node);
                 self.hurry.notify_one();
             }
         }
