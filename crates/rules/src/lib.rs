@@ -30,6 +30,8 @@ pub mod refusal;
 
 pub mod seat;
 
+pub mod mirror;
+
 pub mod reserved;
 
 pub mod registry;

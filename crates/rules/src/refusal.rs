@@ -36,6 +36,8 @@ pub enum Refusal {
     Barred(Label),
     NoSuchSeat(Label),
     CouncilFull(usize),
+    TooManyMirrors(usize),
+    NoSuchMirror(Label),
     LastSeat,
     NameReserved(BlogName),
     NameTaken(BlogName),
@@ -123,6 +125,14 @@ impl fmt::Display for Refusal {
             Self::CouncilFull(most) => write!(
                 f,
                 "{most} nodes sit on the council, the most there can be; take a seat away first"
+            ),
+            Self::TooManyMirrors(most) => write!(
+                f,
+                "{most} mirrors copy the zone, the most there can be; take one away first"
+            ),
+            Self::NoSuchMirror(label) => write!(
+                f,
+                "no mirror is called \"{label}\"; \"spokes council mirrors\" lists them"
             ),
             Self::LastSeat => write!(
                 f,

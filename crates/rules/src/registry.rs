@@ -16,9 +16,10 @@ use spokes_log::{
 
 use crate::{
     health::{Load, OBSERVERS, Report, Says, Takes},
+    mirror::Mirror,
     node::{Label, Signed},
     receipt::{Held, Receipt, Seal, Tip},
-    request::{Ask, COUNCIL_MAX, CouncilNode, Founding, MEMBERS_MAX, Request, Wish},
+    request::{Address, Ask, COUNCIL_MAX, CouncilNode, Founding, MEMBERS_MAX, Request, Wish},
     seat::{Seats, Sits},
 };
 pub use crate::{
@@ -61,6 +62,7 @@ pub struct Registry {
     /// The blogs of each spoke, those that it is being given included.
     placed: BTreeMap<Label, BTreeSet<BlogId>>,
     seats: Seats,
+    mirrors: BTreeMap<Label, Mirror>,
     names: BTreeMap<BlogName, BlogId>,
     /// In boxes: what grows at random places leaves a third of a tree's room empty.
     blogs: BTreeMap<BlogId, Box<BlogRecord>>,
@@ -94,7 +96,9 @@ pub enum Verdict {
 pub enum Touched {
     /// Whether this spoke is let in, and with that which spokes there are.
     Spokes(Label),
-    /// The health of this spoke.
+    /// How much this spoke has to do, and nothing else.
+    Load(Label),
+    /// The health of this spoke, or what it takes.
     Spoke(Label),
     /// This blog, which was not there before.
     NewBlog(BlogId),
@@ -102,6 +106,8 @@ pub enum Touched {
     Blog(BlogId),
     /// The council's own nodes.
     Council,
+    /// This mirror.
+    Mirror(Label),
     /// These blogs: the change of their set has begun.
     Blogs(Vec<BlogId>),
     /// Nothing that others see.
@@ -130,6 +136,8 @@ enum Change {
         forced: Option<Forced>,
     },
     Health(Label, Says),
+    Mirror(Label, Address),
+    Unmirror(Label),
     Load(Label, Load, Takes),
     Home {
         id: BlogId,
@@ -178,6 +186,7 @@ impl Registry {
             spokes: BTreeMap::new(),
             ring: BTreeMap::new(),
             placed: BTreeMap::new(),
+            mirrors: BTreeMap::new(),
             names: BTreeMap::new(),
             blogs: BTreeMap::new(),
             by_author: BTreeSet::new(),
@@ -312,6 +321,16 @@ impl Registry {
         &self.seats
     }
 
+    /// The name servers that copy the zone.
+    pub fn mirrors(&self) -> impl Iterator<Item = (&Label, &Mirror)> {
+        self.mirrors.iter()
+    }
+
+    /// One of them.
+    pub fn mirror(&self, label: &Label) -> Option<&Mirror> {
+        self.mirrors.get(label)
+    }
+
     /// Whether a signed receipt counts: its key is the named spoke's, and it is for this network.
     pub fn counts(&self, receipt: &Receipt) -> bool {
         receipt.held.network == self.network
@@ -367,6 +386,8 @@ impl Registry {
                 self.organizer(key)?;
                 Ok(Change::Recover(council))
             }
+            Wish::Mirror { label, address } => self.let_mirror(key, label, address),
+            Wish::Unmirror { label } => self.end_mirror(key, label),
             wish => self.change_of_blogs(now, request, wish),
         }
     }

@@ -238,6 +238,18 @@ pub enum Wish {
         /// Which blogs.
         blogs: Vec<BlogId>,
     },
+    /// An organizer lets a name server copy the zone, or has it get new secrets (SPEC registry 3.28).
+    Mirror {
+        /// What it is called: no node may be called so.
+        label: Label,
+        /// Where its DNS answers.
+        address: Address,
+    },
+    /// An organizer ends that (SPEC registry 3.29).
+    Unmirror {
+        /// Which.
+        label: Label,
+    },
     /// The primary has read all that were missing when a set was opened by force (SPEC registry 3.27).
     Whole {
         /// The blog.
@@ -427,6 +439,8 @@ impl Wish {
             Self::Demand { .. } => "demand",
             Self::Holds { .. } => "holds",
             Self::Whole { .. } => "whole",
+            Self::Mirror { .. } => "mirror",
+            Self::Unmirror { .. } => "unmirror",
         }
     }
 
@@ -528,6 +542,13 @@ impl Wish {
                 label: h.required("Label")?,
                 blogs: filled("Blog", h, HOLDS_MAX)?,
             },
+            "mirror" => Self::Mirror {
+                label: h.required("Label")?,
+                address: h.required("Address")?,
+            },
+            "unmirror" => Self::Unmirror {
+                label: h.required("Label")?,
+            },
             "whole" => Self::Whole {
                 blog: h.required("Blog")?,
                 epoch: h.required("Epoch")?,
@@ -545,9 +566,13 @@ impl Wish {
             Self::Down { label }
             | Self::Up { label }
             | Self::Drain { label }
-            | Self::Leave { label } => write!(f, "\nLabel: {label}"),
+            | Self::Leave { label }
+            | Self::Unmirror { label } => write!(f, "\nLabel: {label}"),
             Self::Load { label, load, takes } => {
                 write!(f, "\nLabel: {label}\nLoad: {load}\nTakes: {takes}")
+            }
+            Self::Mirror { label, address } => {
+                write!(f, "\nLabel: {label}\nAddress: {address}")
             }
             Self::Move { blog, to } => write!(f, "\nBlog: {blog}\nSpoke: {to}"),
             Self::Home { blog, word } => write!(f, "\nBlog: {blog}\nWord: {word}"),

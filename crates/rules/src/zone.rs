@@ -1,8 +1,11 @@
 //! The zone: what each name below the network's domain answers (SPEC dns).
 //!
-//! A pure projection of the registry: any node computes the same records.
+//! A pure projection of the registry: any node computes the same records. It is published in versions. Which records
+//! of the log one covers, and of which minute its slate is, the council agrees on as on everything else: so a version
+//! is the same wherever it is asked for, and mirrors may go from one server to the next.
 
 use alloc::{
+    collections::BTreeSet,
     format,
     string::{String, ToString},
     vec,
@@ -15,7 +18,7 @@ use spokes_log::name::{BlogId, Hash};
 use crate::{
     health::Takes,
     node::Label,
-    registry::{BlogRecord, Registry, Spoke},
+    registry::{BlogRecord, Registry, Spoke, Touched},
 };
 
 /// Seconds for which what moves may be remembered: a reader of a dead spoke waits no longer.
@@ -34,6 +37,100 @@ const SLATE_MAX: usize = 8;
 const SLATE_FEW: usize = 2;
 /// The slate changes once a minute, so that all spokes get their share of newcomers.
 const SLATE_SECONDS: i64 = 60;
+
+/// What a council that is founded anew skips: it does not know how many versions came behind what it has, and mirrors
+/// take none that is older than theirs. More than 20 a second for a month, and far below the half of all numbers that
+/// counts as newer (RFC 1982).
+const SERIALS_SKIPPED: u32 = 1 << 26;
+
+/// Which zone it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// Its number (RFC 1982).
+    pub serial: u32,
+    /// The minute of its slate (see [`minute`]).
+    pub minute: i64,
+}
+
+impl Version {
+    /// The first one. Before versions were agreed on, a serial was the number of records and of minutes.
+    pub fn first(registry: &Registry, minute: i64) -> Self {
+        let minutes = u64::try_from(minute - self::minute(registry.founded())).unwrap_or(0);
+        let counted = registry.head().records + minutes;
+        let serial = u32::try_from(counted & u64::from(u32::MAX)).unwrap_or(0);
+        Self { serial, minute }.next(minute)
+    }
+
+    /// The one behind this.
+    #[must_use]
+    pub fn next(self, minute: i64) -> Self {
+        // Some programs take 0 for "none".
+        let serial = self.serial.wrapping_add(1).max(1);
+        Self { serial, minute }
+    }
+
+    /// What the next one has to be newer than, where the council is founded anew.
+    #[must_use]
+    pub fn skip(self) -> Self {
+        let serial = self.serial.wrapping_add(SERIALS_SKIPPED);
+        Self { serial, ..self }
+    }
+}
+
+/// What records have touched since a version.
+#[derive(Clone, Debug, Default)]
+pub struct Stale {
+    blogs: BTreeSet<BlogId>,
+    /// With all blogs that they hold.
+    spokes: BTreeSet<Label>,
+    mirrors: BTreeSet<Label>,
+    council: bool,
+}
+
+impl Stale {
+    /// Notes what a record has touched.
+    pub fn note(&mut self, touched: &Touched) {
+        match touched {
+            Touched::Nothing | Touched::Load(_) => {}
+            Touched::Blog(id) | Touched::NewBlog(id) => drop(self.blogs.insert(*id)),
+            Touched::Blogs(ids) => self.blogs.extend(ids),
+            Touched::Spoke(label) | Touched::Spokes(label) => {
+                self.spokes.insert(label.clone());
+            }
+            Touched::Council => self.council = true,
+            Touched::Mirror(label) => drop(self.mirrors.insert(label.clone())),
+        }
+    }
+
+    /// Whether nothing was touched that the zone is made of.
+    pub fn is_empty(&self) -> bool {
+        let labels = [&self.spokes, &self.mirrors];
+        let is_untouched = labels.iter().all(|labels| labels.is_empty());
+        self.blogs.is_empty() && is_untouched && !self.council
+    }
+
+    /// What all that was touched answers now. Authors come first and readers behind them, the apex last, with the new
+    /// serial.
+    pub fn names(&self, registry: &Registry, version: Version) -> Owned {
+        let mut names = Owned::new();
+        if self.council {
+            names.extend(servers(registry));
+        }
+        let mirrors = self.mirrors.iter();
+        names.extend(mirrors.map(|label| of_mirror(registry, label)));
+        let spokes = self.spokes.iter();
+        let spokes = spokes.filter_map(|label| Some((label, registry.spoke(label)?)));
+        names.extend(spokes.map(|(label, spoke)| of_spoke(registry, label, spoke)));
+        let on_spokes = self.spokes.iter();
+        let on_spokes = on_spokes.flat_map(|label| registry.placed_on(label));
+        let blogs: BTreeSet<BlogId> = on_spokes.chain(self.blogs.iter().copied()).collect();
+        let blogs = blogs.into_iter();
+        let blogs = blogs.filter_map(|id| Some((id, registry.blog(id)?)));
+        names.extend(blogs.flat_map(|(id, blog)| of_blog(registry, id, blog)));
+        names.push(apex(registry, version));
+        names
+    }
+}
 
 /// The data of one record. Names in it are absolute, lower case and without the last dot.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -93,14 +190,14 @@ pub type Node = Vec<RrSet>;
 /// Records with the absolute names that own them.
 pub type Owned = Vec<(String, Node)>;
 
-/// All records of the network at this time. One after the other: all at once would take as much memory as the zone
+/// All records of the network in a version. One after the other: all at once would take as much memory as the zone
 /// that is made of them, in between its pieces.
-pub fn project(registry: &Registry, minute: i64) -> impl Iterator<Item = (String, Node)> {
+pub fn project(registry: &Registry, version: Version) -> impl Iterator<Item = (String, Node)> {
     let spokes = registry.spokes();
     let spokes = spokes.map(|(label, spoke)| of_spoke(registry, label, spoke));
     let blogs = registry.blogs();
     let blogs = blogs.flat_map(|(id, blog)| of_blog(registry, id, blog));
-    core::iter::once(apex(registry, minute))
+    core::iter::once(apex(registry, version))
         .chain(servers(registry))
         .chain(spokes)
         .chain(blogs)
@@ -112,17 +209,19 @@ pub fn minute(now: spokes_log::time::Time) -> i64 {
 }
 
 /// The apex: SOA, NS and a slate of spokes.
-pub fn apex(registry: &Registry, minute: i64) -> (String, Node) {
+pub fn apex(registry: &Registry, version: Version) -> (String, Node) {
     let domain = registry.founding().domain.as_str();
     let names: Vec<String> = registry
         .seats()
         .whole()
         .map(|(_, number)| format!("ns{number}.{domain}"))
         .collect();
+    let mirrors = registry.mirrors().filter(|(_, mirror)| mirror.is_well());
+    let mirrors = mirrors.map(|(label, _)| format!("{label}.ns.{domain}"));
     let soa = Soa {
         primary: names[0].clone(),
         mailbox: format!("hostmaster.{domain}"),
-        serial: serial(registry, minute),
+        serial: version.serial,
         refresh: 60,
         retry: 30,
         expire: EXPIRE,
@@ -135,11 +234,11 @@ pub fn apex(registry: &Registry, minute: i64) -> (String, Node) {
         },
         RrSet {
             ttl: TTL_SERVERS,
-            data: names.into_iter().map(Data::Ns).collect(),
+            data: names.into_iter().chain(mirrors).map(Data::Ns).collect(),
         },
     ];
     node.extend(addresses(
-        slate(registry, minute)
+        slate(registry, version.minute)
             .into_iter()
             .map(|spoke| spoke.address.0.ip()),
     ));
@@ -151,6 +250,8 @@ pub fn servers(registry: &Registry) -> Owned {
     let domain = registry.founding().domain.as_str();
     let whole: Vec<u64> = registry.seats().whole().map(|(_, number)| number).collect();
     let seats = registry.seats().all().iter();
+    let mirrors = registry.mirrors();
+    let mirrors = mirrors.map(|(label, _)| of_mirror(registry, label));
     seats
         .map(|seat| {
             let is_named = whole.contains(&seat.number);
@@ -158,7 +259,16 @@ pub fn servers(registry: &Registry) -> Owned {
             let owner = format!("ns{}.{domain}", seat.number);
             (owner, addresses(shown.into_iter()))
         })
+        .chain(mirrors)
         .collect()
+}
+
+/// A mirror's name; empty when there is none of that label any more.
+fn of_mirror(registry: &Registry, label: &Label) -> (String, Node) {
+    let owner = format!("{label}.ns.{}", registry.founding().domain);
+    let mirror = registry.mirror(label);
+    let shown = mirror.map(|mirror| mirror.address.0.ip());
+    (owner, addresses(shown.into_iter()))
 }
 
 /// One spoke's own name; empty as long as it is not let in.
@@ -234,17 +344,6 @@ fn slate(registry: &Registry, minute: i64) -> Vec<&Spoke> {
         .take(SLATE_MAX)
         .map(|(_, spoke)| spoke)
         .collect()
-}
-
-/// Grows with every record and every slate, alike on every server.
-fn serial(registry: &Registry, minute: i64) -> u32 {
-    let slates = u64::try_from(minute - minute_of_founding(registry)).unwrap_or(0);
-    // A serial is a counter that wraps (RFC 1982).
-    u32::try_from((registry.head().records + slates) & u64::from(u32::MAX)).unwrap_or(0)
-}
-
-fn minute_of_founding(registry: &Registry) -> i64 {
-    minute(registry.founded())
 }
 
 fn addresses(ips: impl Iterator<Item = IpAddr>) -> Node {

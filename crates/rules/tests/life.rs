@@ -339,7 +339,7 @@ fn a_spoke_says_seldom_how_much_it_has_to_do_but_at_once_that_its_disk_is_full()
          load a 1 new | wait 60 | load a 1 new | next maria",
         &expect![[r#"
             claim maria for maria at a: record 10 NewBlog
-            load a 2 new: record 11 Spoke
+            load a 2 new: record 11 Load
             load a 3 new: that may change once in 60 seconds; wait
             load a 3 nothing: record 12 Spoke
             next maria: b,a,c
@@ -405,8 +405,8 @@ fn two_spokes_that_say_the_same_in_one_second_are_both_heard() {
          wait 61 | up b by a,council | up c by a,b | holds maria by b | holds maria by c | leave b | leave c",
         &expect![[r#"
             claim maria for maria at a: record 10 NewBlog
-            load a 2 new: record 11 Spoke
-            load b 2 new: record 12 Spoke
+            load a 2 new: record 11 Load
+            load b 2 new: record 12 Load
             wait 100: later
             down b by a,c: record 13 Spoke
             down c by a,council: record 14 Spoke

@@ -4,16 +4,16 @@ mod common;
 
 use common::Town;
 use expect_test::{Expect, expect};
-use spokes_rules::zone::{self, Data};
+use spokes_rules::zone::{self, Data, Version};
 
 /// Prints what the names answer whose first label is asked for.
 #[track_caller]
 fn check(story: &str, asked: &str, expected: &Expect) {
     let mut town = Town::with_spokes();
     town.tell(story);
-    let minute = zone::minute(town.now);
+    let version = Version::first(&town.registry, zone::minute(town.now));
     let mut lines = Vec::new();
-    for (owner, node) in zone::project(&town.registry, minute) {
+    for (owner, node) in zone::project(&town.registry, version) {
         if !owner.starts_with(asked) {
             continue;
         }
@@ -46,21 +46,21 @@ fn the_apex_names_admitted_spokes() {
         "wait 0",
         "blogs",
         &expect![[r#"
-        blogs.example.org
-          3600 SOA ns1.blogs.example.org 10 10
-          3600 Ns("ns1.blogs.example.org")
-          30 A(192.0.2.97), A(192.0.2.98), A(192.0.2.99)
-    "#]],
+            blogs.example.org
+              3600 SOA ns1.blogs.example.org 11 10
+              3600 Ns("ns1.blogs.example.org")
+              30 A(192.0.2.97), A(192.0.2.98), A(192.0.2.99)
+        "#]],
     );
     check(
         "evict a | invite d | join d with d",
         "blogs",
         &expect![[r#"
-        blogs.example.org
-          3600 SOA ns1.blogs.example.org 13 10
-          3600 Ns("ns1.blogs.example.org")
-          30 A(192.0.2.98), A(192.0.2.99)
-    "#]],
+            blogs.example.org
+              3600 SOA ns1.blogs.example.org 14 10
+              3600 Ns("ns1.blogs.example.org")
+              30 A(192.0.2.98), A(192.0.2.99)
+        "#]],
     );
 }
 
@@ -70,21 +70,21 @@ fn the_apex_leaves_out_who_takes_no_new_blogs_as_long_as_two_do() {
         "load a 4 held",
         "blogs",
         &expect![[r#"
-        blogs.example.org
-          3600 SOA ns1.blogs.example.org 11 10
-          3600 Ns("ns1.blogs.example.org")
-          30 A(192.0.2.98), A(192.0.2.99)
-    "#]],
+            blogs.example.org
+              3600 SOA ns1.blogs.example.org 12 10
+              3600 Ns("ns1.blogs.example.org")
+              30 A(192.0.2.98), A(192.0.2.99)
+        "#]],
     );
     check(
         "load a 4 held | load b 4 held",
         "blogs",
         &expect![[r#"
-        blogs.example.org
-          3600 SOA ns1.blogs.example.org 12 10
-          3600 Ns("ns1.blogs.example.org")
-          30 A(192.0.2.97), A(192.0.2.98), A(192.0.2.99)
-    "#]],
+            blogs.example.org
+              3600 SOA ns1.blogs.example.org 13 10
+              3600 Ns("ns1.blogs.example.org")
+              30 A(192.0.2.97), A(192.0.2.98), A(192.0.2.99)
+        "#]],
     );
 }
 
@@ -94,11 +94,11 @@ fn the_serial_grows_with_records_and_minutes() {
         "invite x | wait 120",
         "blogs",
         &expect![[r#"
-        blogs.example.org
-          3600 SOA ns1.blogs.example.org 13 10
-          3600 Ns("ns1.blogs.example.org")
-          30 A(192.0.2.97), A(192.0.2.98), A(192.0.2.99)
-    "#]],
+            blogs.example.org
+              3600 SOA ns1.blogs.example.org 14 10
+              3600 Ns("ns1.blogs.example.org")
+              30 A(192.0.2.97), A(192.0.2.98), A(192.0.2.99)
+        "#]],
     );
 }
 
@@ -201,9 +201,64 @@ fn an_evicted_spoke_is_named_nowhere() {
 }
 
 #[test]
+fn mirrors_are_named_as_long_as_they_are_well() {
+    let mirrored = "mirror m1 by organizer | mirror m2 by organizer";
+    check(
+        mirrored,
+        "blogs",
+        &expect![[r#"
+            blogs.example.org
+              3600 SOA ns1.blogs.example.org 13 10
+              3600 Ns("m1.ns.blogs.example.org"), Ns("m2.ns.blogs.example.org"), Ns("ns1.blogs.example.org")
+              30 A(192.0.2.97), A(192.0.2.98), A(192.0.2.99)
+        "#]],
+    );
+    check(
+        &format!("{mirrored} | unmirror m1 | wait 1 | down m2 by council"),
+        "",
+        &expect![[r#"
+            blogs.example.org
+              3600 SOA ns1.blogs.example.org 15 10
+              3600 Ns("ns1.blogs.example.org")
+              30 A(192.0.2.97), A(192.0.2.98), A(192.0.2.99)
+            ns1.blogs.example.org
+              30 A(192.0.2.69)
+            m2.ns.blogs.example.org
+              30 A(192.0.2.159)
+            a.spoke.blogs.example.org
+              30 A(192.0.2.97)
+            b.spoke.blogs.example.org
+              30 A(192.0.2.98)
+            c.spoke.blogs.example.org
+              30 A(192.0.2.99)
+        "#]],
+    );
+}
+
+#[test]
 fn all_servers_compute_the_same() {
     let mut town = Town::with_spokes();
     town.tell("claim maria for maria at a | close maria 1 for b,c");
     let copy = town.registry.clone();
-    assert!(zone::project(&town.registry, 7).eq(zone::project(&copy, 7)));
+    let version = Version {
+        serial: 7,
+        minute: 7,
+    };
+    assert!(zone::project(&town.registry, version).eq(zone::project(&copy, version)));
+}
+
+#[test]
+fn serials_grow_and_skip_what_is_not_known() {
+    let version = |serial| Version { serial, minute: 1 };
+    assert_eq!(
+        version(7).next(2),
+        Version {
+            serial: 8,
+            minute: 2
+        }
+    );
+    assert_eq!(version(u32::MAX).next(1).serial, 1, "0 is none");
+    let skipped = version(u32::MAX - 1).skip().serial;
+    let ahead = skipped.wrapping_sub(u32::MAX - 1);
+    assert!(ahead > 50_000_000 && ahead < u32::MAX / 2, "{ahead}");
 }

@@ -196,7 +196,10 @@ impl Council {
         let mut registry = Registry::clone(&self.registry);
         let touched = registry.take(&record)?;
         self.before = std::mem::replace(&mut self.registry, Arc::new(registry));
-        if matches!(touched, Touched::Spokes(_) | Touched::Spoke(_)) {
+        if matches!(
+            touched,
+            Touched::Spokes(_) | Touched::Spoke(_) | Touched::Load(_)
+        ) {
             self.watching = Arc::new(Watching::of(&self.registry));
         }
         let index = record.index;

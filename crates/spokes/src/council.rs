@@ -19,7 +19,7 @@ use spokes_rules::{
     health::{REPORT_SECONDS_MAX, Report},
     node::{Label, NodeKey, NodeSecret, Signed},
     receipt::{Receipt, Seal},
-    registry::{Refusal, Registry, Touched},
+    registry::{Refusal, Registry},
     zone,
 };
 use tokio::{
@@ -30,7 +30,7 @@ use tokio::{
 use crate::{
     clock,
     config::{self, CouncilConfig},
-    dns::serve::Server,
+    dns::{serve::Server, signed::Keys},
     http::{self as web, Guest, Response},
     observe::observe,
     outage::Outage,
@@ -49,10 +49,12 @@ mod harness;
 mod health;
 mod journal;
 mod keys;
+mod mirrors;
 mod order;
 mod part;
 mod peers;
 mod places;
+mod publication;
 mod raft;
 mod rates;
 mod seats;
@@ -66,6 +68,7 @@ pub use elsewhere::ask_elsewhere;
 pub use found::{
     Beginning, Recovered, Recovery, Stand, backup, init, invite, organize, recover, stand,
 };
+pub use mirrors::{SharedKey, mirror_keys};
 use order::Order;
 use raft::LogStore;
 use rates::{Asker, Rates};
@@ -92,6 +95,8 @@ pub struct Council {
     config: CouncilConfig,
     secret: NodeSecret,
     book: Arc<Book>,
+    /// What this node shares with mirrors.
+    keys: Keys,
     order: Order,
     /// Seals and receipts of sets that are changing, until they open.
     statements: Mutex<BTreeMap<BlogId, Vec<Signed>>>,
@@ -146,6 +151,7 @@ impl Council {
             config,
             secret,
             book,
+            keys: Keys::default(),
             order,
             statements: Mutex::default(),
             reports: health::Reports::default(),
@@ -162,7 +168,8 @@ impl Council {
     /// When a port is taken.
     pub async fn serve(self: Arc<Self>, shutdown: watch::Receiver<bool>) -> Result<(), Outage> {
         let taken = |e: std::io::Error| Outage::new(e.to_string());
-        let dns = Server::bind(self.config.dns, self.book.zone())
+        let editions = self.book.publication().editions().clone();
+        let dns = Server::bind(self.config.dns, editions, self.keys.clone())
             .await
             .map_err(taken)?;
         let api = bind(self.config.api).await?;
@@ -208,6 +215,7 @@ impl Council {
             observed = self.observe() => observed,
             () = self.look_after_doubts() => Ok(()),
             () = self.look_after_sets() => Ok(()),
+            () = self.look_after_mirrors() => Ok(()),
             () = self.look_after_seat() => Ok(()),
             told = self.look_after_founding() => told,
         };
@@ -224,13 +232,12 @@ impl Council {
         observe(Arc::clone(self), me, Arc::new(self.secret.clone())).await
     }
 
-    /// Publishes the zone as soon as all is here, and another slate of spokes every minute.
+    /// Publishes the zone as soon as all is here, and keeps what there is for the next start.
     async fn look_after_zone(&self) {
-        let mut last = zone::minute(clock::now());
         let (mut kept, mut tried) = (Vec::new(), None);
         loop {
             tokio::time::sleep(ZONE_EVERY).await;
-            if self.book.is_hidden() && self.order.is_whole() {
+            if self.book.publication().is_hidden() && self.order.is_whole() {
                 let revealed = tokio::task::block_in_place(|| self.book.reveal());
                 match revealed {
                     Ok(()) => {
@@ -246,7 +253,7 @@ impl Council {
             };
             let minute = zone::minute(clock::now());
             // Where they could not be kept, it is tried again with the next slate.
-            if !self.book.is_hidden()
+            if !self.book.publication().is_hidden()
                 && let Some((network, keys)) =
                     self.book.ask(sitting).filter(|(_, keys)| *keys != kept)
                 && tried != Some(minute)
@@ -260,14 +267,10 @@ impl Council {
                     }
                 }
             }
-            if minute != last {
-                last = minute;
-                self.book.publish(&[Touched::Nothing]);
-                let book = Arc::clone(&self.book);
-                let kept = tokio::task::spawn_blocking(move || book.keep(false)).await;
-                if let Ok(Err(outage)) = kept {
-                    tracing::warn!(%outage, "the next start takes longer");
-                }
+            let book = Arc::clone(&self.book);
+            let kept = tokio::task::spawn_blocking(move || book.keep(false)).await;
+            if let Ok(Err(outage)) = kept {
+                tracing::warn!(%outage, "the next start takes longer");
             }
         }
     }
@@ -278,7 +281,7 @@ impl Council {
             let why = format!("stands down: {why}.\n");
             return web::answer(StatusCode::SERVICE_UNAVAILABLE, "text/plain", why);
         }
-        if !self.book.is_hidden() {
+        if !self.book.publication().is_hidden() {
             return web::answer(StatusCode::OK, "text/plain", "ok\n");
         }
         let records = *self.book.grown().borrow();
@@ -345,6 +348,12 @@ impl Council {
         if path == ways::KEYS {
             return match peers::read(request).await {
                 Ok(wire) => self.hear_keys(&wire),
+                Err(refusal) => refusal,
+            };
+        }
+        if path == mirrors::MIRROR_KEY {
+            return match peers::read::<String>(request).await {
+                Ok(mirror) => self.answer_mirror_key(&mirror),
                 Err(refusal) => refusal,
             };
         }

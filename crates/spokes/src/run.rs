@@ -2,6 +2,7 @@
 
 mod council;
 mod delegation;
+mod mirrors;
 mod places;
 
 use std::{net::SocketAddr, os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};

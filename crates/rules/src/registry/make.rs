@@ -10,6 +10,7 @@ use spokes_log::{
 use super::{Change, DAY, Registry, Touched};
 use crate::{
     health::{Health, Says},
+    mirror::Mirror,
     node::Label,
     receipt::Tip,
     record::{BlogRecord, Closing, Demand, Forced, Record, Set, Spoke, Standing, Wanted},
@@ -51,6 +52,20 @@ impl Registry {
                 self.seats.recover(council, filled, now);
                 Touched::Council
             }
+            Change::Mirror(label, address) => {
+                let (since, health) = (self.head.records - 1, Health::new(now));
+                let mirror = Mirror {
+                    address,
+                    since,
+                    health,
+                };
+                self.mirrors.insert(label.clone(), mirror);
+                Touched::Mirror(label)
+            }
+            Change::Unmirror(label) => {
+                self.mirrors.remove(&label);
+                Touched::Mirror(label)
+            }
             Change::Close(ids, next) => {
                 let by_organizer = self.organizer(record.request.signed.key).is_ok();
                 for id in &ids {
@@ -76,6 +91,13 @@ impl Registry {
                 forced,
             } => self.begin_epoch(index, id, covered, holders, forced),
             Change::Health(label, says) => {
+                if let Some(mirror) = self.mirrors.get_mut(&label) {
+                    match says {
+                        Says::Silent => mirror.health.fall(now),
+                        Says::Answers => mirror.health.rise(now),
+                    }
+                    return Touched::Mirror(label);
+                }
                 if let Some(spoke) = self.spokes.get_mut(&label) {
                     match says {
                         Says::Silent => {
@@ -88,10 +110,16 @@ impl Registry {
                 Touched::Spoke(label)
             }
             Change::Load(label, load, takes) => {
-                if let Some(spoke) = self.spokes.get_mut(&label) {
-                    (spoke.load, spoke.takes, spoke.told) = (load, takes, Some(now));
+                let Some(spoke) = self.spokes.get_mut(&label) else {
+                    return Touched::Nothing;
+                };
+                let took = spoke.takes;
+                (spoke.load, spoke.takes, spoke.told) = (load, takes, Some(now));
+                if took == takes {
+                    Touched::Load(label)
+                } else {
+                    Touched::Spoke(label)
                 }
-                Touched::Spoke(label)
             }
             Change::Holds(label, ids) => {
                 for id in &ids {

@@ -8,6 +8,7 @@ use super::{CLOCK_SECONDS, Change, Registry};
 use crate::{
     address::{Reach, reach},
     health::{Health, LOAD_SECONDS, Load, OBSERVERS, REPORT_SECONDS_MAX, Report, Says, Takes},
+    mirror::MIRRORS_MAX,
     node::{Label, NodeKey, Signed},
     record::{Spoke, Standing},
     refusal::Refusal,
@@ -93,7 +94,10 @@ impl Registry {
 
     /// Whether no node of any kind has this label or key.
     fn is_new(&self, label: &Label, key: NodeKey) -> Result<(), Refusal> {
-        if self.seats.labelled(label).is_some() || self.spokes.contains_key(label) {
+        let is_taken = self.seats.labelled(label).is_some()
+            || self.spokes.contains_key(label)
+            || self.mirrors.contains_key(label);
+        if is_taken {
             return Err(Refusal::LabelTaken(label.clone()));
         }
         let spoke = self.spokes.iter().find(|(_, spoke)| spoke.key == key);
@@ -101,6 +105,36 @@ impl Registry {
             Some(other) => Err(Refusal::KeyTaken(other.clone())),
             None => Ok(()),
         }
+    }
+
+    /// An organizer lets a name server copy the zone, or gives one that does another address and new secrets.
+    pub(super) fn let_mirror(
+        &self,
+        key: NodeKey,
+        label: Label,
+        address: Address,
+    ) -> Result<Change, Refusal> {
+        self.organizer(key)?;
+        if !self.may_serve(address) {
+            return Err(Refusal::AddressInside(address));
+        }
+        if !self.mirrors.contains_key(&label) {
+            if self.mirrors.len() == MIRRORS_MAX {
+                return Err(Refusal::TooManyMirrors(MIRRORS_MAX));
+            }
+            if self.seats.labelled(&label).is_some() || self.spokes.contains_key(&label) {
+                return Err(Refusal::LabelTaken(label));
+            }
+        }
+        Ok(Change::Mirror(label, address))
+    }
+
+    pub(super) fn end_mirror(&self, key: NodeKey, label: Label) -> Result<Change, Refusal> {
+        self.organizer(key)?;
+        if !self.mirrors.contains_key(&label) {
+            return Err(Refusal::NoSuchMirror(label));
+        }
+        Ok(Change::Unmirror(label))
     }
 
     pub(super) fn stand(
@@ -237,15 +271,25 @@ impl Registry {
         if self.seats.node(request.signed.key).is_none() {
             return Err(Refusal::NotOfTheCouncil(request.signed.key));
         }
-        let spoke = self.asked(&label)?;
-        if !self.is_watched(&label) || spoke.health.down.is_some() == (says == Says::Silent) {
+        let Some(health) = self.health_of(&label) else {
+            self.asked(&label)?;
+            return Err(Refusal::NothingNew);
+        };
+        if health.down.is_some() == (says == Says::Silent) {
             return Err(Refusal::NothingNew);
         }
-        if let Some(until) = spoke.health.rests_until().filter(|until| *until > now) {
+        if let Some(until) = health.rests_until().filter(|until| *until > now) {
             return Err(Refusal::Rests { label, until });
         }
         self.agreed(now, &label, says, &request.statements)?;
         Ok(Change::Health(label, says))
+    }
+
+    /// How a spoke or a mirror is, if it matters.
+    pub fn health_of(&self, label: &Label) -> Option<&Health> {
+        let spoke = self.spokes.get(label).filter(|_| self.is_watched(label));
+        let mirror = self.mirrors.get(label).map(|mirror| &mirror.health);
+        spoke.map(|spoke| &spoke.health).or(mirror)
     }
 
     /// Whether enough reports say this of a spoke: more than half of its observers. Where most of the council
@@ -287,7 +331,7 @@ impl Registry {
         let age = now.since(report.time);
         // One from before the last change would bring an old state back.
         let fits = report.network == self.network
-            && report.time > self.spokes.get(&report.of)?.health.changed
+            && report.time > self.health_of(&report.of)?.changed
             && (-CLOCK_SECONDS..=REPORT_SECONDS_MAX).contains(&age);
         (fits && signed.is_good()).then_some((
             report.of,
@@ -297,11 +341,13 @@ impl Registry {
     }
 
     /// Who watches a spoke, with their keys: the next ones on the ring that are well, each of another operator;
-    /// in a small network nodes of the council fill up. Places on the ring come from the records that let the
+    /// in a small network nodes of the council fill up. A mirror is watched by the council's nodes alone, who know
+    /// what it should answer. Places on the ring come from the records that let the
     /// spokes in, so nobody chooses whom to watch (SPEC registry 3.17).
     pub fn observers(&self, of: &Label) -> Vec<(Label, NodeKey)> {
         let Some(watched) = self.spokes.get(of) else {
-            return Vec::new();
+            let is_mirror = self.mirrors.contains_key(of);
+            return is_mirror.then(|| self.council()).unwrap_or_default();
         };
         let behind = self
             .ring

@@ -9,6 +9,7 @@ use crate::{
     address::{Address, Domain, Operator},
     health::{Health, Load, Takes},
     kept::{Kept, Reader, kept_as_text, kept_cases, kept_fields},
+    mirror::Mirror,
     node::NodeKey,
     placement::Shortfall,
     receipt::Tip,
@@ -21,7 +22,7 @@ use crate::{
 ///
 /// Whoever changes what a registry holds, or how a record changes it, counts this up: then nodes fold their
 /// whole log once.
-pub const SNAPSHOT_FORM: u32 = 5;
+pub const SNAPSHOT_FORM: u32 = 6;
 
 impl Registry {
     /// All of it, for this node's own disk.
@@ -44,8 +45,8 @@ kept_as_text!(Address, Domain, Operator, NodeKey, Takes, Load);
 
 kept_fields! {
     Registry {
-        network, founding, founded, head, invites, spokes, ring, placed, seats, names, blogs, by_author,
-        ended, answered, keyed, brought
+        network, founding, founded, head, invites, spokes, ring, placed, seats, mirrors, names, blogs,
+        by_author, ended, answered, keyed, brought
     }
     Invite { expires, used }
     Head { records, hash, time }
@@ -58,6 +59,7 @@ kept_fields! {
         name, author, set, closing, covered, shortfall, keys_at, ended, since, holders, replicas, demand, home, homed,
         forced
     }
+    Mirror { address, since, health }
     Demand { more, since }
     Wanted { to, since }
     Forced { since, after, missing, enough }

@@ -19,8 +19,9 @@ use spokes_log::{
 use spokes_rules::{
     node::{Label, NodeSecret, Signed},
     receipt::{Held, Seal, Tip},
-    registry::{Record, Registry, Verdict},
+    registry::{Record, Registry, Touched, Verdict},
     request::{Address, Ask, CouncilNode, Domain, Founding, Operator, Policy, Request, Wish},
+    zone::{self, Node, Stale, Version},
 };
 
 /// A registry, its organizer, and everybody who asks it for something.
@@ -29,6 +30,14 @@ pub(crate) struct Town {
     pub(crate) now: Time,
     authors: BTreeMap<String, Author>,
     last: Option<Request>,
+    zone: Shown,
+}
+
+/// The zone as record after record has made it.
+#[derive(Default)]
+struct Shown {
+    serial: u32,
+    names: BTreeMap<String, Node>,
 }
 
 pub(crate) fn label(text: &str) -> Label {
@@ -100,6 +109,7 @@ impl Town {
             now: START,
             authors: BTreeMap::new(),
             last: None,
+            zone: Shown::default(),
         }
     }
 
@@ -137,6 +147,17 @@ impl Town {
             ["join", spoke, "with", token, "keyed", key] => self.join(spoke, key, token),
             ["admit", spoke] => self.admit("organizer", spoke),
             ["admit", spoke, "by", who] => self.admit(who, spoke),
+            ["mirror", mirror, "by", who] => self.plain(
+                who,
+                Wish::Mirror {
+                    label: label(mirror),
+                    address: address(mirror),
+                },
+            ),
+            ["unmirror", mirror] => {
+                let label = label(mirror);
+                self.plain("organizer", Wish::Unmirror { label })
+            }
             ["evict", spoke] => {
                 let label = label(spoke);
                 self.plain("organizer", Wish::Evict { label })
@@ -207,6 +228,7 @@ impl Town {
                 let kept = self.registry.keep();
                 self.registry = Registry::recall(&kept).expect("it was kept just now");
                 assert_eq!(self.registry.keep(), kept);
+                self.publish(&touched);
                 let touched = scrub(&format!("{touched:?}").replace(['(', ')'], " "));
                 format!(
                     "record {} {}",
@@ -217,9 +239,31 @@ impl Town {
         }
     }
 
+    /// What this record has touched brings the zone to where it would be if all of it were made anew.
+    fn publish(&mut self, touched: &Touched) {
+        let version = Version {
+            serial: self.zone.serial + 1,
+            minute: zone::minute(self.now),
+        };
+        let mut stale = Stale::default();
+        stale.note(touched);
+        let names = stale.names(&self.registry, version);
+        let (apex, _) = names.last().expect("the apex comes last");
+        assert_eq!(apex, self.registry.founding().domain.as_str());
+        if self.zone.serial == 0 {
+            self.zone.names = zone::project(&self.registry, version).collect();
+        }
+        self.zone.names.extend(names);
+        self.zone.names.retain(|_, node| !node.is_empty());
+        self.zone.serial = version.serial;
+        let whole = zone::project(&self.registry, version);
+        let whole: BTreeMap<_, _> = whole.filter(|(_, node)| !node.is_empty()).collect();
+        assert_eq!(self.zone.names, whole, "{touched:?}");
+    }
+
     /// The council's name servers.
     fn servers(&self) -> String {
-        let named = spokes_rules::zone::servers(&self.registry).into_iter();
+        let named = zone::servers(&self.registry).into_iter();
         let named = named.filter(|(_, node)| !node.is_empty());
         let names: Vec<String> = named
             .map(|(owner, _)| owner.split('.').next().unwrap_or_default().to_owned())

@@ -378,7 +378,7 @@ impl Council {
 
     fn stand_down(&self) -> Result<(), Outage> {
         self.order.take_part(false);
-        self.book.hide()?;
+        self.book.publication().hide()?;
         tracing::error!("{}", self.order.anew().why().unwrap_or_default());
         Ok(())
     }
@@ -417,7 +417,7 @@ impl Council {
 
     /// Says who sits to nodes that should take part and have no vote: the leader may be one that they do not know.
     async fn tell_keys(&self) {
-        if self.book.is_hidden() || self.order.has_no_vote() {
+        if self.book.publication().is_hidden() || self.order.has_no_vote() {
             return;
         }
         let sitting = self.book.ask(|registry| {

@@ -6,10 +6,7 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -24,18 +21,16 @@ use spokes_rules::{
     refusal::Refusal,
     registry::{Record, Registry, Touched, Verdict},
     request::{Ask, Request, Wish},
-    zone,
 };
 use tokio::sync::watch;
 
 use super::{
     problem_of,
+    publication::{self, Publication, Published},
     raft::{Answers, Batch, Ledger, Member, NodeId, Types, members},
 };
 use crate::{
-    clock, config,
-    dns::zone::{SharedZone, Zone},
-    kept,
+    config, kept,
     outage::Outage,
     wire::{LogWire, Problem, RecordWire, TakenWire},
 };
@@ -44,9 +39,6 @@ use crate::{
 const PAGE_RECORDS: u64 = 500;
 /// Bytes of records in one answer: far below what a follower reads (the largest record fits, alone).
 const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Names that are published under one lock: a spoke may have 100,000 of them, and readers who ask for others do not
-/// wait for all.
-const PUBLISHED_AT_ONCE: usize = 500;
 /// The schema that this program writes.
 const SCHEMA: i64 = 2;
 /// The schema of networks whose council was one node, without a journal.
@@ -78,14 +70,12 @@ pub(super) struct Book {
     /// None until its first record is here.
     registry: RwLock<Option<Registry>>,
     index: Mutex<Connection>,
-    zone: SharedZone,
+    publication: Publication,
     grown: watch::Sender<u64>,
     path: PathBuf,
     secret: NodeSecret,
     /// How many records the registry had when it was kept last.
     kept: Mutex<u64>,
-    /// As long as not all is here, names that are given would seem to be free.
-    hidden: AtomicBool,
     changed: Mutex<Changed>,
 }
 
@@ -105,39 +95,42 @@ impl Book {
     /// When it is damaged, of a newer program, or the disk fails.
     pub(super) fn open(path: &Path, secret: &NodeSecret, hidden: bool) -> Result<Self, Outage> {
         let index = open_index(path)?;
+        let published = Published::read(&index)?;
         let kept = recall(&index, &kept_at(path), secret.key());
         let kept_records = kept.as_ref().map_or(0, |registry| registry.head().records);
-        let registry = replay(&index, kept)?;
+        let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let publication = Publication::new(dir, hidden)?;
+        let registry = replay(&index, kept, published, &publication)?;
         let records = registry.as_ref().map_or(0, |r| r.head().records);
         let book = Self {
-            registry: RwLock::new(None),
+            registry: RwLock::new(registry),
             index: Mutex::new(index),
-            zone: Arc::new(RwLock::new(unnamed()?)),
+            publication,
             grown: watch::channel(records).0,
             path: path.to_owned(),
             secret: secret.clone(),
             kept: Mutex::new(kept_records),
-            hidden: AtomicBool::new(hidden),
             changed: Mutex::default(),
         };
-        if let Some(registry) = registry {
-            book.found(registry)
-                .map_err(|e| Outage::new(e.to_string()))?;
-        }
         Ok(book)
     }
 
-    /// Keeps what the registry adds up to for the next start, if it has grown enough, or at the `end`.
+    /// Keeps what the registry adds up to for the next start, if it has grown enough, or at the `end`. Only where
+    /// nothing waits for the next version of the zone: the last one must be found again in what is kept, or behind it.
     ///
     /// # Errors
     /// When the disk fails: then the next start takes longer, and nothing else.
     pub(super) fn keep(&self, end: bool) -> Result<(), Outage> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = self.ask(|registry| {
-            let records = registry.head().records;
-            let due = kept::is_due(*kept, records) || end && records > *kept;
-            due.then(|| (registry.head(), registry.keep()))
-        });
+        let records = *self.grown.borrow();
+        if !(kept::is_due(*kept, records) || end && records > *kept) {
+            return Ok(());
+        }
+        // Whoever applies holds the index.
+        let still = self.index();
+        let is_settled = self.publication.is_settled();
+        let taken = self.ask(|registry| is_settled.then(|| (registry.head(), registry.keep())));
+        drop(still);
         let Some((head, body)) = taken.flatten() else {
             return Ok(());
         };
@@ -149,42 +142,9 @@ impl Book {
         Ok(())
     }
 
-    /// Begins with a registry: only now the zone's name is known.
-    fn found(&self, registry: Registry) -> std::io::Result<()> {
-        if !self.is_hidden() {
-            self.project(&registry)?;
-        }
-        *self
-            .registry
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some(registry);
-        Ok(())
-    }
-
-    /// Makes the whole zone.
-    fn project(&self, registry: &Registry) -> std::io::Result<()> {
-        let domain = registry.founding().domain.as_str();
-        let mut zone = Zone::new(domain).map_err(std::io::Error::other)?;
-        for (owner, node) in zone::project(registry, zone::minute(clock::now())) {
-            zone.set(&owner, node).map_err(std::io::Error::other)?;
-        }
-        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
-        Ok(())
-    }
-
-    /// Whether DNS answers nothing so far.
-    pub(super) fn is_hidden(&self) -> bool {
-        self.hidden.load(Ordering::Acquire)
-    }
-
-    /// Answers nothing in DNS until [`Self::reveal`].
-    ///
-    /// # Errors
-    /// None; an empty zone can always be made.
-    pub(super) fn hide(&self) -> Result<(), Outage> {
-        self.hidden.store(true, Ordering::Release);
-        *self.zone.write().unwrap_or_else(PoisonError::into_inner) = unnamed()?;
-        Ok(())
+    /// What this node publishes in DNS.
+    pub(super) fn publication(&self) -> &Publication {
+        &self.publication
     }
 
     /// Publishes what is here: it is all there is.
@@ -194,11 +154,8 @@ impl Book {
     pub(super) fn reveal(&self) -> Result<(), Outage> {
         // Whoever applies holds the index: nothing changes meanwhile.
         let _still = self.index();
-        self.ask(|registry| self.project(registry))
-            .unwrap_or(Ok(()))
-            .map_err(outage)?;
-        self.hidden.store(false, Ordering::Release);
-        Ok(())
+        let revealed = self.ask(|registry| self.publication.reveal(registry));
+        revealed.unwrap_or(Ok(()))
     }
 
     /// Reads from the registry; none as long as nothing of it is here.
@@ -206,11 +163,6 @@ impl Book {
         let registry = self.registry.read();
         let registry = registry.unwrap_or_else(PoisonError::into_inner);
         registry.as_ref().map(question)
-    }
-
-    /// The zone that this node answers with.
-    pub(super) fn zone(&self) -> SharedZone {
-        Arc::clone(&self.zone)
     }
 
     /// Tells how many records there are.
@@ -230,12 +182,12 @@ impl Book {
             match touched {
                 Touched::Blog(id) => drop(changed.blogs.insert(*id)),
                 Touched::Blogs(ids) => changed.blogs.extend(ids),
-                Touched::Spoke(label) => {
+                Touched::Spoke(label) | Touched::Load(label) => {
                     self.ask(|registry| changed.blogs.extend(registry.placed_on(label)));
                 }
                 Touched::Spokes(_) => changed.spokes = true,
                 // A new blog has the set that it should have.
-                Touched::NewBlog(_) | Touched::Council | Touched::Nothing => {}
+                Touched::NewBlog(_) | Touched::Council | Touched::Mirror(_) | Touched::Nothing => {}
             }
         }
     }
@@ -297,47 +249,6 @@ impl Book {
         })
     }
 
-    /// Brings the zone up to date before anybody is answered.
-    pub(super) fn publish(&self, touched: &[Touched]) {
-        if self.is_hidden() {
-            return;
-        }
-        let minute = zone::minute(clock::now());
-        let owned = self.ask(|registry| {
-            let names = |id| {
-                let blog = registry.blog(id);
-                blog.map(|blog| zone::of_blog(registry, id, blog))
-                    .unwrap_or_default()
-            };
-            let mut owned = Vec::new();
-            for touched in touched {
-                match touched {
-                    Touched::Nothing => {}
-                    Touched::Blog(id) | Touched::NewBlog(id) => owned.extend(names(*id)),
-                    Touched::Spoke(label) | Touched::Spokes(label) => {
-                        let spoke = registry.spoke(label);
-                        owned.extend(spoke.map(|s| zone::of_spoke(registry, label, s)));
-                        owned.extend(registry.placed_on(label).flat_map(names));
-                    }
-                    Touched::Blogs(ids) => owned.extend(ids.iter().flat_map(|id| names(*id))),
-                    Touched::Council => owned.extend(zone::servers(registry)),
-                }
-            }
-            owned.push(zone::apex(registry, minute));
-            owned
-        });
-        let mut owned = owned.unwrap_or_default().into_iter().peekable();
-        // The new serial comes last, with the apex.
-        while owned.peek().is_some() {
-            let mut zone = self.zone.write().unwrap_or_else(PoisonError::into_inner);
-            for (owner, node) in owned.by_ref().take(PUBLISHED_AT_ONCE) {
-                if let Err(error) = zone.set(&owner, node) {
-                    tracing::error!(%owner, %error, "a name cannot be published");
-                }
-            }
-        }
-    }
-
     /// Takes the requests of one batch, in their order.
     fn take(
         &self,
@@ -382,15 +293,24 @@ impl Book {
             registry.as_mut().map(|registry| registry.take(&record))
         };
         match taken {
-            Some(Ok(what)) => touched.push(what),
+            Some(Ok(what)) => {
+                self.publication.note(&what);
+                touched.push(what);
+            }
             Some(Err(refusal)) => return Ok(Err(refused(&refusal))),
             None => match Registry::found(&record) {
-                Ok(registry) => self.found(registry)?,
+                Ok(founded) => {
+                    let registry = self.registry.write();
+                    *registry.unwrap_or_else(PoisonError::into_inner) = Some(founded);
+                    self.publication.note(&Touched::Council);
+                }
                 Err(refusal) => return Ok(Err(refused(&refusal))),
             },
         }
         keep(index, &record)?;
-        note_recovery(index, &record)?;
+        if note_recovery(index, &record)? {
+            self.publication.skip(index)?;
+        }
         Ok(Ok(TakenWire {
             index: record.index,
             time: record.time.to_string(),
@@ -423,7 +343,17 @@ impl Ledger for Book {
         let transaction = index.transaction().map_err(std::io::Error::other)?;
         for entry in &entries {
             let said = match &entry.payload {
-                EntryPayload::Normal(batch) => self.take(&transaction, batch, &mut touched)?,
+                EntryPayload::Normal(batch) => {
+                    let answers = self.take(&transaction, batch, &mut touched)?;
+                    if let Some(minute) = batch.publish {
+                        // It is durable: a majority has it in its journal.
+                        self.ask(|registry| {
+                            self.publication.publish(registry, minute, &transaction)
+                        })
+                        .transpose()?;
+                    }
+                    answers
+                }
                 EntryPayload::Blank | EntryPayload::Membership(_) => Answers(Vec::new()),
             };
             answers.push(said);
@@ -433,10 +363,7 @@ impl Ledger for Book {
             note(&transaction, last.log_id, members.as_ref())?;
         }
         transaction.commit().map_err(std::io::Error::other)?;
-        if !touched.is_empty() {
-            self.publish(&touched);
-            self.note_changed(&touched);
-        }
+        self.note_changed(&touched);
         drop(index);
         let records = self.ask(|registry| registry.head().records);
         self.grown.send_if_modified(|grown| {
@@ -447,15 +374,15 @@ impl Ledger for Book {
     }
 }
 
-/// Notes where the council was founded anew last: others are told of it.
-fn note_recovery(index: &Connection, record: &Record) -> std::io::Result<()> {
+/// Notes where the council was founded anew last: others are told of it. Whether this record did.
+fn note_recovery(index: &Connection, record: &Record) -> std::io::Result<bool> {
     let ask = Ask::parse(record.request.signed.text.as_bytes());
     if !ask.is_ok_and(|ask| matches!(ask.what, Wish::Recover { .. })) {
-        return Ok(());
+        return Ok(false);
     }
     let sql = "INSERT INTO recovered (one, place) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET place = ?1";
     let noted = index.execute(sql, [record.index]);
-    noted.map(drop).map_err(std::io::Error::other)
+    noted.map(|_| true).map_err(std::io::Error::other)
 }
 
 /// Record 0, if it founds a network.
@@ -527,8 +454,9 @@ fn open_index(path: &Path) -> Result<Connection, Outage> {
             path.display()
         )));
     }
-    // Older programs pass it over.
+    // Older programs pass them over.
     index.execute_batch(CREATE_RECOVERED)?;
+    index.execute_batch(publication::CREATE)?;
     if found < SCHEMA {
         index.execute_batch(&format!(
             "BEGIN; {CREATE} PRAGMA user_version = {SCHEMA}; COMMIT;"
@@ -594,31 +522,46 @@ fn record_at(index: &Connection, place: u64) -> Result<Option<Record>, Outage> {
     json.optional()?.map(|json| read(&json)).transpose()
 }
 
-/// Folds the index, from what was kept on; each record is judged again.
-fn replay(index: &Connection, kept: Option<Registry>) -> Result<Option<Registry>, Outage> {
+/// Folds the index, from what was kept on; each record is judged again. On the way the last version of the zone is
+/// made, where the registry is as it was then.
+fn replay(
+    index: &Connection,
+    kept: Option<Registry>,
+    published: Option<Published>,
+    publication: &Publication,
+) -> Result<Option<Registry>, Outage> {
+    let mut last = published;
+    let mut resume = |registry: &Option<Registry>| {
+        let here = registry.as_ref().zip(last);
+        let here = here.filter(|(registry, last)| registry.head().records >= last.records);
+        let Some((registry, version)) = here else {
+            return Ok(());
+        };
+        last = None;
+        publication.resume(registry, version)
+    };
     let mut registry = kept;
     let from = registry.as_ref().map_or(0, |kept| kept.head().records);
     let mut statement =
         index.prepare("SELECT json FROM record WHERE place >= ?1 ORDER BY place")?;
     let mut rows = statement.query([from])?;
+    resume(&registry)?;
     while let Some(row) = rows.next()? {
         let record = read(&row.get::<_, String>(0)?)?;
         let judged = match &mut registry {
-            None => Registry::found(&record).map(|founded| registry = Some(founded)),
-            Some(registry) => registry.take(&record).map(|_| ()),
+            None => Registry::found(&record).map(|founded| {
+                registry = Some(founded);
+                Touched::Council
+            }),
+            Some(registry) => registry.take(&record),
         };
-        judged.map_err(|refusal| damaged(&refusal.to_string()))?;
+        let touched = judged.map_err(|refusal| damaged(&refusal.to_string()))?;
+        if published.is_none_or(|last| record.index >= last.records) {
+            publication.note(&touched);
+        }
+        resume(&registry)?;
     }
     Ok(registry)
-}
-
-/// The zone of a node that does not know, or does not say yet, whose it is.
-fn unnamed() -> Result<Zone, Outage> {
-    Zone::new("invalid").map_err(outage)
-}
-
-fn outage(error: impl std::fmt::Display) -> Outage {
-    Outage::new(error.to_string())
 }
 
 fn damaged(why: &str) -> Outage {

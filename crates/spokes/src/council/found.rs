@@ -137,7 +137,11 @@ pub(super) fn begin<D: Disk>(
     let alone = EntryPayload::Membership(alone(me, Filled(0)));
     let batches = requests.into_iter().map(|(time, request)| {
         let requests = vec![request.into()];
-        EntryPayload::Normal(Batch { time, requests })
+        EntryPayload::Normal(Batch {
+            time,
+            requests,
+            publish: None,
+        })
     });
     for (index, payload) in std::iter::once(alone).chain(batches).enumerate() {
         let entry = Entry::<Types> {
@@ -219,7 +223,7 @@ pub(super) fn open_book(
     let book = Book::open(&path, secret, hidden)?;
     let Some(applied) = book.applied().map_err(failed)?.0 else {
         if journal.len() > FIRST_ENTRIES {
-            book.hide()?;
+            book.publication().hide()?;
         }
         return Ok(book);
     };
@@ -231,7 +235,7 @@ pub(super) fn open_book(
         .is_some_and(|entry| entry.log_id == applied)
     {
         if journal.len() > at + 1 + LACKING_MAX {
-            book.hide()?;
+            book.publication().hide()?;
         }
         return Ok(book);
     }
@@ -247,7 +251,7 @@ pub(super) fn open_book(
         }
     }
     let book = Book::open(&path, secret, hidden)?;
-    book.hide()?;
+    book.publication().hide()?;
     Ok(book)
 }
 
@@ -462,6 +466,7 @@ fn found_anew(
         EntryPayload::Normal(Batch {
             time: clock::now().max(head.time).to_string(),
             requests: vec![request.into()],
+            publish: None,
         }),
     ];
     let failed = |e: serde_json::Error| Outage::new(e.to_string());
@@ -687,19 +692,34 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (mut journal, secret) = founded(dir.path());
         let open = |journal: &Journal<File>| open_book(dir.path(), journal, &secret).unwrap();
-        assert!(!open(&journal).is_hidden(), "nobody has a name yet");
+        assert!(
+            !open(&journal).publication().is_hidden(),
+            "nobody has a name yet"
+        );
         add(&mut journal, 1);
         let book = open(&journal);
-        assert!(book.is_hidden(), "there may be one in what was not read");
+        assert!(
+            book.publication().is_hidden(),
+            "there may be one in what was not read"
+        );
         let all = journal.read(0..journal.len(), u64::MAX).unwrap();
         let all = all.iter().map(|bytes| unpack(bytes).unwrap());
         book.apply(all.collect()).unwrap();
         drop(book);
-        assert!(!open(&journal).is_hidden(), "all of it was read");
+        assert!(
+            !open(&journal).publication().is_hidden(),
+            "all of it was read"
+        );
         add(&mut journal, LACKING_MAX);
-        assert!(!open(&journal).is_hidden(), "power takes as many");
+        assert!(
+            !open(&journal).publication().is_hidden(),
+            "power takes as many"
+        );
         add(&mut journal, 1);
-        assert!(open(&journal).is_hidden(), "somebody ended it half-way");
+        assert!(
+            open(&journal).publication().is_hidden(),
+            "somebody ended it half-way"
+        );
     }
 
     fn sizes(dir: &Path) -> Vec<(String, u64)> {

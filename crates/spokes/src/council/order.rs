@@ -43,6 +43,7 @@ use super::{
     book::Book,
     part::{BATCH_MAX, HEARTBEAT, LEASE, Metrics, Part},
     peers::{self, Silence},
+    publication,
     raft::{Batch, Filled, LogStore, NodeId, Raft, size_of_request},
     seats,
     ways::{AppendWire, Factory, KEYS, Ways},
@@ -204,7 +205,9 @@ impl Order {
             moments,
         };
         tokio::spawn(order.clone().look_after_room(dir.clone()));
-        tokio::spawn(gather(order.part.raft().clone(), dir, waiting));
+        tokio::spawn(gather(order.part.raft().clone(), dir.clone(), waiting));
+        let (raft, book) = (order.part.raft().clone(), Arc::clone(&order.book));
+        tokio::spawn(publication::propose(raft, me, book, dir));
         tokio::spawn(order.clone().look_after_members());
         tokio::spawn(order.clone().watch_the_leader());
         Ok(order)
@@ -719,7 +722,14 @@ async fn propose(raft: &Raft, batch: Vec<Asked>) {
         .unzip();
     let time = clock::now().to_string();
     // Whoever asked may have gone.
-    match raft.client_write(Batch { time, requests }).await {
+    match raft
+        .client_write(Batch {
+            time,
+            requests,
+            publish: None,
+        })
+        .await
+    {
         Ok(said) => {
             for (answer, said) in answers.into_iter().zip(said.data.0) {
                 let said = said.map_err(|problem| Unsequenced::Problem(Box::new(problem)));
@@ -742,7 +752,7 @@ async fn propose(raft: &Raft, batch: Vec<Asked>) {
 
 /// Whether the disk has room for requests. Afterwards is too late: a node whose journal cannot be written
 /// takes no part any more.
-fn has_room(dir: &std::path::Path, bytes: u64) -> Result<(), Outage> {
+pub(super) fn has_room(dir: &std::path::Path, bytes: u64) -> Result<(), Outage> {
     let Ok(disk) = rustix::fs::statvfs(dir) else {
         return Ok(());
     };

@@ -17,10 +17,17 @@ use crate::{
     http::{self as web, Response},
     wire::{
         NetworkWire, SignedWire,
-        places::{BlogPlaceWire, BlogsWire, CouncilStatusWire, NodeWire, SpokeWire, SpokesWire},
+        places::{
+            BlogPlaceWire, BlogsWire, CouncilStatusWire, MirrorWire, NodeWire, SpokeWire,
+            SpokesWire,
+        },
     },
 };
 
+/// What a node is said to do that has a seat.
+pub(super) const SITS: &str = "sits";
+/// One that has a seat and not yet all there is.
+pub(super) const FILLS: &str = "fills";
 /// Blogs of one answer.
 const BLOGS_MAX: usize = 1_000;
 
@@ -44,7 +51,11 @@ impl Council {
                 ..network_wire(registry, &self.config.base_url, &self.config.label)
             }
         };
-        match self.book.ask(wire).filter(|_| !self.book.is_hidden()) {
+        match self
+            .book
+            .ask(wire)
+            .filter(|_| !self.book.publication().is_hidden())
+        {
             Some(network) => web::json(StatusCode::OK, &network),
             None => holds_nothing(),
         }
@@ -131,7 +142,18 @@ impl Council {
                     number: seat.number,
                     api: seat.node.api.to_string(),
                     dns: seat.node.dns.to_string(),
+                    key: seat.node.key.to_string(),
+                    peer: seat.node.peer.to_string(),
                     sits: sits_word(seat.sits).to_owned(),
+                })
+                .collect(),
+            serial: *self.book.publication().editions().serial().borrow(),
+            mirrors: registry
+                .mirrors()
+                .map(|(label, mirror)| MirrorWire {
+                    label: label.to_string(),
+                    address: mirror.address.to_string(),
+                    down_since: mirror.health.down.map(|down| down.to_string()),
                 })
                 .collect(),
         });
@@ -146,8 +168,8 @@ fn sits_word(sits: spokes_rules::seat::Sits) -> &'static str {
     use spokes_rules::seat::Sits;
     match sits {
         Sits::Asks { .. } => "asks",
-        Sits::Yes { whole: true, .. } => "sits",
-        Sits::Yes { whole: false, .. } => "fills",
+        Sits::Yes { whole: true, .. } => SITS,
+        Sits::Yes { whole: false, .. } => FILLS,
         Sits::NoMore { .. } => "gone",
     }
 }

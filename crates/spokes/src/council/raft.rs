@@ -79,6 +79,9 @@ pub(super) struct Batch {
     /// By the leader's clock.
     pub(super) time: String,
     pub(super) requests: Vec<Arc<RequestWire>>,
+    /// Behind them a new version of the zone is published, with the slate of this minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) publish: Option<i64>,
 }
 
 impl fmt::Display for Batch {

@@ -55,6 +55,8 @@ pub enum Reply {
     Send,
     /// Send nothing: what came was no request, and an answer could start a loop.
     Silence,
+    /// The request is signed, and nothing was written: whoever knows the keys answers it.
+    Signed,
 }
 
 /// Answers `request` from `zone` into `out`, which is emptied first.
@@ -77,6 +79,9 @@ pub fn answer(
         return Reply::Silence;
     }
     let request = Request::parse(request);
+    if request.is_signed {
+        return Reply::Signed;
+    }
     let verdict = judge(zone, header.header().opcode(), &request);
     write(
         zone,
@@ -90,12 +95,25 @@ pub fn answer(
     Reply::Send
 }
 
+/// Answers `request` with nothing but this error.
+pub(crate) fn answer_error(zone: &Zone, request: &[u8], rcode: OptRcode, out: &mut Vec<u8>) {
+    out.clear();
+    if request.len() >= HEADER_BYTES {
+        let header = *HeaderSection::for_message_slice(request).header();
+        let request = Request::parse(request);
+        let (verdict, transport) = (Verdict::error(rcode), Transport::Tcp);
+        write(zone, header, &request, &verdict, transport, 0, out);
+    }
+}
+
 /// What could be read of a request.
 struct Request<'a> {
     question: Option<Asked<'a>>,
     edns: Option<Edns>,
     /// False when anything was wrong; then what was read before it still counts for the echo.
     is_whole: bool,
+    /// Whether the last record is a signature (RFC 8945 section 5.1).
+    is_signed: bool,
 }
 
 struct Asked<'a> {
@@ -125,6 +143,7 @@ impl<'a> Request<'a> {
             question: None,
             edns: None,
             is_whole: false,
+            is_signed: false,
         };
         request.is_whole = request.read(bytes).is_ok();
         request
@@ -145,15 +164,18 @@ impl<'a> Request<'a> {
         if records > RECORDS_MAX {
             return Err(ParseError::form_error("too many records"));
         }
+        let mut is_signed = false;
         for index in 0..records {
             let record = ParsedRecord::parse(&mut parser)?;
             if record.rtype() == Rtype::OPT {
                 self.read_opt(&record, index >= before)?;
             }
+            is_signed = record.rtype() == Rtype::TSIG && index >= before;
         }
         if parser.remaining() > 0 {
             return Err(ParseError::form_error("bytes after the last record"));
         }
+        self.is_signed = is_signed;
         Ok(())
     }
 
@@ -669,6 +691,7 @@ mod tests {
             let is_request = bytes.len() >= 12 && bytes[2] & 0x80 == 0;
             match answer(&zone, bytes, transport, rotation, &mut out) {
                 Reply::Silence => assert!(!is_request && out.is_empty()),
+                Reply::Signed => assert!(is_request && out.is_empty()),
                 Reply::Send => {
                     assert!(is_request);
                     told(&out);

@@ -18,6 +18,9 @@ use spokes_rules::zone::{Data, Node, RrSet, Soa};
 /// A pointer to the question's name, which follows the 12 bytes of the header.
 const QUESTION_POINTER: [u8; 2] = [0xC0, 12];
 
+/// Owner, type, class, time to live and length of a record that the question's name owns.
+const RECORD_HEAD: usize = 2 + 2 + 2 + 4 + 2;
+
 /// The two highest bits that make two bytes a pointer (RFC 1035 section 4.1.4).
 const POINTER: u16 = 0xC000;
 
@@ -200,6 +203,35 @@ impl WireSet<'_> {
             let at = start + usize::from(at);
             out[at..at + 2].copy_from_slice(&(POINTER | apex).to_be_bytes());
         }
+    }
+}
+
+impl WireSet<'_> {
+    /// Each record without its owner and without pointers: type, class, time to live, length, data
+    /// (RFC 1035 section 3.2.1).
+    pub(crate) fn records(&self, apex: &WireName) -> Vec<Vec<u8>> {
+        let places = self.apex_at.chunks_exact(2);
+        let places = places.map(|at| usize::from(u16::from_be_bytes([at[0], at[1]])));
+        let mut places = places.peekable();
+        let (mut records, mut at) = (Vec::with_capacity(self.count.into()), 0);
+        while let Some(head) = self.bytes.get(at..at + RECORD_HEAD) {
+            let length = u16::from_be_bytes([head[RECORD_HEAD - 2], head[RECORD_HEAD - 1]]);
+            let (data, end) = (at + RECORD_HEAD, at + RECORD_HEAD + usize::from(length));
+            let mut record = head[QUESTION_POINTER.len()..].to_vec();
+            let mut from = data;
+            while let Some(pointer) = places.next_if(|place| *place < end) {
+                record.extend_from_slice(&self.bytes[from..pointer]);
+                record.extend_from_slice(apex.as_slice());
+                from = pointer + 2;
+            }
+            record.extend_from_slice(&self.bytes[from..end]);
+            let body = RECORD_HEAD - QUESTION_POINTER.len();
+            let length = u16::try_from(record.len() - body).expect("two names more fit");
+            record[body - 2..body].copy_from_slice(&length.to_be_bytes());
+            records.push(record);
+            at = end;
+        }
+        records
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! The registry decides which names exist; whoever projects it fills a [`zone::Zone`] with plain
 //! [`spokes_rules::zone`] records. [`answer::answer`] turns one request into one reply and touches nothing else;
-//! [`serve::Server`] owns the sockets and their limits.
+//! [`serve::Server`] owns the sockets and their limits. [`edition::Editions`] publishes one version after the other,
+//! and hands them on to mirrors: standard name servers elsewhere that go on when all of ours are gone.
 //!
 //! Sources: RFC 1034 and 1035, with 2181 (clarifications), 2308 (negative answers), 6891 (EDNS),
-//! 7766 (TCP), 8020 (what NXDOMAIN means), 8482 (ANY) and 9619 (one question).
+//! 7766 (TCP), 8020 (what NXDOMAIN means), 8482 (ANY), 9619 (one question), 5936 (AXFR), 1995 (IXFR),
+//! 1996 (NOTIFY) and 8945 (TSIG).
 
 pub mod encode;
 
@@ -13,7 +15,21 @@ pub mod zone;
 
 pub mod answer;
 
+pub mod edition;
+
+mod history;
+
+pub mod notify;
+
+mod sheets;
+
+pub mod signed;
+
+mod transfer;
+
 pub mod serve;
+
+mod streams;
 
 #[cfg(test)]
 mod testing;

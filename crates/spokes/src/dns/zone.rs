@@ -20,7 +20,7 @@ use spokes_rules::zone::{Data, Node};
 
 /// See the module: small enough that a growing map does not delay answers, few enough to be cheap
 /// when the zone is empty.
-const SHARDS: usize = 256;
+pub(crate) const SHARDS: usize = 256;
 
 /// A zone that one writer changes while servers answer from it.
 ///
@@ -84,6 +84,15 @@ impl PartialEq for Piece {
 
 impl Eq for Piece {}
 
+/// What a name answered, and what it answers from now on: sets as [`encode`] gives them, none where there are none.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// The labels before the apex.
+    pub(crate) name: Box<[u8]>,
+    pub(crate) before: Box<[u8]>,
+    pub(crate) after: Box<[u8]>,
+}
+
 /// What is known about a name.
 #[derive(Debug)]
 pub(crate) enum Found<'z> {
@@ -124,22 +133,54 @@ impl Zone {
     /// # Errors
     /// A [`BadNode`] that names what is wrong; the zone is then as it was.
     pub fn set(&mut self, owner: &str, node: Node) -> Result<(), BadNode> {
+        self.change(owner, &node).map(drop)
+    }
+
+    /// As [`Self::set`], and says what has changed by it; none where it answered just that.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn change(&mut self, owner: &str, node: &Node) -> Result<Option<Change>, BadNode> {
         let name = WireName::parse(owner)?;
         let Some(before) = bytes_before(name.as_slice(), self.apex.as_slice()) else {
             return Err(BadNode::Outside(owner.to_owned()));
         };
         let is_apex = before == 0;
-        let sets = encode(owner, is_apex, &self.apex, &node)?;
+        let sets = encode(owner, is_apex, &self.apex, node)?;
         if is_apex {
-            self.denial = denial(&self.apex, &node)?;
+            self.denial = denial(&self.apex, node)?;
         }
         let name = &name.as_slice()[..before];
-        if sets.is_empty() {
+        let answered = self.shards[self.shard(name)].get_key_value(name);
+        let answered = answered.map_or(&[][..], |(piece, _)| piece.split().1);
+        if answered == sets {
+            return Ok(None);
+        }
+        let change = Change {
+            name: name.into(),
+            before: answered.into(),
+            after: sets.into(),
+        };
+        if change.after.is_empty() {
             self.clear(name);
         } else {
-            self.put(name, &sets);
+            self.put(name, &change.after);
         }
-        Ok(())
+        Ok(Some(change))
+    }
+
+    /// Whether `owner` would answer something else then. What cannot be served would change nothing.
+    pub(crate) fn would_change(&self, owner: &str, node: &Node) -> bool {
+        let Ok(name) = WireName::parse(owner) else {
+            return false;
+        };
+        let Some(before) = bytes_before(name.as_slice(), self.apex.as_slice()) else {
+            return false;
+        };
+        let name = &name.as_slice()[..before];
+        let answered = self.shards[self.shard(name)].get_key_value(name);
+        let answered = answered.map_or(&[][..], |(piece, _)| piece.split().1);
+        encode(owner, before == 0, &self.apex, node).is_ok_and(|sets| sets != answered)
     }
 
     /// How many names hold records.
@@ -174,6 +215,31 @@ impl Zone {
     /// How many bytes the apex takes at the end of a question's name.
     pub(crate) fn apex_bytes(&self) -> usize {
         self.apex.as_slice().len()
+    }
+
+    /// The apex, as it travels.
+    pub(crate) fn apex(&self) -> &WireName {
+        &self.apex
+    }
+
+    /// In which of [`SHARDS`] parts a name is, without the apex.
+    pub(crate) fn part_of(&self, name: &[u8]) -> usize {
+        self.shard(name)
+    }
+
+    /// The names of one of [`SHARDS`] parts that hold records, without the apex, in no order.
+    pub(crate) fn part(&self, part: usize) -> impl Iterator<Item = (&[u8], WireSets<'_>)> {
+        let names = self.shards.get(part).into_iter().flatten();
+        let names = names.map(|(piece, _)| (piece.split().0, piece.sets()));
+        names.filter(|(_, sets)| !sets.is_empty())
+    }
+
+    /// The sets of the apex.
+    pub(crate) fn of_apex(&self) -> WireSets<'_> {
+        match self.find(self.apex.as_slice()) {
+            Found::Name(sets) => sets,
+            _ => WireSets::of(&[]),
+        }
     }
 
     /// `name` is without the apex, here and below.

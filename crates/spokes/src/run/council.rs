@@ -11,7 +11,7 @@ use spokes_rules::{
     request::{Address, Domain, Policy, Wish},
 };
 
-use super::{ServeArgs, delegation, places, seconds, until_told};
+use super::{ServeArgs, delegation, mirrors, places, seconds, until_told};
 use crate::{
     clock,
     council::{self, Beginning, Council, Recovery, Stand},
@@ -98,6 +98,9 @@ pub(super) enum CouncilCommand {
     ///
     /// Example: spokes council recover --dir /var/lib/council --organizer /media/stick/organizer.key
     Recover(Recovered),
+    /// Name servers elsewhere that copy the zone, and go on when every node of the council is down.
+    #[command(subcommand)]
+    Mirror(mirrors::MirrorCommand),
     #[command(flatten)]
     Places(places::PlacesCommand),
 }
@@ -186,6 +189,7 @@ pub(super) struct Organized {
 pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
     match command {
         CouncilCommand::Places(command) => places::run(command).await,
+        CouncilCommand::Mirror(command) => mirrors::run(command).await,
         CouncilCommand::Init(founded) => init(founded),
         CouncilCommand::Serve(args) => {
             let ended = until_told(args.until_stdin_closes);

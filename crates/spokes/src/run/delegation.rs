@@ -96,6 +96,8 @@ mod tests {
             number,
             api: "192.0.2.1:80".into(),
             dns: format!("192.0.2.{number}:53"),
+            key: String::new(),
+            peer: String::new(),
             sits: sits.into(),
         };
         let nodes = [

@@ -404,7 +404,12 @@ impl Spoke {
         let blog = match touched {
             Touched::Blog(blog) | Touched::NewBlog(blog) => blog,
             Touched::Blogs(blogs) => return self.tell_all(blogs),
-            Touched::Spokes(_) | Touched::Spoke(_) | Touched::Council | Touched::Nothing => return,
+            Touched::Spokes(_)
+            | Touched::Spoke(_)
+            | Touched::Load(_)
+            | Touched::Council
+            | Touched::Mirror(_)
+            | Touched::Nothing => return,
         };
         self.leave_no_copy_unsettled(*blog);
         self.tell(*blog);

@@ -23,6 +23,23 @@ pub struct CouncilStatusWire {
     pub blogs: u64,
     /// All seats that were ever asked for.
     pub nodes: Vec<NodeWire>,
+    /// The version of the zone that this node publishes; none as long as it answers no DNS.
+    #[serde(default)]
+    pub serial: Option<u32>,
+    /// The name servers elsewhere that copy it.
+    #[serde(default)]
+    pub mirrors: Vec<MirrorWire>,
+}
+
+/// A name server elsewhere that copies the zone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MirrorWire {
+    /// Its label.
+    pub label: String,
+    /// Where its DNS answers.
+    pub address: String,
+    /// Since when it does not answer with what was published.
+    pub down_since: Option<String>,
 }
 
 /// A node of the council.
@@ -36,6 +53,12 @@ pub struct NodeWire {
     pub api: String,
     /// Where its DNS answers.
     pub dns: String,
+    /// Its key.
+    #[serde(default)]
+    pub key: String,
+    /// Where the other nodes of the council reach it.
+    #[serde(default)]
+    pub peer: String,
     /// `asks`, `fills` (it sits and is to be filled), `sits` or `gone`.
     pub sits: String,
 }

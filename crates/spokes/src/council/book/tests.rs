@@ -56,6 +56,8 @@ impl Shelf {
                 said(&organizer, network, Wish::Invite { token, expires }),
             );
         }
+        assert_eq!(book.shown(), (0, None));
+        book.publish(RECORDS, 7);
         shelf
     }
 
@@ -81,6 +83,7 @@ impl Book {
         let batch = Batch {
             time: "2027-01-15T08:00:00Z".into(),
             requests: vec![request.into()],
+            publish: None,
         };
         let entry = Entry::<Types> {
             log_id: LogId::new(leader, index),
@@ -88,6 +91,28 @@ impl Book {
         };
         let answers = self.apply(vec![entry]).unwrap();
         assert!(answers[0].0[0].is_ok(), "{answers:?}");
+    }
+
+    /// The council agrees on a version.
+    fn publish(&self, index: u64, minute: i64) {
+        let leader = CommittedLeaderId::new(1, NodeId::default());
+        let batch = Batch {
+            time: "2027-01-15T08:00:00Z".into(),
+            requests: Vec::new(),
+            publish: Some(minute),
+        };
+        let entry = Entry::<Types> {
+            log_id: LogId::new(leader, index),
+            payload: EntryPayload::Normal(batch),
+        };
+        self.apply(vec![entry]).unwrap();
+    }
+
+    /// How many names the zone has, and which version it is.
+    fn shown(&self) -> (usize, Option<u32>) {
+        let editions = self.publication().editions();
+        let names = editions.zone().read().unwrap().len();
+        (names, *editions.serial().borrow())
     }
 
     fn records(&self) -> Option<u64> {
@@ -177,8 +202,82 @@ fn a_spoke_has_a_name_as_long_as_it_is_let_in() {
     ];
     for (number, (key, wish, named)) in (RECORDS..).zip(steps) {
         book.add(number, said(key, network, wish));
-        let names = book.zone.read().unwrap().len();
+        book.publish(2 * number + RECORDS, 7);
+        let names = book.shown().0;
         // Beside the apex and the one server.
         assert_eq!(names == 3, named, "record {number}");
     }
+}
+
+/// Until a version is published nothing is shown; after a start it is the same, and what came behind it waits.
+#[test]
+fn a_version_is_the_same_after_a_start_and_what_came_later_waits() {
+    let shelf = Shelf::new();
+    let book = shelf.open().unwrap();
+    let (names, first) = book.shown();
+    // The apex and the one server.
+    assert_eq!(names, 2);
+    let organizer = NodeSecret::from_seed(&[2; 32]);
+    let network = book.ask(Registry::network);
+    let mirror = |label: &str| Wish::Mirror {
+        label: Label::parse(label).unwrap(),
+        address: Address("192.0.2.53:53".parse().unwrap()),
+    };
+    book.add(RECORDS + 1, said(&organizer, network, mirror("m1")));
+    assert_eq!(book.shown(), (2, first), "it waits");
+    assert!(!book.publication().is_settled());
+    book.publish(RECORDS + 2, 7);
+    let second = first.map(|serial| serial + 1);
+    assert_eq!(book.shown(), (3, second));
+    book.add(RECORDS + 3, said(&organizer, network, mirror("m2")));
+    // What waits must be found again behind the last version: nothing is kept now.
+    book.keep(true).unwrap();
+    assert!(!kept_at(&shelf.at()).exists());
+    drop(book);
+
+    let book = shelf.open().unwrap();
+    assert_eq!(book.records(), Some(RECORDS + 2));
+    assert_eq!(book.shown(), (3, second), "as it was");
+    let since = |serial: Option<u32>| {
+        let editions = book.publication().editions();
+        editions.since(serial.unwrap()).is_some()
+    };
+    assert!(since(first), "what led to it is known");
+    book.publish(RECORDS + 4, 7);
+    assert_eq!(book.shown().0, 4);
+    book.keep(true).unwrap();
+    let third = book.shown();
+    drop(book);
+    assert_eq!(shelf.open().unwrap().shown(), third);
+}
+
+#[test]
+fn what_is_hidden_is_shown_with_the_next_version_or_at_once_where_nothing_waits() {
+    let shelf = Shelf::new();
+    let book = shelf.open().unwrap();
+    let shown = book.shown();
+    book.publication().hide().unwrap();
+    assert_eq!(book.shown(), (0, None));
+    book.reveal().unwrap();
+    assert_eq!(book.shown(), shown);
+    book.publication().hide().unwrap();
+    let organizer = NodeSecret::from_seed(&[2; 32]);
+    let network = book.ask(Registry::network);
+    let label = Label::parse("m1").unwrap();
+    let address = Address("192.0.2.53:53".parse().unwrap());
+    book.add(
+        RECORDS + 1,
+        said(&organizer, network, Wish::Mirror { label, address }),
+    );
+    book.publish(RECORDS + 2, 7);
+    assert_eq!(book.shown(), (0, None), "nobody said so");
+    let label = Label::parse("m2").unwrap();
+    book.add(
+        RECORDS + 3,
+        said(&organizer, network, Wish::Mirror { label, address }),
+    );
+    book.reveal().unwrap();
+    assert_eq!(book.shown(), (0, None), "something waits");
+    book.publish(RECORDS + 4, 7);
+    assert_eq!(book.shown().0, 4);
 }

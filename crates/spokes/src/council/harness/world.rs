@@ -320,6 +320,7 @@ impl World {
         let batch = Batch {
             time: String::new(),
             requests: vec![Arc::new(request(text))],
+            publish: None,
         };
         let said = part.raft().client_write(batch).await;
         let id = said.ok()?.log_id;

@@ -130,6 +130,8 @@ mod tests {
             number: n as u64,
             api: api(n),
             dns: api(n),
+            key: String::new(),
+            peer: String::new(),
             sits: sits.into(),
         };
         let nodes: Vec<_> = (1..=4)
@@ -147,6 +149,8 @@ mod tests {
                 confirmed: false,
                 blogs: 0,
                 nodes: nodes.clone(),
+                serial: None,
+                mirrors: Vec::new(),
             };
             let silent = || Outage::new(format!("{} does not answer", api(n)));
             let read = if n <= answer || n == 4 {

@@ -1,0 +1,438 @@
+//! One version of the zone after the other: changes come in batches, each with a serial, and a whole version can be
+//! read while the next ones are published.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+
+use domain::base::iana::Rtype;
+use spokes_rules::zone::Node;
+use tokio::sync::watch;
+
+use crate::dns::encode::{BadNode, WireName, WireSets};
+use crate::dns::history::{Difference, History, Since};
+use crate::dns::sheets::Sheets;
+use crate::dns::zone::{Change, SHARDS, SharedZone, Zone, set_of};
+
+/// Names that are published under one lock: a spoke may have 100,000 of them, and readers who ask for others do not
+/// wait for all.
+const PUBLISHED_AT_ONCE: usize = 500;
+/// Bytes of old records that are kept for one copy that is being read: who takes longer begins again.
+const COPY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// The zone, and how it came to be what it is.
+#[derive(Clone, Debug)]
+pub struct Editions(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    zone: SharedZone,
+    /// Held as long as a batch is being published: in between, answers are of the one or the other version.
+    state: Mutex<State>,
+    serial: watch::Sender<Option<u32>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// None as long as it is not known what led to this version.
+    history: Option<History>,
+    copies: Vec<Weak<Copy>>,
+}
+
+impl Editions {
+    /// Begins with a zone that answers nothing.
+    ///
+    /// # Errors
+    /// When its apex is no name.
+    pub fn new(apex: &str) -> Result<Self, BadNode> {
+        Ok(Self(Arc::new(Inner {
+            zone: Arc::new(RwLock::new(Zone::new(apex)?)),
+            state: Mutex::default(),
+            serial: watch::channel(None).0,
+        })))
+    }
+
+    /// The zone, for answers.
+    pub fn zone(&self) -> SharedZone {
+        Arc::clone(&self.0.zone)
+    }
+
+    /// Which version there is; none as long as it is not one that can be handed on.
+    pub fn serial(&self) -> watch::Receiver<Option<u32>> {
+        self.0.serial.subscribe()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts another zone in its place, of which nobody knows how it came about; with a directory, what is kept
+    /// there leads to it.
+    pub fn replace(&self, zone: Zone, history: Option<(PathBuf, u32)>) {
+        let mut state = self.state();
+        *state = State::default();
+        *self.0.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
+        let Some((dir, serial)) = history else {
+            self.0.serial.send_replace(None);
+            return;
+        };
+        match History::open(&dir, serial) {
+            Ok(history) => state.history = Some(history),
+            Err(cause) => tracing::warn!(
+                %cause, "what changed in the zone cannot be kept; mirrors get the whole zone each time"
+            ),
+        }
+        self.0.serial.send_replace(Some(serial));
+    }
+
+    /// Publishes what names answer from now on, each once, the apex with the new serial last.
+    pub fn publish(&self, serial: u32, names: Vec<(String, Node)>) {
+        let mut state = self.state();
+        state.copies.retain(|copy| copy.strong_count() > 0);
+        let (mut difference, mut names) = (Vec::new(), names.into_iter().peekable());
+        while names.peek().is_some() {
+            let zone = self.0.zone.write();
+            let mut zone = zone.unwrap_or_else(PoisonError::into_inner);
+            for (owner, node) in names.by_ref().take(PUBLISHED_AT_ONCE) {
+                match zone.change(&owner, &node) {
+                    Ok(None) => {}
+                    Ok(Some(change)) => {
+                        state.note(&zone, &change);
+                        difference.push(change);
+                    }
+                    Err(error) => tracing::error!(%owner, %error, "a name cannot be published"),
+                }
+            }
+        }
+        let before = *self.0.serial.borrow();
+        if let (Some(from), Some(history)) = (before, &mut state.history) {
+            let apex = self
+                .0
+                .zone
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .apex()
+                .clone();
+            let mut noted = Difference::default();
+            // The apex came last, and goes first: its SOA is what a difference begins with.
+            difference
+                .iter()
+                .rev()
+                .for_each(|change| noted.note(change, &apex));
+            if let Err(cause) = history.add(from, serial, &noted) {
+                tracing::warn!(%cause, "what changed in the zone cannot be kept; mirrors get the whole zone");
+            }
+        }
+        self.0.serial.send_replace(Some(serial));
+    }
+
+    /// The version that there is now, to be read while others are published; none where it cannot be handed on.
+    pub(crate) fn copy(&self) -> Option<Arc<Copy>> {
+        let mut state = self.state();
+        let serial = (*self.0.serial.borrow())?;
+        let zone = self.0.zone.read().unwrap_or_else(PoisonError::into_inner);
+        let copy = Arc::new(Copy {
+            zone: Arc::clone(&self.0.zone),
+            serial,
+            apex: zone.apex().clone(),
+            soa: soa_of(&zone)?,
+            names: zone.len(),
+            reading: Mutex::default(),
+        });
+        state.copies.push(Arc::downgrade(&copy));
+        Some(copy)
+    }
+
+    /// The apex, and its SOA record without its owner; none as long as there is no version.
+    pub(crate) fn soa(&self) -> Option<(WireName, Vec<u8>)> {
+        let zone = self.0.zone.read().unwrap_or_else(PoisonError::into_inner);
+        Some((zone.apex().clone(), soa_of(&zone)?))
+    }
+
+    /// What led from a version to this one, with the SOA record of this one; none where that is not known.
+    pub(crate) fn since(&self, serial: u32) -> Option<(Since, Vec<u8>)> {
+        let state = self.state();
+        let since = state.history.as_ref()?.since(serial)?;
+        let zone = self.0.zone.read().unwrap_or_else(PoisonError::into_inner);
+        Some((since, soa_of(&zone)?))
+    }
+}
+
+/// The zone's SOA record without its owner.
+fn soa_of(zone: &Zone) -> Option<Vec<u8>> {
+    let set = set_of(zone.of_apex(), Rtype::SOA)?;
+    set.records(zone.apex()).pop()
+}
+
+impl State {
+    fn note(&self, zone: &Zone, change: &Change) {
+        for copy in self.copies.iter().filter_map(Weak::upgrade) {
+            copy.keep(zone.part_of(&change.name), change);
+        }
+    }
+}
+
+/// One version of the zone, read part by part. What has changed in parts that were not read yet is kept as it was.
+#[derive(Debug)]
+pub(crate) struct Copy {
+    zone: SharedZone,
+    serial: u32,
+    apex: WireName,
+    soa: Vec<u8>,
+    names: usize,
+    /// Locked behind the zone.
+    reading: Mutex<Reading>,
+}
+
+#[derive(Debug, Default)]
+struct Reading {
+    /// Parts that were read.
+    read: usize,
+    /// What names answered that changed since, by their part.
+    kept: HashMap<usize, HashMap<Box<[u8]>, Box<[u8]>>>,
+    bytes: usize,
+    /// More has changed than is kept.
+    is_lost: bool,
+}
+
+impl Copy {
+    fn reading(&self) -> MutexGuard<'_, Reading> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, part: usize, change: &Change) {
+        let mut reading = self.reading();
+        if part < reading.read || reading.is_lost {
+            return;
+        }
+        let kept = reading.kept.entry(part).or_default();
+        if kept.contains_key(&change.name) {
+            return;
+        }
+        kept.insert(change.name.clone(), change.before.clone());
+        reading.bytes += change.name.len() + change.before.len();
+        if reading.bytes > COPY_BYTES_MAX {
+            reading.is_lost = true;
+            reading.kept.clear();
+        }
+    }
+
+    /// The serial of this version.
+    pub(crate) fn serial(&self) -> u32 {
+        self.serial
+    }
+
+    /// Its SOA record without its owner.
+    pub(crate) fn soa(&self) -> &[u8] {
+        &self.soa
+    }
+
+    /// How many names hold records.
+    pub(crate) fn names(&self) -> usize {
+        self.names
+    }
+
+    /// Its apex.
+    pub(crate) fn apex(&self) -> &WireName {
+        &self.apex
+    }
+
+    /// How many parts there are.
+    pub(crate) const PARTS: usize = SHARDS;
+
+    /// Adds the records of the next part, but for the SOA; false when this version is lost.
+    pub(crate) fn read_next(&self, sheets: &mut Sheets) -> bool {
+        let zone = self.zone.read().unwrap_or_else(PoisonError::into_inner);
+        let mut reading = self.reading();
+        if reading.is_lost {
+            return false;
+        }
+        let part = reading.read;
+        let kept = reading.kept.remove(&part).unwrap_or_default();
+        for (name, sets) in zone.part(part) {
+            if !kept.contains_key(name) {
+                self.push(name, sets, sheets);
+            }
+        }
+        for (name, sets) in &kept {
+            self.push(name, WireSets::of(sets), sheets);
+        }
+        reading.read += 1;
+        true
+    }
+
+    fn push(&self, name: &[u8], sets: WireSets<'_>, sheets: &mut Sheets) {
+        for set in sets.iter().filter(|set| set.rtype() != Rtype::SOA) {
+            for body in set.records(&self.apex) {
+                sheets.push(name, &body);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use domain::base::{Message, ParsedRecord};
+    use domain::rdata::AllRecordData;
+    use proptest::prelude::*;
+    use spokes_rules::zone::{Data, RrSet};
+
+    use super::*;
+    use crate::dns::history::records;
+    use crate::dns::testing::{APEX, addresses, soa};
+
+    fn apex(serial: u32) -> (String, Node) {
+        let mut soa = soa();
+        soa.serial = serial;
+        let soa = RrSet {
+            ttl: 3600,
+            data: vec![Data::Soa(soa)],
+        };
+        (APEX.to_owned(), vec![soa])
+    }
+
+    /// Records as text, and how often each came.
+    type Told = BTreeMap<String, usize>;
+
+    fn told(messages: &[Vec<u8>]) -> Told {
+        let mut told = Told::new();
+        for message in messages {
+            let message = Message::from_octets(message).unwrap();
+            for record in message.answer().unwrap() {
+                let record: ParsedRecord<'_, _> = record.unwrap();
+                let record = record.to_record::<AllRecordData<_, _>>().unwrap().unwrap();
+                *told.entry(record.to_string()).or_default() += 1;
+            }
+        }
+        told
+    }
+
+    /// All that a version holds, the SOA record aside.
+    fn whole(copy: &Copy) -> Told {
+        let mut sheets = Sheets::new(1, copy.apex(), Rtype::AXFR);
+        for _ in 0..Copy::PARTS {
+            assert!(copy.read_next(&mut sheets));
+        }
+        told(&sheets.end())
+    }
+
+    fn begun(dir: &std::path::Path) -> Editions {
+        let editions = Editions::new(APEX).unwrap();
+        let mut zone = Zone::new(APEX).unwrap();
+        let (owner, node) = apex(1);
+        zone.set(&owner, node).unwrap();
+        editions.replace(zone, Some((dir.to_owned(), 1)));
+        editions
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever changes while a version is being read, it is read as it was; and what is kept of the changes leads
+        /// from each version to the next.
+        #[test]
+        fn a_version_is_read_as_it_was_and_changes_lead_on(
+            batches in proptest::collection::vec(
+                proptest::collection::btree_map(0u8..12, 0u8..4, 0..12),
+                1..8,
+            ),
+            read in proptest::collection::vec(0usize..200, 8),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let editions = begun(dir.path());
+            let mut versions = vec![whole(&editions.copy().unwrap())];
+            let mut reading = Vec::new();
+            for (number, batch) in batches.iter().enumerate() {
+                let copy = editions.copy().unwrap();
+                let mut sheets = Sheets::new(1, copy.apex(), Rtype::AXFR);
+                for _ in 0..read[number] {
+                    prop_assert!(copy.read_next(&mut sheets));
+                }
+                reading.push((copy, sheets, read[number]));
+                let serial = u32::try_from(number).unwrap() + 2;
+                let names = batch.iter().map(|(name, addrs)| {
+                    let list: Vec<u8> = (1..=*addrs).collect();
+                    let node = if list.is_empty() { vec![] } else { addresses(&list) };
+                    (format!("n{name}.{APEX}"), node)
+                });
+                editions.publish(serial, names.chain([apex(serial)]).collect());
+                versions.push(whole(&editions.copy().unwrap()));
+            }
+            for (number, (copy, mut sheets, read)) in reading.into_iter().enumerate() {
+                for _ in read..Copy::PARTS {
+                    prop_assert!(copy.read_next(&mut sheets));
+                }
+                prop_assert_eq!(&told(&sheets.end()), &versions[number], "version {}", number);
+            }
+            let first = versions.remove(0);
+            let mut here: BTreeSet<String> = first.into_keys().collect();
+            let (since, _) = editions.since(1).unwrap();
+            for (difference, version) in since.read().zip(&versions) {
+                let (gone, come) = difference.unwrap();
+                let list = |list: &[u8]| {
+                    let mut sheets = Sheets::new(1, editions.copy().unwrap().apex(), Rtype::IXFR);
+                    records(list).for_each(|(name, body)| sheets.push(name, body));
+                    told(&sheets.end())
+                };
+                for (record, count) in list(&gone) {
+                    prop_assert_eq!(count, 1);
+                    prop_assert!(record.contains(" SOA ") || here.remove(&record), "{}", record);
+                }
+                for (record, count) in list(&come) {
+                    prop_assert_eq!(count, 1);
+                    prop_assert!(record.contains(" SOA ") || here.insert(record.clone()), "{}", record);
+                }
+                prop_assert!(here.iter().eq(version.keys()));
+                prop_assert!(version.values().all(|count| *count == 1));
+            }
+        }
+    }
+
+    #[test]
+    fn a_version_that_changes_too_much_while_it_is_read_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let editions = begun(dir.path());
+        let long = |n: u32| {
+            let text = Data::Txt(n.to_string().repeat(20_000));
+            vec![RrSet {
+                ttl: 30,
+                data: vec![text],
+            }]
+        };
+        let names = |serial: u32| {
+            let names = (0..700).map(|n| (format!("n{n}.{APEX}"), long(serial)));
+            names.chain([apex(serial)]).collect::<Vec<_>>()
+        };
+        editions.publish(2, names(2));
+        editions.publish(3, names(3));
+        let copy = editions.copy().unwrap();
+        let mut sheets = Sheets::new(1, copy.apex(), Rtype::AXFR);
+        assert!(copy.read_next(&mut sheets));
+        // 700 names of 20 KB: 14 MB in each version, so only what each was first is kept.
+        (4..9).for_each(|serial| editions.publish(serial, names(serial % 9)));
+        assert!(copy.read_next(&mut sheets));
+        let more = |serial: u32, from: u32| {
+            let names = (from..from + 3_000).map(|n| (format!("n{n}.{APEX}"), long(serial)));
+            names.chain([apex(serial)]).collect::<Vec<_>>()
+        };
+        editions.publish(9, more(1, 1_000));
+        let copy = editions.copy().unwrap();
+        editions.publish(10, more(2, 1_000));
+        let mut sheets = Sheets::new(1, copy.apex(), Rtype::AXFR);
+        assert_eq!(
+            copy.read_next(&mut sheets),
+            3_000 * 20_000 <= COPY_BYTES_MAX
+        );
+        editions.publish(11, more(2, 5_000));
+        let copy = editions.copy().unwrap();
+        editions.publish(
+            12,
+            (1_000..8_000)
+                .map(|n| (format!("n{n}.{APEX}"), vec![]))
+                .collect(),
+        );
+        assert!(!copy.read_next(&mut sheets), "120 MB");
+    }
+}

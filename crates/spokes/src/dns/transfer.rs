@@ -1,0 +1,235 @@
+//! The whole zone, or what changed in it, for a mirror (AXFR: RFC 5936; IXFR: RFC 1995).
+//!
+//! A mirror may ask any node of the council, and another one in the middle: versions and records are the same
+//! everywhere.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use domain::base::iana::{Class, Opcode, Rtype};
+use domain::base::{Message, ToName as _};
+use domain::rdata::Soa;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::task::block_in_place;
+use tokio::time::timeout;
+
+use crate::dns::edition::{Copy, Editions};
+use crate::dns::encode::WireName;
+use crate::dns::history::{Since, records};
+use crate::dns::sheets::Sheets;
+use crate::dns::signed::Signer;
+
+/// Transfers at once: each holds a part of the zone, and what has changed since it began.
+const TRANSFERS_MAX: usize = 8;
+/// Transfers of one mirror at once: one that was cut off may not be known to be over yet.
+const TRANSFERS_PER_MIRROR_MAX: usize = 2;
+/// How long a mirror may leave a message lying without reading it.
+const WRITE_TIME_OUT: Duration = Duration::from_secs(30);
+/// Bytes of a name's records, about: from so many on for each name that there is, all is shorter than what changed.
+const NAME_BYTES: u64 = 100;
+
+/// What a mirror wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// Everything.
+    All,
+    /// What has changed since this version.
+    Since(u32),
+}
+
+/// A request for a transfer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request {
+    id: u16,
+    pub(crate) wanted: Wanted,
+}
+
+/// Reads a request; none where it is another one, or of another zone.
+pub(crate) fn read(request: &[u8], apex: &WireName) -> Option<Request> {
+    let message = Message::from_octets(request).ok()?;
+    let question = message.sole_question().ok()?;
+    let mut name = question.qname().to_vec().into_octets();
+    name.make_ascii_lowercase();
+    let is_ours = name == apex.as_slice() && question.qclass() == Class::IN;
+    if !is_ours || message.header().opcode() != Opcode::QUERY {
+        return None;
+    }
+    let wanted = match question.qtype() {
+        Rtype::AXFR => Wanted::All,
+        Rtype::IXFR => {
+            let mut known = message.authority().ok()?.limit_to::<Soa<_>>();
+            Wanted::Since(known.next()?.ok()?.data().serial().into_int())
+        }
+        _ => return None,
+    };
+    let id = message.header().id();
+    Some(Request { id, wanted })
+}
+
+/// Why a transfer did not come to its end.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// It was not begun: too many are on their way, or there is no version that can be handed on.
+    NotNow,
+    /// The mirror is gone, or does not read.
+    Gone,
+    /// More has changed meanwhile than is kept.
+    Lost,
+}
+
+/// How many transfers there are, and of whom.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Transfers(Arc<Mutex<BTreeMap<String, usize>>>);
+
+/// A transfer's place, given back when dropped.
+struct Place {
+    transfers: Transfers,
+    mirror: String,
+}
+
+impl Transfers {
+    fn take(&self, mirror: &str) -> Option<Place> {
+        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_mirror = taken.get(mirror).copied().unwrap_or(0);
+        if taken.values().sum::<usize>() >= TRANSFERS_MAX || of_mirror >= TRANSFERS_PER_MIRROR_MAX {
+            return None;
+        }
+        taken.insert(mirror.to_owned(), of_mirror + 1);
+        Some(Place {
+            transfers: self.clone(),
+            mirror: mirror.to_owned(),
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self
+            .transfers
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match taken.get_mut(&self.mirror) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(taken.remove(&self.mirror)),
+        }
+    }
+}
+
+/// Sends what a mirror wants through a stream.
+///
+/// # Errors
+/// When it did not come to its end; if it was not begun nothing was sent.
+pub(crate) async fn send<S: AsyncWrite + Unpin>(
+    editions: &Editions,
+    transfers: &Transfers,
+    request: Request,
+    signer: &mut Signer,
+    stream: &mut S,
+) -> Result<(), Failed> {
+    let place = transfers.take(signer.mirror()).ok_or(Failed::NotNow)?;
+    let mut out = Out { stream, signer };
+    let since = match request.wanted {
+        Wanted::All => None,
+        Wanted::Since(serial) => block_in_place(|| since(editions, serial)),
+    };
+    let sent = match since {
+        Some(changes) => out.changes(request.id, changes).await,
+        None => out.all(request, editions).await,
+    };
+    drop(place);
+    sent
+}
+
+/// What a mirror gets that has some version.
+enum Changes {
+    /// It has all there is: the SOA record.
+    None(WireName, Vec<u8>),
+    /// What came since, and the SOA record now.
+    Some(WireName, Vec<u8>, Since),
+}
+
+/// What changed since a version; none when the whole zone is what it needs.
+fn since(editions: &Editions, serial: u32) -> Option<Changes> {
+    let copy = editions.copy()?;
+    let ahead = copy.serial().wrapping_sub(serial);
+    // What is not behind is the same or ahead (RFC 1982 section 3.2).
+    if ahead == 0 || ahead > u32::MAX / 2 {
+        return Some(Changes::None(copy.apex().clone(), copy.soa().to_vec()));
+    }
+    let (since, soa) = editions.since(serial)?;
+    let names = u64::try_from(copy.names()).unwrap_or(u64::MAX);
+    let is_short = since.bytes() <= names.saturating_mul(NAME_BYTES);
+    is_short.then(|| Changes::Some(copy.apex().clone(), soa, since))
+}
+
+struct Out<'a, S> {
+    stream: &'a mut S,
+    signer: &'a mut Signer,
+}
+
+impl<S: AsyncWrite + Unpin> Out<'_, S> {
+    async fn changes(&mut self, id: u16, changes: Changes) -> Result<(), Failed> {
+        match changes {
+            Changes::None(apex, soa) => {
+                let mut sheets = Sheets::new(id, &apex, Rtype::IXFR);
+                sheets.push(&[], &soa);
+                self.send(sheets.end()).await
+            }
+            Changes::Some(apex, soa, since) => {
+                let mut sheets = Sheets::new(id, &apex, Rtype::IXFR);
+                sheets.push(&[], &soa);
+                for difference in since.read() {
+                    let (gone, come) = difference.map_err(|_| Failed::Lost)?;
+                    for (name, body) in records(&gone).chain(records(&come)) {
+                        sheets.push(name, body);
+                    }
+                    self.send(sheets.full()).await?;
+                }
+                sheets.push(&[], &soa);
+                self.send(sheets.end()).await
+            }
+        }
+    }
+
+    async fn all(&mut self, request: Request, editions: &Editions) -> Result<(), Failed> {
+        let copy = block_in_place(|| editions.copy()).ok_or(Failed::NotNow)?;
+        let rtype = match request.wanted {
+            Wanted::All => Rtype::AXFR,
+            Wanted::Since(_) => Rtype::IXFR,
+        };
+        let mut sheets = Sheets::new(request.id, copy.apex(), rtype);
+        sheets.push(&[], copy.soa());
+        for _ in 0..Copy::PARTS {
+            if !block_in_place(|| copy.read_next(&mut sheets)) {
+                return Err(Failed::Lost);
+            }
+            self.send(sheets.full()).await?;
+        }
+        sheets.push(&[], copy.soa());
+        self.send(sheets.end()).await
+    }
+
+    async fn send(&mut self, messages: Vec<Vec<u8>>) -> Result<(), Failed> {
+        for message in messages {
+            let signed = self.signer.sign(&message).ok_or(Failed::Lost)?;
+            let length = u16::try_from(signed.len()).map_err(|_| Failed::Lost)?;
+            let framed = [&length.to_be_bytes()[..], &signed].concat();
+            match timeout(WRITE_TIME_OUT, self.stream.write_all(&framed)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Err(Failed::Gone),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The SOA record of this version, as an answer to a request for what changed that came as a datagram: it says
+/// whether there is something to come for by a stream (RFC 1995 section 4).
+pub(crate) fn by_datagram(editions: &Editions, request: Request) -> Option<Vec<u8>> {
+    let copy = editions.copy()?;
+    let mut sheets = Sheets::new(request.id, copy.apex(), Rtype::IXFR);
+    sheets.push(&[], copy.soa());
+    sheets.end().pop()
+}

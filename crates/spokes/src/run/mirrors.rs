@@ -1,0 +1,191 @@
+//! `spokes council mirror …`: name servers elsewhere that copy the zone.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+use spokes_rules::{
+    node::Label,
+    request::{Address, Wish},
+};
+
+use super::places::Tell;
+use crate::{
+    council::{self, Door, SharedKey, Whose},
+    demo,
+    outage::Outage,
+    wire::places::CouncilStatusWire,
+};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum MirrorCommand {
+    /// Lets a name server copy the zone: BIND, Knot, NSD or another one, run by anybody. Said again, it gets other
+    /// secrets, and the old ones end.
+    ///
+    /// Resolvers are sent to it as soon as it answers with what was published, and no more when it does not. Tell the
+    /// registrar of it as well: then names go on when every node of the council is down.
+    ///
+    /// Example: spokes council mirror add mirror1 --at 192.0.2.53:53 --dir /var/lib/council
+    Add {
+        /// What it is called; no node may be called so.
+        #[arg(value_parser = Label::parse)]
+        label: Label,
+        /// Where its DNS answers.
+        #[arg(long, value_name = "ADDRESS")]
+        at: SocketAddr,
+        #[command(flatten)]
+        tell: Tell,
+    },
+    /// Prints what goes into the mirror's configuration: where the council's nodes are, and the secrets that they share
+    /// with it. For nobody but who runs it.
+    ///
+    /// Example: spokes council mirror keys mirror1 --for bind --dir /var/lib/council
+    Keys(Keys),
+    /// Ends it: the mirror is told nothing any more, gets nothing, and resolvers are not sent to it.
+    ///
+    /// Take it away at the registrar first.
+    ///
+    /// Example: spokes council mirror remove mirror1 --dir /var/lib/council
+    Remove {
+        /// Which.
+        #[arg(value_parser = Label::parse)]
+        label: Label,
+        #[command(flatten)]
+        tell: Tell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Keys {
+    /// Which mirror.
+    #[arg(value_parser = Label::parse)]
+    label: Label,
+    /// What it runs.
+    #[arg(long = "for", value_enum, default_value_t = Program::Bind)]
+    program: Program,
+    /// The directory of a council node, which must be running.
+    #[arg(long)]
+    dir: PathBuf,
+}
+
+/// Programs whose configuration is printed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Program {
+    /// ISC BIND 9.18 or newer.
+    Bind,
+    /// Knot DNS 3.
+    Knot,
+    /// NSD 4.
+    Nsd,
+}
+
+pub(super) async fn run(command: MirrorCommand) -> Result<(), Outage> {
+    match command {
+        MirrorCommand::Add { label, at, tell } => {
+            let said = format!(
+                "{label} may copy the zone. What it needs for that: spokes council mirror keys {label} --for bind"
+            );
+            let address = Address(at);
+            tell.order(Wish::Mirror { label, address }, &said).await?;
+            Ok(())
+        }
+        MirrorCommand::Remove { label, tell } => {
+            let said = format!("{label} gets nothing any more.");
+            tell.order(Wish::Unmirror { label }, &said).await?;
+            Ok(())
+        }
+        MirrorCommand::Keys(keys) => print_keys(keys).await,
+    }
+}
+
+async fn print_keys(wanted: Keys) -> Result<(), Outage> {
+    let Keys {
+        label,
+        program,
+        dir,
+    } = wanted;
+    let door = Door::of_council(&dir, Whose::Nobodys).await?;
+    let status: CouncilStatusWire = door.get("/api/v1/registry/status").await?;
+    let (keys, silent) = council::mirror_keys(&dir, &status.nodes, &label).await?;
+    if keys.is_empty() {
+        return Err(Outage::new(format!(
+            "no council node said its secret with \"{label}\": {}. \"spokes council mirror add\" lets a mirror in",
+            silent.join(", ")
+        )));
+    }
+    demo::speak(&configured(program, door.domain(), &keys));
+    if !silent.is_empty() {
+        eprintln!(
+            "These nodes did not say their secret, and are missing above: {}. Say the same again when they are there.",
+            silent.join(", ")
+        );
+    }
+    Ok(())
+}
+
+/// What goes into a mirror's configuration.
+fn configured(program: Program, domain: &str, keys: &[SharedKey]) -> String {
+    let each = |line: &dyn Fn(&SharedKey) -> String| keys.iter().map(line).collect::<String>();
+    match program {
+        Program::Bind => {
+            let secrets = each(&|key| {
+                format!(
+                    "key \"{}\" {{ algorithm hmac-sha256; secret \"{}\"; }};\n",
+                    key.name, key.secret
+                )
+            });
+            let servers = each(&|key| {
+                let (ip, port) = (key.dns.ip(), key.dns.port());
+                format!("        {ip} port {port} key \"{}\";\n", key.name)
+            });
+            let notify = each(&|key| format!(" key \"{}\";", key.name));
+            format!(
+                "{secrets}zone \"{domain}\" {{\n    type secondary;\n    file \"{domain}.zone\";\n    masterfile-format \
+                 raw;\n    primaries {{\n{servers}    }};\n    allow-notify {{{notify} }};\n    notify no;\n    \
+                 max-refresh-time 60;\n    min-refresh-time 10;\n    min-retry-time 5;\n}};"
+            )
+        }
+        Program::Knot => {
+            let secrets = each(&|key| {
+                format!(
+                    "  - id: {}\n    algorithm: hmac-sha256\n    secret: {}\n",
+                    key.name, key.secret
+                )
+            });
+            let remotes = each(&|key| {
+                let (ip, port) = (key.dns.ip(), key.dns.port());
+                format!(
+                    "  - id: {}\n    address: {ip}@{port}\n    key: {}\n",
+                    key.node, key.name
+                )
+            });
+            let nodes: Vec<_> = keys.iter().map(|key| key.node.as_str()).collect();
+            let nodes = nodes.join(", ");
+            let names: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
+            let names = names.join(", ");
+            format!(
+                "key:\n{secrets}remote:\n{remotes}acl:\n  - id: council\n    key: [{names}]\n    action: notify\n\
+                 zone:\n  - domain: {domain}\n    master: [{nodes}]\n    acl: council\n    refresh-max-interval: 60\n    \
+                 zonefile-sync: 60\n"
+            )
+        }
+        Program::Nsd => {
+            let secrets = each(&|key| {
+                format!(
+                    "key:\n    name: \"{}\"\n    algorithm: hmac-sha256\n    secret: \"{}\"\n",
+                    key.name, key.secret
+                )
+            });
+            let servers = each(&|key| {
+                let (ip, port) = (key.dns.ip(), key.dns.port());
+                format!(
+                    "    allow-notify: {ip} {0}\n    request-xfr: {ip}@{port} {0}\n",
+                    key.name
+                )
+            });
+            format!(
+                "{secrets}zone:\n    name: \"{domain}\"\n    zonefile: \"{domain}.zone\"\n{servers}    \
+                 max-refresh-time: 60\n"
+            )
+        }
+    }
+}
