@@ -1,5 +1,5 @@
 //! Mirrors: standard name servers elsewhere that copy the zone, and answer when every node of the council is gone
-//! (SPEC registry 3.28, 3.29).
+//! (SPEC registry 3.29, 3.30).
 
 use crate::{address::Address, health::Health};
 

@@ -296,6 +296,13 @@ impl Registry {
         self.blogs.get(&id).map(|blog| &**blog)
     }
 
+    /// The first blog from an id on, around the end: of a random id, some blog.
+    pub fn blog_near(&self, id: BlogId) -> Option<&BlogRecord> {
+        let behind = self.blogs.range(id..).next();
+        let near = behind.or_else(|| self.blogs.iter().next());
+        near.map(|(_, blog)| &**blog)
+    }
+
     /// The blogs whose claims this key signed.
     pub fn blogs_of(&self, author: &Fingerprint) -> impl Iterator<Item = (BlogId, &BlogRecord)> {
         let from = (author.clone(), BlogId::from_bytes([0; 32]));

@@ -238,14 +238,14 @@ pub enum Wish {
         /// Which blogs.
         blogs: Vec<BlogId>,
     },
-    /// An organizer lets a name server copy the zone, or has it get new secrets (SPEC registry 3.28).
+    /// An organizer lets a name server copy the zone, or has it get new secrets (SPEC registry 3.29).
     Mirror {
         /// What it is called: no node may be called so.
         label: Label,
         /// Where its DNS answers.
         address: Address,
     },
-    /// An organizer ends that (SPEC registry 3.29).
+    /// An organizer ends that (SPEC registry 3.30).
     Unmirror {
         /// Which.
         label: Label,

@@ -59,8 +59,7 @@ impl Kept {
 
 /// What the registry does not say of a spoke, and might.
 fn other(registry: &Registry, of: &Label) -> Option<Says> {
-    let spoke = registry.spoke(of).filter(|_| registry.is_watched(of))?;
-    Some(match spoke.health.down {
+    Some(match registry.health_of(of)?.down {
         None => Says::Silent,
         Some(_) => Says::Answers,
     })
@@ -76,10 +75,9 @@ impl Reports {
         report: Report,
         signed: Signed,
     ) -> Option<Label> {
-        let spoke = registry.spoke(&report.of)?;
+        let health = registry.health_of(&report.of)?;
         let fits = report.network == registry.network()
-            && registry.is_watched(&report.of)
-            && report.time > spoke.health.changed
+            && report.time > health.changed
             && now.since(report.time).abs() <= REPORT_SECONDS_MAX;
         let observer = (report.observer.clone(), signed.key);
         if !fits || !registry.may_report(&observer, &report.of) {
@@ -102,7 +100,7 @@ impl Reports {
     /// What the registry should say of a spoke now and does not, with the reports that prove it.
     fn suffice(&self, registry: &Registry, now: Time, of: &Label) -> Option<(Says, Vec<Signed>)> {
         let says = other(registry, of)?;
-        let rests_until = registry.spoke(of)?.health.rests_until();
+        let rests_until = registry.health_of(of)?.rests_until();
         if rests_until.is_some_and(|until| until > now) {
             return None;
         }
@@ -128,7 +126,8 @@ impl Reports {
         let mut doubted = BTreeSet::new();
         for of in kept.by_spoke.keys() {
             let says = other(registry, of);
-            if says.is_none_or(|says| kept.fresh(of, says).next().is_none()) {
+            let is_spoke = registry.spoke(of).is_some();
+            if !is_spoke || says.is_none_or(|says| kept.fresh(of, says).next().is_none()) {
                 continue;
             }
             let observers = registry.observers(of).into_iter().map(|(label, _)| label);

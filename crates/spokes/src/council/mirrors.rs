@@ -3,14 +3,19 @@
 //! The secret comes out of the node's own key and the record that let the mirror in, so it is kept nowhere, no two
 //! share one, and a mirror that is let in again gets another.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use futures_util::future::join_all;
 use ring::hmac;
 use serde::{Deserialize, Serialize};
-use spokes_log::{name::Hash, text::Value as _};
+use spokes_log::{
+    name::{BlogId, Hash},
+    text::Value as _,
+};
 use spokes_rules::{
-    node::{Label, NodeKey, NodeSecret},
+    health::{Report, Says, Watch},
+    node::{Label, NodeKey, NodeSecret, Signed},
     registry::Registry,
     request::Address,
 };
@@ -22,11 +27,16 @@ use super::{
     places::{FILLS, SITS},
 };
 use crate::{
-    config,
-    dns::{notify::notify, signed::MirrorKey},
+    clock, config,
+    dns::{
+        notify::notify,
+        probe::{Lately, Saw, look},
+        signed::MirrorKey,
+    },
     http::{self as web, Response},
+    observe::Station as _,
     outage::Outage,
-    wire::places::NodeWire,
+    wire::{SignedWire, StatementsWire, places::NodeWire},
 };
 
 /// The path by which one node asks another for its secret with a mirror.
@@ -98,6 +108,12 @@ fn shared_key(
     })
 }
 
+/// How often a node looks at each mirror. With the looks in a row that count, one that answers nothing is known within
+/// half a minute.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// Names at which a look is: one that there is, and one that there is not.
+const NAMES: usize = 2;
+
 /// What is the same as long as a mirror need not be told by another task.
 type Told = (SocketAddr, u64);
 
@@ -136,11 +152,72 @@ impl Council {
                 let Ok(key) = key else { continue };
                 told.entry(label).or_insert_with(|| {
                     let editions = self.book.publication().editions().clone();
-                    let task = tokio::spawn(notify(what.0, key, editions));
+                    let task = tokio::spawn(notify(self.config.dns.ip(), what.0, key, editions));
                     (what, task.abort_handle())
                 });
             }
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Looks at each mirror for ever, and reports those of which the registry says otherwise (SPEC dns 5.5).
+    pub(super) async fn watch_mirrors(self: &Arc<Self>) {
+        let mut watched: BTreeMap<Label, Watch> = BTreeMap::new();
+        let mut lately = Lately::default();
+        let editions = self.book.publication().editions().clone();
+        loop {
+            tokio::time::sleep(PROBE_EVERY).await;
+            let serial = *editions.serial().borrow();
+            let Some(serial) = serial else { continue };
+            lately.note(serial);
+            let Some((network, apex, names, mirrors)) = self.book.ask(|registry| {
+                let mirrors = registry.mirrors();
+                let mirrors = mirrors
+                    .map(|(label, mirror)| (label.clone(), mirror.address.0, mirror.is_well()));
+                let apex = registry.founding().domain.to_string();
+                let names = names(registry, &apex);
+                (registry.network(), apex, names, mirrors.collect::<Vec<_>>())
+            }) else {
+                continue;
+            };
+            watched.retain(|label, _| mirrors.iter().any(|(l, ..)| l == label));
+            let looks = mirrors.iter();
+            let looks = looks.map(|(_, at, _)| look(*at, &editions, &lately, &apex, &names));
+            let seen = join_all(looks).await;
+            let mut statements = Vec::new();
+            for ((label, _, is_well), saw) in mirrors.into_iter().zip(seen) {
+                let known = if is_well { Says::Answers } else { Says::Silent };
+                let watch = watched
+                    .entry(label.clone())
+                    .or_insert_with(|| Watch::new(known));
+                let Some(saw) = saw else { continue };
+                let says = if saw == Saw::Well {
+                    Says::Answers
+                } else {
+                    Says::Silent
+                };
+                if watch.look(says).is_some() {
+                    tracing::info!(mirror = %label, ?saw, "this is seen of a mirror");
+                }
+                if watch.opinion() == says && says != known {
+                    let observer = Label::parse(&self.config.label);
+                    let Ok(observer) = observer else { continue };
+                    let report = Report {
+                        network,
+                        observer,
+                        of: label,
+                        says,
+                        time: clock::now(),
+                    };
+                    statements.push(SignedWire::from(&Signed::new(&self.secret, &report)));
+                }
+            }
+            if !statements.is_empty() {
+                let told = Arc::clone(self).report(StatementsWire { statements }).await;
+                if let Err(outage) = told {
+                    tracing::debug!(%outage, "what is seen of mirrors was not told; it is told again");
+                }
+            }
         }
     }
 
@@ -162,6 +239,23 @@ impl Council {
             ),
         }
     }
+}
+
+/// Names to ask a mirror for: of some blog, and of nobody.
+fn names(registry: &Registry, apex: &str) -> Vec<String> {
+    let mut names = Vec::with_capacity(NAMES);
+    let Ok(random) = config::random_bytes::<32>() else {
+        return names;
+    };
+    if let Some(blog) = registry.blog_near(BlogId::from_bytes(random)) {
+        names.push(format!("{}.{apex}", blog.name));
+    }
+    let nobody: String = random[..8]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    names.push(format!("{nobody}.{apex}"));
+    names
 }
 
 /// The secrets of all council nodes with a mirror, and the nodes that did not say theirs. They are asked with the key

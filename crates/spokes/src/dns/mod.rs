@@ -21,6 +21,8 @@ mod history;
 
 pub mod notify;
 
+pub(crate) mod probe;
+
 mod sheets;
 
 pub mod signed;

@@ -1,6 +1,6 @@
 //! Tells mirrors that there is a new version (NOTIFY, RFC 1996), and again until they have heard it.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use domain::base::iana::{Class, Opcode, Rtype};
@@ -21,8 +21,8 @@ const ANSWER_WAIT: Duration = Duration::from_millis(500);
 /// The longest: about as long as a mirror waits before it asks by itself.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Tells one mirror of each version, for ever.
-pub(crate) async fn notify(mirror: SocketAddr, key: MirrorKey, editions: Editions) {
+/// Tells one mirror of each version, for ever, from the address where it asks: some take NOTIFY from nowhere else.
+pub(crate) async fn notify(from: IpAddr, mirror: SocketAddr, key: MirrorKey, editions: Editions) {
     let mut serials = editions.serial();
     serials.mark_changed();
     while serials.changed().await.is_ok() {
@@ -32,7 +32,7 @@ pub(crate) async fn notify(mirror: SocketAddr, key: MirrorKey, editions: Edition
             if serial.is_none() {
                 break;
             }
-            if tell(mirror, &key, &editions, wait).await {
+            if tell(from, mirror, &key, &editions, wait).await {
                 sleep(WORD_EVERY).await;
                 break;
             }
@@ -57,7 +57,13 @@ impl ComposeRecord for Raw {
 }
 
 /// Says once which version there is; whether the mirror has heard it.
-async fn tell(mirror: SocketAddr, key: &MirrorKey, editions: &Editions, wait: Duration) -> bool {
+async fn tell(
+    from: IpAddr,
+    mirror: SocketAddr,
+    key: &MirrorKey,
+    editions: &Editions,
+    wait: Duration,
+) -> bool {
     let Some((apex, soa)) = editions.soa() else {
         return false;
     };
@@ -74,11 +80,12 @@ async fn tell(mirror: SocketAddr, key: &MirrorKey, editions: &Editions, wait: Du
         builder.push(Raw([apex.as_slice(), &soa].concat())).ok()?;
         let mut builder = builder.additional();
         let asked = key.ask(&mut builder)?;
-        let any: SocketAddr = match mirror {
-            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        let from = match mirror {
+            SocketAddr::V4(_) if from.is_ipv6() => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) if from.is_ipv4() => Ipv6Addr::UNSPECIFIED.into(),
+            _ => from,
         };
-        let socket = UdpSocket::bind(any).await.ok()?;
+        let socket = UdpSocket::bind((from, 0)).await.ok()?;
         socket.connect(mirror).await.ok()?;
         socket.send(&builder.finish()).await.ok()?;
         let (until, mut reply) = (Instant::now() + wait, [0; 1232]);
