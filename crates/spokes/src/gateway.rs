@@ -121,9 +121,13 @@ impl Gateway {
         let (stop, stopping) = watch::channel(());
         let mut readers = JoinSet::new();
         tokio::pin!(shutdown);
+        let passage = Arc::clone(&self.passage);
+        let learning = async move { passage.learn_servers().await };
+        tokio::pin!(learning);
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
+                () = &mut learning => {}
                 Some(_) = readers.join_next() => {}
                 accepted = listener.accept(), if readers.len() < self.limits.connections_max => {
                     match accepted {

@@ -118,41 +118,47 @@ const NAMES: usize = 2;
 type Told = (SocketAddr, u64);
 
 impl Council {
-    /// Shares a secret with each mirror that the registry knows, and tells each of new versions.
+    /// Shares a secret with each mirror that the registry knows; all of them, each with its key.
+    fn share_secrets(&self) -> Vec<(Label, Told, MirrorKey)> {
+        let mirrors = self.book.ask(|registry| {
+            let mirrors = registry.mirrors();
+            let mirrors = mirrors.filter_map(|(label, mirror)| {
+                let shared = Shared {
+                    network: registry.network(),
+                    domain: registry.founding().domain.as_str(),
+                    node: &self.config.label,
+                    mirror: label,
+                    since: mirror.since,
+                };
+                let secret = shared.secret(&self.secret);
+                // A label and a domain make a name.
+                let key = MirrorKey::new(label.as_str(), &shared.name(), &secret).ok()?;
+                Some((label.clone(), (mirror.address.0, mirror.since), key))
+            });
+            mirrors.collect::<Vec<_>>()
+        });
+        let mirrors = mirrors.unwrap_or_default();
+        self.keys.set(mirrors.iter().map(|(.., key)| key.clone()));
+        mirrors
+    }
+
+    /// Shares secrets for ever, and tells each mirror of new versions.
     pub(super) async fn look_after_mirrors(&self) {
         let mut told: BTreeMap<Label, (Told, AbortHandle)> = BTreeMap::new();
         loop {
-            let mirrors = self.book.ask(|registry| {
-                let mirrors = registry.mirrors();
-                let mirrors = mirrors.map(|(label, mirror)| {
-                    let shared = Shared {
-                        network: registry.network(),
-                        domain: registry.founding().domain.as_str(),
-                        node: &self.config.label,
-                        mirror: label,
-                        since: mirror.since,
-                    };
-                    let secret = shared.secret(&self.secret);
-                    let key = MirrorKey::new(label.as_str(), &shared.name(), &secret);
-                    ((label.clone(), (mirror.address.0, mirror.since)), key)
-                });
-                mirrors.collect::<Vec<_>>()
-            });
-            let mirrors = mirrors.unwrap_or_default();
-            let good = mirrors.iter().filter_map(|(_, key)| key.as_ref().ok());
-            self.keys.set(good.cloned());
+            let mirrors = self.share_secrets();
             told.retain(|label, (what, task)| {
-                let stays = mirrors.iter().any(|((l, w), _)| l == label && w == what);
+                let stays = mirrors.iter().any(|(l, w, _)| l == label && w == what);
                 if !stays {
                     task.abort();
                 }
                 stays
             });
-            for ((label, what), key) in mirrors {
-                let Ok(key) = key else { continue };
+            for (label, what, key) in mirrors {
                 told.entry(label).or_insert_with(|| {
                     let editions = self.book.publication().editions().clone();
-                    let task = tokio::spawn(notify(self.config.dns.ip(), what.0, key, editions));
+                    let from = self.config.dns.ip();
+                    let task = tokio::spawn(notify(from, what.0, key, editions));
                     (what, task.abort_handle())
                 });
             }
@@ -223,6 +229,8 @@ impl Council {
 
     /// Says this node's secret with a mirror to another node.
     pub(super) fn answer_mirror_key(&self, mirror: &str) -> Response {
+        // Whoever has heard a secret may use it at once.
+        self.share_secrets();
         let shared = Label::parse(mirror).ok().and_then(|mirror| {
             let (config, secret) = (&self.config, &self.secret);
             let key = |registry: &Registry| {

@@ -22,7 +22,7 @@ const ANSWER_WAIT: Duration = Duration::from_millis(500);
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Tells one mirror of each version, for ever, from the address where it asks: some take NOTIFY from nowhere else.
-pub(crate) async fn notify(from: IpAddr, mirror: SocketAddr, key: MirrorKey, editions: Editions) {
+pub async fn notify(from: IpAddr, mirror: SocketAddr, key: MirrorKey, editions: Editions) {
     let mut serials = editions.serial();
     serials.mark_changed();
     while serials.changed().await.is_ok() {

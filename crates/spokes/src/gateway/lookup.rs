@@ -11,7 +11,7 @@ use std::time::Duration;
 use domain::base::iana::{Opcode, Rcode, Rtype};
 use domain::base::rdata::ParseRecordData;
 use domain::base::{Message, MessageBuilder, Name};
-use domain::rdata::{A, Txt};
+use domain::rdata::{A, Ns, Txt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
@@ -80,6 +80,19 @@ pub async fn lookup_a(servers: &[SocketAddr], name: &str) -> Lookup {
         Answer::NoSuchName => Lookup::NoSuchName,
         Answer::NoData => Lookup::NoData,
         Answer::Silent => Lookup::Silent,
+    }
+}
+
+/// Asks the servers, in turn until one answers, for the names of those that answer for `zone`; empty where none says.
+pub(crate) async fn lookup_ns(servers: &[SocketAddr], zone: &str) -> Vec<String> {
+    let read = |message: &Message<Vec<u8>>| {
+        let (found, ttl) = records::<Ns<_>>(message)?;
+        let names = found.iter().map(|ns| ns.nsdname().to_string()).collect();
+        Some((names, ttl))
+    };
+    match ask(servers, zone, Rtype::NS, read).await {
+        Answer::Found(names, _) => names,
+        Answer::NoSuchName | Answer::NoData | Answer::Silent => Vec::new(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-use crate::gateway::lookup::{Lookup, lookup_a};
+use crate::gateway::lookup::{Lookup, lookup_a, lookup_ns};
 
 /// A few times the thousand blogs that one network under one domain is built for, at some
 /// hundred bytes each; full, the memory gives up the answer that ages first.
@@ -29,6 +29,19 @@ const STALE_RECHECK_SPAN: Duration = Duration::from_secs(5);
 /// A page's six connections ask for one name at once: the first asks, the rest find its answer.
 /// More at a time only when the names differ, and never more sockets than this.
 const LOOKUPS_AT_ONCE_MAX: usize = 8;
+
+/// Where DNS answers, if nothing else is set.
+const DNS_PORT: u16 = 53;
+
+/// How often it is asked who answers for the zone: a mirror that came a moment ago is known when all others
+/// are dead.
+const SERVERS_EVERY: Duration = Duration::from_secs(10);
+
+/// After a start, before any name can be known, and where nobody could be asked.
+const SERVERS_AGAIN: Duration = Duration::from_secs(2);
+
+/// More servers than a network has.
+const SERVERS_MAX: usize = 32;
 
 /// The spokes that hold a host name, in the order to try them; empty where there is no such name.
 ///
@@ -79,6 +92,8 @@ pub(crate) struct Names {
     resolver: Resolver,
     memory: Mutex<Memory>,
     lookups: Semaphore,
+    /// Who answers for the zone beside those that are set.
+    learned: Mutex<Vec<SocketAddr>>,
 }
 
 impl Names {
@@ -87,16 +102,49 @@ impl Names {
             resolver,
             memory: Mutex::new(Memory::new(NAMES_KEPT_MAX)),
             lookups: Semaphore::new(LOOKUPS_AT_ONCE_MAX),
+            learned: Mutex::default(),
         }
+    }
+
+    /// Learns for ever who answers for the zone at `domain`, as resolvers do: mirrors go on when all that are set are
+    /// gone. DNS gives addresses alone: their port is that of the first that is set.
+    pub(crate) async fn learn_servers(&self, domain: &str) {
+        let Resolver::Dns { servers, .. } = &self.resolver else {
+            return std::future::pending().await;
+        };
+        let port = servers.first().map_or(DNS_PORT, SocketAddr::port);
+        loop {
+            let known = self.servers();
+            let mut learned = Vec::new();
+            for name in lookup_ns(&known, domain).await.iter().take(SERVERS_MAX) {
+                if let Lookup::Found { addresses, .. } = lookup_a(&known, name).await {
+                    learned.extend(addresses.iter().map(|ip| SocketAddr::from((*ip, port))));
+                }
+            }
+            let pause = if learned.is_empty() {
+                SERVERS_AGAIN
+            } else {
+                *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = learned;
+                SERVERS_EVERY
+            };
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Those that are set, and then the others.
+    fn servers(&self) -> Vec<SocketAddr> {
+        let Resolver::Dns { servers, .. } = &self.resolver else {
+            return Vec::new();
+        };
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = learned.iter().filter(|server| !servers.contains(server));
+        servers.iter().chain(others).copied().collect()
     }
 
     /// `name` in lower case, without a dot at its end.
     pub(crate) async fn resolve(&self, name: &str) -> Resolved {
-        let (servers, port) = match &self.resolver {
-            Resolver::Dns {
-                servers,
-                upstream_port,
-            } => (servers, *upstream_port),
+        let port = match &self.resolver {
+            Resolver::Dns { upstream_port, .. } => *upstream_port,
             Resolver::Holders(holders) => {
                 let addresses = holders(name);
                 return if addresses.is_empty() {
@@ -114,7 +162,7 @@ impl Names {
         if let Some(addresses) = self.memory(|memory| memory.fresh(Instant::now(), name)) {
             return with_port(addresses, port);
         }
-        match lookup_a(servers, name).await {
+        match lookup_a(&self.servers(), name).await {
             Lookup::Found { addresses, ttl } => {
                 self.memory(|memory| memory.learn(Instant::now(), name, addresses.clone(), ttl));
                 with_port(addresses, port)

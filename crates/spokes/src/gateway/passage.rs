@@ -34,6 +34,11 @@ pub(crate) struct Passage {
 }
 
 impl Passage {
+    /// Learns for ever who answers for the zone.
+    pub(crate) async fn learn_servers(&self) {
+        self.names.learn_servers(&self.domain).await;
+    }
+
     pub(crate) fn new(domain: &str, names: Names, upstreams: Upstreams) -> Self {
         let domain = domain.trim_end_matches('.').to_ascii_lowercase();
         Self {
