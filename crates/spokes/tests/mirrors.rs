@@ -45,7 +45,7 @@ impl Drop for Mirror {
         drop(self.process.kill());
         drop(self.process.wait());
         if thread::panicking() {
-            println!("--- {}\n{}", self.label, self.said());
+            eprintln!("--- {}\n{}", self.label, self.said());
         }
     }
 }
@@ -257,7 +257,7 @@ fn stock_servers_copy_the_zone_and_go_on_without_the_council() {
                 said.contains("127.0.2.").then_some(())
             },
         );
-        println!("{}: {:?}", mirror.label, began.elapsed());
+        eprintln!("{}: {:?}", mirror.label, began.elapsed());
     }
 
     // Record by record the same, wherever it is asked for.

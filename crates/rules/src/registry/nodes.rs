@@ -346,8 +346,10 @@ impl Registry {
     /// spokes in, so nobody chooses whom to watch (SPEC registry 3.17).
     pub fn observers(&self, of: &Label) -> Vec<(Label, NodeKey)> {
         let Some(watched) = self.spokes.get(of) else {
-            let is_mirror = self.mirrors.contains_key(of);
-            return is_mirror.then(|| self.council()).unwrap_or_default();
+            return match self.mirrors.contains_key(of) {
+                true => self.council(),
+                false => Vec::new(),
+            };
         };
         let behind = self
             .ring

@@ -14,6 +14,17 @@ impl Town {
     /// The request of a step; none where there is no such step.
     pub(super) fn life(&mut self, words: &[&str]) -> Option<Request> {
         Some(match *words {
+            ["mirror", mirror, "by", who] => self.plain(
+                who,
+                Wish::Mirror {
+                    label: label(mirror),
+                    address: address(mirror),
+                },
+            ),
+            ["unmirror", mirror] => {
+                let label = label(mirror);
+                self.plain("organizer", Wish::Unmirror { label })
+            }
             ["down", spoke, "by", observers] => self.health(spoke, Says::Silent, observers, 0),
             ["down", spoke, "by", observers, "before", seconds] => {
                 let before = seconds.parse().expect("seconds");

@@ -147,17 +147,6 @@ impl Town {
             ["join", spoke, "with", token, "keyed", key] => self.join(spoke, key, token),
             ["admit", spoke] => self.admit("organizer", spoke),
             ["admit", spoke, "by", who] => self.admit(who, spoke),
-            ["mirror", mirror, "by", who] => self.plain(
-                who,
-                Wish::Mirror {
-                    label: label(mirror),
-                    address: address(mirror),
-                },
-            ),
-            ["unmirror", mirror] => {
-                let label = label(mirror);
-                self.plain("organizer", Wish::Unmirror { label })
-            }
             ["evict", spoke] => {
                 let label = label(spoke);
                 self.plain("organizer", Wish::Evict { label })

@@ -344,15 +344,14 @@ impl Ledger for Book {
         for entry in &entries {
             let said = match &entry.payload {
                 EntryPayload::Normal(batch) => {
-                    let answers = self.take(&transaction, batch, &mut touched)?;
                     if let Some(minute) = batch.publish {
                         // It is durable: a majority has it in its journal.
-                        self.ask(|registry| {
+                        let publish = |registry: &Registry| {
                             self.publication.publish(registry, minute, &transaction)
-                        })
-                        .transpose()?;
+                        };
+                        self.ask(publish).transpose()?;
                     }
-                    answers
+                    self.take(&transaction, batch, &mut touched)?
                 }
                 EntryPayload::Blank | EntryPayload::Membership(_) => Answers(Vec::new()),
             };

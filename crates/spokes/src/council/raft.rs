@@ -79,7 +79,8 @@ pub(super) struct Batch {
     /// By the leader's clock.
     pub(super) time: String,
     pub(super) requests: Vec<Arc<RequestWire>>,
-    /// Behind them a new version of the zone is published, with the slate of this minute.
+    /// Before them what stands before this batch is published, with the slate of this minute: whoever proposes it
+    /// knows just what that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) publish: Option<i64>,
 }

@@ -184,12 +184,15 @@ pub(crate) struct Copy {
     reading: Mutex<Reading>,
 }
 
+/// The sets of names, without the apex.
+type Kept = HashMap<Box<[u8]>, Box<[u8]>>;
+
 #[derive(Debug, Default)]
 struct Reading {
     /// Parts that were read.
     read: usize,
     /// What names answered that changed since, by their part.
-    kept: HashMap<usize, HashMap<Box<[u8]>, Box<[u8]>>>,
+    kept: HashMap<usize, Kept>,
     bytes: usize,
     /// More has changed than is kept.
     is_lost: bool,

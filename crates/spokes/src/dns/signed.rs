@@ -91,7 +91,7 @@ impl KeyStore for Keys {
 
 /// Signs what answers one request.
 #[derive(Debug)]
-pub(crate) struct Signer(ServerSequence<MirrorKey>);
+pub(crate) struct Signer(Box<ServerSequence<MirrorKey>>);
 
 /// What a signed request is.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ pub(crate) fn check(keys: &Keys, request: &[u8]) -> Option<Checked> {
         Ok(Some(sequence)) => {
             let mut request = message.into_octets();
             request.truncate(signature_at);
-            Some(Checked::Good(request, Signer(sequence)))
+            Some(Checked::Good(request, Signer(Box::new(sequence))))
         }
         Ok(None) => None,
         Err(error) => {
