@@ -422,8 +422,10 @@ mod tests {
         history.add(8, 9, &step(8)).unwrap();
         assert!(history.since(6).is_none() && history.since(8).is_none());
         history.add(9, 10, &step(9)).unwrap();
-        let mut long = Difference::default();
-        long.come = vec![0; 4 * bytes as usize];
+        let long = Difference {
+            gone: Vec::new(),
+            come: vec![0; 4 * bytes as usize],
+        };
         history.add(10, 11, &long).unwrap();
         assert!(history.since(9).is_none());
     }
