@@ -10,6 +10,8 @@ extern crate alloc;
 // Each imports only those above it (tests/floors.rs). The empty lines keep rustfmt from sorting.
 pub(crate) mod kept;
 
+pub mod dnssec;
+
 pub mod node;
 
 pub mod receipt;
