@@ -189,6 +189,18 @@ pub fn nsec(next: &[u8], rtypes: &BTreeSet<u16>) -> Vec<u8> {
     data
 }
 
+/// A name as it travels (RFC 1035 section 3.1): labels of at most 63 bytes, without the last dot.
+pub fn wire(name: &str) -> Vec<u8> {
+    let mut wire = Vec::with_capacity(name.len() + 2);
+    for label in name.split('.').filter(|label| !label.is_empty()) {
+        let label = label.as_bytes().get(..63).unwrap_or(label.as_bytes());
+        wire.push(u8::try_from(label.len()).unwrap_or(63));
+        wire.extend(label);
+    }
+    wire.push(0);
+    wire
+}
+
 /// The order of names in a zone (RFC 4034 section 6.1): by their labels, the last first.
 pub fn canonical(name: &[u8]) -> Vec<&[u8]> {
     let (mut rest, mut labels) = (name, Vec::new());
@@ -214,17 +226,6 @@ mod tests {
 
     fn bytes(base64: &str) -> [u8; 64] {
         STANDARD.decode(base64).unwrap().try_into().unwrap()
-    }
-
-    fn wire(name: &str) -> Vec<u8> {
-        let labels = name.split('.').filter(|label| !label.is_empty());
-        let mut wire = labels.fold(Vec::new(), |mut wire, label| {
-            wire.push(u8::try_from(label.len()).unwrap());
-            wire.extend(label.bytes());
-            wire
-        });
-        wire.push(0);
-        wire
     }
 
     /// The example of RFC 6605 section 6.1.

@@ -20,6 +20,8 @@ pub mod address;
 
 pub mod health;
 
+pub mod keyset;
+
 pub mod request;
 
 pub mod placement;
@@ -29,6 +31,8 @@ pub mod succession;
 pub mod record;
 
 pub mod refusal;
+
+pub mod zone_keys;
 
 pub mod seat;
 

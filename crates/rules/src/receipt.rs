@@ -193,6 +193,21 @@ pub(crate) fn version(headers: &mut Headers<'_>, name: &'static str) -> Result<(
     }
 }
 
+/// A line that stands at least once.
+pub(crate) fn filled<V: Value + PartialEq>(
+    name: &'static str,
+    headers: &mut Headers<'_>,
+    max: usize,
+) -> Result<Vec<V>, Malformed> {
+    let line = headers.line();
+    let values = headers.repeated(name, max)?;
+    if values.is_empty() {
+        Err(Malformed::new(line, What::Expected(name)))
+    } else {
+        Ok(values)
+    }
+}
+
 /// Nothing may follow the known lines.
 pub(crate) fn end(headers: &mut Headers<'_>) -> Result<(), Malformed> {
     let line = headers.line();

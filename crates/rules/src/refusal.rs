@@ -38,6 +38,7 @@ pub enum Refusal {
     CouncilFull(usize),
     TooManyMirrors(usize),
     NoSuchMirror(Label),
+    KeySet(&'static str),
     LastSeat,
     NameReserved(BlogName),
     NameTaken(BlogName),
@@ -133,6 +134,10 @@ impl fmt::Display for Refusal {
             Self::NoSuchMirror(label) => write!(
                 f,
                 "no mirror is called \"{label}\"; \"spokes council mirrors\" lists them"
+            ),
+            Self::KeySet(why) => write!(
+                f,
+                "the set of the zone's keys {why}; make it again with \"spokes council dnssec sign\""
             ),
             Self::LastSeat => write!(
                 f,

@@ -15,12 +15,15 @@ use spokes_log::{
 };
 
 use crate::{
+    dnssec::ZoneKey,
     health::{Load, OBSERVERS, Report, Says, Takes},
+    keyset::KeySet,
     mirror::Mirror,
     node::{Label, Signed},
     receipt::{Held, Receipt, Seal, Tip},
     request::{Address, Ask, COUNCIL_MAX, CouncilNode, Founding, MEMBERS_MAX, Request, Wish},
     seat::{Seats, Sits},
+    zone_keys::ZoneKeys,
 };
 pub use crate::{
     record::{
@@ -63,6 +66,7 @@ pub struct Registry {
     placed: BTreeMap<Label, BTreeSet<BlogId>>,
     seats: Seats,
     mirrors: BTreeMap<Label, Mirror>,
+    zone_keys: ZoneKeys,
     names: BTreeMap<BlogName, BlogId>,
     /// In boxes: what grows at random places leaves a third of a tree's room empty.
     blogs: BTreeMap<BlogId, Box<BlogRecord>>,
@@ -138,6 +142,8 @@ enum Change {
     Health(Label, Says),
     Mirror(Label, Address),
     Unmirror(Label),
+    ZoneKey(Label, ZoneKey),
+    KeySet(Box<KeySet>),
     Load(Label, Load, Takes),
     Home {
         id: BlogId,
@@ -187,6 +193,7 @@ impl Registry {
             ring: BTreeMap::new(),
             placed: BTreeMap::new(),
             mirrors: BTreeMap::new(),
+            zone_keys: ZoneKeys::default(),
             names: BTreeMap::new(),
             blogs: BTreeMap::new(),
             by_author: BTreeSet::new(),
@@ -338,6 +345,11 @@ impl Registry {
         self.mirrors.get(label)
     }
 
+    /// The keys that sign the zone, and those.
+    pub fn zone_keys(&self) -> &ZoneKeys {
+        &self.zone_keys
+    }
+
     /// Whether a signed receipt counts: its key is the named spoke's, and it is for this network.
     pub fn counts(&self, receipt: &Receipt) -> bool {
         receipt.held.network == self.network
@@ -395,6 +407,8 @@ impl Registry {
             }
             Wish::Mirror { label, address } => self.let_mirror(key, label, address),
             Wish::Unmirror { label } => self.end_mirror(key, label),
+            Wish::ZoneKey { label, key: said } => self.zone_key(key, label, said),
+            Wish::KeySet(set) => self.key_set(now, key, set),
             wish => self.change_of_blogs(now, request, wish),
         }
     }

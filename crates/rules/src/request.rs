@@ -1,6 +1,6 @@
 //! Requests: signed texts that ask the registry for a change (SPEC registry 2).
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
 
 use spokes_log::{
@@ -10,15 +10,21 @@ use spokes_log::{
     time::Time,
 };
 
+mod kinds;
+
 pub use crate::address::{Address, Domain, Operator};
 use crate::{
+    dnssec::ZoneKey,
     health::{Load, Takes},
+    keyset::{KeySet, NODE_KEYS_MAX},
     node::{Label, NodeKey, Signed},
-    receipt::{end, version},
+    receipt::{end, filled, version},
 };
 
 /// Council nodes of one network: more make no registry safer, only slower.
 pub const COUNCIL_MAX: usize = 7;
+/// In each set of the zone's keys there is room for two of each node.
+const _: () = assert!(NODE_KEYS_MAX == 2 * COUNCIL_MAX);
 /// Organizers of one network.
 const ORGANIZERS_MAX: usize = 25;
 /// Members of one replica set: the most that an author may ask for.
@@ -250,6 +256,15 @@ pub enum Wish {
         /// Which.
         label: Label,
     },
+    /// A node of the council says with which key it signs the zone, or will (SPEC registry 3.31).
+    ZoneKey {
+        /// Which it is.
+        label: Label,
+        /// The key.
+        key: ZoneKey,
+    },
+    /// An organizer signs the zone's keys (SPEC registry 3.32).
+    KeySet(Box<KeySet>),
     /// The primary has read all that were missing when a set was opened by force (SPEC registry 3.27).
     Whole {
         /// The blog.
@@ -411,187 +426,6 @@ impl fmt::Display for CouncilNode {
     }
 }
 
-impl Wish {
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Found(_) => "found",
-            Self::Invite { .. } => "invite",
-            Self::Join { .. } => "join",
-            Self::Admit { .. } => "admit",
-            Self::Evict { .. } => "evict",
-            Self::Stand { .. } => "stand",
-            Self::Seat { .. } => "seat",
-            Self::Unseat { .. } => "unseat",
-            Self::Refill { .. } => "refill",
-            Self::Recover { .. } => "recover",
-            Self::Claim { .. } => "claim",
-            Self::Keys { .. } => "keys",
-            Self::Close { .. } => "close",
-            Self::Open { .. } => "open",
-            Self::Down { .. } => "down",
-            Self::Up { .. } => "up",
-            Self::Load { .. } => "load",
-            Self::Drain { .. } => "drain",
-            Self::Leave { .. } => "leave",
-            Self::Move { .. } => "move",
-            Self::Home { .. } => "bring",
-            Self::Replicas { .. } => "replicas",
-            Self::Demand { .. } => "demand",
-            Self::Holds { .. } => "holds",
-            Self::Whole { .. } => "whole",
-            Self::Mirror { .. } => "mirror",
-            Self::Unmirror { .. } => "unmirror",
-        }
-    }
-
-    fn parse(kind: &str, line: usize, h: &mut Headers<'_>) -> Result<Self, Malformed> {
-        Ok(match kind {
-            "found" => Self::Found(Founding::parse(h)?),
-            "invite" => Self::Invite {
-                token: h.required("Token")?,
-                expires: h.required("Expires")?,
-            },
-            "join" => Self::Join {
-                label: h.required("Label")?,
-                operator: h.required("Operator")?,
-                address: h.required("Address")?,
-                token: h.required("Token")?,
-            },
-            "admit" => Self::Admit {
-                label: h.required("Label")?,
-            },
-            "evict" => Self::Evict {
-                label: h.required("Label")?,
-            },
-            "stand" => Self::Stand {
-                node: h.required("Council")?,
-                token: h.required("Token")?,
-            },
-            "seat" => Self::Seat {
-                label: h.required("Label")?,
-            },
-            "unseat" => Self::Unseat {
-                label: h.required("Label")?,
-            },
-            "refill" => Self::Refill {
-                label: h.required("Label")?,
-            },
-            "recover" => Self::Recover {
-                council: filled("Council", h, COUNCIL_MAX)?,
-            },
-            "claim" => Self::Claim {
-                blog: h.required("Blog")?,
-                entry: h.required("Entry")?,
-                spoke: h.optional("Spoke")?,
-            },
-            "keys" => Self::Keys {
-                blog: h.required("Blog")?,
-                entry: h.required("Entry")?,
-            },
-            "close" => Self::Close {
-                blogs: filled("Blog", h, BLOGS_MAX)?,
-                epoch: h.required("Epoch")?,
-                members: filled("Member", h, MEMBERS_MAX)?,
-            },
-            "open" => Self::Open {
-                blog: h.required("Blog")?,
-                epoch: h.required("Epoch")?,
-                forced: forced(h)?,
-            },
-            _ => return Self::parse_life(kind, line, h),
-        })
-    }
-
-    /// The kinds about the life of spokes and the places of blogs.
-    fn parse_life(kind: &str, line: usize, h: &mut Headers<'_>) -> Result<Self, Malformed> {
-        Ok(match kind {
-            "down" => Self::Down {
-                label: h.required("Label")?,
-            },
-            "up" => Self::Up {
-                label: h.required("Label")?,
-            },
-            "load" => Self::Load {
-                label: h.required("Label")?,
-                load: h.required("Load")?,
-                takes: h.required("Takes")?,
-            },
-            "drain" => Self::Drain {
-                label: h.required("Label")?,
-            },
-            "leave" => Self::Leave {
-                label: h.required("Label")?,
-            },
-            "move" => Self::Move {
-                blog: h.required("Blog")?,
-                to: h.required("Spoke")?,
-            },
-            "bring" => Self::Home {
-                blog: h.required("Blog")?,
-                word: h.required("Word")?,
-            },
-            "replicas" => Self::Replicas {
-                blog: h.required("Blog")?,
-                replicas: h.required("Replicas")?,
-            },
-            "demand" => Self::Demand {
-                blog: h.required("Blog")?,
-                more: h.required("More")?,
-            },
-            "holds" => Self::Holds {
-                label: h.required("Label")?,
-                blogs: filled("Blog", h, HOLDS_MAX)?,
-            },
-            "mirror" => Self::Mirror {
-                label: h.required("Label")?,
-                address: h.required("Address")?,
-            },
-            "unmirror" => Self::Unmirror {
-                label: h.required("Label")?,
-            },
-            "whole" => Self::Whole {
-                blog: h.required("Blog")?,
-                epoch: h.required("Epoch")?,
-            },
-            _ => {
-                let rule = "this version does not know such a request";
-                return Err(Malformed::rule(line, rule));
-            }
-        })
-    }
-
-    /// The lines of those kinds.
-    fn fmt_life(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Down { label }
-            | Self::Up { label }
-            | Self::Drain { label }
-            | Self::Leave { label }
-            | Self::Unmirror { label } => write!(f, "\nLabel: {label}"),
-            Self::Load { label, load, takes } => {
-                write!(f, "\nLabel: {label}\nLoad: {load}\nTakes: {takes}")
-            }
-            Self::Mirror { label, address } => {
-                write!(f, "\nLabel: {label}\nAddress: {address}")
-            }
-            Self::Move { blog, to } => write!(f, "\nBlog: {blog}\nSpoke: {to}"),
-            Self::Home { blog, word } => write!(f, "\nBlog: {blog}\nWord: {word}"),
-            Self::Replicas { blog, replicas } => {
-                write!(f, "\nBlog: {blog}\nReplicas: {replicas}")
-            }
-            Self::Demand { blog, more } => write!(f, "\nBlog: {blog}\nMore: {more}"),
-            Self::Holds { label, blogs } => {
-                write!(f, "\nLabel: {label}")?;
-                blogs
-                    .iter()
-                    .try_for_each(|blog| write!(f, "\nBlog: {blog}"))
-            }
-            Self::Whole { blog, epoch } => write!(f, "\nBlog: {blog}\nEpoch: {epoch}"),
-            _ => Ok(()),
-        }
-    }
-}
-
 impl Founding {
     fn parse(h: &mut Headers<'_>) -> Result<Self, Malformed> {
         Ok(Self {
@@ -611,19 +445,6 @@ impl Founding {
     }
 }
 
-/// A line that stands where something is so, and is left out where not: a signed text has one spelling.
-fn forced(headers: &mut Headers<'_>) -> Result<bool, Malformed> {
-    let line = headers.line();
-    match headers.optional::<String>("Forced")?.as_deref() {
-        None => Ok(false),
-        Some("yes") => Ok(true),
-        Some(_) => Err(Malformed::rule(
-            line,
-            "\"Forced\" says \"yes\" or is left out",
-        )),
-    }
-}
-
 /// A limit that is named where it is another than the usual one: a signed text has one spelling.
 fn other(name: &'static str, usual: u64, headers: &mut Headers<'_>) -> Result<u64, Malformed> {
     let line = headers.line();
@@ -631,20 +452,6 @@ fn other(name: &'static str, usual: u64, headers: &mut Headers<'_>) -> Result<u6
         Some(0) => Err(Malformed::rule(line, "a limit of 0 leaves nothing")),
         Some(named) if named == usual => Err(Malformed::rule(line, "the usual limit is left out")),
         named => Ok(named.unwrap_or(usual)),
-    }
-}
-
-pub(crate) fn filled<V: Value + PartialEq>(
-    name: &'static str,
-    headers: &mut Headers<'_>,
-    max: usize,
-) -> Result<Vec<V>, Malformed> {
-    let line = headers.line();
-    let values = headers.repeated(name, max)?;
-    if values.is_empty() {
-        Err(Malformed::new(line, What::Expected(name)))
-    } else {
-        Ok(values)
     }
 }
 
@@ -694,60 +501,7 @@ impl fmt::Display for Ask {
             None => write!(f, "\nNetwork: new")?,
         }
         write!(f, "\nTime: {}", self.time)?;
-        match &self.what {
-            Wish::Found(founding) => founding.fmt(f),
-            Wish::Invite { token, expires } => write!(f, "\nToken: {token}\nExpires: {expires}"),
-            Wish::Join {
-                label,
-                operator,
-                address,
-                token,
-            } => write!(
-                f,
-                "\nLabel: {label}\nOperator: {operator}\nAddress: {address}\nToken: {token}"
-            ),
-            Wish::Admit { label }
-            | Wish::Evict { label }
-            | Wish::Seat { label }
-            | Wish::Unseat { label }
-            | Wish::Refill { label } => write!(f, "\nLabel: {label}"),
-            Wish::Stand { node, token } => write!(f, "\nCouncil: {node}\nToken: {token}"),
-            Wish::Recover { council } => council
-                .iter()
-                .try_for_each(|node| write!(f, "\nCouncil: {node}")),
-            Wish::Claim { blog, entry, spoke } => {
-                write!(f, "\nBlog: {blog}\nEntry: {entry}")?;
-                spoke
-                    .iter()
-                    .try_for_each(|spoke| write!(f, "\nSpoke: {spoke}"))
-            }
-            Wish::Keys { blog, entry } => write!(f, "\nBlog: {blog}\nEntry: {entry}"),
-            Wish::Close {
-                blogs,
-                epoch,
-                members,
-            } => {
-                blogs
-                    .iter()
-                    .try_for_each(|blog| write!(f, "\nBlog: {blog}"))?;
-                write!(f, "\nEpoch: {epoch}")?;
-                members
-                    .iter()
-                    .try_for_each(|member| write!(f, "\nMember: {member}"))
-            }
-            Wish::Open {
-                blog,
-                epoch,
-                forced,
-            } => {
-                write!(f, "\nBlog: {blog}\nEpoch: {epoch}")?;
-                if *forced {
-                    write!(f, "\nForced: yes")?;
-                }
-                Ok(())
-            }
-            life => life.fmt_life(f),
-        }
+        self.what.lines(f)
     }
 }
 

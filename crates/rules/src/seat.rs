@@ -11,9 +11,9 @@ use spokes_log::{
 
 use crate::{
     node::{Label, NodeKey, Signed},
-    receipt::{end, version},
+    receipt::{end, filled, version},
     refusal::Refusal,
-    request::{COUNCIL_MAX, CouncilNode, filled},
+    request::{COUNCIL_MAX, CouncilNode},
 };
 
 /// What a node of the council signs for whoever was invited by it: that it is the one, and who sits. Nobody else can

@@ -5,7 +5,7 @@
 //! is the same wherever it is asked for, and mirrors may go from one server to the next.
 
 use alloc::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     format,
     string::{String, ToString},
     vec,
@@ -13,10 +13,15 @@ use alloc::{
 };
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use spokes_log::name::{BlogId, Hash};
+use spokes_log::{
+    name::{BlogId, Hash},
+    time::Time,
+};
 
 use crate::{
+    dnssec,
     health::Takes,
+    keyset::{CDNSKEY, CDS, DNSKEY, KEYS_TTL, Window},
     node::Label,
     registry::{BlogRecord, Registry, Spoke, Touched},
 };
@@ -37,6 +42,9 @@ const SLATE_MAX: usize = 8;
 const SLATE_FEW: usize = 2;
 /// The slate changes once a minute, so that all spokes get their share of newcomers.
 const SLATE_SECONDS: i64 = 60;
+
+/// The type of signatures (RFC 4034 section 3).
+const RRSIG: u16 = 46;
 
 /// What a council that is founded anew skips: it does not know how many versions came behind what it has, and mirrors
 /// take none that is older than theirs. More than 20 a second for a month, and far below the half of all numbers that
@@ -154,6 +162,13 @@ pub enum Data {
         /// What the tag says, for example the issuer's domain.
         value: String,
     },
+    /// Any other type, of which the data are bytes here: keys and signatures (RFC 3597).
+    Other {
+        /// The number of the type.
+        rtype: u16,
+        /// The data, without names that could be compressed.
+        data: Vec<u8>,
+    },
 }
 
 /// The start of authority: whose zone this is, which version, and how long copies live.
@@ -204,7 +219,7 @@ pub fn project(registry: &Registry, version: Version) -> impl Iterator<Item = (S
 }
 
 /// The number of the minute in which a slate holds.
-pub fn minute(now: spokes_log::time::Time) -> i64 {
+pub fn minute(now: Time) -> i64 {
     now.as_unix().div_euclid(SLATE_SECONDS)
 }
 
@@ -242,7 +257,46 @@ pub fn apex(registry: &Registry, version: Version) -> (String, Node) {
             .into_iter()
             .map(|spoke| spoke.address.0.ip()),
     ));
+    node.extend(keys(registry, version));
     (domain.to_string(), node)
+}
+
+/// The zone's keys, and what organizers have signed of them ahead: of each organizer's key the newest signature that
+/// counts.
+fn keys(registry: &Registry, version: Version) -> Node {
+    let now = Time::from_unix(version.minute.saturating_mul(SLATE_SECONDS));
+    let Some(set) = &registry.zone_keys().signed else {
+        return Node::new();
+    };
+    // Windows begin one after the other: the last one of a key is the newest.
+    let newest: BTreeMap<u16, &Window> = set.at(now).map(|window| (window.tag, window)).collect();
+    let apex = dnssec::wire(registry.founding().domain.as_str());
+    let (mut node, mut signatures) = (Node::new(), Vec::new());
+    for (at, rtype) in [DNSKEY, CDS, CDNSKEY].into_iter().enumerate() {
+        let data = set.data(rtype, &apex).into_iter();
+        let data: Vec<_> = data.map(|data| Data::Other { rtype, data }).collect();
+        // CDS and CDNSKEY are missing where no key is to stay.
+        if data.is_empty() {
+            continue;
+        }
+        node.push(RrSet {
+            ttl: KEYS_TTL,
+            data,
+        });
+        signatures.extend(newest.values().map(|window| {
+            let times = (window.from, window.until);
+            let mut data = set.cover(rtype, times, window.tag, &apex).rrsig(&apex);
+            data.extend(window.signatures[at].bytes());
+            Data::Other { rtype: RRSIG, data }
+        }));
+    }
+    if !signatures.is_empty() {
+        node.push(RrSet {
+            ttl: KEYS_TTL,
+            data: signatures,
+        });
+    }
+    node
 }
 
 /// The addresses of the name servers themselves.

@@ -66,6 +66,15 @@ impl Registry {
                 self.mirrors.remove(&label);
                 Touched::Mirror(label)
             }
+            Change::ZoneKey(label, key) => {
+                self.zone_keys.said.insert(label, key);
+                Touched::Nothing
+            }
+            Change::KeySet(set) => {
+                self.zone_keys.signed = Some(set);
+                self.zone_keys.since = Some(now);
+                Touched::Council
+            }
             Change::Close(ids, next) => {
                 let by_organizer = self.organizer(record.request.signed.key).is_ok();
                 for id in &ids {

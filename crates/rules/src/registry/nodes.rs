@@ -1,13 +1,15 @@
 //! Requests about nodes: who is let in, who sits on the council, who is well (SPEC registry 3.2 to 3.5, 3.12 to 3.21).
 
-use alloc::{collections::BTreeSet, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, vec::Vec};
 
 use spokes_log::{name::Hash, time::Time};
 
 use super::{CLOCK_SECONDS, Change, Registry};
 use crate::{
     address::{Reach, reach},
+    dnssec::{self, ZoneKey},
     health::{Health, LOAD_SECONDS, Load, OBSERVERS, REPORT_SECONDS_MAX, Report, Says, Takes},
+    keyset::KeySet,
     mirror::MIRRORS_MAX,
     node::{Label, NodeKey, Signed},
     record::{Spoke, Standing},
@@ -127,6 +129,36 @@ impl Registry {
             }
         }
         Ok(Change::Mirror(label, address))
+    }
+
+    /// A node that sits says with which key it signs the zone.
+    pub(super) fn zone_key(
+        &self,
+        key: NodeKey,
+        label: Label,
+        said: ZoneKey,
+    ) -> Result<Change, Refusal> {
+        let node = self.seats.node(key);
+        if node.is_none_or(|node| node.label != label) {
+            return Err(Refusal::NotOfTheCouncil(key));
+        }
+        if self.zone_keys.said.get(&label) == Some(&said) {
+            return Err(Refusal::NothingNew);
+        }
+        Ok(Change::ZoneKey(label, said))
+    }
+
+    /// An organizer signs the zone's keys.
+    pub(super) fn key_set(
+        &self,
+        now: Time,
+        key: NodeKey,
+        set: Box<KeySet>,
+    ) -> Result<Change, Refusal> {
+        self.organizer(key)?;
+        let apex = dnssec::wire(self.founding.domain.as_str());
+        self.zone_keys.judge(now, &apex, &set)?;
+        Ok(Change::KeySet(set))
     }
 
     pub(super) fn end_mirror(&self, key: NodeKey, label: Label) -> Result<Change, Refusal> {

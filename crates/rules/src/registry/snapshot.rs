@@ -7,8 +7,10 @@ use super::{
 };
 use crate::{
     address::{Address, Domain, Operator},
+    dnssec::ZoneKey,
     health::{Health, Load, Takes},
     kept::{Kept, Reader, kept_as_text, kept_cases, kept_fields},
+    keyset::{KeySet, NodeZoneKey, TopKey, Window},
     mirror::Mirror,
     node::NodeKey,
     placement::Shortfall,
@@ -16,13 +18,14 @@ use crate::{
     record::Wanted,
     request::{CouncilNode, Founding, Policy},
     seat::{Seat, Seats, Sits},
+    zone_keys::ZoneKeys,
 };
 
 /// The form of what [`Registry::keep`] gives; another program may keep other things.
 ///
 /// Whoever changes what a registry holds, or how a record changes it, counts this up: then nodes fold their
 /// whole log once.
-pub const SNAPSHOT_FORM: u32 = 6;
+pub const SNAPSHOT_FORM: u32 = 7;
 
 impl Registry {
     /// All of it, for this node's own disk.
@@ -41,11 +44,22 @@ impl Registry {
     }
 }
 
-kept_as_text!(Address, Domain, Operator, NodeKey, Takes, Load);
+kept_as_text!(
+    Address,
+    Domain,
+    Operator,
+    NodeKey,
+    Takes,
+    Load,
+    ZoneKey,
+    TopKey,
+    NodeZoneKey,
+    Window
+);
 
 kept_fields! {
     Registry {
-        network, founding, founded, head, invites, spokes, ring, placed, seats, mirrors, names, blogs,
+        network, founding, founded, head, invites, spokes, ring, placed, seats, mirrors, zone_keys, names, blogs,
         by_author, ended, answered, keyed, brought
     }
     Invite { expires, used }
@@ -60,6 +74,8 @@ kept_fields! {
         forced
     }
     Mirror { address, since, health }
+    ZoneKeys { said, signed, since }
+    KeySet { top, nodes, windows }
     Demand { more, since }
     Wanted { to, since }
     Forced { since, after, missing, enough }

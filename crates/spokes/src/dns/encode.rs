@@ -310,6 +310,7 @@ fn rtype(data: &Data) -> Rtype {
         Data::Txt(_) => Rtype::TXT,
         Data::Soa(_) => Rtype::SOA,
         Data::Caa { .. } => Rtype::CAA,
+        Data::Other { rtype, .. } => Rtype::from_int(*rtype),
     }
 }
 
@@ -372,6 +373,7 @@ impl<'a> Writer<'a> {
                     self.bytes.extend_from_slice(&number.to_be_bytes());
                 }
             }
+            Data::Other { data, .. } => self.bytes.extend_from_slice(data),
             Data::Caa { flags, tag, value } => {
                 let plain = tag.bytes().all(|b| b.is_ascii_alphanumeric());
                 let length = u8::try_from(tag.len()).unwrap_or(u8::MAX);
