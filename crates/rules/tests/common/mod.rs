@@ -205,7 +205,7 @@ impl Town {
         self.ask(request)
     }
 
-    fn ask(&mut self, request: Request) -> String {
+    pub(crate) fn ask(&mut self, request: Request) -> String {
         self.last = Some(request.clone());
         match self.registry.judge(self.now, &request) {
             Err(refusal) => scrub(&refusal.to_string()),
@@ -260,7 +260,7 @@ impl Town {
         names.join(" ")
     }
 
-    fn plain(&self, signer: &str, what: Wish) -> Request {
+    pub(crate) fn plain(&self, signer: &str, what: Wish) -> Request {
         let ask = Ask {
             network: Some(self.registry.network()),
             time: self.now,
