@@ -30,7 +30,7 @@ use tokio::{
 use crate::{
     clock,
     config::{self, CouncilConfig},
-    dns::{serve::Server, signed::Keys},
+    dns::{serve::Server, signed::Keys, signer::ZoneSecret},
     http::{self as web, Guest, Response},
     observe::observe,
     outage::Outage,
@@ -94,6 +94,7 @@ pub struct Council {
     dir: PathBuf,
     config: CouncilConfig,
     secret: NodeSecret,
+    zone_secret: ZoneSecret,
     book: Arc<Book>,
     /// What this node shares with mirrors.
     keys: Keys,
@@ -120,6 +121,9 @@ impl Council {
     pub async fn open(dir: &Path) -> Result<Arc<Self>, Outage> {
         let config = CouncilConfig::load(dir)?;
         let secret = config::secret_key(&dir.join("node.key"))?;
+        let seed = config::secret_key(&dir.join("zone.key"))?.seed();
+        let no_key = || Outage::new("zone.key is no key; remove it, and another one is made");
+        let zone_secret = ZoneSecret::from_seed(&seed).ok_or_else(no_key)?;
         let journal = found::open_journal(dir, &secret)?;
         if journal.torn() > 0 {
             tracing::warn!(
@@ -150,6 +154,7 @@ impl Council {
             dir: dir.to_owned(),
             config,
             secret,
+            zone_secret,
             book,
             keys: Keys::default(),
             order,

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use spokes_rules::{
+    dnssec::ZoneKey,
     node::{Label, NodeKey, Signed},
     registry::Registry,
     request::{Ask, Request as Wanted, Wish},
@@ -22,36 +23,53 @@ use crate::{clock, wire::RequestWire};
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 impl Council {
-    /// Says that this node is filled, whenever it is and the registry does not know: only then DNS names it, and it
-    /// is one of those who judge (SPEC registry 3.13).
+    /// Says what the registry does not know of this node: that it is filled, since only then DNS names it, and it is one
+    /// of those who judge (SPEC registry 3.13); and with which key it signs the zone (3.31).
     pub(super) async fn look_after_seat(&self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             if !self.order.is_whole() {
                 continue;
             }
-            let me = self.secret.key();
+            let (me, key) = (self.secret.key(), self.zone_secret.key());
             let ask = self.book.ask(|registry| {
-                let mut seats = registry.seats().all().iter();
-                let seat = seats.find(|seat| seat.node.key == me)?;
-                matches!(seat.sits, Sits::Yes { whole: false, .. }).then(|| Ask {
+                let (what, said) = unsaid(registry, me, key)?;
+                let ask = Ask {
                     network: Some(registry.network()),
                     time: clock::now(),
-                    what: Wish::Seat {
-                        label: seat.node.label.clone(),
-                    },
-                })
+                    what,
+                };
+                Some((ask, said))
             });
-            let Some(ask) = ask.flatten() else { continue };
+            let Some((ask, said)) = ask.flatten() else {
+                continue;
+            };
             let request = Wanted::plain(Signed::new(&self.secret, &ask));
             match self.order.sequence(RequestWire::from(&request)).await {
-                Ok(_) => tracing::info!("this node is filled, and the registry knows it"),
-                Err(why) => tracing::warn!(
-                    ?why,
-                    "that this node is filled could not be said; it is tried again"
-                ),
+                Ok(_) => tracing::info!("{said}, and the registry knows it"),
+                Err(why) => {
+                    tracing::warn!(
+                        ?why,
+                        "\"{said}\" could not be told the registry; it is tried again"
+                    );
+                }
             }
         }
+    }
+}
+
+/// What a node has to say of itself, and how that is told.
+fn unsaid(registry: &Registry, me: NodeKey, key: ZoneKey) -> Option<(Wish, &'static str)> {
+    let mut seats = registry.seats().all().iter();
+    let seat = seats.find(|seat| seat.node.key == me)?;
+    let label = seat.node.label.clone();
+    match seat.sits {
+        Sits::Yes { whole: false, .. } => Some((Wish::Seat { label }, "this node is filled")),
+        Sits::Yes { whole: true, .. } if registry.zone_keys().said.get(&label) != Some(&key) => {
+            let said = "this node has a key to sign the zone with";
+            Some((Wish::ZoneKey { label, key }, said))
+        }
+        _ => None,
     }
 }
 

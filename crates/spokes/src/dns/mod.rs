@@ -27,6 +27,8 @@ mod sheets;
 
 pub mod signed;
 
+pub mod signer;
+
 mod transfer;
 
 pub mod serve;
