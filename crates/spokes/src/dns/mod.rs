@@ -19,6 +19,8 @@ pub mod edition;
 
 mod history;
 
+mod order;
+
 pub mod notify;
 
 pub(crate) mod probe;
