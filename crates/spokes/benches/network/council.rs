@@ -84,6 +84,14 @@ impl Node {
         Ok(())
     }
 
+    /// Its last words, if it has ended by itself: none, where it said nothing.
+    pub(crate) fn ended(&mut self) -> Option<String> {
+        let ended = self.child.as_mut()?.try_wait();
+        ended.ok().flatten()?;
+        let output = fs::read_to_string(self.dir.join("output")).unwrap_or_default();
+        Some(output.lines().last().unwrap_or_default().to_owned())
+    }
+
     /// Megabytes that it holds.
     pub(crate) fn memory(&self) -> Result<u64, Failed> {
         let child = self.child.as_ref().ok_or("it does not run")?;

@@ -149,11 +149,11 @@ impl Recorded {
         let init = ["council", "init", DOMAIN, "--api", &api_said, "--dns", &at];
         network.once(COUNCIL, &init);
         network.serve(COUNCIL, None);
-        let told = http::get(api, &api.to_string(), "/api/v1/network").json();
-        told["network"]
-            .as_str()
-            .unwrap()
-            .clone_into(&mut network.network);
+        // A node answers before it has the index of its log.
+        network.network = wait_for("it tells which network it is", START_WAIT, || {
+            let told = http::get(api, &api.to_string(), "/api/v1/network").json();
+            told["network"].as_str().map(str::to_owned)
+        });
         for label in &council[1..] {
             network.seats(label, dns);
         }
