@@ -127,28 +127,35 @@ impl fmt::Display for Refusal {
                 f,
                 "{most} nodes sit on the council, the most there can be; take a seat away first"
             ),
+            Self::LastSeat => write!(
+                f,
+                "this is the council's last node; give another one a seat first"
+            ),
+            _ => self.about_the_zone(f),
+        }
+    }
+}
+
+impl Refusal {
+    /// The sentences about the zone in DNS.
+    fn about_the_zone(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::TooManyMirrors(most) => write!(
                 f,
                 "{most} mirrors copy the zone, the most there can be; take one away first"
             ),
             Self::NoSuchMirror(label) => write!(
                 f,
-                "no mirror is called \"{label}\"; \"spokes council mirrors\" lists them"
+                "no mirror is called \"{label}\"; \"spokes council mirror list\" lists them"
             ),
             Self::KeySet(why) => write!(
                 f,
                 "the set of the zone's keys {why}; make it again with \"spokes council dnssec sign\""
             ),
-            Self::LastSeat => write!(
-                f,
-                "this is the council's last node; give another one a seat first"
-            ),
             _ => self.about_names(f),
         }
     }
-}
 
-impl Refusal {
     /// The sentences about names, claims and sets.
     fn about_names(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -103,7 +103,7 @@ fn the_apex_shows_what_was_signed_ahead() {
     let mut town = Town::with_spokes();
     // Signatures count from an hour before: clocks differ.
     let begun = town.now + -3_600;
-    assert_eq!(town.says("a", 3).split(' ').last(), Some("council"));
+    assert_eq!(town.says("a", 3).rsplit(' ').next(), Some("council"));
     assert!(town.says("council", 3).ends_with("Nothing"));
     assert_eq!(
         town.says("council", 3),

@@ -270,6 +270,14 @@ fn stock_servers_copy_the_zone_and_go_on_without_the_council() {
         assert_eq!(mirror.records(), whole, "{}", mirror.label);
     }
     wrong_secrets_are_refused(&demo, &keys);
+    wait_for("each is listed with the last version", PATIENCE, || {
+        let list = council(&demo, &["mirror", "list"]);
+        (list
+            .matches(", the last one; resolvers are sent to it")
+            .count()
+            == 3)
+            .then_some(())
+    });
 
     // One node dies; the next carries on.
     demo.kill("council1");

@@ -200,9 +200,9 @@ impl Wish {
     /// The lines behind those that all kinds have.
     pub(super) fn lines(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Wish::Found(founding) => founding.fmt(f),
-            Wish::Invite { token, expires } => write!(f, "\nToken: {token}\nExpires: {expires}"),
-            Wish::Join {
+            Self::Found(founding) => founding.fmt(f),
+            Self::Invite { token, expires } => write!(f, "\nToken: {token}\nExpires: {expires}"),
+            Self::Join {
                 label,
                 operator,
                 address,
@@ -211,23 +211,23 @@ impl Wish {
                 f,
                 "\nLabel: {label}\nOperator: {operator}\nAddress: {address}\nToken: {token}"
             ),
-            Wish::Admit { label }
-            | Wish::Evict { label }
-            | Wish::Seat { label }
-            | Wish::Unseat { label }
-            | Wish::Refill { label } => write!(f, "\nLabel: {label}"),
-            Wish::Stand { node, token } => write!(f, "\nCouncil: {node}\nToken: {token}"),
-            Wish::Recover { council } => council
+            Self::Admit { label }
+            | Self::Evict { label }
+            | Self::Seat { label }
+            | Self::Unseat { label }
+            | Self::Refill { label } => write!(f, "\nLabel: {label}"),
+            Self::Stand { node, token } => write!(f, "\nCouncil: {node}\nToken: {token}"),
+            Self::Recover { council } => council
                 .iter()
                 .try_for_each(|node| write!(f, "\nCouncil: {node}")),
-            Wish::Claim { blog, entry, spoke } => {
+            Self::Claim { blog, entry, spoke } => {
                 write!(f, "\nBlog: {blog}\nEntry: {entry}")?;
                 spoke
                     .iter()
                     .try_for_each(|spoke| write!(f, "\nSpoke: {spoke}"))
             }
-            Wish::Keys { blog, entry } => write!(f, "\nBlog: {blog}\nEntry: {entry}"),
-            Wish::Close {
+            Self::Keys { blog, entry } => write!(f, "\nBlog: {blog}\nEntry: {entry}"),
+            Self::Close {
                 blogs,
                 epoch,
                 members,
@@ -240,7 +240,7 @@ impl Wish {
                     .iter()
                     .try_for_each(|member| write!(f, "\nMember: {member}"))
             }
-            Wish::Open {
+            Self::Open {
                 blog,
                 epoch,
                 forced,

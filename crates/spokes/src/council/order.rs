@@ -30,12 +30,14 @@ use tokio::{
 };
 
 mod refusals;
+mod rounds;
 
 pub(super) use refusals::nobody_leads;
 use refusals::{
     LEADS_NO_MORE, NOT_LEADER, fate, leads_no_more, mute, not_its_own, not_leader, stands_down,
     unknown_fate,
 };
+use rounds::Rounds;
 
 use super::{
     Unsequenced,
@@ -128,26 +130,6 @@ struct Moments {
     is_silent: AtomicBool,
     /// Of which leader it was said that it holds something else.
     apart: Mutex<Option<NodeId>>,
-}
-
-/// A question that many ask at once: one answer serves all who asked before it was asked.
-#[derive(Debug, Default)]
-struct Rounds(tokio::sync::Mutex<Option<(Instant, Option<u64>)>>);
-
-impl Rounds {
-    async fn ask(&self, question: impl Future<Output = Option<u64>>) -> Option<u64> {
-        let asked = Instant::now();
-        let mut last = self.0.lock().await;
-        if let Some((began, said)) = *last
-            && began >= asked
-        {
-            return said;
-        }
-        let began = Instant::now();
-        let said = question.await;
-        *last = Some((began, said));
-        said
-    }
 }
 
 fn now_in(moment: &Mutex<Instant>) {
@@ -351,7 +333,10 @@ impl Order {
         }
         self.prejudge(&request)?;
         let (answer, answered) = oneshot::channel();
-        let bytes = size_of_request(&request);
+        let (bytes, is_claim) = (
+            size_of_request(&request),
+            publication::is_claim(&request.signed.text),
+        );
         let asked = Asked {
             request,
             bytes,
@@ -363,7 +348,11 @@ impl Order {
             let problem = super::problem_of(503, "busy", full);
             return Err(Unsequenced::Problem(Box::new(problem)));
         }
-        answered.await.unwrap_or_else(|_| Err(unknown_fate()))
+        let answer = answered.await.unwrap_or_else(|_| Err(unknown_fate()));
+        if let (true, Ok(taken)) = (is_claim, &answer) {
+            self.book.publication().covers(taken.index).await;
+        }
+        answer
     }
 
     /// Refuses what the registry as it is now would refuse, so that it does not go into the log.
@@ -762,38 +751,4 @@ pub(super) fn has_room(dir: &std::path::Path, bytes: u64) -> Result<(), Outage> 
         return Err(Outage::file("writing to", dir, &full));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn one_round_serves_all_who_asked_before_it_began() {
-        let (rounds, asked) = (Arc::new(Rounds::default()), Arc::new(AtomicU64::new(0)));
-        let ask = || {
-            let (rounds, asked) = (Arc::clone(&rounds), Arc::clone(&asked));
-            tokio::spawn(async move {
-                let question = async {
-                    sleep(Duration::from_millis(50)).await;
-                    Some(asked.fetch_add(1, Ordering::Relaxed))
-                };
-                rounds.ask(question).await
-            })
-        };
-        let all: Vec<_> = (0..1_000).map(|_| ask()).collect();
-        let mut answers = Vec::new();
-        for one in all {
-            answers.push(one.await.unwrap());
-        }
-        // The first asked alone; all others waited for the round behind it.
-        assert!(asked.load(Ordering::Relaxed) <= 3, "{asked:?}");
-        let later = ask().await.unwrap();
-        assert!(
-            answers.iter().all(|answer| *answer < later),
-            "an old answer is none"
-        );
-    }
 }

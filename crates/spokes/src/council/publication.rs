@@ -1,7 +1,8 @@
 //! The zone as this node publishes it: version after version, as the council has agreed on them.
 //!
-//! What records touch waits for the next version. Whoever leads proposes one as soon as something has changed, at most
-//! twenty a second; its place in the log says which records it covers. So a version is the same on every node.
+//! What records touch waits for the next version. Whoever leads proposes one as soon as something has changed, one after
+//! the other; its place in the log says which records it covers. So a version is the same on every node. Who was given a
+//! name hears so when it is out.
 
 use std::{
     path::PathBuf,
@@ -34,10 +35,13 @@ use crate::{
     outage::Outage,
 };
 
-/// How often the leader looks whether the slate is another one.
+/// How often the leader looks whether the slate is another one. What changes nothing that is shown goes into a version
+/// then, too: a node shows nothing, and keeps nothing, but as of a version.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The shortest time between two versions: each is a message to every mirror.
-pub(super) const PUBLISH_EVERY: Duration = Duration::from_millis(50);
+/// The shortest time between two versions. It only gathers what many change at once: somebody waits for each of them.
+pub(super) const PUBLISH_EVERY: Duration = Duration::from_millis(5);
+/// How long an answer waits for the version that shows what it tells of: longer than a version takes around the world.
+const SHOWN_WAIT: Duration = Duration::from_millis(500);
 
 pub(super) const CREATE: &str = "
 CREATE TABLE IF NOT EXISTS published (
@@ -93,6 +97,8 @@ pub(super) struct Publication {
     state: Mutex<State>,
     /// Counts what was touched.
     touched: watch::Sender<u64>,
+    /// How many records the last version covers.
+    covered: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -118,6 +124,7 @@ impl Publication {
             hidden: AtomicBool::new(hidden),
             state: Mutex::default(),
             touched: watch::channel(0).0,
+            covered: watch::channel(0).0,
         })
     }
 
@@ -133,6 +140,13 @@ impl Publication {
     /// Whether nothing waits for the next version.
     pub(super) fn is_settled(&self) -> bool {
         self.state().stale.is_empty()
+    }
+
+    /// Waits, but not for long, until a version is out that covers this record.
+    pub(super) async fn covers(&self, record: u64) {
+        let mut covered = self.covered.subscribe();
+        let out = covered.wait_for(|records| *records > record);
+        drop(timeout(SHOWN_WAIT, out).await);
     }
 
     /// Tells when something was touched.
@@ -252,12 +266,12 @@ impl Publication {
         let is_hidden = self.is_hidden();
         if is_first && !is_hidden || state.reveals {
             let begun = self.begin(&mut state, registry, published);
-            return begun.map_err(|outage| std::io::Error::other(outage.to_string()));
-        }
-        if !is_hidden {
+            begun.map_err(|outage| std::io::Error::other(outage.to_string()))?;
+        } else if !is_hidden {
             let names = stale.names(registry, version);
             self.editions.publish(version.serial, names);
         }
+        self.covered.send_replace(records);
         Ok(())
     }
 
@@ -279,22 +293,29 @@ impl Publication {
     }
 }
 
+/// Whether a request's text may ask for a name. Who looks for one before it is there does not find it for a while.
+pub(super) fn is_claim(text: &str) -> bool {
+    text.contains("\nKind: claim\n")
+}
+
 /// Proposes versions, as long as this node leads.
 pub(super) async fn propose(raft: Raft, me: NodeId, book: Arc<Book>, dir: PathBuf) {
     let mut touched = book.publication().touched();
     let mut is_owed = false;
     loop {
         // Nobody sends what changes with the minute. That the sender is gone says that the node ends.
-        if let Ok(Err(_)) = timeout(LOOK_EVERY, touched.changed()).await {
-            return;
-        }
+        let is_quiet = match timeout(LOOK_EVERY, touched.changed()).await {
+            Ok(Err(_)) => return,
+            Ok(Ok(())) => false,
+            Err(_) => !book.publication().is_settled(),
+        };
         if raft.metrics().borrow().current_leader != Some(me) {
             continue;
         }
         let minute = zone::minute(clock::now());
         let looked = Arc::clone(&book);
         let look = move || looked.ask(|registry| looked.publication().is_due(registry, minute));
-        is_owed |= spawn_blocking(look).await.ok().flatten() == Some(true);
+        is_owed |= spawn_blocking(look).await.ok().flatten() == Some(true) || is_quiet;
         if !is_owed || has_room(&dir, 0).is_err() {
             continue;
         }

@@ -19,8 +19,6 @@ pub mod edition;
 
 mod history;
 
-mod order;
-
 pub mod notify;
 
 pub(crate) mod probe;

@@ -108,6 +108,12 @@ async fn ask(mirror: SocketAddr, request: &[u8]) -> Option<Vec<u8>> {
     timeout(ANSWER_WAIT, asked).await.ok()?
 }
 
+/// The version that a name server answers with; none where it does not answer with authority.
+pub(crate) async fn serial(server: SocketAddr, apex: &str) -> Option<u32> {
+    let reply = ask(server, &question(apex, Rtype::SOA)?).await?;
+    serial_in(&reply)
+}
+
 /// Looks at a mirror once: at its version, and at what it says of `names`. None where the zone changed meanwhile.
 pub(crate) async fn look(
     mirror: SocketAddr,
@@ -117,8 +123,7 @@ pub(crate) async fn look(
     names: &[String],
 ) -> Option<Saw> {
     let serial = (*editions.serial().borrow())?;
-    let soa = ask(mirror, &question(apex, Rtype::SOA)?).await;
-    let Some(theirs) = soa.as_deref().and_then(serial_in) else {
+    let Some(theirs) = self::serial(mirror, apex).await else {
         return Some(Saw::Silent);
     };
     if !lately.is_recent(theirs) {

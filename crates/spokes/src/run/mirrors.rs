@@ -8,10 +8,12 @@ use spokes_rules::{
     request::{Address, Wish},
 };
 
-use super::places::Tell;
+use super::places::{Look, Tell};
 use crate::{
+    author::Console,
     council::{self, Door, SharedKey, Whose},
     demo,
+    dns::probe,
     outage::Outage,
     wire::places::CouncilStatusWire,
 };
@@ -35,6 +37,10 @@ pub(super) enum MirrorCommand {
         #[command(flatten)]
         tell: Tell,
     },
+    /// Lists the mirrors: where each is, which version of the zone it answers with, and whether resolvers are sent to it.
+    ///
+    /// Example: spokes council mirror list --dir /var/lib/council
+    List(Look),
     /// Prints what goes into the mirror's configuration: where the council's nodes are, and the secrets that they share
     /// with it. For nobody but who runs it.
     ///
@@ -94,7 +100,53 @@ pub(super) async fn run(command: MirrorCommand) -> Result<(), Outage> {
             Ok(())
         }
         MirrorCommand::Keys(keys) => print_keys(keys).await,
+        MirrorCommand::List(look) => list(look).await,
     }
+}
+
+/// Asks the council which mirrors there are, and each of them for its version.
+async fn list(look: Look) -> Result<(), Outage> {
+    let (door, console) = (look.door(Whose::Nobodys).await?, Console::standard());
+    let status: CouncilStatusWire = door.get("/api/v1/registry/status").await?;
+    let mut lines = Vec::new();
+    for mirror in &status.mirrors {
+        let address: Option<SocketAddr> = mirror.address.parse().ok();
+        let theirs = match address {
+            Some(address) => probe::serial(address, door.domain()).await,
+            None => None,
+        };
+        if look.json {
+            lines.push(serde_json::json!({
+                "label": mirror.label, "address": mirror.address, "down_since": mirror.down_since,
+                "serial": theirs,
+            }));
+            continue;
+        }
+        let version = match (theirs, status.serial) {
+            (None, _) => "does not answer for the zone".to_owned(),
+            (Some(theirs), Some(ours)) => {
+                match i64::from(ours.wrapping_sub(theirs).cast_signed()) {
+                    ..=0 => format!("has version {theirs}, the last one"),
+                    behind => format!("has version {theirs}, {behind} behind"),
+                }
+            }
+            (Some(theirs), None) => format!("has version {theirs}"),
+        };
+        let sent = match &mirror.down_since {
+            Some(since) => format!("resolvers are not sent to it since {since}"),
+            None => "resolvers are sent to it".to_owned(),
+        };
+        console.fact(&format!(
+            "{} at {}: {version}; {sent}",
+            mirror.label, mirror.address
+        ));
+    }
+    if look.json {
+        console.json(&serde_json::json!({"serial": status.serial, "mirrors": lines}));
+    } else if status.mirrors.is_empty() {
+        console.fact("No mirror copies the zone; \"spokes council mirror add\" lets one in.");
+    }
+    Ok(())
 }
 
 async fn print_keys(wanted: Keys) -> Result<(), Outage> {

@@ -85,7 +85,7 @@ pub(super) struct Look {
     network: Option<String>,
     /// Print facts as JSON.
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// How an order reaches the council.
@@ -150,7 +150,7 @@ pub(super) async fn run(command: PlacesCommand) -> Result<(), Outage> {
 }
 
 impl Look {
-    async fn door(&self, whose: Whose) -> Result<Door, Outage> {
+    pub(super) async fn door(&self, whose: Whose) -> Result<Door, Outage> {
         match (&self.dir, &self.network) {
             (Some(dir), _) => Door::of_council(dir, whose).await,
             (None, Some(url)) => Door::of_network(url, whose).await,
