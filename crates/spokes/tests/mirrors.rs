@@ -270,14 +270,7 @@ fn stock_servers_copy_the_zone_and_go_on_without_the_council() {
         assert_eq!(mirror.records(), whole, "{}", mirror.label);
     }
     wrong_secrets_are_refused(&demo, &keys);
-    wait_for("each is listed with the last version", PATIENCE, || {
-        let list = council(&demo, &["mirror", "list"]);
-        (list
-            .matches(", the last one; resolvers are sent to it")
-            .count()
-            == 3)
-            .then_some(())
-    });
+    all_are_listed(&demo);
 
     // One node dies; the next carries on.
     demo.kill("council1");
@@ -314,6 +307,17 @@ fn stock_servers_copy_the_zone_and_go_on_without_the_council() {
     let fresh = http::get(demo.gateway(), &demo.host("oak"), "/");
     assert_eq!(fresh.status, 200, "nobody asked for this name before");
     demo.assert_no_panic();
+}
+
+fn all_are_listed(demo: &Demo) {
+    wait_for("each is listed with the last version", PATIENCE, || {
+        let list = council(demo, &["mirror", "list"]);
+        (list
+            .matches(", the last one; resolvers are sent to it")
+            .count()
+            == 3)
+            .then_some(())
+    });
 }
 
 fn wrong_secrets_are_refused(demo: &Demo, keys: &str) {
