@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::base::iana::{Class, Rcode};
+use domain::base::iana::{Class, Rcode, Rtype};
 use domain::base::message_builder::AnswerBuilder;
 use domain::base::{Message, MessageBuilder, Name, Ttl};
 use domain::rdata::{A, Cname, Txt};
@@ -177,7 +177,7 @@ impl Dns {
         *self.says.lock().unwrap() = says;
     }
 
-    /// Questions so far, over UDP.
+    /// Questions for addresses so far, over UDP: who else answers for the zone is asked by the way.
     pub(super) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
@@ -187,8 +187,11 @@ async fn over_udp(socket: UdpSocket, says: Arc<Mutex<Says>>, asked: Arc<AtomicUs
     let mut buffer = [0; 512];
     loop {
         let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
-        asked.fetch_add(1, Ordering::SeqCst);
         let question = Message::from_octets(buffer[..length].to_vec()).unwrap();
+        let asks = question.first_question().map(|asked| asked.qtype());
+        if asks != Some(Rtype::NS) {
+            asked.fetch_add(1, Ordering::SeqCst);
+        }
         let says = says.lock().unwrap().clone();
         for message in (says.0)(&question, Over::Udp) {
             socket.send_to(&message, from).await.unwrap();
