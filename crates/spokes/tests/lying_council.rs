@@ -96,7 +96,12 @@ fn shows(records: &[Record], path: &str) -> Option<Vec<u8>> {
 fn a_record_that_one_node_invents_stops_no_spoke() {
     let demo = Demo::start_with(3, &["--empty", "--council", "3"]);
     let _maria = Author::with_blog(&demo, "maria", "a");
-    let true_log = log(&demo, "council2");
+    // Each node says its key of the zone by itself; what the liar invents is the next record behind that.
+    let true_log = wait_for("all nodes have said their keys", SETTLE, || {
+        let log = log(&demo, "council2");
+        let text = |record: &&Record| record.request.signed.text.contains("\nKind: zone-key\n");
+        (log.iter().filter(text).count() == 3).then_some(log)
+    });
     let records = with_one_more(&demo, true_log.clone());
     let many = records.len() as u64;
     let liar = demo.node("council1").address;
