@@ -2,7 +2,8 @@
 //!
 //! Each node of the council has a key that signs the zone, and each organizer may have one that signs these keys. What
 //! an organizer signs is the set of all keys, again and again for weeks that follow one another: so its key is needed
-//! once in many months, and nobody who steals a node's key can show it for longer than one of these weeks.
+//! once in many months. The signatures are public: whoever steals a node's key can show it, to whom he cuts off, until
+//! the last of these weeks is over.
 
 use alloc::{string::ToString as _, vec::Vec};
 use core::fmt;
