@@ -9,7 +9,8 @@ use domain::base::wire::ParseError;
 use domain::base::{Header, HeaderSection, ParsedName, ParsedRecord, Question};
 use domain::dep::octseq::Parser;
 
-use crate::dns::encode::WireSet;
+use crate::dns::encode::{WireSet, WireSets, denial_ttl};
+use crate::dns::secured::{Proof, append_signatures, pointer};
 use crate::dns::zone::{Found, Zone, set_of};
 
 /// The largest UDP answer we send, and what we say we can receive, in bytes.
@@ -26,6 +27,9 @@ const UDP_ANSWER_BYTES_MIN: u16 = 512;
 const RECORDS_MAX: u32 = 4;
 
 const HEADER_BYTES: usize = 12;
+
+/// Where the question's name stands.
+const QUESTION_AT: u16 = 12;
 
 /// The longest name (RFC 1035 section 3.1).
 const NAME_BYTES_MAX: usize = 255;
@@ -234,6 +238,14 @@ struct Verdict<'z> {
     is_authoritative: bool,
     answer: Option<WireSet<'z>>,
     authority: Option<WireSet<'z>>,
+    /// For who validates, where the zone is signed.
+    secured: Option<Secured<'z>>,
+}
+
+/// Where the signatures of an answer are, and what proves a denial.
+struct Secured<'z> {
+    sets: WireSets<'z>,
+    proof: Proof<'z>,
 }
 
 impl Verdict<'_> {
@@ -243,6 +255,7 @@ impl Verdict<'_> {
             is_authoritative: false,
             answer: None,
             authority: None,
+            secured: None,
         }
     }
 }
@@ -274,20 +287,33 @@ fn judge<'z>(zone: &'z Zone, opcode: Opcode, request: &Request<'_>) -> Verdict<'
     if asked.class != Class::IN {
         return Verdict::error(OptRcode::REFUSED);
     }
-    let (rcode, answer) = match zone.find(&asked.name.bytes[..asked.name.length]) {
+    let name = &asked.name.bytes[..asked.name.length];
+    let (rcode, sets) = match zone.find(name) {
         Found::Outside => return Verdict::error(OptRcode::REFUSED),
-        Found::Missing => (OptRcode::NXDOMAIN, None),
-        Found::Name(sets) => (OptRcode::NOERROR, set_of(sets, asked.rtype)),
+        Found::Missing => (OptRcode::NXDOMAIN, WireSets::of(&[])),
+        Found::Name(sets) => (OptRcode::NOERROR, sets),
     };
+    let answer = set_of(sets, asked.rtype);
     let Some(denial) = zone.denial() else {
         return Verdict::error(OptRcode::SERVFAIL);
     };
+    let validates = request.edns.is_some_and(|edns| edns.dnssec_ok) && zone.order().is_some();
+    let secured = validates.then(|| {
+        let before = &name[..name.len() - zone.apex_bytes()];
+        let (sets, proof) = match (&answer, rcode) {
+            (Some(_), _) => (sets, Proof::default()),
+            (None, OptRcode::NXDOMAIN) => (zone.of_apex(), Proof::no_name(zone, before)),
+            (None, _) => (zone.of_apex(), Proof::no_data(zone, before)),
+        };
+        Secured { sets, proof }
+    });
     let authority = if answer.is_none() { Some(denial) } else { None };
     Verdict {
         rcode,
         is_authoritative: true,
         answer,
         authority,
+        secured,
     }
 }
 
@@ -313,11 +339,20 @@ fn write(
     let apex = || u16::try_from(records_at - 4 - zone.apex_bytes()).expect("names are short");
     if let Some(set) = verdict.answer {
         set.append(out, apex(), rotation);
-        head.counts_mut().set_ancount(set.count());
+        let signatures = verdict.secured.as_ref().map_or(0, |secured| {
+            let owner = pointer(QUESTION_AT);
+            append_signatures(secured.sets, set.rtype(), &owner, None, out)
+        });
+        head.counts_mut().set_ancount(set.count() + signatures);
     }
     if let Some(set) = verdict.authority {
         set.append(out, apex(), rotation);
-        head.counts_mut().set_nscount(set.count());
+        let proof = verdict.secured.as_ref().map_or(0, |secured| {
+            let (owner, ttl) = (pointer(apex()), denial_ttl(set));
+            append_signatures(secured.sets, Rtype::SOA, &owner, ttl, out)
+                + secured.proof.append(apex(), out)
+        });
+        head.counts_mut().set_nscount(set.count() + proof);
     }
     let opt_bytes = if request.edns.is_some() { OPT_BYTES } else { 0 };
     let is_truncated = out.len() + opt_bytes > reply_bytes_max(transport, request.edns);

@@ -29,6 +29,12 @@ pub mod signed;
 
 pub mod signer;
 
+mod order;
+
+pub mod signing;
+
+mod secured;
+
 mod transfer;
 
 pub mod serve;

@@ -42,9 +42,8 @@ pub(crate) fn soa() -> Soa {
     }
 }
 
-pub(crate) fn zone() -> Zone {
-    let mut zone = Zone::new(APEX).unwrap();
-    let mut put = |owner: &str, node: Node| zone.set(owner, node).unwrap();
+/// What the apex answers.
+pub(crate) fn apex() -> Node {
     let ns = [
         "ns1.blogs.example.org",
         "blogs.example.org",
@@ -66,7 +65,13 @@ pub(crate) fn zone() -> Zone {
         }]),
     ];
     apex.extend(addresses(&[1, 2, 3]));
-    put(APEX, apex);
+    apex
+}
+
+pub(crate) fn zone() -> Zone {
+    let mut zone = Zone::new(APEX).unwrap();
+    let mut put = |owner: &str, node: Node| zone.set(owner, node).unwrap();
+    put(APEX, apex());
     put("ada.blogs.example.org", addresses(&[1, 2]));
     put("edit.maria.blogs.example.org", addresses(&[4]));
     put(
