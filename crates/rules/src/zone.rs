@@ -5,7 +5,7 @@
 //! is the same wherever it is asked for, and mirrors may go from one server to the next.
 
 use alloc::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     format,
     string::{String, ToString},
     vec,
@@ -21,7 +21,7 @@ use spokes_log::{
 use crate::{
     dnssec,
     health::Takes,
-    keyset::{CDNSKEY, CDS, DNSKEY, KEYS_TTL, Window},
+    keyset::{CDNSKEY, CDS, DNSKEY},
     node::Label,
     registry::{BlogRecord, Registry, Spoke, Touched},
 };
@@ -242,13 +242,16 @@ pub fn apex(registry: &Registry, version: Version) -> (String, Node) {
         expire: EXPIRE,
         minimum: TTL_NEGATIVE,
     };
+    // What a key has signed is remembered for no longer than the key (SPEC dns 6.4 counts on it).
+    let ttl = registry.zone_keys().signed.as_ref();
+    let ttl = ttl.map_or(TTL_SERVERS, |set| set.ttl.min(TTL_SERVERS));
     let mut node = vec![
         RrSet {
-            ttl: TTL_SERVERS,
+            ttl,
             data: vec![Data::Soa(soa)],
         },
         RrSet {
-            ttl: TTL_SERVERS,
+            ttl,
             data: names.into_iter().chain(mirrors).map(Data::Ns).collect(),
         },
     ];
@@ -261,15 +264,13 @@ pub fn apex(registry: &Registry, version: Version) -> (String, Node) {
     (domain.to_string(), node)
 }
 
-/// The zone's keys, and what organizers have signed of them ahead: of each organizer's key the newest signature that
-/// counts.
+/// The zone's keys, and what organizers have signed of them ahead.
 fn keys(registry: &Registry, version: Version) -> Node {
     let now = Time::from_unix(version.minute.saturating_mul(SLATE_SECONDS));
     let Some(set) = &registry.zone_keys().signed else {
         return Node::new();
     };
-    // Windows begin one after the other: the last one of a key is the newest.
-    let newest: BTreeMap<u16, &Window> = set.at(now).map(|window| (window.tag, window)).collect();
+    let newest = set.shown(now);
     let apex = dnssec::wire(registry.founding().domain.as_str());
     let (mut node, mut signatures) = (Node::new(), Vec::new());
     for (at, rtype) in [DNSKEY, CDS, CDNSKEY].into_iter().enumerate() {
@@ -280,7 +281,7 @@ fn keys(registry: &Registry, version: Version) -> Node {
             continue;
         }
         node.push(RrSet {
-            ttl: KEYS_TTL,
+            ttl: set.ttl,
             data,
         });
         signatures.extend(newest.values().map(|window| {
@@ -292,7 +293,7 @@ fn keys(registry: &Registry, version: Version) -> Node {
     }
     if !signatures.is_empty() {
         node.push(RrSet {
-            ttl: KEYS_TTL,
+            ttl: set.ttl,
             data: signatures,
         });
     }

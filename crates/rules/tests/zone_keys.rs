@@ -8,7 +8,7 @@ use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
 use spokes_log::time::Time;
 use spokes_rules::{
     dnssec::{self, Signs, ZoneKey, ZoneSignature},
-    keyset::{CDNSKEY, CDS, DNSKEY, KeySet, NodeZoneKey, TopKey, Window},
+    keyset::{CDNSKEY, CDS, DNSKEY, KEYS_TTL, KeySet, NodeZoneKey, TopKey, Window},
     request::Wish,
     zone::{self, Data, Version},
 };
@@ -25,18 +25,32 @@ fn key(seed: u8) -> (SigningKey, ZoneKey) {
 /// Organizers' keys, each with whether it stays; nodes' keys; two weeks from each of so many weeks on, signed by
 /// all of the former.
 fn set(from: Time, tops: &[(u8, bool)], nodes: &[u8], weeks: i64) -> Box<KeySet> {
+    resting(from, tops, nodes, &[], weeks)
+}
+
+/// With other nodes' keys that rest.
+fn resting(
+    from: Time,
+    tops: &[(u8, bool)],
+    nodes: &[u8],
+    rest: &[u8],
+    weeks: i64,
+) -> Box<KeySet> {
     let apex = dnssec::wire("blogs.example.org");
     let top = |(seed, stays): &(u8, bool)| TopKey {
         key: key(*seed).1,
         stays: *stays,
     };
-    let node = |seed: &u8| NodeZoneKey {
+    let node = |seed: u8, signs| NodeZoneKey {
         node: label("council-1"),
-        key: key(*seed).1,
+        key: key(seed).1,
+        signs,
     };
+    let resting = rest.iter().map(|seed| node(*seed, false));
     let mut set = KeySet {
+        ttl: KEYS_TTL,
         top: tops.iter().map(top).collect(),
-        nodes: nodes.iter().map(node).collect(),
+        nodes: nodes.iter().map(|seed| node(*seed, true)).chain(resting).collect(),
         windows: Vec::new(),
     };
     for week in 0..weeks {
@@ -154,18 +168,39 @@ fn keys_change_hands_one_step_after_the_other() {
         stranger.contains("no organizer's key that the last one was to stay with"),
         "{stranger}"
     );
-    // The next key of the node is shown beside the present one, and then alone.
+    // The next key of the node is shown beside the present one. It signs when all know it, and then the other rests,
+    // until nobody remembers what it has signed.
     town.says("council", 4);
+    let all = set(now, &[(1, true)], &[3, 4], 2);
+    assert!(town.signs(all.clone()).ends_with("Council"));
+    let signers = |town: &Town| -> Vec<ZoneKey> {
+        let keys = town.registry.zone_keys();
+        keys.signers(town.now).map(|node| node.key).collect()
+    };
+    assert_eq!(signers(&town), [key(3).1], "nobody knows the other");
+    let alone = set(now, &[(1, true)], &[4], 2);
+    assert!(town.signs(alone.clone()).contains("has to rest first"));
+    let rests = resting(now, &[(1, true)], &[4], &[3], 2);
+    let said = town.signs(rests.clone());
+    assert!(said.contains("no key that signs and that all resolvers know"), "{said}");
+    // What was shown and never known can go at once.
+    assert!(town.signs(set(now, &[(1, true)], &[3], 2)).ends_with("Council"));
+    assert!(town.signs(all).ends_with("Council"));
+    let wait = 2 * i64::from(KEYS_TTL);
+    town.now = town.now + (wait - 1);
+    assert_eq!(signers(&town).len(), 1);
+    town.now = town.now + 1;
+    assert_eq!(signers(&town).len(), 2);
+    assert!(town.signs(alone.clone()).contains("has to rest first"));
+    assert!(town.signs(rests.clone()).ends_with("Council"));
+    assert_eq!(signers(&town), [key(4).1]);
+    town.now = town.now + (wait - 2);
+    assert!(town.signs(alone.clone()).contains("has to rest first"));
+    // To say it again is no new rest.
+    town.signs(rests);
+    assert!(town.signs(alone).ends_with("Council"));
     assert!(
-        town.signs(set(now, &[(1, true)], &[3, 4], 2))
-            .ends_with("Council")
-    );
-    assert!(
-        town.signs(set(now, &[(1, true)], &[4], 2))
-            .ends_with("Council")
-    );
-    assert!(
-        town.signs(set(now, &[(1, true)], &[3], 2))
+        town.signs(set(now, &[(1, true)], &[4, 3], 2))
             .contains("has not said"),
         "it is forgotten"
     );

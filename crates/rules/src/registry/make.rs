@@ -71,8 +71,7 @@ impl Registry {
                 Touched::Nothing
             }
             Change::KeySet(set) => {
-                self.zone_keys.signed = Some(set);
-                self.zone_keys.since = Some(now);
+                self.zone_keys.take(now, set);
                 Touched::Council
             }
             Change::Close(ids, next) => {
