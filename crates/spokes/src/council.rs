@@ -16,6 +16,7 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use spokes_log::name::BlogId;
 use spokes_rules::{
+    dnssec::ZoneKey,
     health::{REPORT_SECONDS_MAX, Report},
     node::{Label, NodeKey, NodeSecret, Signed},
     receipt::{Receipt, Seal},
@@ -54,11 +55,13 @@ mod order;
 mod part;
 mod peers;
 mod places;
+mod press;
 mod publication;
 mod raft;
 mod rates;
 mod seats;
 mod sets;
+mod sheaf;
 mod ways;
 
 use anew::Anew;
@@ -94,7 +97,7 @@ pub struct Council {
     dir: PathBuf,
     config: CouncilConfig,
     secret: NodeSecret,
-    zone_secret: ZoneSecret,
+    zone_key: ZoneKey,
     book: Arc<Book>,
     /// What this node shares with mirrors.
     keys: Keys,
@@ -140,7 +143,10 @@ impl Council {
         let known = keys::known_keys(dir, &config)?;
         let ways = Ways::new(secret.clone(), Arc::clone(&book), known, anew, nodes);
         let store = LogStore::new(journal);
-        let order = Order::begin(&secret, ways, dir.to_owned(), Arc::clone(&book), store).await?;
+        let zone_key = zone_secret.key();
+        let zone_secret = Arc::new(zone_secret);
+        let begun = Order::begin(&secret, ways, dir.to_owned(), Arc::clone(&book), store, zone_secret);
+        let order = begun.await?;
         if order.has_no_vote() {
             tracing::warn!(
                 label = config.label,
@@ -154,7 +160,7 @@ impl Council {
             dir: dir.to_owned(),
             config,
             secret,
-            zone_secret,
+            zone_key,
             book,
             keys: Keys::default(),
             order,

@@ -141,6 +141,7 @@ pub(super) fn begin<D: Disk>(
             time,
             requests,
             publish: None,
+            sheaf: None,
         })
     });
     for (index, payload) in std::iter::once(alone).chain(batches).enumerate() {
@@ -467,6 +468,7 @@ fn found_anew(
             time: clock::now().max(head.time).to_string(),
             requests: vec![request.into()],
             publish: None,
+            sheaf: None,
         }),
     ];
     let failed = |e: serde_json::Error| Outage::new(e.to_string());

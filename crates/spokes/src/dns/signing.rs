@@ -9,10 +9,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 
 use domain::base::iana::{Class, Rtype};
 use rayon::prelude::*;
-use spokes_rules::dnssec::{Cover, ZoneSignature, nsec};
+use spokes_rules::dnssec::{Cover, ZoneKey, ZoneSignature, nsec};
 use spokes_rules::zone::Node;
 
 use crate::dns::encode::{WireName, WireSet, WireSets, denial_ttl, encode_bodies};
@@ -22,6 +23,10 @@ use crate::dns::zone::Zone;
 
 /// Type, class, time to live and length, which stand before a record's data.
 const BODY_HEAD: usize = 2 + 2 + 4 + 2;
+/// Where in a record without its owner the signature says until when it counts, and whose it is (RFC 4034 section 3.1).
+const EXPIRATION: Range<usize> = BODY_HEAD + 8..BODY_HEAD + 12;
+const TAG: Range<usize> = BODY_HEAD + 16..BODY_HEAD + 18;
+
 /// What all signatures of one draft have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
@@ -243,6 +248,46 @@ pub(crate) fn covers(body: &[u8]) -> Option<Rtype> {
     Some(Rtype::from_int(u16::from_be_bytes(covered.try_into().ok()?)))
 }
 
+/// Whether something of a name is not signed by any of these keys, or its signature counts no longer than until a time,
+/// seconds since 1970 modulo 2^32 (RFC 1982).
+pub(crate) fn is_worn(sets: WireSets<'_>, tags: &BTreeSet<u16>, until: u32) -> bool {
+    let is_good = |body: &[u8]| {
+        let numbers = (body.get(EXPIRATION), body.get(TAG));
+        let (Some(expiration), Some(tag)) = numbers else {
+            return false;
+        };
+        let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+        let left = number(expiration).wrapping_sub(until);
+        left <= u32::MAX / 2 && u16::try_from(number(tag)).is_ok_and(|tag| tags.contains(&tag))
+    };
+    let mut signed = sets.iter().filter(|set| {
+        let rtype = set.rtype();
+        rtype != Rtype::RRSIG && !is_of_keys(rtype)
+    });
+    let is_signed = |set: WireSet<'_>| {
+        let signatures = sets.of_type(Rtype::RRSIG);
+        let mut bodies = signatures.into_iter().flat_map(|set| set.bodies());
+        bodies.any(|body| covers(body) == Some(set.rtype()) && is_good(body))
+    };
+    sets.of_type(Rtype::NSEC).is_none() || !signed.all(is_signed)
+}
+
+/// What a signed zone has of a name more than what it is to answer: its link and all signatures, encoded.
+pub(crate) fn seal_of(sets: &[u8]) -> &[u8] {
+    let links = WireSets::of(sets).iter().filter(|set| is_link(set.rtype()));
+    let bytes: usize = links.map(|set| set.encoded().len()).sum();
+    // They come last.
+    &sets[sets.len() - bytes..]
+}
+
+/// Sets as they were with that.
+pub(crate) fn sealed(plain: &[u8], seal: &[u8]) -> Vec<u8> {
+    let plain = WireSets::of(plain).iter().filter(|set| !is_link(set.rtype()));
+    let mut sets: Vec<u8> = plain.flat_map(|set| set.encoded()).copied().collect();
+    sets.extend(seal);
+    sets
+}
+
 /// Whether a name that answers the one would answer the same with the other, but for links and signatures that are
 /// made when it is published.
 pub(crate) fn is_same(answered: WireSets<'_>, new: WireSets<'_>) -> bool {
@@ -343,6 +388,15 @@ impl Draft {
             let due = drafted.due();
             due.map(move |set| Due::new(&drafted.name, &set, &self.apex, stamp))
         })
+    }
+
+    /// Whether these are a key's signatures over all that is to be signed.
+    #[must_use]
+    pub fn is_signed_by(&self, key: ZoneKey, stamp: Stamp, signatures: &[ZoneSignature]) -> bool {
+        let due: Vec<Due<'_>> = self.all_due(stamp).collect();
+        let pairs = due.par_iter().zip(signatures);
+        due.len() == signatures.len()
+            && pairs.into_par_iter().all(|(due, signature)| key.has_signed(&due.bytes(), *signature))
     }
 
     /// Signs all that is to be signed; none where the system gives no random numbers.

@@ -6,7 +6,7 @@
 //! about a millisecond, instead of all. An answer holds the lock for reading for microseconds.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, RwLock};
@@ -217,6 +217,19 @@ impl Zone {
         self.order = Some(order);
     }
 
+    /// Answers with what was drafted from it.
+    pub(crate) fn take(&mut self, signing::Written(names): signing::Written) {
+        for (name, sets) in names {
+            self.write(&name, &sets);
+        }
+    }
+
+    /// Whether something of a name without the apex is to be signed again; see [`signing::is_worn`].
+    pub(crate) fn is_worn(&self, name: &[u8], tags: &BTreeSet<u16>, until: u32) -> bool {
+        let sets = self.at(name).unwrap_or_default();
+        !sets.is_empty() && signing::is_worn(WireSets::of(sets), tags, until)
+    }
+
     /// The order of names, where the zone is signed.
     pub(crate) fn order(&self) -> Option<&Order> {
         self.order.as_ref()
@@ -363,8 +376,6 @@ fn parent(name: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;

@@ -316,3 +316,49 @@ fn who_does_not_validate_gets_what_a_zone_without_signatures_says() {
         assert_eq!(said(&plain, &asked), said(&signed, &asked), "{words}");
     }
 }
+
+#[test]
+fn what_is_worn_is_signed_again() {
+    let zone = signed();
+    let (tag, other) = (stamp().tag, stamp().tag ^ 1);
+    let until = STAMP.expiration;
+    let is_worn = |zone: &Zone, name: &[u8], tags: &[u16], until: u32| {
+        let tags = tags.iter().copied().collect();
+        is_worn(WireSets::of(zone.at(name).unwrap()), &tags, until)
+    };
+    for name in [&b""[..], b"\x03ada"] {
+        assert!(!is_worn(&zone, name, &[tag, other], until));
+        assert!(is_worn(&zone, name, &[other], until), "by a key that is none");
+        assert!(is_worn(&zone, name, &[tag], until.wrapping_add(1)), "it counts no longer");
+        assert!(is_worn(&crate::dns::testing::zone(), name, &[tag], until), "not signed");
+    }
+    // Numbers of seconds come round.
+    assert!(!is_worn(&zone, b"", &[tag], u32::MAX));
+}
+
+#[test]
+fn a_seal_is_all_but_what_is_to_be_answered() {
+    let (plain, signed) = (zone(), signed());
+    for name in [&b""[..], b"\x03ada", b"\x05_blog\x03ada"] {
+        let (plain, sets) = (plain.at(name).unwrap(), signed.at(name).unwrap());
+        let seal = seal_of(sets);
+        assert_eq!([plain, seal].concat(), sets);
+        assert_eq!(sealed(plain, seal), sets);
+        assert_eq!(sealed(sets, seal), sets);
+        assert_eq!(seal_of(plain), b"");
+    }
+}
+
+#[test]
+fn signatures_of_others_are_looked_at() {
+    let zone = signed();
+    let draft = zone.draft(vec![(format!("new.{APEX}"), addresses(&[3]))], &[]);
+    let mut signatures = draft.sign(&secret(), stamp()).unwrap();
+    let key = secret().key();
+    assert!(draft.is_signed_by(key, stamp(), &signatures));
+    assert!(!draft.is_signed_by(key, stamp(), &signatures[1..]));
+    let other = ZoneSecret::from_seed(&[8; 32]).unwrap();
+    assert!(!draft.is_signed_by(other.key(), stamp(), &signatures));
+    signatures.swap(0, 1);
+    assert!(!draft.is_signed_by(key, stamp(), &signatures));
+}
