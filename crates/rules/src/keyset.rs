@@ -46,6 +46,11 @@ pub const CDS: u16 = 59;
 /// The same as keys.
 pub const CDNSKEY: u16 = 60;
 
+const WEEK: i64 = 7 * 24 * 60 * 60;
+
+/// Signs bytes with an organizer's key; none where it cannot.
+pub type Signer<'a> = &'a mut dyn FnMut(&[u8]) -> Option<ZoneSignature>;
+
 /// An organizer's key in a set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TopKey {
@@ -105,6 +110,35 @@ impl KeySet {
                 top.chain(nodes).collect()
             }
         }
+    }
+
+    /// Signs for two weeks from each week on, from a time on, with these keys: each signs what it is given, with its key;
+    /// none where one does not.
+    pub fn sign(
+        &mut self,
+        from: Time,
+        weeks: i64,
+        apex: &[u8],
+        signers: &mut [(ZoneKey, Signer<'_>)],
+    ) -> Option<()> {
+        self.windows.clear();
+        for week in 0..weeks {
+            let times = (from + week * WEEK, from + (week + 2) * WEEK);
+            for (key, sign) in signers.iter_mut() {
+                let tag = key.tag(Signs::Keys);
+                let mut signature = |rtype| sign(&self.to_sign(rtype, times, tag, apex));
+                let signatures = [signature(DNSKEY)?, signature(CDS)?, signature(CDNSKEY)?];
+                let (from, until) = times;
+                self.windows.push(Window {
+                    from,
+                    until,
+                    tag,
+                    signatures,
+                });
+            }
+        }
+        self.windows.sort_by_key(|window| (window.from, window.tag));
+        Some(())
     }
 
     /// What a window's signature is over.
@@ -192,6 +226,14 @@ impl KeySet {
             stays.then(|| top.key.tag(Signs::Keys))
         });
         tags.any(|tag| next.windows.iter().any(|window| window.tag == tag))
+    }
+
+    /// Reads what [`fmt::Display`] wrote.
+    ///
+    /// # Errors
+    /// Where it is something else.
+    pub fn read(text: &str) -> Result<Self, Malformed> {
+        Self::parse(&mut Headers::new(text.trim_start(), 1)?)
     }
 
     pub(crate) fn parse(headers: &mut Headers<'_>) -> Result<Self, Malformed> {
@@ -354,7 +396,6 @@ mod tests {
     use spokes_log::text::Headers;
 
     const NOW: Time = Time::from_unix(1_800_000_000);
-    const WEEK: i64 = 7 * 24 * 60 * 60;
 
     fn key(seed: u8) -> (SigningKey, ZoneKey) {
         let secret = SigningKey::from_slice(&[seed; 32]).unwrap();
@@ -393,26 +434,16 @@ mod tests {
             ],
             windows: Vec::new(),
         };
-        for week in 0..weeks {
-            let times = (NOW + week * WEEK, NOW + (week + 2) * WEEK);
-            for (secret, top) in &tops {
-                let tag = top.tag(Signs::Keys);
-                let sign = |rtype| {
-                    let bytes = set.to_sign(rtype, times, tag, apex);
-                    let signature: Signature = secret.sign(&bytes);
-                    ZoneSignature::from_bytes(signature.to_bytes().into())
-                };
-                let signatures = [DNSKEY, CDS, CDNSKEY].map(sign);
-                let (from, until) = times;
-                set.windows.push(Window {
-                    from,
-                    until,
-                    tag,
-                    signatures,
-                });
-            }
-        }
-        set.windows.sort_by_key(|window| (window.from, window.tag));
+        let [one, other] = &tops;
+        let sign = |secret: &SigningKey, bytes: &[u8]| {
+            let signature: Signature = secret.sign(bytes);
+            Some(ZoneSignature::from_bytes(signature.to_bytes().into()))
+        };
+        let mut signs = |bytes: &[u8]| sign(&one.0, bytes);
+        let mut other_signs = |bytes: &[u8]| sign(&other.0, bytes);
+        let signers: &mut [(ZoneKey, Signer<'_>)] =
+            &mut [(one.1, &mut signs), (other.1, &mut other_signs)];
+        set.sign(NOW, weeks, apex, signers).unwrap();
         set
     }
 

@@ -3,7 +3,7 @@
 //! A resolver that remembers keys must find among them those of all signatures that it comes by. So a key signs only when
 //! everybody has heard of it, and stays in the zone until nobody remembers what it has signed.
 
-use alloc::{boxed::Box, collections::BTreeMap};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 
 use spokes_log::time::Time;
 
@@ -46,6 +46,57 @@ impl ZoneKeys {
             let step = self.steps.get(&node.key);
             node.signs && step.is_some_and(|step| step.known <= now)
         })
+    }
+
+    /// The nodes' keys of the next set, one step further than the last one: each node that sits and has said a key is
+    /// in it. A key that is not to sign any more goes on until another one may, then rests, and is left out when nobody
+    /// remembers what it has signed. Also when there is more to do, if that is known.
+    pub fn next(&self, now: Time, sitting: &[Label], rests: &[Label]) -> (Vec<NodeZoneKey>, Option<Time>) {
+        let said = self.said.iter().filter(|(label, _)| sitting.contains(label));
+        let last = self.signed.iter().flat_map(|set| &set.nodes);
+        let mut all: Vec<(NodeZoneKey, bool)> = last
+            .map(|node| {
+                let wanted = sitting.contains(&node.node) && self.said.get(&node.node) == Some(&node.key);
+                (node.clone(), wanted && !rests.contains(&node.node))
+            })
+            .collect();
+        for (label, key) in said {
+            if !all.iter().any(|(node, _)| node.key == *key) {
+                let (node, key, signs) = (label.clone(), *key, true);
+                all.push((NodeZoneKey { node, key, signs }, !rests.contains(label)));
+            }
+        }
+        // In the first set nobody has to be known before.
+        let is_known = |key: ZoneKey| {
+            let step = self.steps.get(&key);
+            self.signed.is_none() || step.is_some_and(|step| step.known <= now)
+        };
+        // Of what begins with this set.
+        let ttl = self.signed.as_ref().map_or(0, |last| last.ttl);
+        let begun = now + WAITED * i64::from(ttl);
+        let other_signs = all.iter().any(|(node, wanted)| *wanted && is_known(node.key));
+        let (mut nodes, mut later) = (Vec::new(), Vec::new());
+        for (mut node, wanted) in all {
+            let over = self.steps.get(&node.key).and_then(|step| step.over);
+            let was_used = is_known(node.key) && self.signed.is_some();
+            match (wanted, over) {
+                (false, Some(over)) if over <= now && other_signs => continue,
+                (false, None) if !was_used && other_signs => continue,
+                _ => {}
+            }
+            node.signs = wanted || !other_signs;
+            let step = self.steps.get(&node.key);
+            let waits = match step {
+                None if self.signed.is_none() => None,
+                None => Some(begun),
+                Some(step) if step.known > now => Some(step.known),
+                Some(_) if node.signs => None,
+                Some(step) => Some(step.over.unwrap_or(begun)),
+            };
+            later.extend(waits.filter(|waits| *waits > now));
+            nodes.push(node);
+        }
+        (nodes, later.into_iter().max())
     }
 
     /// Whether an organizer's set may be the next one.

@@ -9,6 +9,7 @@ use spokes_log::time::Time;
 use spokes_rules::{
     dnssec::{self, Signs, ZoneKey, ZoneSignature},
     keyset::{CDNSKEY, CDS, DNSKEY, KEYS_TTL, KeySet, NodeZoneKey, TopKey, Window},
+    node::Label,
     request::Wish,
     zone::{self, Data, Version},
 };
@@ -217,4 +218,40 @@ fn keys_change_hands_one_step_after_the_other() {
         town.signs(set(now, &[(2, true)], &[4], 2))
             .ends_with("Council")
     );
+}
+
+/// What the next set would be, and after how long there is more to do.
+fn next(town: &Town, rests: &[&str]) -> (Vec<(u8, bool)>, Option<i64>) {
+    let sitting: Vec<Label> = ["council-1"].map(label).into();
+    let rests: Vec<Label> = rests.iter().map(|text| label(text)).collect();
+    let (nodes, later) = town.registry.zone_keys().next(town.now, &sitting, &rests);
+    let seed = |wanted: ZoneKey| (3..9).find(|seed| key(*seed).1 == wanted).expect("a key of these tests");
+    let nodes = nodes.into_iter().map(|node| (seed(node.key), node.signs));
+    (nodes.collect(), later.map(|later| later.as_unix() - town.now.as_unix()))
+}
+
+#[test]
+fn one_step_after_the_other_leads_to_another_key() {
+    let mut town = Town::with_spokes();
+    let now = town.now + -3_600;
+    assert_eq!(next(&town, &[]), (vec![], None), "no node said a key");
+    town.says("council", 3);
+    assert_eq!(next(&town, &[]), (vec![(3, true)], None));
+    assert!(town.signs(set(now, &[(1, true)], &[3], 2)).ends_with("Council"));
+    assert_eq!(next(&town, &[]), (vec![(3, true)], None));
+    // Nobody else signs: it goes on.
+    assert_eq!(next(&town, &["council-1"]).0, [(3, true)]);
+    town.says("council", 4);
+    let wait = 2 * i64::from(KEYS_TTL);
+    assert_eq!(next(&town, &[]), (vec![(3, true), (4, true)], Some(wait)));
+    assert!(town.signs(set(now, &[(1, true)], &[3, 4], 2)).ends_with("Council"));
+    town.now = town.now + (wait - 10);
+    assert_eq!(next(&town, &[]), (vec![(3, true), (4, true)], Some(10)));
+    town.now = town.now + 10;
+    assert_eq!(next(&town, &[]), (vec![(3, false), (4, true)], Some(wait)));
+    assert!(town.signs(resting(now, &[(1, true)], &[4], &[3], 2)).ends_with("Council"));
+    assert_eq!(next(&town, &[]), (vec![(3, false), (4, true)], Some(wait)));
+    town.now = town.now + wait;
+    assert_eq!(next(&town, &[]), (vec![(4, true)], None));
+    assert!(town.signs(set(now, &[(1, true)], &[4], 2)).ends_with("Council"));
 }

@@ -331,6 +331,7 @@ impl Council {
             (&Method::POST, "/api/v1/registry/statements") => self.statements(request).await,
             (&Method::GET, "/api/v1/registry/statements") => self.statements_for(&request).await,
             (&Method::GET, "/api/v1/registry/status") => self.status().await,
+            (&Method::GET, "/api/v1/registry/zone-keys") => self.zone_keys(),
             (&Method::GET, "/api/v1/registry/spokes") => self.spokes(),
             (&Method::GET, "/api/v1/registry/blogs") => self.blogs(&request),
             _ => web::refuse(

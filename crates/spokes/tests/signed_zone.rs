@@ -15,9 +15,11 @@ use std::{
 
 use common::{
     Random,
-    demo::free_ports,
-    run,
+    author::Author,
+    demo::{Demo, free_ports, program},
+    http, run,
     stock::{Resolver, delv, dig},
+    wait_for,
 };
 use spokes::dns::{
     edition::Editions,
@@ -354,4 +356,122 @@ fn a_validating_resolver_never_doubts_while_names_and_keys_change() {
     let said = resolver.ask("A", &format!("blog1.{ZONE}"));
     let said = said + &resolver.ask("A", &format!("nobody.{ZONE}"));
     assert!(said.contains("status: SERVFAIL"), "{said}");
+}
+
+// ---- a network ----
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Who leads, as the nodes say.
+fn leader(demo: &Demo) -> Option<String> {
+    let dir = demo.node("council1").data;
+    let (_, said) = run(&program(), &["council", "status", "--json", "--dir", dir.to_str()?]);
+    let json: serde_json::Value = serde_json::from_str(&said).ok()?;
+    Some(json["leader"].as_str()?.to_owned())
+}
+
+fn council(demo: &Demo, arguments: &[&str]) -> String {
+    let dir = demo.node("council1").data;
+    let all = [&["council", "dnssec"], arguments, &["--dir", dir.to_str().unwrap()]].concat();
+    let (code, said) = run(&program(), &all);
+    assert_eq!(code, 0, "{all:?}: {said}");
+    said
+}
+
+/// Waits until all is signed, and says what delv is to trust.
+fn all_signed(demo: &Demo) -> String {
+    wait_for("every name is signed", PATIENCE, || {
+        council(demo, &["status"]).contains("Every name is signed").then_some(())
+    });
+    let said = council(demo, &["status", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let ds = json["ds"][0].as_str().unwrap();
+    let words: Vec<&str> = ds.split(' ').collect();
+    format!("trust-anchors {{ \"{}\" static-ds {} 13 2 \"{}\"; }};\n", words[0], words[3], words[6])
+}
+
+/// What each node that lives says of these is validated.
+fn validated(demo: &Demo, trusted: &Path, nodes: &[u8]) {
+    for node in nodes {
+        for (rtype, name, expected) in [
+            ("A", "maria.blogs.localhost", "; fully validated"),
+            ("TXT", "_blog.maria.blogs.localhost", "; fully validated"),
+            ("SOA", "blogs.localhost", "; fully validated"),
+            ("A", "nobody.blogs.localhost", "; negative response, fully validated"),
+            ("MX", "maria.blogs.localhost", "; negative response, fully validated"),
+        ] {
+            let at = format!("127.0.1.{node}");
+            let said = delv(&at, demo.dns_port, ("blogs.localhost", trusted), rtype, name);
+            assert!(said.contains(expected), "council{node} {rtype} {name}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_network_signs_its_zone_and_goes_on_when_nodes_die() {
+    let demo = Demo::start_with(3, &["--empty", "--council", "3"]);
+    let maria = Author::with_blog(&demo, "maria", "a");
+    assert!(council(&demo, &["status"]).contains("not signed"));
+    let home = tempfile::tempdir().unwrap();
+    let key = home.path().join("zone.key");
+    let key = key.to_str().unwrap();
+    // Each node says its key a moment after it is there.
+    wait_for("all nodes have said their keys", PATIENCE, || {
+        let dir = demo.node("council1").data;
+        let all = ["council", "dnssec", "begin", "--key", key, "--ttl", "30", "--dir", dir.to_str().unwrap()];
+        let (code, said) = run(&program(), &all);
+        assert!(code == 0 || said.contains("not every council node has said"), "{said}");
+        (code == 0).then_some(())
+    });
+    let trusted = home.path().join("trusted");
+    fs::write(&trusted, all_signed(&demo)).unwrap();
+    validated(&demo, &trusted, &[1, 2, 3]);
+    // Another name, and then whoever led is dead: the next one signs with its own key.
+    let leader = wait_for("somebody leads", PATIENCE, || leader(&demo));
+    demo.kill(&leader);
+    let left: Vec<u8> = (1..=3).filter(|n| leader != format!("council{n}")).collect();
+    let nadia = Author::new("nadia").first(&demo.network, "nadia", common::author::now() + 3_600);
+    wait_for("nadia has her name", PATIENCE, || {
+        let reply = http::post(demo.address("b"), "/api/v1/blogs/nadia/entries", &nadia.json);
+        reply.is_some_and(|reply| reply.status == 201).then_some(())
+    });
+    for node in &left {
+        let at = format!("127.0.1.{node}");
+        wait_for("nadia's name is validated", PATIENCE, || {
+            let zone = ("blogs.localhost", trusted.as_path());
+            let said = delv(&at, demo.dns_port, zone, "TXT", "_blog.nadia.blogs.localhost");
+            said.contains("; fully validated").then_some(())
+        });
+    }
+    validated(&demo, &trusted, &left);
+    demo.restart(&leader);
+    // All at once: what was signed is kept.
+    for node in ["council1", "council2", "council3"] {
+        demo.kill(node);
+    }
+    for node in ["council1", "council2", "council3"] {
+        demo.restart(node);
+    }
+    let all = [1, 2, 3];
+    for node in all {
+        wait_for("a node answers", PATIENCE, || {
+            let at = format!("127.0.1.{node}");
+            let said = dig(&at, demo.dns_port, &["nadia.blogs.localhost", "A"]);
+            said.contains("status: NOERROR").then_some(())
+        });
+    }
+    validated(&demo, &trusted, &all);
+    // Said once more, it is signed for further weeks; other keys are none of it.
+    let said = council(&demo, &["sign", "--key", key, "--weeks", "20"]);
+    assert!(said.contains("all there is to do"), "{said}");
+    let dir = demo.node("council1").data;
+    let other = home.path().join("other.key");
+    fs::write(&other, "11".repeat(32)).unwrap();
+    let all_words = ["council", "dnssec", "sign", "--key", other.to_str().unwrap(), "--dir", dir.to_str().unwrap()];
+    let (code, said) = run(&program(), &all_words);
+    assert!(code != 0 && said.contains("none of the zone's keys"), "{said}");
+    all_signed(&demo);
+    validated(&demo, &trusted, &all);
+    drop(maria);
+    demo.assert_no_panic();
 }

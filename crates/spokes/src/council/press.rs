@@ -118,6 +118,7 @@ impl Press {
             };
             if self.raft.metrics().borrow().current_leader != Some(self.me) {
                 pace = Pace::default();
+                self.look();
                 continue;
             }
             if self.book.publication().is_signed() {
@@ -127,6 +128,18 @@ impl Press {
             }
             sleep(PUBLISH_EVERY).await;
         }
+    }
+
+    /// Looks how much of the zone is signed, as every node does, to be able to say it.
+    fn look(&self) {
+        if !self.book.publication().is_signed() {
+            return;
+        }
+        let now = clock::now();
+        let signers = self.book.ask(|registry| self.signers(registry, now));
+        let tags = signers.unwrap_or_default();
+        let tags = tags.iter().map(|(_, key)| key.tag(Signs::Zone)).collect();
+        drop(self.book.publication().worn(&tags, seconds(now + RENEWED_BEFORE)));
     }
 
     /// Proposes a version if there is something new in it, or it is owed.

@@ -114,8 +114,11 @@ struct State {
     is_signed: bool,
     /// The zone of the last version while it is hidden, if it is signed: the next one is made of it.
     behind: Option<Zone>,
-    /// Up to which name this node has looked for signatures that wear out.
+    /// Up to which name this node has looked for signatures that wear out, and how many it has found on this round.
     walked: Option<Box<[u8]>>,
+    found: u64,
+    /// How many it found on the last one.
+    unsigned: Option<u64>,
 }
 
 impl Publication {
@@ -367,6 +370,11 @@ impl Publication {
         self.state().is_signed
     }
 
+    /// How many names were to be signed when this node looked at all of them last.
+    pub(super) fn unsigned(&self) -> Option<u64> {
+        self.state().unsigned
+    }
+
     /// The next version, and what is to be signed for it; none as long as there is no version.
     pub(super) fn draft(
         &self,
@@ -402,6 +410,10 @@ impl Publication {
             }
             (worn, walked)
         });
+        state.found += u64::try_from(worn.len()).unwrap_or(u64::MAX);
+        if walked.is_none() {
+            state.unsigned = Some(std::mem::take(&mut state.found));
+        }
         state.walked = walked;
         worn
     }
