@@ -176,8 +176,11 @@ impl KeySet {
     /// newest that counts.
     pub fn shown(&self, now: Time) -> BTreeMap<u16, &Window> {
         // The first to begin comes first, so the last to be put in is the newest.
-        let aged = self.at(now).filter(|window| window.from + WINDOW_AGE <= now);
-        let mut shown: BTreeMap<u16, &Window> = self.at(now).map(|window| (window.tag, window)).collect();
+        let aged = self
+            .at(now)
+            .filter(|window| window.from + WINDOW_AGE <= now);
+        let mut shown: BTreeMap<u16, &Window> =
+            self.at(now).map(|window| (window.tag, window)).collect();
         shown.extend(aged.map(|window| (window.tag, window)));
         shown
     }
@@ -239,7 +242,9 @@ impl KeySet {
     pub(crate) fn parse(headers: &mut Headers<'_>) -> Result<Self, Malformed> {
         let line = headers.line();
         let ttl: u64 = headers.required("Ttl")?;
-        let ttl = u32::try_from(ttl).ok().filter(|ttl| (KEYS_TTL_MIN..=KEYS_TTL_MAX).contains(ttl));
+        let ttl = u32::try_from(ttl)
+            .ok()
+            .filter(|ttl| (KEYS_TTL_MIN..=KEYS_TTL_MAX).contains(ttl));
         let ttl = ttl.ok_or(Malformed::rule(line, "\"Ttl\" is 30 to 86400 seconds"))?;
         let line = headers.line();
         let top: Vec<TopKey> = filled("Top", headers, TOP_KEYS_MAX)?;
@@ -470,7 +475,11 @@ mod tests {
         assert!(other.check(apex).is_err());
         let mut other = set.clone();
         other.nodes[1].signs = true;
-        assert_eq!(other.check(apex), Ok(()), "who signs is no part of what is signed");
+        assert_eq!(
+            other.check(apex),
+            Ok(()),
+            "who signs is no part of what is signed"
+        );
         let mut other = set.clone();
         other.windows[2].until = other.windows[2].until + 1;
         assert!(other.check(apex).is_err());

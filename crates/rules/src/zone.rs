@@ -280,10 +280,7 @@ fn keys(registry: &Registry, version: Version) -> Node {
         if data.is_empty() {
             continue;
         }
-        node.push(RrSet {
-            ttl: set.ttl,
-            data,
-        });
+        node.push(RrSet { ttl: set.ttl, data });
         signatures.extend(newest.values().map(|window| {
             let times = (window.from, window.until);
             let mut data = set.cover(rtype, times, window.tag, &apex).rrsig(&apex);

@@ -51,12 +51,21 @@ impl ZoneKeys {
     /// The nodes' keys of the next set, one step further than the last one: each node that sits and has said a key is
     /// in it. A key that is not to sign any more goes on until another one may, then rests, and is left out when nobody
     /// remembers what it has signed. Also when there is more to do, if that is known.
-    pub fn next(&self, now: Time, sitting: &[Label], rests: &[Label]) -> (Vec<NodeZoneKey>, Option<Time>) {
-        let said = self.said.iter().filter(|(label, _)| sitting.contains(label));
+    pub fn next(
+        &self,
+        now: Time,
+        sitting: &[Label],
+        rests: &[Label],
+    ) -> (Vec<NodeZoneKey>, Option<Time>) {
+        let said = self
+            .said
+            .iter()
+            .filter(|(label, _)| sitting.contains(label));
         let last = self.signed.iter().flat_map(|set| &set.nodes);
         let mut all: Vec<(NodeZoneKey, bool)> = last
             .map(|node| {
-                let wanted = sitting.contains(&node.node) && self.said.get(&node.node) == Some(&node.key);
+                let wanted =
+                    sitting.contains(&node.node) && self.said.get(&node.node) == Some(&node.key);
                 (node.clone(), wanted && !rests.contains(&node.node))
             })
             .collect();
@@ -74,7 +83,9 @@ impl ZoneKeys {
         // Of what begins with this set.
         let ttl = self.signed.as_ref().map_or(0, |last| last.ttl);
         let begun = now + WAITED * i64::from(ttl);
-        let other_signs = all.iter().any(|(node, wanted)| *wanted && is_known(node.key));
+        let other_signs = all
+            .iter()
+            .any(|(node, wanted)| *wanted && is_known(node.key));
         let (mut nodes, mut later) = (Vec::new(), Vec::new());
         for (mut node, wanted) in all {
             let over = self.steps.get(&node.key).and_then(|step| step.over);
@@ -127,7 +138,11 @@ impl ZoneKeys {
     fn may_follow(&self, now: Time, next: &KeySet) -> Result<(), &'static str> {
         let Some(last) = &self.signed else {
             let signs = next.nodes.iter().any(|node| node.signs);
-            return if signs { Ok(()) } else { Err("has no key that signs") };
+            return if signs {
+                Ok(())
+            } else {
+                Err("has no key that signs")
+            };
         };
         if !last.leads_to(next) {
             return Err("is signed by no organizer's key that the last one was to stay with");
@@ -137,8 +152,10 @@ impl ZoneKeys {
         for (_, step) in gone {
             // One that not everybody knew so far has signed nothing.
             if step.known <= now && step.over.is_none_or(|over| over > now) {
-                return Err("leaves out a key whose signatures are still remembered: it has to rest \
-                            first, for twice the time for which the keys may be remembered");
+                return Err(
+                    "leaves out a key whose signatures are still remembered: it has to rest \
+                            first, for twice the time for which the keys may be remembered",
+                );
             }
         }
         let may_sign = |node: &&NodeZoneKey| {
@@ -164,7 +181,11 @@ impl ZoneKeys {
             let over = if has_signed { later } else { now };
             let step = Step {
                 known: step.map_or(later, |step| step.known),
-                over: if node.signs { None } else { Some(rested.unwrap_or(over)) },
+                over: if node.signs {
+                    None
+                } else {
+                    Some(rested.unwrap_or(over))
+                },
             };
             (node.key, step)
         });

@@ -30,13 +30,7 @@ fn set(from: Time, tops: &[(u8, bool)], nodes: &[u8], weeks: i64) -> Box<KeySet>
 }
 
 /// With other nodes' keys that rest.
-fn resting(
-    from: Time,
-    tops: &[(u8, bool)],
-    nodes: &[u8],
-    rest: &[u8],
-    weeks: i64,
-) -> Box<KeySet> {
+fn resting(from: Time, tops: &[(u8, bool)], nodes: &[u8], rest: &[u8], weeks: i64) -> Box<KeySet> {
     let apex = dnssec::wire("blogs.example.org");
     let top = |(seed, stays): &(u8, bool)| TopKey {
         key: key(*seed).1,
@@ -51,7 +45,11 @@ fn resting(
     let mut set = KeySet {
         ttl: KEYS_TTL,
         top: tops.iter().map(top).collect(),
-        nodes: nodes.iter().map(|seed| node(*seed, true)).chain(resting).collect(),
+        nodes: nodes
+            .iter()
+            .map(|seed| node(*seed, true))
+            .chain(resting)
+            .collect(),
         windows: Vec::new(),
     };
     for week in 0..weeks {
@@ -183,9 +181,15 @@ fn keys_change_hands_one_step_after_the_other() {
     assert!(town.signs(alone.clone()).contains("has to rest first"));
     let rests = resting(now, &[(1, true)], &[4], &[3], 2);
     let said = town.signs(rests.clone());
-    assert!(said.contains("no key that signs and that all resolvers know"), "{said}");
+    assert!(
+        said.contains("no key that signs and that all resolvers know"),
+        "{said}"
+    );
     // What was shown and never known can go at once.
-    assert!(town.signs(set(now, &[(1, true)], &[3], 2)).ends_with("Council"));
+    assert!(
+        town.signs(set(now, &[(1, true)], &[3], 2))
+            .ends_with("Council")
+    );
     assert!(town.signs(all).ends_with("Council"));
     let wait = 2 * i64::from(KEYS_TTL);
     town.now = town.now + (wait - 1);
@@ -225,9 +229,16 @@ fn next(town: &Town, rests: &[&str]) -> (Vec<(u8, bool)>, Option<i64>) {
     let sitting: Vec<Label> = ["council-1"].map(label).into();
     let rests: Vec<Label> = rests.iter().map(|text| label(text)).collect();
     let (nodes, later) = town.registry.zone_keys().next(town.now, &sitting, &rests);
-    let seed = |wanted: ZoneKey| (3..9).find(|seed| key(*seed).1 == wanted).expect("a key of these tests");
+    let seed = |wanted: ZoneKey| {
+        (3..9)
+            .find(|seed| key(*seed).1 == wanted)
+            .expect("a key of these tests")
+    };
     let nodes = nodes.into_iter().map(|node| (seed(node.key), node.signs));
-    (nodes.collect(), later.map(|later| later.as_unix() - town.now.as_unix()))
+    (
+        nodes.collect(),
+        later.map(|later| later.as_unix() - town.now.as_unix()),
+    )
 }
 
 #[test]
@@ -237,21 +248,33 @@ fn one_step_after_the_other_leads_to_another_key() {
     assert_eq!(next(&town, &[]), (vec![], None), "no node said a key");
     town.says("council", 3);
     assert_eq!(next(&town, &[]), (vec![(3, true)], None));
-    assert!(town.signs(set(now, &[(1, true)], &[3], 2)).ends_with("Council"));
+    assert!(
+        town.signs(set(now, &[(1, true)], &[3], 2))
+            .ends_with("Council")
+    );
     assert_eq!(next(&town, &[]), (vec![(3, true)], None));
     // Nobody else signs: it goes on.
     assert_eq!(next(&town, &["council-1"]).0, [(3, true)]);
     town.says("council", 4);
     let wait = 2 * i64::from(KEYS_TTL);
     assert_eq!(next(&town, &[]), (vec![(3, true), (4, true)], Some(wait)));
-    assert!(town.signs(set(now, &[(1, true)], &[3, 4], 2)).ends_with("Council"));
+    assert!(
+        town.signs(set(now, &[(1, true)], &[3, 4], 2))
+            .ends_with("Council")
+    );
     town.now = town.now + (wait - 10);
     assert_eq!(next(&town, &[]), (vec![(3, true), (4, true)], Some(10)));
     town.now = town.now + 10;
     assert_eq!(next(&town, &[]), (vec![(3, false), (4, true)], Some(wait)));
-    assert!(town.signs(resting(now, &[(1, true)], &[4], &[3], 2)).ends_with("Council"));
+    assert!(
+        town.signs(resting(now, &[(1, true)], &[4], &[3], 2))
+            .ends_with("Council")
+    );
     assert_eq!(next(&town, &[]), (vec![(3, false), (4, true)], Some(wait)));
     town.now = town.now + wait;
     assert_eq!(next(&town, &[]), (vec![(4, true)], None));
-    assert!(town.signs(set(now, &[(1, true)], &[4], 2)).ends_with("Council"));
+    assert!(
+        town.signs(set(now, &[(1, true)], &[4], 2))
+            .ends_with("Council")
+    );
 }

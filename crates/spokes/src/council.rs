@@ -31,7 +31,7 @@ use tokio::{
 use crate::{
     clock,
     config::{self, CouncilConfig},
-    dns::{serve::Server, signed::Keys, signer::ZoneSecret},
+    dns::{serve::Server, signed::Keys},
     http::{self as web, Guest, Response},
     observe::observe,
     outage::Outage,
@@ -124,9 +124,7 @@ impl Council {
     pub async fn open(dir: &Path) -> Result<Arc<Self>, Outage> {
         let config = CouncilConfig::load(dir)?;
         let secret = config::secret_key(&dir.join("node.key"))?;
-        let seed = config::secret_key(&dir.join("zone.key"))?.seed();
-        let no_key = || Outage::new("zone.key is no key; remove it, and another one is made");
-        let zone_secret = ZoneSecret::from_seed(&seed).ok_or_else(no_key)?;
+        let zone_secret = keys::zone_secret(dir)?;
         let journal = found::open_journal(dir, &secret)?;
         if journal.torn() > 0 {
             tracing::warn!(
@@ -144,8 +142,14 @@ impl Council {
         let ways = Ways::new(secret.clone(), Arc::clone(&book), known, anew, nodes);
         let store = LogStore::new(journal);
         let zone_key = zone_secret.key();
-        let zone_secret = Arc::new(zone_secret);
-        let begun = Order::begin(&secret, ways, dir.to_owned(), Arc::clone(&book), store, zone_secret);
+        let begun = Order::begin(
+            &secret,
+            ways,
+            dir.to_owned(),
+            Arc::clone(&book),
+            store,
+            zone_secret,
+        );
         let order = begun.await?;
         if order.has_no_vote() {
             tracing::warn!(

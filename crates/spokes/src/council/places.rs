@@ -16,12 +16,12 @@ use super::{Council, holds_nothing, network_wire};
 use crate::{
     http::{self as web, Response},
     wire::{
-        zone_keys::ZoneKeysWire,
         NetworkWire, SignedWire,
         places::{
             BlogPlaceWire, BlogsWire, CouncilStatusWire, MirrorWire, NodeWire, SpokeWire,
             SpokesWire,
         },
+        zone_keys::ZoneKeysWire,
     },
 };
 
@@ -120,7 +120,9 @@ impl Council {
     /// `GET registry/zone-keys`: the keys of the zone.
     pub(super) fn zone_keys(&self) -> Response {
         let unsigned = self.book.publication().unsigned();
-        let keys = self.book.ask(|registry| ZoneKeysWire::new(registry, unsigned));
+        let keys = self
+            .book
+            .ask(|registry| ZoneKeysWire::new(registry, unsigned));
         match keys {
             Some(keys) => web::json(StatusCode::OK, &keys),
             None => holds_nothing(),

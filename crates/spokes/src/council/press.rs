@@ -99,7 +99,9 @@ struct Pace {
 
 impl std::fmt::Debug for Press {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Press").field("me", &self.me).finish_non_exhaustive()
+        f.debug_struct("Press")
+            .field("me", &self.me)
+            .finish_non_exhaustive()
     }
 }
 
@@ -110,7 +112,11 @@ impl Press {
         let mut pace = Pace::default();
         loop {
             // Nobody sends what changes with the minute. That the sender is gone says that the node ends.
-            let wait = if pace.at_once { PUBLISH_EVERY } else { LOOK_EVERY };
+            let wait = if pace.at_once {
+                PUBLISH_EVERY
+            } else {
+                LOOK_EVERY
+            };
             pace.is_owed |= match timeout(wait, touched.changed()).await {
                 Ok(Err(_)) => return,
                 Ok(Ok(())) => false,
@@ -139,7 +145,11 @@ impl Press {
         let signers = self.book.ask(|registry| self.signers(registry, now));
         let tags = signers.unwrap_or_default();
         let tags = tags.iter().map(|(_, key)| key.tag(Signs::Zone)).collect();
-        drop(self.book.publication().worn(&tags, seconds(now + RENEWED_BEFORE)));
+        drop(
+            self.book
+                .publication()
+                .worn(&tags, seconds(now + RENEWED_BEFORE)),
+        );
     }
 
     /// Proposes a version if there is something new in it, or it is owed.
@@ -163,7 +173,11 @@ impl Press {
             pace.walked = Some(Instant::now());
         }
         let (press, is_owed) = (self.clone(), pace.is_owed);
-        let look = move || press.book.ask(|registry| press.job(registry, is_owed, walks));
+        let look = move || {
+            press
+                .book
+                .ask(|registry| press.job(registry, is_owed, walks))
+        };
         pace.at_once = false;
         let Some(job) = spawn_blocking(look).await.ok().flatten().flatten() else {
             return;
@@ -183,7 +197,11 @@ impl Press {
         if has_room(&self.dir, sheaf.size() as u64).is_err() {
             return;
         }
-        if self.propose(published.version.minute, Some(sheaf)).await.is_ok() {
+        if self
+            .propose(published.version.minute, Some(sheaf))
+            .await
+            .is_ok()
+        {
             // Where other words came before it, it is none.
             pace.is_owed = !self.book.publication().is_out(published);
             pace.at_once = has_more || pace.is_owed;
@@ -207,9 +225,16 @@ impl Press {
         let now = clock::now();
         let publication = self.book.publication();
         let signers = self.signers(registry, now);
-        let tags: BTreeSet<u16> = signers.iter().map(|(_, key)| key.tag(Signs::Zone)).collect();
+        let tags: BTreeSet<u16> = signers
+            .iter()
+            .map(|(_, key)| key.tag(Signs::Zone))
+            .collect();
         let until = seconds(now + RENEWED_BEFORE);
-        let renewed = walks.then(|| publication.worn(&tags, until)).unwrap_or_default();
+        let renewed = if walks {
+            publication.worn(&tags, until)
+        } else {
+            Vec::new()
+        };
         let minute = zone::minute(now);
         if !is_owed && renewed.is_empty() && !publication.is_due(registry, minute) {
             return None;
@@ -253,7 +278,10 @@ impl Press {
             let terms = Terms::new(version, records, &renewed, stamp);
             let signatures = if key == self.secret.key() {
                 let (draft, secret) = (Arc::clone(&draft), Arc::clone(&self.secret));
-                spawn_blocking(move || draft.sign(&secret, stamp)).await.ok().flatten()
+                spawn_blocking(move || draft.sign(&secret, stamp))
+                    .await
+                    .ok()
+                    .flatten()
             } else {
                 self.signed_by(node, key, &terms, &draft).await
             };
@@ -277,10 +305,17 @@ impl Press {
         let sheaf = said.ok()?.ok()?;
         let (signatures, stamp) = (sheaf.signatures()?, terms.stamp());
         let draft = Arc::clone(draft);
-        let look = move || draft.is_signed_by(key, stamp, &signatures).then_some(signatures);
+        let look = move || {
+            draft
+                .is_signed_by(key, stamp, &signatures)
+                .then_some(signatures)
+        };
         let good = spawn_blocking(look).await.ok().flatten();
         if good.is_none() {
-            tracing::warn!(node = self.ways.label(node), "its signatures over the zone are not good");
+            tracing::warn!(
+                node = self.ways.label(node),
+                "its signatures over the zone are not good"
+            );
         }
         good
     }
@@ -301,7 +336,11 @@ impl Press {
 
     fn sign_here(&self, registry: &Registry, terms: Terms) -> Result<Sheaf, &'static str> {
         let (now, key) = (clock::now(), self.secret.key());
-        if !registry.zone_keys().signers(now).any(|signer| signer.key == key) {
+        if !registry
+            .zone_keys()
+            .signers(now)
+            .any(|signer| signer.key == key)
+        {
             return Err("This node's key may not sign the zone now.");
         }
         let (asked, mine) = (terms.stamp(), stamp(now, key));

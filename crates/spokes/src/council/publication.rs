@@ -288,7 +288,10 @@ impl Publication {
                 made_of == (version.serial, published.records, minute)
             };
             let Some(sheaf) = sheaf.filter(fits) else {
-                tracing::debug!(serial = version.serial, "a version was signed for another state");
+                tracing::debug!(
+                    serial = version.serial,
+                    "a version was signed for another state"
+                );
                 return Ok(());
             };
             let names = state.stale.names(registry, version);
@@ -355,7 +358,9 @@ impl Publication {
             state.behind = Some(whole(registry, version, index)?);
         } else {
             let zone = self.editions.zone();
-            zone.write().unwrap_or_else(PoisonError::into_inner).secure();
+            zone.write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .secure();
         }
         Ok(())
     }

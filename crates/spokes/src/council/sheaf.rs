@@ -30,12 +30,7 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    pub(super) fn new(
-        version: Version,
-        records: u64,
-        renewed: &[Box<[u8]>],
-        stamp: Stamp,
-    ) -> Self {
+    pub(super) fn new(version: Version, records: u64, renewed: &[Box<[u8]>], stamp: Stamp) -> Self {
         Self {
             serial: version.serial,
             minute: version.minute,

@@ -298,7 +298,10 @@ pub(crate) fn encode_denial(soa: WireSet<'_>) -> Option<Vec<u8>> {
         return None;
     };
     let head = [Rtype::SOA.to_int(), 1, of_places, of_bytes];
-    let mut set: Vec<u8> = head.iter().flat_map(|number| number.to_be_bytes()).collect();
+    let mut set: Vec<u8> = head
+        .iter()
+        .flat_map(|number| number.to_be_bytes())
+        .collect();
     set.extend(places);
     set.extend(bytes);
     Some(set)
@@ -319,11 +322,17 @@ pub(crate) fn denial_ttl(soa: WireSet<'_>) -> Option<u32> {
 /// [`BadNode::TooLarge`].
 pub(crate) fn encode_bodies(rtype: Rtype, bodies: &[Vec<u8>]) -> Result<Vec<u8>, BadNode> {
     let too_large = || BadNode::TooLarge(format!("{rtype} data"));
-    let length: usize = bodies.iter().map(|body| QUESTION_POINTER.len() + body.len()).sum();
+    let length: usize = bodies
+        .iter()
+        .map(|body| QUESTION_POINTER.len() + body.len())
+        .sum();
     let count = u16::try_from(bodies.len()).map_err(|_| too_large())?;
     let length = u16::try_from(length).map_err(|_| too_large())?;
     let head = [rtype.to_int(), count, 0, length];
-    let mut set: Vec<u8> = head.iter().flat_map(|number| number.to_be_bytes()).collect();
+    let mut set: Vec<u8> = head
+        .iter()
+        .flat_map(|number| number.to_be_bytes())
+        .collect();
     for body in bodies {
         set.extend(QUESTION_POINTER);
         set.extend(body);

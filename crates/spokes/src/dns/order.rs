@@ -112,7 +112,11 @@ impl<'a> Changed<'a> {
 
     /// Notes that a name holds records from now on, or none.
     pub(crate) fn note(&mut self, key: Key, holds: bool) {
-        let noted = if holds { &mut self.come } else { &mut self.gone };
+        let noted = if holds {
+            &mut self.come
+        } else {
+            &mut self.gone
+        };
         noted.insert(key);
     }
 

@@ -60,14 +60,19 @@ impl<'z> Link<'z> {
 
     fn append(&self, apex: u16, out: &mut Vec<u8>) -> u16 {
         let sets = WireSets::of(self.sets);
-        let Some(body) = sets.of_type(Rtype::NSEC).and_then(|set| set.bodies().next()) else {
+        let Some(body) = sets
+            .of_type(Rtype::NSEC)
+            .and_then(|set| set.bodies().next())
+        else {
             return 0;
         };
         let at = out.len();
         let written = [&self.name[..], &pointer(apex)].concat();
         out.extend_from_slice(&written);
         out.extend_from_slice(body);
-        let near = u16::try_from(at).ok().filter(|at| usize::from(*at) < POINTER_REACH);
+        let near = u16::try_from(at)
+            .ok()
+            .filter(|at| usize::from(*at) < POINTER_REACH);
         let owner = near.map_or(written, |at| pointer(at).to_vec());
         1 + append_signatures(sets, Rtype::NSEC, &owner, None, out)
     }
@@ -143,7 +148,10 @@ mod tests {
             (b"\x01x\x01a", b"\x01a"),
             (b"\x01x\x01x\x01b\x01a", b"\x01b\x01a"),
             (b"\x01x\x01x\x01d\x01c\x01b\x01a", b"\x01d\x01c\x01b\x01a"),
-            (b"\x01x\x01e\x01d\x01c\x01b\x01a", b"\x01e\x01d\x01c\x01b\x01a"),
+            (
+                b"\x01x\x01e\x01d\x01c\x01b\x01a",
+                b"\x01e\x01d\x01c\x01b\x01a",
+            ),
         ] {
             assert_eq!(encloser(&zone, name), expected, "{name:?}");
         }

@@ -78,7 +78,10 @@ pub struct Unfit {
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { given, due } = self;
-        write!(f, "{given} signatures came where {due} sets are to be signed")
+        write!(
+            f,
+            "{given} signatures came where {due} sets are to be signed"
+        )
     }
 }
 
@@ -143,7 +146,13 @@ impl Zone {
             let next = chain.after(key).unwrap_or(key).name();
             let next = [&next, self.apex().as_slice()].concat();
             let is_renewed = renewed.contains(key);
-            Some(drafted(name.into(), before, after, (&next, ttl), is_renewed))
+            Some(drafted(
+                name.into(),
+                before,
+                after,
+                (&next, ttl),
+                is_renewed,
+            ))
         });
         drafted.collect()
     }
@@ -186,7 +195,8 @@ impl Plain {
 
     fn unsigned(self) -> Vec<Drafted> {
         let said = self.said.into_iter();
-        said.map(|(key, sets)| Drafted::new(key.name().into(), sets)).collect()
+        said.map(|(key, sets)| Drafted::new(key.name().into(), sets))
+            .collect()
     }
 }
 
@@ -203,8 +213,14 @@ fn drafted(
         known?.bodies().find(|body| covers(body) == Some(rtype))
     };
     // Organizers sign keys; their signatures come with them. What is taken from the zone has the others, too.
-    let given: Vec<&[u8]> = after.of_type(Rtype::RRSIG).into_iter().flat_map(|set| set.bodies()).collect();
-    let given = given.into_iter().filter(|body| covers(body).is_some_and(is_of_keys));
+    let given: Vec<&[u8]> = after
+        .of_type(Rtype::RRSIG)
+        .into_iter()
+        .flat_map(|set| set.bodies())
+        .collect();
+    let given = given
+        .into_iter()
+        .filter(|body| covers(body).is_some_and(is_of_keys));
     let given: Vec<Vec<u8>> = given.map(<[u8]>::to_vec).collect();
     let mut signatures: Vec<Held> = given.into_iter().map(Held::Known).collect();
     let plain = after.iter().filter(|set| !is_link(set.rtype()));
@@ -245,7 +261,9 @@ fn is_of_keys(rtype: Rtype) -> bool {
 /// Which type a signature covers (RFC 4034 section 3.1.1).
 pub(crate) fn covers(body: &[u8]) -> Option<Rtype> {
     let covered = body.get(BODY_HEAD..BODY_HEAD + 2)?;
-    Some(Rtype::from_int(u16::from_be_bytes(covered.try_into().ok()?)))
+    Some(Rtype::from_int(u16::from_be_bytes(
+        covered.try_into().ok()?,
+    )))
 }
 
 /// Whether something of a name is not signed by any of these keys, or its signature counts no longer than until a time,
@@ -256,7 +274,11 @@ pub(crate) fn is_worn(sets: WireSets<'_>, tags: &BTreeSet<u16>, until: u32) -> b
         let (Some(expiration), Some(tag)) = numbers else {
             return false;
         };
-        let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte));
+        let number = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(0, |number, byte| number << 8 | u32::from(*byte))
+        };
         let left = number(expiration).wrapping_sub(until);
         left <= u32::MAX / 2 && u16::try_from(number(tag)).is_ok_and(|tag| tags.contains(&tag))
     };
@@ -282,7 +304,9 @@ pub(crate) fn seal_of(sets: &[u8]) -> &[u8] {
 
 /// Sets as they were with that.
 pub(crate) fn sealed(plain: &[u8], seal: &[u8]) -> Vec<u8> {
-    let plain = WireSets::of(plain).iter().filter(|set| !is_link(set.rtype()));
+    let plain = WireSets::of(plain)
+        .iter()
+        .filter(|set| !is_link(set.rtype()));
     let mut sets: Vec<u8> = plain.flat_map(|set| set.encoded()).copied().collect();
     sets.extend(seal);
     sets
@@ -348,7 +372,9 @@ struct Due<'a> {
 impl<'a> Due<'a> {
     fn new(name: &[u8], set: &WireSet<'_>, apex: &'a WireName, stamp: Stamp) -> Self {
         let bodies = set.records(apex);
-        let ttl = bodies.first().and_then(|body| body.get(4..8)?.try_into().ok());
+        let ttl = bodies
+            .first()
+            .and_then(|body| body.get(4..8)?.try_into().ok());
         Self {
             owner: [name, apex.as_slice()].concat(),
             cover: Cover {
@@ -396,14 +422,18 @@ impl Draft {
         let due: Vec<Due<'_>> = self.all_due(stamp).collect();
         let pairs = due.par_iter().zip(signatures);
         due.len() == signatures.len()
-            && pairs.into_par_iter().all(|(due, signature)| key.has_signed(&due.bytes(), *signature))
+            && pairs
+                .into_par_iter()
+                .all(|(due, signature)| key.has_signed(&due.bytes(), *signature))
     }
 
     /// Signs all that is to be signed; none where the system gives no random numbers.
     #[must_use]
     pub fn sign(&self, secret: &ZoneSecret, stamp: Stamp) -> Option<Vec<ZoneSignature>> {
         let due: Vec<Due<'_>> = self.all_due(stamp).collect();
-        due.par_iter().map(|due| secret.sign(&due.bytes())).collect()
+        due.par_iter()
+            .map(|due| secret.sign(&due.bytes()))
+            .collect()
     }
 
     /// What names answer with these signatures.

@@ -6,8 +6,8 @@
 //! about a millisecond, instead of all. An answer holds the lock for reading for microseconds.
 
 use std::borrow::Borrow;
-use std::collections::{BTreeSet, HashMap};
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, RwLock};
 
@@ -240,7 +240,9 @@ impl Zone {
     #[must_use]
     pub fn names_behind(&self, name: Option<&[u8]>, count: usize) -> Vec<Box<[u8]>> {
         let order = self.order.as_ref();
-        let names = order.into_iter().flat_map(|order| order.behind(name.map(Key::of)));
+        let names = order
+            .into_iter()
+            .flat_map(|order| order.behind(name.map(Key::of)));
         names.take(count).map(|key| key.name().into()).collect()
     }
 

@@ -169,7 +169,9 @@ impl Here {
             .map(|(key, sign)| (*key, sign as Signer<'_>))
             .collect();
         let signed = set.sign(from, weeks, &apex, &mut signers);
-        signed.ok_or_else(|| Outage::new("the system gives no random numbers; nothing was changed"))?;
+        signed.ok_or_else(|| {
+            Outage::new("the system gives no random numbers; nothing was changed")
+        })?;
         tell.order(Wish::KeySet(Box::new(set)), said).await?;
         Ok(())
     }
@@ -238,7 +240,14 @@ async fn begin(Begin { ahead, ttl, tell }: Begin) -> Result<(), Outage> {
     here.say(&tell, set, ahead.weeks, &[secret], &said).await
 }
 
-async fn sign(Sign { ahead, beside, without, tell }: Sign) -> Result<(), Outage> {
+async fn sign(
+    Sign {
+        ahead,
+        beside,
+        without,
+        tell,
+    }: Sign,
+) -> Result<(), Outage> {
     let here = here(&tell.door().await?).await?;
     let last = here.set()?;
     let mut secrets = vec![known_secret(&ahead.key, last)?];
@@ -253,7 +262,10 @@ async fn sign(Sign { ahead, beside, without, tell }: Sign) -> Result<(), Outage>
         }
     }
     let (nodes, later) = here.keys.next(clock::now(), &here.sitting, &without);
-    if let Some(node) = nodes.iter().find(|node| node.signs && without.contains(&node.node)) {
+    if let Some(node) = nodes
+        .iter()
+        .find(|node| node.signs && without.contains(&node.node))
+    {
         return Err(Outage::new(format!(
             "no other key may sign in place of that of {} so far; nothing was changed. Say \"spokes council dnssec sign\" \
              without --without, so that the others' are shown, and this again when it says so",
@@ -262,7 +274,9 @@ async fn sign(Sign { ahead, beside, without, tell }: Sign) -> Result<(), Outage>
     }
     let mut lines = changes(&last.nodes, &nodes);
     lines.push(match later {
-        Some(later) => format!("Say the same again after {later}: there is another step to take then."),
+        Some(later) => {
+            format!("Say the same again after {later}: there is another step to take then.")
+        }
         None => "That was all there is to do.".to_owned(),
     });
     let set = KeySet {
@@ -271,12 +285,14 @@ async fn sign(Sign { ahead, beside, without, tell }: Sign) -> Result<(), Outage>
         nodes,
         windows: Vec::new(),
     };
-    here.say(&tell, set, ahead.weeks, &secrets, &lines.join("\n")).await
+    here.say(&tell, set, ahead.weeks, &secrets, &lines.join("\n"))
+        .await
 }
 
 /// What becomes of each node's key, in sentences.
 fn changes(last: &[NodeZoneKey], next: &[NodeZoneKey]) -> Vec<String> {
-    let of = |nodes: &[NodeZoneKey], key: ZoneKey| nodes.iter().find(|node| node.key == key).cloned();
+    let of =
+        |nodes: &[NodeZoneKey], key: ZoneKey| nodes.iter().find(|node| node.key == key).cloned();
     let gone = last.iter().filter(|node| of(next, node.key).is_none());
     let gone = gone.map(|node| format!("A key of {} is gone from the zone.", node.node));
     let changed = next.iter().filter_map(|node| match of(last, node.key) {
@@ -327,14 +343,21 @@ async fn finish(Finish { ahead, tell }: Finish) -> Result<(), Outage> {
         ..last.clone()
     };
     set.top.retain(|top| top.key == secret.key());
-    let said = format!("{} is the only organizer's key of the zone now.", ahead.key.display());
+    let said = format!(
+        "{} is the only organizer's key of the zone now.",
+        ahead.key.display()
+    );
     here.say(&tell, set, ahead.weeks, &[secret], &said).await
 }
 
 /// The DS record of a key, as registrars want it (RFC 4034 section 5.3).
 fn ds(domain: &str, key: ZoneKey) -> String {
     let data = key.ds(&wire(domain));
-    let digest: String = data.iter().skip(4).map(|byte| format!("{byte:02X}")).collect();
+    let digest: String = data
+        .iter()
+        .skip(4)
+        .map(|byte| format!("{byte:02X}"))
+        .collect();
     format!("{domain}. IN DS {} 13 2 {digest}", key.tag(Signs::Keys))
 }
 
@@ -367,7 +390,12 @@ async fn status(look: Look) -> Result<(), Outage> {
         return Ok(());
     }
     for node in &set.nodes {
-        console.fact(&format!("{}, number {}: {}", node.node, node.key.tag(Signs::Zone), standing(&here.keys, node, now)));
+        console.fact(&format!(
+            "{}, number {}: {}",
+            node.node,
+            node.key.tag(Signs::Zone),
+            standing(&here.keys, node, now)
+        ));
     }
     console.fact(&match here.wire.unsigned {
         Some(0) => "Every name is signed.".to_owned(),
@@ -380,14 +408,18 @@ async fn status(look: Look) -> Result<(), Outage> {
     } else {
         console.fact("When every name is signed, the registrar is to have:");
     }
-    records.iter().for_each(|record| demo::speak(&format!("  {record}")));
+    records
+        .iter()
+        .for_each(|record| demo::speak(&format!("  {record}")));
     Ok(())
 }
 
 fn standing(keys: &ZoneKeys, node: &NodeZoneKey, now: Time) -> String {
     let step = keys.steps.get(&node.key);
     match (node.signs, step.map(|step| (step.known, step.over))) {
-        (true, Some((known, _))) if known > now => format!("signs from {known} on, when all resolvers know it"),
+        (true, Some((known, _))) if known > now => {
+            format!("signs from {known} on, when all resolvers know it")
+        }
         (true, _) => "signs".to_owned(),
         (false, Some((_, Some(over)))) if over > now => {
             format!("rests, and may go after {over}")

@@ -52,8 +52,14 @@ impl ZoneKeysWire {
         });
         Self {
             records: registry.head().records,
-            sitting: registry.seats().sitting().map(|(node, ..)| node.label.to_string()).collect(),
-            said: said.map(|(label, key)| (label.to_string(), key.to_string())).collect(),
+            sitting: registry
+                .seats()
+                .sitting()
+                .map(|(node, ..)| node.label.to_string())
+                .collect(),
+            said: said
+                .map(|(label, key)| (label.to_string(), key.to_string()))
+                .collect(),
             set: keys.signed.as_ref().map(|set| set.to_string()),
             steps: steps.collect(),
             unsigned,

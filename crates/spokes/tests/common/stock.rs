@@ -29,15 +29,25 @@ impl Drop for Resolver {
 }
 
 impl Resolver {
-    /// Unbound, which asks one server for one zone, and trusts one key of it.
-    pub(crate) fn start(home: &Path, port: u16, zone: &str, server: &str, trusted: &str) -> Self {
+    /// Unbound, which asks these servers for one zone, and trusts one key of it.
+    pub(crate) fn start(
+        home: &Path,
+        port: u16,
+        zone: &str,
+        servers: &[String],
+        trusted: &str,
+    ) -> Self {
+        let servers = servers
+            .iter()
+            .map(|server| format!("  stub-addr: {server}\n"));
+        let servers: String = servers.collect();
         let config = home.join("unbound.conf");
         let text = format!(
             "server:\n  interface: 127.0.0.1\n  port: {port}\n  do-not-query-localhost: no\n  do-daemonize: no\n  \
              chroot: \"\"\n  username: \"\"\n  pidfile: \"\"\n  use-syslog: no\n  verbosity: 1\n  val-log-level: 2\n  \
-             module-config: \"validator iterator\"\n  trust-anchor: \"{trusted}\"\n  cache-min-ttl: 0\n  \
+             module-config: \"validator iterator\"\n  trust-anchor: \"{trusted}\"\n  local-zone: \"localhost.\" nodefault\n  cache-min-ttl: 0\n  \
              val-bogus-ttl: 0\n  infra-host-ttl: 1\nremote-control:\n  control-enable: no\nstub-zone:\n  \
-             name: \"{zone}\"\n  stub-addr: {server}\n"
+             name: \"{zone}\"\n{servers}"
         );
         fs::write(&config, text).unwrap();
         let said = home.join("unbound.said");
@@ -55,14 +65,21 @@ impl Resolver {
             said,
         };
         wait_for("unbound answers", Duration::from_secs(10), || {
-            resolver.ask("SOA", zone).contains("status: NOERROR").then_some(())
+            resolver
+                .ask("SOA", zone)
+                .contains("status: NOERROR")
+                .then_some(())
         });
         resolver
     }
 
     /// What it answers, as dig prints it: `flags: … ad` where it was validated.
     pub(crate) fn ask(&self, rtype: &str, name: &str) -> String {
-        dig("127.0.0.1", self.port, &["+dnssec", "+noall", "+comments", "+answer", name, rtype])
+        dig(
+            "127.0.0.1",
+            self.port,
+            &["+dnssec", "+noall", "+comments", "+answer", name, rtype],
+        )
     }
 }
 
@@ -83,5 +100,9 @@ pub(crate) fn delv(
 ) -> String {
     let (at, port) = (format!("@{server}"), port.to_string());
     let (root, trusted) = (format!("+root={zone}"), trusted.to_str().unwrap());
-    run("delv", &[&at, "-p", &port, "-a", trusted, &root, name, rtype]).1
+    run(
+        "delv",
+        &[&at, "-p", &port, "-a", trusted, &root, name, rtype],
+    )
+    .1
 }

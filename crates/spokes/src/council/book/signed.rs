@@ -54,7 +54,10 @@ impl Signing {
         let now = Time::parse(NOW).unwrap();
         let (from, until) = (now + -3_600, now + 3_600 * 24 * 14);
         let tag = top.key().tag(Signs::Keys);
-        let sign = |rtype| top.sign(&set.to_sign(rtype, (from, until), tag, &apex)).unwrap();
+        let sign = |rtype| {
+            top.sign(&set.to_sign(rtype, (from, until), tag, &apex))
+                .unwrap()
+        };
         let signatures = [DNSKEY, CDS, CDNSKEY].map(sign);
         set.windows.push(Window {
             from,
@@ -132,7 +135,10 @@ fn all_of(book: &Book) -> Vec<(Vec<u8>, Vec<u8>)> {
     let zone = book.publication().editions().zone();
     let zone = zone.read().unwrap();
     let names = zone.names_behind(None, usize::MAX);
-    names.iter().map(|name| (name.to_vec(), zone.at(name).unwrap().to_vec())).collect()
+    names
+        .iter()
+        .map(|name| (name.to_vec(), zone.at(name).unwrap().to_vec()))
+        .collect()
 }
 
 #[test]

@@ -101,7 +101,11 @@ fn check(zone: &Zone) {
             let bytes = record[record.len() - 64..].try_into().unwrap();
             let signature = ZoneSignature::from_bytes(bytes);
             assert_eq!(record, due.rrsig(signature));
-            assert!(key.has_signed(&due.bytes(), signature), "{name:?} {}", set.rtype());
+            assert!(
+                key.has_signed(&due.bytes(), signature),
+                "{name:?} {}",
+                set.rtype()
+            );
         }
         assert_eq!(signatures.bodies().count(), count);
     }
@@ -191,10 +195,7 @@ fn only_what_changes_is_signed() {
     let changed = names(9, node);
     assert_eq!(change(&mut zone, changed, &[]), 2);
     // A new name: its two sets and its link, the link before it, the serial.
-    let changed = vec![
-        (format!("new.{APEX}"), addresses(&[3])),
-        apex_of(&zone, 10),
-    ];
+    let changed = vec![(format!("new.{APEX}"), addresses(&[3])), apex_of(&zone, 10)];
     assert_eq!(change(&mut zone, changed, &[]), 5);
     // One that goes: the link before it, and the serial.
     let changed = vec![(format!("new.{APEX}"), vec![]), apex_of(&zone, 11)];
@@ -250,7 +251,9 @@ fn said(zone: &Zone, words: &str) -> String {
     let sent = answer(zone, &request, Transport::Tcp, 0, &mut reply);
     assert_eq!(sent, Reply::Send);
     Message::from_octets(&reply).unwrap();
-    let told = told(&reply).replace(&format!(".{APEX}"), ".@").replace(APEX, "@");
+    let told = told(&reply)
+        .replace(&format!(".{APEX}"), ".@")
+        .replace(APEX, "@");
     let records = told.split(" | ").map(|record| {
         let words: Vec<&str> = record.split(' ').collect();
         let is_signature = words.iter().position(|word| *word == "RRSIG");
@@ -295,14 +298,27 @@ fn who_validates_gets_signatures_and_proofs() {
             "NXDOMAIN aa | x.edit.maria.@ A | authority: @ 10 SOA SERIAL | authority: @ 10 RRSIG SOA \
              | authority: edit.maria.@ 10 NSEC @ A AAAA RRSIG NSEC | authority: edit.maria.@ 10 RRSIG NSEC",
         ),
-        ("NSEC ada.@", "NOERROR aa | ada.@ NSEC | ada.@ 10 NSEC _blog.ada.@ A AAAA RRSIG NSEC"),
-        ("A nobody.@", "NXDOMAIN aa | nobody.@ A | authority: @ 10 SOA SERIAL"),
+        (
+            "NSEC ada.@",
+            "NOERROR aa | ada.@ NSEC | ada.@ 10 NSEC _blog.ada.@ A AAAA RRSIG NSEC",
+        ),
+        (
+            "A nobody.@",
+            "NXDOMAIN aa | nobody.@ A | authority: @ 10 SOA SERIAL",
+        ),
     ]);
     for (words, expected) in answers {
-        let is_edns = if words.ends_with(" do") { " edns=1232" } else { "" };
+        let is_edns = if words.ends_with(" do") {
+            " edns=1232"
+        } else {
+            ""
+        };
         let asked = words.replace(".@", &format!(".{APEX}")) + is_edns;
         let said = said(&zone, &asked);
-        let said = said.replace("SOA ns1.@ council.example.org 7 60 30 604800 10", "SOA SERIAL");
+        let said = said.replace(
+            "SOA ns1.@ council.example.org 7 60 30 604800 10",
+            "SOA SERIAL",
+        );
         let said = said.trim_end_matches(" | edns 0 1232 do");
         assert_eq!(said, expected, "{words}");
     }
@@ -311,7 +327,15 @@ fn who_validates_gets_signatures_and_proofs() {
 #[test]
 fn who_does_not_validate_gets_what_a_zone_without_signatures_says() {
     let (plain, signed) = (zone(), signed());
-    for words in ["A ada.@", "MX ada.@", "A maria.@", "A x.y.maria.@", "SOA @", "ANY ada.@", "TXT _blog.ada.@"] {
+    for words in [
+        "A ada.@",
+        "MX ada.@",
+        "A maria.@",
+        "A x.y.maria.@",
+        "SOA @",
+        "ANY ada.@",
+        "TXT _blog.ada.@",
+    ] {
         let asked = words.replace('@', APEX) + " edns=1232";
         assert_eq!(said(&plain, &asked), said(&signed, &asked), "{words}");
     }
@@ -328,9 +352,18 @@ fn what_is_worn_is_signed_again() {
     };
     for name in [&b""[..], b"\x03ada"] {
         assert!(!is_worn(&zone, name, &[tag, other], until));
-        assert!(is_worn(&zone, name, &[other], until), "by a key that is none");
-        assert!(is_worn(&zone, name, &[tag], until.wrapping_add(1)), "it counts no longer");
-        assert!(is_worn(&crate::dns::testing::zone(), name, &[tag], until), "not signed");
+        assert!(
+            is_worn(&zone, name, &[other], until),
+            "by a key that is none"
+        );
+        assert!(
+            is_worn(&zone, name, &[tag], until.wrapping_add(1)),
+            "it counts no longer"
+        );
+        assert!(
+            is_worn(&crate::dns::testing::zone(), name, &[tag], until),
+            "not signed"
+        );
     }
     // Numbers of seconds come round.
     assert!(!is_worn(&zone, b"", &[tag], u32::MAX));
