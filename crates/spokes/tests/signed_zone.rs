@@ -279,20 +279,8 @@ fn verify(zone: &Path) {
     );
 }
 
-#[test]
-fn stock_tools_find_nothing_wrong_in_a_signed_zone() {
-    let home = tempfile::tempdir().unwrap();
-    let mut press = Press::begin(home.path());
-    // The name of a blog whose servers are all gone is there only for those below it.
-    press.publish(vec![(format!("blog7.{ZONE}"), vec![])]);
-    let file = home.path().join("zone");
-    press.transferred(&file);
-    verify(&file);
-    let (tag, digest) = ds(1);
-    let trusted = home.path().join("trusted");
-    let anchor = format!("trust-anchors {{ \"{ZONE}.\" static-ds {tag} 13 2 \"{digest}\"; }};\n");
-    fs::write(&trusted, anchor).unwrap();
-    let at = (ZONE, trusted.as_path());
+/// delv validates what is there, and that other things are not.
+fn judged(press: &Press, at: (&str, &Path)) {
     for (rtype, name, expected) in [
         ("A", format!("blog1.{ZONE}"), "; fully validated\n"),
         ("AAAA", format!("edit.blog1.{ZONE}"), "; fully validated\n"),
@@ -341,6 +329,23 @@ fn stock_tools_find_nothing_wrong_in_a_signed_zone() {
         let said = delv(SERVER, press.port, at, rtype, &name);
         assert!(said.contains(expected), "{rtype} {name}: {said}");
     }
+}
+
+#[test]
+fn stock_tools_find_nothing_wrong_in_a_signed_zone() {
+    let home = tempfile::tempdir().unwrap();
+    let mut press = Press::begin(home.path());
+    // The name of a blog whose servers are all gone is there only for those below it.
+    press.publish(vec![(format!("blog7.{ZONE}"), vec![])]);
+    let file = home.path().join("zone");
+    press.transferred(&file);
+    verify(&file);
+    let (tag, digest) = ds(1);
+    let trusted = home.path().join("trusted");
+    let anchor = format!("trust-anchors {{ \"{ZONE}.\" static-ds {tag} 13 2 \"{digest}\"; }};\n");
+    fs::write(&trusted, anchor).unwrap();
+    let at = (ZONE, trusted.as_path());
+    judged(&press, at);
     // Whoever trusts another key believes nothing of it.
     let (tag, digest) = ds(2);
     let anchor = format!("trust-anchors {{ \"{ZONE}.\" static-ds {tag} 13 2 \"{digest}\"; }};\n");
@@ -497,15 +502,8 @@ fn validated(demo: &Demo, trusted: &Path, nodes: &[u8]) {
     }
 }
 
-#[test]
-fn a_network_signs_its_zone_and_goes_on_when_nodes_die() {
-    let demo = Demo::start_with(3, &["--empty", "--council", "3"]);
-    let maria = Author::with_blog(&demo, "maria", "a");
-    assert!(council(&demo, &["status"]).contains("not signed"));
-    let home = tempfile::tempdir().unwrap();
-    let key = home.path().join("zone.key");
-    let key = key.to_str().unwrap();
-    // Each node says its key a moment after it is there.
+/// Each node says its key a moment after it is there.
+fn begin(demo: &Demo, key: &str) {
     wait_for("all nodes have said their keys", PATIENCE, || {
         let dir = demo.node("council1").data;
         let all = [
@@ -526,6 +524,57 @@ fn a_network_signs_its_zone_and_goes_on_when_nodes_die() {
         );
         (code == 0).then_some(())
     });
+}
+
+/// All nodes die at once, and come back.
+fn all_restart(demo: &Demo) {
+    for node in ["council1", "council2", "council3"] {
+        demo.kill(node);
+    }
+    for node in ["council1", "council2", "council3"] {
+        demo.restart(node);
+    }
+    for node in [1, 2, 3] {
+        wait_for("a node answers", PATIENCE, || {
+            let at = format!("127.0.1.{node}");
+            let said = dig(&at, demo.dns_port, &["nadia.blogs.localhost", "A"]);
+            said.contains("status: NOERROR").then_some(())
+        });
+    }
+}
+
+/// Said once more, the keys are signed for further weeks; others are none of it.
+fn signs_with_its_keys_alone(demo: &Demo, home: &Path, key: &str) {
+    let said = council(demo, &["sign", "--key", key, "--weeks", "20"]);
+    assert!(said.contains("all there is to do"), "{said}");
+    let dir = demo.node("council1").data;
+    let other = home.join("other.key");
+    fs::write(&other, "11".repeat(32)).unwrap();
+    let all_words = [
+        "council",
+        "dnssec",
+        "sign",
+        "--key",
+        other.to_str().unwrap(),
+        "--dir",
+        dir.to_str().unwrap(),
+    ];
+    let (code, said) = run(&program(), &all_words);
+    assert!(
+        code != 0 && said.contains("none of the zone's keys"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_network_signs_its_zone_and_goes_on_when_nodes_die() {
+    let demo = Demo::start_with(3, &["--empty", "--council", "3"]);
+    let maria = Author::with_blog(&demo, "maria", "a");
+    assert!(council(&demo, &["status"]).contains("not signed"));
+    let home = tempfile::tempdir().unwrap();
+    let key = home.path().join("zone.key");
+    let key = key.to_str().unwrap();
+    begin(&demo, key);
     let trusted = home.path().join("trusted");
     fs::write(&trusted, all_signed(&demo)).unwrap();
     validated(&demo, &trusted, &[1, 2, 3]);
@@ -560,42 +609,10 @@ fn a_network_signs_its_zone_and_goes_on_when_nodes_die() {
     }
     validated(&demo, &trusted, &left);
     demo.restart(&leader);
-    // All at once: what was signed is kept.
-    for node in ["council1", "council2", "council3"] {
-        demo.kill(node);
-    }
-    for node in ["council1", "council2", "council3"] {
-        demo.restart(node);
-    }
+    all_restart(&demo);
     let all = [1, 2, 3];
-    for node in all {
-        wait_for("a node answers", PATIENCE, || {
-            let at = format!("127.0.1.{node}");
-            let said = dig(&at, demo.dns_port, &["nadia.blogs.localhost", "A"]);
-            said.contains("status: NOERROR").then_some(())
-        });
-    }
     validated(&demo, &trusted, &all);
-    // Said once more, it is signed for further weeks; other keys are none of it.
-    let said = council(&demo, &["sign", "--key", key, "--weeks", "20"]);
-    assert!(said.contains("all there is to do"), "{said}");
-    let dir = demo.node("council1").data;
-    let other = home.path().join("other.key");
-    fs::write(&other, "11".repeat(32)).unwrap();
-    let all_words = [
-        "council",
-        "dnssec",
-        "sign",
-        "--key",
-        other.to_str().unwrap(),
-        "--dir",
-        dir.to_str().unwrap(),
-    ];
-    let (code, said) = run(&program(), &all_words);
-    assert!(
-        code != 0 && said.contains("none of the zone's keys"),
-        "{said}"
-    );
+    signs_with_its_keys_alone(&demo, home.path(), key);
     all_signed(&demo);
     validated(&demo, &trusted, &all);
     drop(maria);
