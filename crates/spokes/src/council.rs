@@ -30,7 +30,7 @@ use tokio::{
 use crate::{
     clock,
     config::{self, CouncilConfig},
-    dns::{serve::Server, signed::Keys, signer::ZoneSecret},
+    dns::{cookie::CookieSecret, serve::Server, signed::Keys, signer::ZoneSecret},
     http::{self as web, Guest, Response},
     observe::observe,
     outage::Outage,
@@ -177,6 +177,8 @@ impl Council {
         let dns = Server::bind(self.config.dns, editions, self.keys.clone())
             .await
             .map_err(taken)?;
+        let cookies = CookieSecret::of_node(&self.secret.seed());
+        let dns = dns.with_door(cookies, self.config.dns_rate);
         let api = bind(self.config.api).await?;
         let peers_at = bind(self.config.peer()).await?;
         tracing::info!(
