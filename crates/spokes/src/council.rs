@@ -31,7 +31,7 @@ use tokio::{
 use crate::{
     clock,
     config::{self, CouncilConfig},
-    dns::{serve::Server, signed::Keys},
+    dns::{cookie::CookieSecret, serve::Server, signed::Keys},
     http::{self as web, Guest, Response},
     observe::observe,
     outage::Outage,
@@ -187,6 +187,8 @@ impl Council {
         let dns = Server::bind(self.config.dns, editions, self.keys.clone())
             .await
             .map_err(taken)?;
+        let cookies = CookieSecret::of_node(&self.secret.seed());
+        let dns = dns.with_door(cookies, self.config.dns_rate);
         let api = bind(self.config.api).await?;
         let peers_at = bind(self.config.peer()).await?;
         tracing::info!(
