@@ -141,15 +141,8 @@ impl Council {
         let known = keys::known_keys(dir, &config)?;
         let ways = Ways::new(secret.clone(), Arc::clone(&book), known, anew, nodes);
         let store = LogStore::new(journal);
-        let zone_key = zone_secret.key();
-        let begun = Order::begin(
-            &secret,
-            ways,
-            dir.to_owned(),
-            Arc::clone(&book),
-            store,
-            zone_secret,
-        );
+        let (zone_key, at) = (zone_secret.key(), dir.to_owned());
+        let begun = Order::begin(&secret, ways, at, Arc::clone(&book), store, zone_secret);
         let order = begun.await?;
         if order.has_no_vote() {
             tracing::warn!(

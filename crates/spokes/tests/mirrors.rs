@@ -7,10 +7,8 @@ mod common;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    fs,
     net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -19,7 +17,10 @@ use common::{
     Random,
     author::Author,
     demo::{Demo, free_ports, program},
-    http, run, wait_for,
+    http,
+    name_server::{NameServer, Way, dig, records_in, serial_in},
+    relay::Relay,
+    run, wait_for,
 };
 use spokes::dns::{
     edition::Editions,
@@ -31,24 +32,7 @@ use spokes::dns::{
 use spokes_rules::zone::{Data, Node, RrSet, Soa};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A running name server of somebody else.
-struct Mirror {
-    label: &'static str,
-    ip: &'static str,
-    port: u16,
-    process: Child,
-    dir: PathBuf,
-}
-
-impl Drop for Mirror {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-        if thread::panicking() {
-            eprintln!("--- {}\n{}", self.label, self.said());
-        }
-    }
-}
+const APEX: &str = "blogs.localhost";
 
 fn council(demo: &Demo, arguments: &[&str]) -> String {
     let dir = demo.node("council1").data;
@@ -83,140 +67,40 @@ fn let_in(demo: &Demo, label: &str, program: &str) -> String {
 }
 
 /// Starts a name server with this zone in its configuration.
-fn begin(port: u16, label: &'static str, zone: &str, home: &Path) -> Mirror {
-    let ip = address(label);
-    let dir = home.join(label);
-    fs::create_dir_all(&dir).unwrap();
-    let at = dir.to_str().unwrap();
-    let (program, arguments, config) = match label {
-        "bind" => (
-            "named",
-            vec!["-g", "-c", "config"],
-            format!(
-                "options {{ directory \"{at}\"; listen-on port {port} {{ {ip}; }}; listen-on-v6 {{ none; }}; \
-                 pid-file none; session-keyfile none; recursion no; allow-transfer {{ any; }}; \
-                 dnssec-validation no; }};\ncontrols {{ }};\n{zone}\n"
-            ),
-        ),
-        "knot" => (
-            "knotd",
-            vec!["-c", "config"],
-            format!(
-                "server:\n    listen: {ip}@{port}\n    rundir: {at}\ndatabase:\n    storage: {at}\nlog:\n  - target: \
-                 stderr\n    any: info\nacl:\n  - id: all\n    action: transfer\n{}\n    storage: {at}\n",
-                zone.trim_end()
-                    .replace("acl: council", "acl: [council, all]")
-            ),
-        ),
-        _ => (
-            "nsd",
-            vec!["-d", "-c", "config"],
-            format!(
-                "server:\n    xfrd-reload-timeout: 0\n    ip-address: {ip}@{port}\n    username: \"\"\n    zonesdir: \"{at}\"\n    database: \
-                 \"\"\n    pidfile: \"{at}/pid\"\n    xfrdfile: \"{at}/xfrd\"\n    xfrdir: \"{at}\"\n    zonelistfile: \
-                 \"{at}/list\"\nremote-control:\n    control-enable: no\n{zone}\n    provide-xfr: 0.0.0.0/0 NOKEY\n"
-            ),
-        ),
+fn begin(port: u16, label: &'static str, zone: &str, home: &Path) -> NameServer {
+    let at = SocketAddr::new(address(label).parse().unwrap(), port);
+    let way = Way {
+        at,
+        zone,
+        workers: 1,
+        under: &[],
+        hands_on: true,
     };
-    fs::write(dir.join("config"), config).unwrap();
-    let said = fs::File::create(dir.join("said")).unwrap();
-    let process = Command::new(program)
-        .args(arguments)
-        .current_dir(&dir)
-        .stdin(Stdio::null())
-        .stdout(said.try_clone().unwrap())
-        .stderr(said)
-        .spawn()
-        .unwrap();
-    Mirror {
-        label,
-        ip,
-        port,
-        process,
-        dir,
-    }
+    NameServer::begin(label, &way, home)
 }
 
-impl Mirror {
-    fn dig(&self, arguments: &[&str]) -> String {
-        let (at, port) = (format!("@{}", self.ip), self.port.to_string());
-        let all = [&[&at, "-p", &port, "+tries=1", "+time=2"], arguments].concat();
-        run("dig", &all).1
-    }
-
-    fn serial(&self) -> Option<u32> {
-        serial_in(&self.dig(&["+short", "blogs.localhost", "SOA"]))
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(self.dir.join("said")).unwrap_or_default()
-    }
-
-    fn follows(&self, demo: &Demo) {
-        let what = format!("{} has the version of the council", self.label);
-        wait_for(&what, PATIENCE, || {
-            let here = self.serial();
-            (here.is_some() && here == serial_of(demo, 1)).then_some(())
-        });
-    }
-
-    /// All records, in their canonical order.
-    fn records(&self) -> BTreeSet<String> {
-        records_in(&self.dig(&["+noall", "+answer", "blogs.localhost", "AXFR"]))
-    }
-}
-
-fn records_in(said: &str) -> BTreeSet<String> {
-    let lines = said
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
-    lines
-        .filter(|line| !line.is_empty() && !line.starts_with(';'))
-        .collect()
-}
-
-fn serial_in(said: &str) -> Option<u32> {
-    said.split(' ').nth(2)?.parse().ok()
+fn follows(mirror: &NameServer, demo: &Demo) {
+    let what = format!("{} has the version of the council", mirror.label);
+    wait_for(&what, PATIENCE, || {
+        let here = mirror.serial(APEX);
+        (here.is_some() && here == serial_of(demo, 1)).then_some(())
+    });
 }
 
 fn serial_of(demo: &Demo, node: u8) -> Option<u32> {
-    let (at, port) = (format!("@127.0.1.{node}"), demo.dns_port.to_string());
-    serial_in(
-        &run(
-            "dig",
-            &[
-                &at,
-                "-p",
-                &port,
-                "+tries=1",
-                "+short",
-                "blogs.localhost",
-                "SOA",
-            ],
-        )
-        .1,
-    )
+    let said = dig(node_at(demo, node), &["+tries=1", "+short", APEX, "SOA"]);
+    serial_in(&said)
+}
+
+fn node_at(demo: &Demo, node: u8) -> SocketAddr {
+    SocketAddr::from(([127, 0, 1, node], demo.dns_port))
 }
 
 /// All records as a node of the council hands them on.
 fn records_of(demo: &Demo, node: u8, keys: &str) -> BTreeSet<String> {
-    let (at, port) = (format!("@127.0.1.{node}"), demo.dns_port.to_string());
     let key = key_in(keys, node);
-    let said = run(
-        "dig",
-        &[
-            &at,
-            "-p",
-            &port,
-            "-y",
-            &key,
-            "+noall",
-            "+answer",
-            "blogs.localhost",
-            "AXFR",
-        ],
-    );
-    records_in(&said.1)
+    let asked = ["-y", &key, "+noall", "+answer", APEX, "AXFR"];
+    records_in(&dig(node_at(demo, node), &asked))
 }
 
 /// The secret with one node, as `dig -y` takes it, out of what is printed for BIND.
@@ -242,7 +126,7 @@ fn stock_servers_copy_the_zone_and_go_on_without_the_council() {
         begin(demo.dns_port, label, &zone, home.path())
     });
     for mirror in &mirrors {
-        mirror.follows(&demo);
+        follows(mirror, &demo);
     }
 
     // A new name is everywhere, within a second where the machine has nothing else to do.
@@ -267,7 +151,7 @@ fn stock_servers_copy_the_zone_and_go_on_without_the_council() {
         assert_eq!(records_of(&demo, node, &keys), whole);
     }
     for mirror in &mirrors {
-        assert_eq!(mirror.records(), whole, "{}", mirror.label);
+        assert_eq!(mirror.records(APEX), whole, "{}", mirror.label);
     }
     wrong_secrets_are_refused(&demo, &keys);
     all_are_listed(&demo);
@@ -419,16 +303,16 @@ impl Press {
             .publish(self.serial, batch.into_iter().chain([apex]).collect());
     }
 
-    fn mirrors(&self, home: &Path) -> [Mirror; 3] {
+    fn mirrors(&self, home: &Path) -> [NameServer; 3] {
         ["bind", "knot", "nsd"]
             .map(|label| begin(self.port, label, &configured(label, self.port), home))
     }
 
-    fn all_follow(&self, mirrors: &[Mirror]) {
+    fn all_follow(&self, mirrors: &[NameServer]) {
         for mirror in mirrors {
             let what = format!("{} has version {}", mirror.label, self.serial);
             wait_for(&what, PATIENCE, || {
-                (mirror.serial() == Some(self.serial)).then_some(())
+                (mirror.serial(APEX) == Some(self.serial)).then_some(())
             });
         }
         let records = self
@@ -438,10 +322,10 @@ impl Press {
             .map(|set| set.data.iter().collect::<HashSet<_>>().len());
         // The SOA stands once in a set of lines, and there are two name servers' records at the apex.
         let records = records.sum::<usize>() + 3;
-        let whole = mirrors[0].records();
+        let whole = mirrors[0].records(APEX);
         assert_eq!(whole.len(), records);
         for mirror in &mirrors[1..] {
-            assert_eq!(mirror.records(), whole, "{}", mirror.label);
+            assert_eq!(mirror.records(APEX), whole, "{}", mirror.label);
         }
     }
 }
@@ -542,4 +426,95 @@ fn a_mirror_that_was_away_for_longer_than_changes_are_kept_gets_the_whole_zone()
     away("-CONT");
     press.all_follow(&mirrors);
     drop(press.runtime);
+}
+
+/// Blogs whose records, some 150 KB, are several times what lies on the way of a transfer that is held.
+const BLOGS: usize = 600;
+/// Authors who begin their blogs side by side.
+const AUTHORS: usize = 4;
+
+/// SPEC dns 5.1: any node serves any mirror, and a mirror asks one after the other.
+#[test]
+fn a_node_that_dies_in_the_middle_of_a_transfer_is_followed_by_the_next() {
+    let demo = Demo::start();
+    thread::scope(|scope| {
+        for author in 0..AUTHORS {
+            let demo = &demo;
+            scope.spawn(move || {
+                for number in 0..BLOGS / AUTHORS {
+                    let through = ["a", "b", "c", "d", "e"][number % 5];
+                    Author::with_blog(demo, &format!("blog{author}x{number}"), through);
+                }
+            });
+        }
+    });
+    // Mirrors reach each node by a relay; until the first one has died they reach no other.
+    let relays = [1, 2, 3].map(|node| {
+        let here = SocketAddr::from(([127, 0, 1, 100 + node], demo.dns_port));
+        Relay::begin(here, node_at(&demo, node), node != 1)
+    });
+    relays[0].hold(true);
+    let home = tempfile::tempdir().unwrap();
+    let mut keys = String::new();
+    let mirrors = ["bind", "knot", "nsd"].map(|label| {
+        let zone = let_in(&demo, label, label);
+        if label == "bind" {
+            zone.clone_into(&mut keys);
+        }
+        begin(
+            demo.dns_port,
+            label,
+            &by_relays(&zone, demo.dns_port),
+            home.path(),
+        )
+    });
+    wait_for("all three are in the middle of it", PATIENCE, || {
+        let held = relays[0].long_ones();
+        (held.iter().filter(|carried| carried.is_held).count() == mirrors.len()).then_some(())
+    });
+    for mirror in &mirrors {
+        assert_eq!(mirror.serial(APEX), None, "{} has a zone", mirror.label);
+    }
+
+    demo.kill("council1");
+    relays[0].hold(false);
+    relays[1..].iter().for_each(Relay::open);
+    for mirror in &mirrors {
+        let what = format!("{} has got the zone from another node", mirror.label);
+        wait_for(&what, PATIENCE, || {
+            let here = mirror.serial(APEX);
+            (here.is_some() && here == serial_of(&demo, 2)).then_some(())
+        });
+    }
+    let cut: Vec<usize> = relays[0]
+        .long_ones()
+        .iter()
+        .map(|carried| carried.bytes)
+        .collect();
+    let whole = relays[1..].iter().flat_map(Relay::long_ones);
+    let whole: Vec<usize> = whole.map(|carried| carried.bytes).collect();
+    eprintln!("bytes of the transfers that broke off: {cut:?}; of those behind them: {whole:?}");
+    assert!(cut.len() == 3 && whole.len() >= 3);
+    assert!(cut.iter().max().unwrap() * 2 < *whole.iter().min().unwrap());
+    let all = records_of(&demo, 2, &keys);
+    assert!(all.len() > 4 * BLOGS, "{}", all.len());
+    for mirror in &mirrors {
+        assert_eq!(mirror.records(APEX), all, "{}", mirror.label);
+    }
+    demo.assert_no_panic();
+}
+
+/// What is printed for a mirror, with relays in place of the nodes that it asks.
+fn by_relays(zone: &str, port: u16) -> String {
+    let mut zone = zone.to_owned();
+    for node in 1..=3 {
+        for form in [format!("@{port}"), format!(" port {port}")] {
+            let (is, relay) = (
+                format!("127.0.1.{node}{form}"),
+                format!("127.0.1.10{node}{form}"),
+            );
+            zone = zone.replace(&is, &relay);
+        }
+    }
+    zone
 }
