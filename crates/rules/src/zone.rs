@@ -23,6 +23,7 @@ use crate::{
     health::Takes,
     keyset::{CDNSKEY, CDS, DNSKEY},
     node::Label,
+    openpgpkey::{self, OPENPGPKEY},
     registry::{BlogRecord, Registry, Spoke, Touched},
 };
 
@@ -30,6 +31,8 @@ use crate::{
 const TTL_MOVING: u32 = 30;
 /// Seconds for which the names of servers may be remembered.
 const TTL_SERVERS: u32 = 3_600;
+/// Seconds for which an author's key may be remembered: an ended one is gone soon, and it moves seldom.
+const TTL_KEY: u32 = 300;
 /// Seconds for which "there is no such name" may be remembered: names are asked for just before they
 /// are claimed.
 const TTL_NEGATIVE: u32 = 10;
@@ -89,6 +92,8 @@ impl Version {
 #[derive(Clone, Debug, Default)]
 pub struct Stale {
     blogs: BTreeSet<BlogId>,
+    /// Whose keys are others.
+    keys: BTreeSet<BlogId>,
     /// With all blogs that they hold.
     spokes: BTreeSet<Label>,
     mirrors: BTreeSet<Label>,
@@ -102,6 +107,7 @@ impl Stale {
             Touched::Nothing | Touched::Load(_) => {}
             Touched::Blog(id) | Touched::NewBlog(id) => drop(self.blogs.insert(*id)),
             Touched::Blogs(ids) => self.blogs.extend(ids),
+            Touched::Keys(id) => drop(self.keys.insert(*id)),
             Touched::Spoke(label) | Touched::Spokes(label) => {
                 self.spokes.insert(label.clone());
             }
@@ -113,8 +119,9 @@ impl Stale {
     /// Whether nothing was touched that the zone is made of.
     pub fn is_empty(&self) -> bool {
         let labels = [&self.spokes, &self.mirrors];
+        let blogs = [&self.blogs, &self.keys];
         let is_untouched = labels.iter().all(|labels| labels.is_empty());
-        self.blogs.is_empty() && is_untouched && !self.council
+        blogs.iter().all(|ids| ids.is_empty()) && is_untouched && !self.council
     }
 
     /// What all that was touched answers now. Authors come first and readers behind them, the apex last, with the new
@@ -135,6 +142,11 @@ impl Stale {
         let blogs = blogs.into_iter();
         let blogs = blogs.filter_map(|id| Some((id, registry.blog(id)?)));
         names.extend(blogs.flat_map(|(id, blog)| of_blog(registry, id, blog)));
+        // A new blog may have a key in DNS; that an older one has none any more, its news of keys tell.
+        let new = self.blogs.iter().copied();
+        let new = new.filter(|id| registry.openpgpkey(*id).is_some());
+        let keys: BTreeSet<BlogId> = new.chain(self.keys.iter().copied()).collect();
+        names.extend(keys.into_iter().filter_map(|id| of_key(registry, id)));
         names.push(apex(registry, version));
         names
     }
@@ -212,10 +224,13 @@ pub fn project(registry: &Registry, version: Version) -> impl Iterator<Item = (S
     let spokes = spokes.map(|(label, spoke)| of_spoke(registry, label, spoke));
     let blogs = registry.blogs();
     let blogs = blogs.flat_map(|(id, blog)| of_blog(registry, id, blog));
+    let keys = registry.openpgpkeys();
+    let keys = keys.filter_map(|id| of_key(registry, id));
     core::iter::once(apex(registry, version))
         .chain(servers(registry))
         .chain(spokes)
         .chain(blogs)
+        .chain(keys)
 }
 
 /// The number of the minute in which a slate holds.
@@ -370,6 +385,21 @@ pub fn of_blog(registry: &Registry, id: BlogId, blog: &BlogRecord) -> Owned {
         ),
         (format!("_blog.{name}.{domain}"), vec![text]),
     ]
+}
+
+/// The key of a blog's author (SPEC dns 7); empty when none says the blog's mailbox.
+fn of_key(registry: &Registry, id: BlogId) -> Option<(String, Node)> {
+    let name = &registry.blog(id)?.name;
+    let owner = openpgpkey::owner(name, &registry.founding().domain)?;
+    let data = registry.openpgpkey(id).map(|bytes| Data::Other {
+        rtype: OPENPGPKEY,
+        data: bytes.to_vec(),
+    });
+    let set = data.map(|data| RrSet {
+        ttl: TTL_KEY,
+        data: vec![data],
+    });
+    Some((owner, set.into_iter().collect()))
 }
 
 /// At most [`SLATE_MAX`] spokes that are well and take new blogs, others each minute (SPEC dns 2).

@@ -25,7 +25,7 @@ use crate::{
 ///
 /// Whoever changes what a registry holds, or how a record changes it, counts this up: then nodes fold their
 /// whole log once.
-pub const SNAPSHOT_FORM: u32 = 8;
+pub const SNAPSHOT_FORM: u32 = 9;
 
 impl Registry {
     /// All of it, for this node's own disk.
@@ -60,7 +60,7 @@ kept_as_text!(
 kept_fields! {
     Registry {
         network, founding, founded, head, invites, spokes, ring, placed, seats, mirrors, zone_keys, names, blogs,
-        by_author, ended, answered, keyed, brought
+        by_author, ended, openpgpkeys, answered, keyed, brought
     }
     Invite { expires, used }
     Head { records, hash, time }

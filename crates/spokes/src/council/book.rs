@@ -187,7 +187,11 @@ impl Book {
                 }
                 Touched::Spokes(_) => changed.spokes = true,
                 // A new blog has the set that it should have.
-                Touched::NewBlog(_) | Touched::Council | Touched::Mirror(_) | Touched::Nothing => {}
+                Touched::NewBlog(_)
+                | Touched::Keys(_)
+                | Touched::Council
+                | Touched::Mirror(_)
+                | Touched::Nothing => {}
             }
         }
     }
