@@ -76,7 +76,6 @@ impl Edns {
     }
 
     /// Whether the client can do with signatures (the DO bit, RFC 3225).
-    #[expect(dead_code, reason = "nothing is signed yet")]
     pub(crate) fn wants_dnssec(&self) -> bool {
         self.is_spoken() && self.dnssec_ok
     }
