@@ -235,7 +235,8 @@ impl Certificate {
             (None, [only]) => Some(only.clone()),
             (None, _) => return Err(KeyFault::ChooseUserId(uids)),
         };
-        let cert = Cert::from_packets(minimal_packets(&cert, chosen.as_deref()).into_iter())
+        let is_chosen = |text: &str| Some(text) == chosen.as_deref();
+        let cert = Cert::from_packets(minimal_packets(&cert, is_chosen, false).into_iter())
             .map_err(|e| KeyFault::NotACertificate(e.to_string()))?;
         Self::from_cert(cert)
     }
@@ -278,7 +279,7 @@ impl Certificate {
     }
 
     /// An error only where the library does not read what it wrote: its bytes are a stranger's.
-    fn cert(&self) -> Result<Cert, KeyFault> {
+    pub(crate) fn cert(&self) -> Result<Cert, KeyFault> {
         Cert::from_bytes(&self.packets).map_err(|e| KeyFault::NotACertificate(e.to_string()))
     }
 
@@ -474,7 +475,12 @@ fn is_address_of(asked: &str, user_id: &str) -> bool {
         == Some(asked)
 }
 
-fn minimal_packets(cert: &Cert, user_id: Option<&str>) -> Vec<Packet> {
+/// The primary key, these user ids, and the subkeys that sign, or all; each with its owner's own signatures.
+pub(crate) fn minimal_packets(
+    cert: &Cert,
+    stays: impl Fn(&str) -> bool,
+    all_subkeys: bool,
+) -> Vec<Packet> {
     let mut packets = Vec::new();
     let primary = cert.primary_key();
     packets.push(Packet::from(primary.key().clone()));
@@ -486,7 +492,7 @@ fn minimal_packets(cert: &Cert, user_id: Option<&str>) -> Vec<Packet> {
     );
     for uid in cert.userids() {
         let text = String::from_utf8_lossy(uid.userid().value());
-        if Some(text.as_ref()) == user_id {
+        if stays(&text) {
             packets.push(Packet::from(uid.userid().clone()));
             packets.extend(uid.self_revocations().chain(uid.self_signatures()).map(own));
         }
@@ -495,7 +501,7 @@ fn minimal_packets(cert: &Cert, user_id: Option<&str>) -> Vec<Packet> {
         let signs = subkey
             .self_signatures()
             .any(|s| s.key_flags().is_some_and(|flags| flags.for_signing()));
-        if signs {
+        if signs || all_subkeys {
             packets.push(Packet::from(subkey.key().clone()));
             packets.extend(
                 subkey
@@ -513,7 +519,7 @@ fn own(signature: &Signature) -> Packet {
 }
 
 /// The policy that judges keys: Sequoia's of [`POLICY_UNIX`], with our own lists of algorithms.
-fn policy() -> StandardPolicy<'static> {
+pub(crate) fn policy() -> StandardPolicy<'static> {
     use AsymmetricAlgorithm as A;
     let mut policy = StandardPolicy::at(Timestamp::from(POLICY_UNIX));
     policy.reject_all_hashes();
@@ -595,7 +601,7 @@ fn good_at(cert: &Cert, policy: &StandardPolicy<'_>, at: Time) -> Vec<Fingerprin
         .collect()
 }
 
-fn is_revoked(status: &RevocationStatus<'_>) -> bool {
+pub(crate) fn is_revoked(status: &RevocationStatus<'_>) -> bool {
     matches!(status, RevocationStatus::Revoked(_))
 }
 
@@ -639,7 +645,7 @@ fn last_turn(cert: &Cert) -> Time {
     turns(cert).last().copied().unwrap_or(Time::from_unix(0))
 }
 
-fn stamp(at: Time) -> Option<Timestamp> {
+pub(crate) fn stamp(at: Time) -> Option<Timestamp> {
     u32::try_from(at.as_unix()).ok().map(Timestamp::from)
 }
 

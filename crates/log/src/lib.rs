@@ -21,6 +21,8 @@ pub mod name;
 
 pub mod key;
 
+pub mod mailbox;
+
 pub mod draft;
 
 pub mod entry;

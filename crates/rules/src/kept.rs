@@ -258,6 +258,18 @@ impl<T: Kept> Kept for Box<T> {
     }
 }
 
+impl Kept for Box<[u8]> {
+    fn put(&self, to: &mut Vec<u8>) {
+        put_length(self.len(), to);
+        to.extend(&**self);
+    }
+
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
+        let bytes = length(from)?;
+        from.some(bytes).map(Into::into)
+    }
+}
+
 impl<T: Kept> Kept for Option<T> {
     fn put(&self, to: &mut Vec<u8>) {
         self.is_some().put(to);

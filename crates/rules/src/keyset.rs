@@ -5,7 +5,11 @@
 //! once in many months. The signatures are public: whoever steals a node's key can show it, to whom he cuts off, until
 //! the last of these weeks is over.
 
-use alloc::{string::ToString as _, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    string::ToString as _,
+    vec::Vec,
+};
 use core::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
@@ -26,8 +30,14 @@ pub const TOP_KEYS_MAX: usize = 4;
 pub(crate) const NODE_KEYS_MAX: usize = 14;
 /// Windows of one set: two years of weeks.
 pub const WINDOWS_MAX: usize = 104;
-/// Seconds for which the keys may be remembered. A node's key signs only when it has been shown for so long.
+/// Seconds for which the keys may be remembered, where an organizer wants nothing else.
 pub const KEYS_TTL: u32 = 3_600;
+/// The least: below it resolvers ask for the keys with every other question.
+pub const KEYS_TTL_MIN: u32 = 30;
+/// The most: each change of keys waits for twice as long.
+pub const KEYS_TTL_MAX: u32 = 24 * 60 * 60;
+/// From how long before now on a window is the better one: clocks of resolvers differ.
+const WINDOW_AGE: i64 = 60 * 60;
 
 /// The types that organizers' keys sign.
 pub const DNSKEY: u16 = 48;
@@ -35,6 +45,11 @@ pub const DNSKEY: u16 = 48;
 pub const CDS: u16 = 59;
 /// The same as keys.
 pub const CDNSKEY: u16 = 60;
+
+const WEEK: i64 = 7 * 24 * 60 * 60;
+
+/// Signs bytes with an organizer's key; none where it cannot.
+pub type Signer<'a> = &'a mut dyn FnMut(&[u8]) -> Option<ZoneSignature>;
 
 /// An organizer's key in a set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +67,8 @@ pub struct NodeZoneKey {
     pub node: Label,
     /// The key.
     pub key: ZoneKey,
+    /// Whether it is to sign. One that rests is still shown, for the sake of what was signed by it.
+    pub signs: bool,
 }
 
 /// For how long a signature of an organizer counts.
@@ -70,6 +87,8 @@ pub struct Window {
 /// All keys of the zone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KeySet {
+    /// Seconds for which the keys may be remembered.
+    pub ttl: u32,
     /// Organizers' keys.
     pub top: Vec<TopKey>,
     /// Nodes' keys.
@@ -93,6 +112,35 @@ impl KeySet {
         }
     }
 
+    /// Signs for two weeks from each week on, from a time on, with these keys: each signs what it is given, with its key;
+    /// none where one does not.
+    pub fn sign(
+        &mut self,
+        from: Time,
+        weeks: i64,
+        apex: &[u8],
+        signers: &mut [(ZoneKey, Signer<'_>)],
+    ) -> Option<()> {
+        self.windows.clear();
+        for week in 0..weeks {
+            let times = (from + week * WEEK, from + (week + 2) * WEEK);
+            for (key, sign) in signers.iter_mut() {
+                let tag = key.tag(Signs::Keys);
+                let mut signature = |rtype| sign(&self.to_sign(rtype, times, tag, apex));
+                let signatures = [signature(DNSKEY)?, signature(CDS)?, signature(CDNSKEY)?];
+                let (from, until) = times;
+                self.windows.push(Window {
+                    from,
+                    until,
+                    tag,
+                    signatures,
+                });
+            }
+        }
+        self.windows.sort_by_key(|window| (window.from, window.tag));
+        Some(())
+    }
+
     /// What a window's signature is over.
     pub fn to_sign(&self, rtype: u16, window: (Time, Time), tag: u16, apex: &[u8]) -> Vec<u8> {
         let data = self.data(rtype, apex);
@@ -110,7 +158,7 @@ impl KeySet {
     ) -> Cover<'a> {
         Cover {
             rtype,
-            ttl: KEYS_TTL,
+            ttl: self.ttl,
             inception: seconds(from),
             expiration: seconds(until),
             tag,
@@ -122,6 +170,19 @@ impl KeySet {
     pub fn at(&self, now: Time) -> impl Iterator<Item = &Window> {
         let windows = self.windows.iter();
         windows.filter(move |window| window.from <= now && now < window.until)
+    }
+
+    /// Of each organizer's key the window that is shown at a time: the newest that has counted for an hour, else the
+    /// newest that counts.
+    pub fn shown(&self, now: Time) -> BTreeMap<u16, &Window> {
+        // The first to begin comes first, so the last to be put in is the newest.
+        let aged = self
+            .at(now)
+            .filter(|window| window.from + WINDOW_AGE <= now);
+        let mut shown: BTreeMap<u16, &Window> =
+            self.at(now).map(|window| (window.tag, window)).collect();
+        shown.extend(aged.map(|window| (window.tag, window)));
+        shown
     }
 
     /// Until when there is a window without a break from then on; none where there is none then.
@@ -170,9 +231,31 @@ impl KeySet {
         tags.any(|tag| next.windows.iter().any(|window| window.tag == tag))
     }
 
+    /// Reads what [`fmt::Display`] wrote.
+    ///
+    /// # Errors
+    /// Where it is something else.
+    pub fn read(text: &str) -> Result<Self, Malformed> {
+        Self::parse(&mut Headers::new(text.trim_start(), 1)?)
+    }
+
     pub(crate) fn parse(headers: &mut Headers<'_>) -> Result<Self, Malformed> {
-        let top = filled("Top", headers, TOP_KEYS_MAX)?;
-        let nodes = filled("Key", headers, NODE_KEYS_MAX)?;
+        let line = headers.line();
+        let ttl: u64 = headers.required("Ttl")?;
+        let ttl = u32::try_from(ttl)
+            .ok()
+            .filter(|ttl| (KEYS_TTL_MIN..=KEYS_TTL_MAX).contains(ttl));
+        let ttl = ttl.ok_or(Malformed::rule(line, "\"Ttl\" is 30 to 86400 seconds"))?;
+        let line = headers.line();
+        let top: Vec<TopKey> = filled("Top", headers, TOP_KEYS_MAX)?;
+        let nodes: Vec<NodeZoneKey> = filled("Key", headers, NODE_KEYS_MAX)?;
+        let tags = top.iter().map(|top| top.key.tag(Signs::Keys));
+        let tags = tags.chain(nodes.iter().map(|node| node.key.tag(Signs::Zone)));
+        // Who validates finds a key by its number; two of one number cost each resolver a try more.
+        if tags.collect::<BTreeSet<u16>>().len() < top.len() + nodes.len() {
+            let rule = "two keys have one number; one of them must be made anew";
+            return Err(Malformed::rule(line, rule));
+        }
         let line = headers.line();
         let windows: Vec<Window> = filled("Window", headers, WINDOWS_MAX * TOP_KEYS_MAX)?;
         if !windows.is_sorted_by_key(|window| (window.from, window.tag)) {
@@ -180,6 +263,7 @@ impl KeySet {
             return Err(Malformed::rule(line, rule));
         }
         Ok(Self {
+            ttl,
             top,
             nodes,
             windows,
@@ -194,6 +278,7 @@ fn seconds(time: Time) -> u32 {
 
 impl fmt::Display for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\nTtl: {}", self.ttl)?;
         for top in &self.top {
             write!(f, "\nTop: {top}")?;
         }
@@ -243,18 +328,28 @@ impl fmt::Display for TopKey {
 
 impl Value for NodeZoneKey {
     fn parse(text: &str) -> Result<Self, &'static str> {
-        let parts = text.split_once(' ');
-        let (node, key) = parts.ok_or("is not a node's label and its key")?;
+        const SHAPE: &str = "is not a node's label, its key and \"signs\" or \"rests\"";
+        let words: Vec<&str> = text.split(' ').collect();
+        let [node, key, word] = words[..] else {
+            return Err(SHAPE);
+        };
+        let signs = match word {
+            "signs" => true,
+            "rests" => false,
+            _ => return Err(SHAPE),
+        };
         Ok(Self {
             node: Label::parse(node)?,
             key: ZoneKey::parse(key)?,
+            signs,
         })
     }
 }
 
 impl fmt::Display for NodeZoneKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.node, self.key)
+        let word = if self.signs { "signs" } else { "rests" };
+        write!(f, "{} {} {word}", self.node, self.key)
     }
 }
 
@@ -306,7 +401,6 @@ mod tests {
     use spokes_log::text::Headers;
 
     const NOW: Time = Time::from_unix(1_800_000_000);
-    const WEEK: i64 = 7 * 24 * 60 * 60;
 
     fn key(seed: u8) -> (SigningKey, ZoneKey) {
         let secret = SigningKey::from_slice(&[seed; 32]).unwrap();
@@ -320,6 +414,7 @@ mod tests {
         let tops = [key(1), key(2)];
         let label = |text| Label::parse(text).unwrap();
         let mut set = KeySet {
+            ttl: KEYS_TTL,
             top: vec![
                 TopKey {
                     key: tops[0].1,
@@ -334,34 +429,26 @@ mod tests {
                 NodeZoneKey {
                     node: label("council1"),
                     key: key(3).1,
+                    signs: true,
                 },
                 NodeZoneKey {
                     node: label("council2"),
                     key: key(4).1,
+                    signs: false,
                 },
             ],
             windows: Vec::new(),
         };
-        for week in 0..weeks {
-            let times = (NOW + week * WEEK, NOW + (week + 2) * WEEK);
-            for (secret, top) in &tops {
-                let tag = top.tag(Signs::Keys);
-                let sign = |rtype| {
-                    let bytes = set.to_sign(rtype, times, tag, apex);
-                    let signature: Signature = secret.sign(&bytes);
-                    ZoneSignature::from_bytes(signature.to_bytes().into())
-                };
-                let signatures = [DNSKEY, CDS, CDNSKEY].map(sign);
-                let (from, until) = times;
-                set.windows.push(Window {
-                    from,
-                    until,
-                    tag,
-                    signatures,
-                });
-            }
-        }
-        set.windows.sort_by_key(|window| (window.from, window.tag));
+        let [one, other] = &tops;
+        let sign = |secret: &SigningKey, bytes: &[u8]| {
+            let signature: Signature = secret.sign(bytes);
+            Some(ZoneSignature::from_bytes(signature.to_bytes().into()))
+        };
+        let mut signs = |bytes: &[u8]| sign(&one.0, bytes);
+        let mut other_signs = |bytes: &[u8]| sign(&other.0, bytes);
+        let signers: &mut [(ZoneKey, Signer<'_>)] =
+            &mut [(one.1, &mut signs), (other.1, &mut other_signs)];
+        set.sign(NOW, weeks, apex, signers).unwrap();
         set
     }
 
@@ -384,6 +471,16 @@ mod tests {
             "the parent is to say something else"
         );
         let mut other = set.clone();
+        other.ttl += 1;
+        assert!(other.check(apex).is_err());
+        let mut other = set.clone();
+        other.nodes[1].signs = true;
+        assert_eq!(
+            other.check(apex),
+            Ok(()),
+            "who signs is no part of what is signed"
+        );
+        let mut other = set.clone();
         other.windows[2].until = other.windows[2].until + 1;
         assert!(other.check(apex).is_err());
         let mut other = set.clone();
@@ -394,8 +491,32 @@ mod tests {
     }
 
     #[test]
+    fn bad_sets_are_refused_with_the_rule() {
+        let text = format!("{}", set(1, b"\x01a\0"));
+        let said = |text: &str| {
+            let mut headers = Headers::new(text.trim_start(), 1).unwrap();
+            KeySet::parse(&mut headers).unwrap_err().to_string()
+        };
+        for ttl in ["29", "86401", "4294967326"] {
+            let said = said(&text.replace("Ttl: 3600", &format!("Ttl: {ttl}")));
+            assert!(said.contains("30 to 86400"), "{said}");
+        }
+        let twice = format!("Key: council2 {} rests", key(4).1);
+        let other = format!("Key: council2 {} rests", key(3).1);
+        let said_of = said(&text.replace(&twice, &other));
+        assert!(said_of.contains("two keys have one number"), "{said_of}");
+        let said = said(&text.replace(" rests", ""));
+        assert!(said.contains("\"signs\" or \"rests\""), "{said}");
+    }
+
+    #[test]
     fn windows_follow_one_another() {
         let set = set(3, b"\x01a\0");
+        let from = |now: Time| set.shown(now).values().map(|window| window.from).min();
+        assert_eq!(from(NOW), Some(NOW), "there is no other");
+        assert_eq!(from(NOW + WEEK), Some(NOW), "an hour is not over");
+        assert_eq!(from(NOW + WEEK + WINDOW_AGE), Some(NOW + WEEK));
+        assert_eq!(set.shown(NOW).len(), 2, "one of each key");
         assert_eq!(set.at(NOW + WEEK).count(), 4);
         assert_eq!(set.at(NOW - 1).count(), 0);
         assert_eq!(set.covered_from(NOW), Some(NOW + 4 * WEEK));

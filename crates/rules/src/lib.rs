@@ -40,6 +40,8 @@ pub mod mirror;
 
 pub mod reserved;
 
+pub mod openpgpkey;
+
 pub mod registry;
 
 pub mod leftover;

@@ -73,6 +73,8 @@ pub struct Registry {
     /// The blogs of each author, and those who have ended their own keys: asked for with each page of a desk.
     by_author: BTreeSet<(Fingerprint, BlogId)>,
     ended: BTreeSet<Fingerprint>,
+    /// The certificates that DNS has: apart from blogs, of which few have one.
+    openpgpkeys: BTreeMap<BlogId, Box<[u8]>>,
     answered: BTreeMap<Hash, u64>,
     /// News of keys by day and blog.
     keyed: BTreeMap<(i64, BlogId), u64>,
@@ -108,6 +110,8 @@ pub enum Touched {
     NewBlog(BlogId),
     /// This blog.
     Blog(BlogId),
+    /// The keys of this blog, and perhaps the one in DNS.
+    Keys(BlogId),
     /// The council's own nodes.
     Council,
     /// This mirror.
@@ -130,8 +134,14 @@ enum Change {
         id: BlogId,
         blog: Box<BlogRecord>,
         brought: Label,
+        shown: Option<Box<[u8]>>,
     },
-    Keys(BlogId, EntryId, BTreeSet<Fingerprint>),
+    Keys {
+        id: BlogId,
+        entry: EntryId,
+        ended: BTreeSet<Fingerprint>,
+        shown: Option<Box<[u8]>>,
+    },
     Close(Vec<BlogId>, Set),
     Open {
         id: BlogId,
@@ -198,6 +208,7 @@ impl Registry {
             blogs: BTreeMap::new(),
             by_author: BTreeSet::new(),
             ended: BTreeSet::new(),
+            openpgpkeys: BTreeMap::new(),
             answered: BTreeMap::from([(record.request.id(), 0)]),
             keyed: BTreeMap::new(),
             brought: BTreeMap::new(),
@@ -322,6 +333,16 @@ impl Registry {
     /// count: anybody can name any key there.
     pub fn has_ended(&self, key: &Fingerprint) -> bool {
         self.ended.contains(key)
+    }
+
+    /// The certificate that DNS has for a blog's mailbox, in binary form (SPEC dns 7).
+    pub fn openpgpkey(&self, id: BlogId) -> Option<&[u8]> {
+        self.openpgpkeys.get(&id).map(|bytes| &**bytes)
+    }
+
+    /// All that have one.
+    pub fn openpgpkeys(&self) -> impl Iterator<Item = BlogId> {
+        self.openpgpkeys.keys().copied()
     }
 
     /// Who has a name.

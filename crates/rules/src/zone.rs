@@ -5,7 +5,7 @@
 //! is the same wherever it is asked for, and mirrors may go from one server to the next.
 
 use alloc::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     format,
     string::{String, ToString},
     vec,
@@ -21,8 +21,9 @@ use spokes_log::{
 use crate::{
     dnssec,
     health::Takes,
-    keyset::{CDNSKEY, CDS, DNSKEY, KEYS_TTL, Window},
+    keyset::{CDNSKEY, CDS, DNSKEY},
     node::Label,
+    openpgpkey::{self, OPENPGPKEY},
     registry::{BlogRecord, Registry, Spoke, Touched},
 };
 
@@ -30,6 +31,8 @@ use crate::{
 const TTL_MOVING: u32 = 30;
 /// Seconds for which the names of servers may be remembered.
 const TTL_SERVERS: u32 = 3_600;
+/// Seconds for which an author's key may be remembered: an ended one is gone soon, and it moves seldom.
+const TTL_KEY: u32 = 300;
 /// Seconds for which "there is no such name" may be remembered: names are asked for just before they
 /// are claimed.
 const TTL_NEGATIVE: u32 = 10;
@@ -89,6 +92,8 @@ impl Version {
 #[derive(Clone, Debug, Default)]
 pub struct Stale {
     blogs: BTreeSet<BlogId>,
+    /// Whose keys are others.
+    keys: BTreeSet<BlogId>,
     /// With all blogs that they hold.
     spokes: BTreeSet<Label>,
     mirrors: BTreeSet<Label>,
@@ -102,6 +107,7 @@ impl Stale {
             Touched::Nothing | Touched::Load(_) => {}
             Touched::Blog(id) | Touched::NewBlog(id) => drop(self.blogs.insert(*id)),
             Touched::Blogs(ids) => self.blogs.extend(ids),
+            Touched::Keys(id) => drop(self.keys.insert(*id)),
             Touched::Spoke(label) | Touched::Spokes(label) => {
                 self.spokes.insert(label.clone());
             }
@@ -113,8 +119,9 @@ impl Stale {
     /// Whether nothing was touched that the zone is made of.
     pub fn is_empty(&self) -> bool {
         let labels = [&self.spokes, &self.mirrors];
+        let blogs = [&self.blogs, &self.keys];
         let is_untouched = labels.iter().all(|labels| labels.is_empty());
-        self.blogs.is_empty() && is_untouched && !self.council
+        blogs.iter().all(|ids| ids.is_empty()) && is_untouched && !self.council
     }
 
     /// What all that was touched answers now. Authors come first and readers behind them, the apex last, with the new
@@ -135,6 +142,11 @@ impl Stale {
         let blogs = blogs.into_iter();
         let blogs = blogs.filter_map(|id| Some((id, registry.blog(id)?)));
         names.extend(blogs.flat_map(|(id, blog)| of_blog(registry, id, blog)));
+        // A new blog may have a key in DNS; that an older one has none any more, its news of keys tell.
+        let new = self.blogs.iter().copied();
+        let new = new.filter(|id| registry.openpgpkey(*id).is_some());
+        let keys: BTreeSet<BlogId> = new.chain(self.keys.iter().copied()).collect();
+        names.extend(keys.into_iter().filter_map(|id| of_key(registry, id)));
         names.push(apex(registry, version));
         names
     }
@@ -212,10 +224,13 @@ pub fn project(registry: &Registry, version: Version) -> impl Iterator<Item = (S
     let spokes = spokes.map(|(label, spoke)| of_spoke(registry, label, spoke));
     let blogs = registry.blogs();
     let blogs = blogs.flat_map(|(id, blog)| of_blog(registry, id, blog));
+    let keys = registry.openpgpkeys();
+    let keys = keys.filter_map(|id| of_key(registry, id));
     core::iter::once(apex(registry, version))
         .chain(servers(registry))
         .chain(spokes)
         .chain(blogs)
+        .chain(keys)
 }
 
 /// The number of the minute in which a slate holds.
@@ -242,13 +257,16 @@ pub fn apex(registry: &Registry, version: Version) -> (String, Node) {
         expire: EXPIRE,
         minimum: TTL_NEGATIVE,
     };
+    // What a key has signed is remembered for no longer than the key (SPEC dns 6.4 counts on it).
+    let ttl = registry.zone_keys().signed.as_ref();
+    let ttl = ttl.map_or(TTL_SERVERS, |set| set.ttl.min(TTL_SERVERS));
     let mut node = vec![
         RrSet {
-            ttl: TTL_SERVERS,
+            ttl,
             data: vec![Data::Soa(soa)],
         },
         RrSet {
-            ttl: TTL_SERVERS,
+            ttl,
             data: names.into_iter().chain(mirrors).map(Data::Ns).collect(),
         },
     ];
@@ -261,15 +279,13 @@ pub fn apex(registry: &Registry, version: Version) -> (String, Node) {
     (domain.to_string(), node)
 }
 
-/// The zone's keys, and what organizers have signed of them ahead: of each organizer's key the newest signature that
-/// counts.
+/// The zone's keys, and what organizers have signed of them ahead.
 fn keys(registry: &Registry, version: Version) -> Node {
     let now = Time::from_unix(version.minute.saturating_mul(SLATE_SECONDS));
     let Some(set) = &registry.zone_keys().signed else {
         return Node::new();
     };
-    // Windows begin one after the other: the last one of a key is the newest.
-    let newest: BTreeMap<u16, &Window> = set.at(now).map(|window| (window.tag, window)).collect();
+    let newest = set.shown(now);
     let apex = dnssec::wire(registry.founding().domain.as_str());
     let (mut node, mut signatures) = (Node::new(), Vec::new());
     for (at, rtype) in [DNSKEY, CDS, CDNSKEY].into_iter().enumerate() {
@@ -279,10 +295,7 @@ fn keys(registry: &Registry, version: Version) -> Node {
         if data.is_empty() {
             continue;
         }
-        node.push(RrSet {
-            ttl: KEYS_TTL,
-            data,
-        });
+        node.push(RrSet { ttl: set.ttl, data });
         signatures.extend(newest.values().map(|window| {
             let times = (window.from, window.until);
             let mut data = set.cover(rtype, times, window.tag, &apex).rrsig(&apex);
@@ -292,7 +305,7 @@ fn keys(registry: &Registry, version: Version) -> Node {
     }
     if !signatures.is_empty() {
         node.push(RrSet {
-            ttl: KEYS_TTL,
+            ttl: set.ttl,
             data: signatures,
         });
     }
@@ -372,6 +385,21 @@ pub fn of_blog(registry: &Registry, id: BlogId, blog: &BlogRecord) -> Owned {
         ),
         (format!("_blog.{name}.{domain}"), vec![text]),
     ]
+}
+
+/// The key of a blog's author (SPEC dns 7); empty when none says the blog's mailbox.
+fn of_key(registry: &Registry, id: BlogId) -> Option<(String, Node)> {
+    let name = &registry.blog(id)?.name;
+    let owner = openpgpkey::owner(name, &registry.founding().domain)?;
+    let data = registry.openpgpkey(id).map(|bytes| Data::Other {
+        rtype: OPENPGPKEY,
+        data: bytes.to_vec(),
+    });
+    let set = data.map(|data| RrSet {
+        ttl: TTL_KEY,
+        data: vec![data],
+    });
+    Some((owner, set.into_iter().collect()))
 }
 
 /// At most [`SLATE_MAX`] spokes that are well and take new blogs, others each minute (SPEC dns 2).

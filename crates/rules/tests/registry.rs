@@ -140,7 +140,7 @@ fn keys_do_not_fork() {
          keys eve at a",
         &expect![[r#"
             claim maria for maria at a: record 10 NewBlog
-            keys maria at a: record 11 Blog
+            keys maria at a: record 11 Keys
             keys maria behind entry-0 at b: the keys entry does not follow sha256:…, the one taken last; read the blog's log, sign again behind it
             keys eve at a: no blog sha256:… is registered here
             = maria epoch 1 on a b c
@@ -219,8 +219,8 @@ fn blogs_are_found_by_their_author_and_ended_keys_by_themselves() {
         claim maria for maria at a: record 10 NewBlog
         claim joan for joan at b: record 11 NewBlog
         claim joan for maria at a: this blog has the name "maria" already
-        keys maria ends rosa at a: record 12 Blog
-        keys joan hands to rosa at b: record 13 Blog
+        keys maria ends rosa at a: record 12 Keys
+        keys joan hands to rosa at b: record 13 Keys
     "#]]
     .assert_eq(&told);
     let mut key = |author| town.author(author).key.certificate().fingerprint().clone();

@@ -8,7 +8,8 @@ use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
 use spokes_log::time::Time;
 use spokes_rules::{
     dnssec::{self, Signs, ZoneKey, ZoneSignature},
-    keyset::{CDNSKEY, CDS, DNSKEY, KeySet, NodeZoneKey, TopKey, Window},
+    keyset::{CDNSKEY, CDS, DNSKEY, KEYS_TTL, KeySet, NodeZoneKey, TopKey, Window},
+    node::Label,
     request::Wish,
     zone::{self, Data, Version},
 };
@@ -25,18 +26,30 @@ fn key(seed: u8) -> (SigningKey, ZoneKey) {
 /// Organizers' keys, each with whether it stays; nodes' keys; two weeks from each of so many weeks on, signed by
 /// all of the former.
 fn set(from: Time, tops: &[(u8, bool)], nodes: &[u8], weeks: i64) -> Box<KeySet> {
+    resting(from, tops, nodes, &[], weeks)
+}
+
+/// With other nodes' keys that rest.
+fn resting(from: Time, tops: &[(u8, bool)], nodes: &[u8], rest: &[u8], weeks: i64) -> Box<KeySet> {
     let apex = dnssec::wire("blogs.example.org");
     let top = |(seed, stays): &(u8, bool)| TopKey {
         key: key(*seed).1,
         stays: *stays,
     };
-    let node = |seed: &u8| NodeZoneKey {
+    let node = |seed: u8, signs| NodeZoneKey {
         node: label("council-1"),
-        key: key(*seed).1,
+        key: key(seed).1,
+        signs,
     };
+    let resting = rest.iter().map(|seed| node(*seed, false));
     let mut set = KeySet {
+        ttl: KEYS_TTL,
         top: tops.iter().map(top).collect(),
-        nodes: nodes.iter().map(node).collect(),
+        nodes: nodes
+            .iter()
+            .map(|seed| node(*seed, true))
+            .chain(resting)
+            .collect(),
         windows: Vec::new(),
     };
     for week in 0..weeks {
@@ -154,18 +167,45 @@ fn keys_change_hands_one_step_after_the_other() {
         stranger.contains("no organizer's key that the last one was to stay with"),
         "{stranger}"
     );
-    // The next key of the node is shown beside the present one, and then alone.
+    // The next key of the node is shown beside the present one. It signs when all know it, and then the other rests,
+    // until nobody remembers what it has signed.
     town.says("council", 4);
+    let all = set(now, &[(1, true)], &[3, 4], 2);
+    assert!(town.signs(all.clone()).ends_with("Council"));
+    let signers = |town: &Town| -> Vec<ZoneKey> {
+        let keys = town.registry.zone_keys();
+        keys.signers(town.now).map(|node| node.key).collect()
+    };
+    assert_eq!(signers(&town), [key(3).1], "nobody knows the other");
+    let alone = set(now, &[(1, true)], &[4], 2);
+    assert!(town.signs(alone.clone()).contains("has to rest first"));
+    let rests = resting(now, &[(1, true)], &[4], &[3], 2);
+    let said = town.signs(rests.clone());
     assert!(
-        town.signs(set(now, &[(1, true)], &[3, 4], 2))
-            .ends_with("Council")
+        said.contains("no key that signs and that all resolvers know"),
+        "{said}"
     );
-    assert!(
-        town.signs(set(now, &[(1, true)], &[4], 2))
-            .ends_with("Council")
-    );
+    // What was shown and never known can go at once.
     assert!(
         town.signs(set(now, &[(1, true)], &[3], 2))
+            .ends_with("Council")
+    );
+    assert!(town.signs(all).ends_with("Council"));
+    let wait = 2 * i64::from(KEYS_TTL);
+    town.now = town.now + (wait - 1);
+    assert_eq!(signers(&town).len(), 1);
+    town.now = town.now + 1;
+    assert_eq!(signers(&town).len(), 2);
+    assert!(town.signs(alone.clone()).contains("has to rest first"));
+    assert!(town.signs(rests.clone()).ends_with("Council"));
+    assert_eq!(signers(&town), [key(4).1]);
+    town.now = town.now + (wait - 2);
+    assert!(town.signs(alone.clone()).contains("has to rest first"));
+    // To say it again is no new rest.
+    town.signs(rests);
+    assert!(town.signs(alone).ends_with("Council"));
+    assert!(
+        town.signs(set(now, &[(1, true)], &[4, 3], 2))
             .contains("has not said"),
         "it is forgotten"
     );
@@ -180,6 +220,61 @@ fn keys_change_hands_one_step_after_the_other() {
     );
     assert!(
         town.signs(set(now, &[(2, true)], &[4], 2))
+            .ends_with("Council")
+    );
+}
+
+/// What the next set would be, and after how long there is more to do.
+fn next(town: &Town, rests: &[&str]) -> (Vec<(u8, bool)>, Option<i64>) {
+    let sitting: Vec<Label> = ["council-1"].map(label).into();
+    let rests: Vec<Label> = rests.iter().map(|text| label(text)).collect();
+    let (nodes, later) = town.registry.zone_keys().next(town.now, &sitting, &rests);
+    let seed = |wanted: ZoneKey| {
+        (3..9)
+            .find(|seed| key(*seed).1 == wanted)
+            .expect("a key of these tests")
+    };
+    let nodes = nodes.into_iter().map(|node| (seed(node.key), node.signs));
+    (
+        nodes.collect(),
+        later.map(|later| later.as_unix() - town.now.as_unix()),
+    )
+}
+
+#[test]
+fn one_step_after_the_other_leads_to_another_key() {
+    let mut town = Town::with_spokes();
+    let now = town.now + -3_600;
+    assert_eq!(next(&town, &[]), (vec![], None), "no node said a key");
+    town.says("council", 3);
+    assert_eq!(next(&town, &[]), (vec![(3, true)], None));
+    assert!(
+        town.signs(set(now, &[(1, true)], &[3], 2))
+            .ends_with("Council")
+    );
+    assert_eq!(next(&town, &[]), (vec![(3, true)], None));
+    // Nobody else signs: it goes on.
+    assert_eq!(next(&town, &["council-1"]).0, [(3, true)]);
+    town.says("council", 4);
+    let wait = 2 * i64::from(KEYS_TTL);
+    assert_eq!(next(&town, &[]), (vec![(3, true), (4, true)], Some(wait)));
+    assert!(
+        town.signs(set(now, &[(1, true)], &[3, 4], 2))
+            .ends_with("Council")
+    );
+    town.now = town.now + (wait - 10);
+    assert_eq!(next(&town, &[]), (vec![(3, true), (4, true)], Some(10)));
+    town.now = town.now + 10;
+    assert_eq!(next(&town, &[]), (vec![(3, false), (4, true)], Some(wait)));
+    assert!(
+        town.signs(resting(now, &[(1, true)], &[4], &[3], 2))
+            .ends_with("Council")
+    );
+    assert_eq!(next(&town, &[]), (vec![(3, false), (4, true)], Some(wait)));
+    town.now = town.now + wait;
+    assert_eq!(next(&town, &[]), (vec![(4, true)], None));
+    assert!(
+        town.signs(set(now, &[(1, true)], &[4], 2))
             .ends_with("Council")
     );
 }

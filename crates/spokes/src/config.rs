@@ -16,7 +16,7 @@ use spokes_rules::{
     request::{Address, CouncilNode},
 };
 
-use crate::outage::Outage;
+use crate::{dns::limit::ANSWERS_PER_SECOND, outage::Outage};
 
 /// The layout of config and data directory that this program writes and reads.
 pub const LAYOUT: u32 = 1;
@@ -177,6 +177,9 @@ pub struct CouncilConfig {
     pub api: SocketAddr,
     /// Where its DNS listens, over UDP and TCP.
     pub dns: SocketAddr,
+    /// Answers a second that one network of clients gets by datagram; with 0 as many as it likes.
+    #[serde(default = "usual_rate")]
+    pub dns_rate: u32,
     /// Where the other nodes of the council reach it; one port behind `api` where nothing is said.
     #[serde(default)]
     pub peer: Option<SocketAddr>,
@@ -188,6 +191,10 @@ pub struct CouncilConfig {
     pub council_keys: Vec<String>,
     /// Where people reach the network's front page.
     pub base_url: String,
+}
+
+fn usual_rate() -> u32 {
+    ANSWERS_PER_SECOND
 }
 
 const SPOKE_HEAD: &str = "\
@@ -213,6 +220,8 @@ const COUNCIL_HEAD: &str = "\
 #   label      what the node is called in the registry
 #   api        where its registry answers over HTTP
 #   dns        where its DNS answers, over UDP and TCP
+#   dns_rate   answers by UDP that one network of clients (an IPv4 /24, an IPv6 /56) gets in a second; beyond it is
+#              sent on to TCP; 0: as many as it likes
 #   peer       where the other nodes of the council reach it
 #   network    the network's id; the node keeps it here
 #   council_keys  the keys of the council's nodes, by which this one is filled if it loses what it holds; it keeps

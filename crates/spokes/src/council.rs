@@ -16,6 +16,7 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use spokes_log::name::BlogId;
 use spokes_rules::{
+    dnssec::ZoneKey,
     health::{REPORT_SECONDS_MAX, Report},
     node::{Label, NodeKey, NodeSecret, Signed},
     receipt::{Receipt, Seal},
@@ -30,7 +31,7 @@ use tokio::{
 use crate::{
     clock,
     config::{self, CouncilConfig},
-    dns::{serve::Server, signed::Keys, signer::ZoneSecret},
+    dns::{cookie::CookieSecret, serve::Server, signed::Keys},
     http::{self as web, Guest, Response},
     observe::observe,
     outage::Outage,
@@ -54,11 +55,13 @@ mod order;
 mod part;
 mod peers;
 mod places;
+mod press;
 mod publication;
 mod raft;
 mod rates;
 mod seats;
 mod sets;
+mod sheaf;
 mod ways;
 
 use anew::Anew;
@@ -94,7 +97,7 @@ pub struct Council {
     dir: PathBuf,
     config: CouncilConfig,
     secret: NodeSecret,
-    zone_secret: ZoneSecret,
+    zone_key: ZoneKey,
     book: Arc<Book>,
     /// What this node shares with mirrors.
     keys: Keys,
@@ -121,9 +124,7 @@ impl Council {
     pub async fn open(dir: &Path) -> Result<Arc<Self>, Outage> {
         let config = CouncilConfig::load(dir)?;
         let secret = config::secret_key(&dir.join("node.key"))?;
-        let seed = config::secret_key(&dir.join("zone.key"))?.seed();
-        let no_key = || Outage::new("zone.key is no key; remove it, and another one is made");
-        let zone_secret = ZoneSecret::from_seed(&seed).ok_or_else(no_key)?;
+        let zone_secret = keys::zone_secret(dir)?;
         let journal = found::open_journal(dir, &secret)?;
         if journal.torn() > 0 {
             tracing::warn!(
@@ -140,7 +141,9 @@ impl Council {
         let known = keys::known_keys(dir, &config)?;
         let ways = Ways::new(secret.clone(), Arc::clone(&book), known, anew, nodes);
         let store = LogStore::new(journal);
-        let order = Order::begin(&secret, ways, dir.to_owned(), Arc::clone(&book), store).await?;
+        let (zone_key, at) = (zone_secret.key(), dir.to_owned());
+        let begun = Order::begin(&secret, ways, at, Arc::clone(&book), store, zone_secret);
+        let order = begun.await?;
         if order.has_no_vote() {
             tracing::warn!(
                 label = config.label,
@@ -154,7 +157,7 @@ impl Council {
             dir: dir.to_owned(),
             config,
             secret,
-            zone_secret,
+            zone_key,
             book,
             keys: Keys::default(),
             order,
@@ -177,6 +180,8 @@ impl Council {
         let dns = Server::bind(self.config.dns, editions, self.keys.clone())
             .await
             .map_err(taken)?;
+        let cookies = CookieSecret::of_node(&self.secret.seed());
+        let dns = dns.with_door(cookies, self.config.dns_rate);
         let api = bind(self.config.api).await?;
         let peers_at = bind(self.config.peer()).await?;
         tracing::info!(
@@ -325,6 +330,7 @@ impl Council {
             (&Method::POST, "/api/v1/registry/statements") => self.statements(request).await,
             (&Method::GET, "/api/v1/registry/statements") => self.statements_for(&request).await,
             (&Method::GET, "/api/v1/registry/status") => self.status().await,
+            (&Method::GET, "/api/v1/registry/zone-keys") => self.zone_keys(),
             (&Method::GET, "/api/v1/registry/spokes") => self.spokes(),
             (&Method::GET, "/api/v1/registry/blogs") => self.blogs(&request),
             _ => web::refuse(

@@ -2,6 +2,7 @@
 
 mod council;
 mod delegation;
+mod dnssec;
 mod mirrors;
 mod places;
 

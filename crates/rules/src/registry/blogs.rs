@@ -15,6 +15,7 @@ use super::{CLAIM_SECONDS_MAX, CLOCK_SECONDS, Change, DAY, KEYS_PER_DAY_MAX, Reg
 use crate::{
     health::Takes,
     node::{Label, NodeKey},
+    openpgpkey::{certificate, mailbox},
     placement,
     record::{BlogRecord, DEMAND_MAX, Demand, Set},
     refusal::Refusal,
@@ -52,10 +53,8 @@ impl Registry {
         self.check_claim(now, claim)?;
         // Last, since it costs most.
         let chain = prove(id, request)?;
-        let author = chain
-            .link(entry)
-            .and_then(|link| link.authors.first())
-            .ok_or(Refusal::NotAClaim(entry))?;
+        let link = chain.link(entry).ok_or(Refusal::NotAClaim(entry))?;
+        let author = link.authors.first().ok_or(Refusal::NotAClaim(entry))?;
         let ring = chain.ring(entry).ok_or(Refusal::NotAClaim(entry))?;
         let candidates = self.candidates();
         let replicas = usize::try_from(self.founding.policy.replicas).unwrap_or(1);
@@ -65,6 +64,9 @@ impl Registry {
             .members
             .iter()
             .map(|label| (label.clone(), self.head.records));
+        let mailbox = mailbox(&claim.name, &self.founding.domain);
+        let at = now.max(link.signed);
+        let shown = certificate(ring, author, ring.ended(), &mailbox, at);
         let blog = BlogRecord {
             holders: holders.collect(),
             replicas: None,
@@ -89,6 +91,7 @@ impl Registry {
             id,
             blog: Box::new(blog),
             brought: bringer.clone(),
+            shown,
         })
     }
 
@@ -133,17 +136,21 @@ impl Registry {
             return Err(Refusal::QuotaOfKeys(KEYS_PER_DAY_MAX));
         }
         let chain = prove(id, request)?;
-        let is_keys = chain
-            .link(entry)
-            .is_some_and(|link| link.kind == Kind::Keys);
-        let ring = chain
-            .ring(entry)
-            .filter(|_| is_keys)
-            .ok_or(Refusal::NotAClaim(entry))?;
+        let link = chain.link(entry).filter(|link| link.kind == Kind::Keys);
+        let link = link.ok_or(Refusal::NotAClaim(entry))?;
+        let ring = chain.ring(entry).ok_or(Refusal::NotAClaim(entry))?;
         if !chain.reaches(entry, blog.keys_at) || entry == blog.keys_at {
             return Err(Refusal::KeysForked(blog.keys_at));
         }
-        Ok(Change::Keys(id, entry, ring.ended().clone()))
+        let mailbox = mailbox(&blog.name, &self.founding.domain);
+        let at = now.max(link.signed);
+        let shown = certificate(ring, &blog.author, &blog.ended, &mailbox, at);
+        Ok(Change::Keys {
+            id,
+            entry,
+            ended: ring.ended().clone(),
+            shown,
+        })
     }
 
     fn known(&self, id: BlogId) -> Result<&BlogRecord, Refusal> {

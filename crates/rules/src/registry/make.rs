@@ -71,8 +71,7 @@ impl Registry {
                 Touched::Nothing
             }
             Change::KeySet(set) => {
-                self.zone_keys.signed = Some(set);
-                self.zone_keys.since = Some(now);
+                self.zone_keys.take(now, set);
                 Touched::Council
             }
             Change::Close(ids, next) => {
@@ -88,10 +87,24 @@ impl Registry {
 
     fn make_of_blogs(&mut self, now: Time, index: u64, change: Change) -> Touched {
         match change {
-            Change::Blog { id, blog, brought } => self.name(now, id, blog, brought),
-            Change::Keys(id, entry, ended) => {
+            Change::Blog {
+                id,
+                blog,
+                brought,
+                shown,
+            } => {
+                self.show(id, shown);
+                self.name(now, id, blog, brought)
+            }
+            Change::Keys {
+                id,
+                entry,
+                ended,
+                shown,
+            } => {
+                self.show(id, shown);
                 self.note_keys(now, id, entry, ended);
-                Touched::Blog(id)
+                Touched::Keys(id)
             }
             Change::Open {
                 id,
@@ -308,6 +321,14 @@ impl Registry {
                     self.placed.insert(label.clone(), BTreeSet::from([id]));
                 }
             }
+        }
+    }
+
+    /// Notes which certificate DNS has for a blog from now on.
+    fn show(&mut self, id: BlogId, shown: Option<Box<[u8]>>) {
+        match shown {
+            Some(bytes) => drop(self.openpgpkeys.insert(id, bytes)),
+            None => drop(self.openpgpkeys.remove(&id)),
         }
     }
 

@@ -18,14 +18,14 @@ use crate::{
     record::Wanted,
     request::{CouncilNode, Founding, Policy},
     seat::{Seat, Seats, Sits},
-    zone_keys::ZoneKeys,
+    zone_keys::{Step, ZoneKeys},
 };
 
 /// The form of what [`Registry::keep`] gives; another program may keep other things.
 ///
 /// Whoever changes what a registry holds, or how a record changes it, counts this up: then nodes fold their
 /// whole log once.
-pub const SNAPSHOT_FORM: u32 = 7;
+pub const SNAPSHOT_FORM: u32 = 9;
 
 impl Registry {
     /// All of it, for this node's own disk.
@@ -60,7 +60,7 @@ kept_as_text!(
 kept_fields! {
     Registry {
         network, founding, founded, head, invites, spokes, ring, placed, seats, mirrors, zone_keys, names, blogs,
-        by_author, ended, answered, keyed, brought
+        by_author, ended, openpgpkeys, answered, keyed, brought
     }
     Invite { expires, used }
     Head { records, hash, time }
@@ -74,8 +74,9 @@ kept_fields! {
         forced
     }
     Mirror { address, since, health }
-    ZoneKeys { said, signed, since }
-    KeySet { top, nodes, windows }
+    ZoneKeys { said, signed, steps }
+    Step { known, over }
+    KeySet { ttl, top, nodes, windows }
     Demand { more, since }
     Wanted { to, since }
     Forced { since, after, missing, enough }

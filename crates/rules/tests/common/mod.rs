@@ -14,6 +14,7 @@ use spokes_log::{
     draft::{Claim, Grant, Role, Says},
     name::{BlogName, EntryId, Hash},
     seal::SealedEntry,
+    secret::SecretKey,
     time::Time,
 };
 use spokes_rules::{
@@ -294,9 +295,15 @@ impl Town {
         // Of these three all ids are the same in every run, and so are the places of their blogs.
         let new = || match author {
             "maria" | "rosa" | "wanda" => Author::with(desk::same_key(author)),
+            _ if author.contains('@') => Author::new(&format!("Somebody <{author}>")),
             _ => Author::new(&format!("{author} <{author}@example.org>")),
         };
         self.authors.entry(author.into()).or_insert_with(new)
+    }
+
+    /// Has somebody come with a key of her own.
+    pub(crate) fn welcome(&mut self, author: &str, key: SecretKey) {
+        self.authors.insert(author.into(), Author::with(key));
     }
 
     fn claim(&mut self, blog: &str, author: &str, spoke: &str, reach: i64) -> Request {

@@ -358,6 +358,7 @@ pub(crate) fn beginning(
         label: "council1".into(),
         api,
         dns,
+        dns_rate: 0,
         peer: Some(peer),
         network: None,
         council_keys: vec![secret.key().to_string()],

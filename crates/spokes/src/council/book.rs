@@ -153,8 +153,8 @@ impl Book {
     /// When a name cannot be published.
     pub(super) fn reveal(&self) -> Result<(), Outage> {
         // Whoever applies holds the index: nothing changes meanwhile.
-        let _still = self.index();
-        let revealed = self.ask(|registry| self.publication.reveal(registry));
+        let index = self.index();
+        let revealed = self.ask(|registry| self.publication.reveal(registry, &index));
         revealed.unwrap_or(Ok(()))
     }
 
@@ -187,7 +187,11 @@ impl Book {
                 }
                 Touched::Spokes(_) => changed.spokes = true,
                 // A new blog has the set that it should have.
-                Touched::NewBlog(_) | Touched::Council | Touched::Mirror(_) | Touched::Nothing => {}
+                Touched::NewBlog(_)
+                | Touched::Keys(_)
+                | Touched::Council
+                | Touched::Mirror(_)
+                | Touched::Nothing => {}
             }
         }
     }
@@ -346,8 +350,10 @@ impl Ledger for Book {
                 EntryPayload::Normal(batch) => {
                     if let Some(minute) = batch.publish {
                         // It is durable: a majority has it in its journal.
+                        let sheaf = batch.sheaf.as_deref();
                         let publish = |registry: &Registry| {
-                            self.publication.publish(registry, minute, &transaction)
+                            self.publication
+                                .publish(registry, minute, sheaf, &transaction)
                         };
                         self.ask(publish).transpose()?;
                     }
@@ -537,7 +543,7 @@ fn replay(
             return Ok(());
         };
         last = None;
-        publication.resume(registry, version)
+        publication.resume(registry, version, index)
     };
     let mut registry = kept;
     let from = registry.as_ref().map_or(0, |kept| kept.head().records);
@@ -570,5 +576,7 @@ fn damaged(why: &str) -> Outage {
     ))
 }
 
+#[cfg(test)]
+mod signed;
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,7 @@ use crate::{
     client::{self, Client},
     clock,
     config::{self, CouncilConfig},
+    dns::limit::ANSWERS_PER_SECOND,
     join::{self, Invite},
     outage::Outage,
     wire::{NetworkWire, RequestWire, TakenWire},
@@ -115,6 +116,7 @@ pub fn init(dir: &Path, beginning: Beginning) -> Result<Registry, Outage> {
         label: label.to_string(),
         api: beginning.api,
         dns: beginning.dns,
+        dns_rate: ANSWERS_PER_SECOND,
         peer: Some(beginning.peer),
         network: Some(registry.network().to_string()),
         council_keys: vec![secret.key().to_string()],
@@ -141,6 +143,7 @@ pub(super) fn begin<D: Disk>(
             time,
             requests,
             publish: None,
+            sheaf: None,
         })
     });
     for (index, payload) in std::iter::once(alone).chain(batches).enumerate() {
@@ -352,6 +355,7 @@ fn make_node(
         label: node.label.to_string(),
         api: node.api,
         dns: node.dns,
+        dns_rate: ANSWERS_PER_SECOND,
         peer: Some(node.peer),
         network: Some(registry.network().to_string()),
         council_keys: vec![secret.key().to_string()],
@@ -467,6 +471,7 @@ fn found_anew(
             time: clock::now().max(head.time).to_string(),
             requests: vec![request.into()],
             publish: None,
+            sheaf: None,
         }),
     ];
     let failed = |e: serde_json::Error| Outage::new(e.to_string());
@@ -583,6 +588,7 @@ pub async fn stand(dir: &Path, invite: &Invite, wanted: &Stand) -> Result<(), Ou
         label: wanted.label.to_string(),
         api: wanted.api,
         dns: wanted.dns,
+        dns_rate: ANSWERS_PER_SECOND,
         peer: Some(wanted.peer),
         network: Some(invite.network.clone()),
         council_keys: keys.collect(),

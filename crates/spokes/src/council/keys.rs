@@ -1,7 +1,7 @@
 //! Keys and places of the council that a node must know without its registry: by whom it may be filled, and what its
 //! journal says that its index has not applied.
 
-use std::{fs::File, path::Path};
+use std::{fs::File, path::Path, sync::Arc};
 
 use openraft::entry::EntryPayload;
 use spokes_log::{name::Hash, text::Value as _};
@@ -17,11 +17,24 @@ use super::{
 };
 use crate::{
     config::{self, CouncilConfig},
+    dns::signer::ZoneSecret,
     outage::Outage,
 };
 
 /// The file of the council's keys, one a line, as this node knew them last.
 const KEYS_FILE: &str = "council.keys";
+
+/// The key with which this node signs the zone; it is made if there is none.
+///
+/// # Errors
+/// When the file holds no such key, or the disk fails.
+pub(super) fn zone_secret(dir: &Path) -> Result<Arc<ZoneSecret>, Outage> {
+    let seed = config::secret_key(&dir.join("zone.key"))?.seed();
+    let no_key = || Outage::new("zone.key is no key; remove it, and another one is made");
+    ZoneSecret::from_seed(&seed)
+        .map(Arc::new)
+        .ok_or_else(no_key)
+}
 
 /// Keys of the council for a node that holds no registry: those that it knew last, and those of its config.
 ///

@@ -45,13 +45,16 @@ use super::{
     book::Book,
     part::{BATCH_MAX, HEARTBEAT, LEASE, Metrics, Part},
     peers::{self, Silence},
+    press::{self, Press, Turns},
     publication,
     raft::{Batch, Filled, LogStore, NodeId, Raft, size_of_request},
     seats,
     ways::{AppendWire, Factory, KEYS, Ways},
 };
 use crate::{
-    clock, http as web,
+    clock,
+    dns::signer::ZoneSecret,
+    http as web,
     outage::Outage,
     wire::{Problem, RequestWire, StatementsWire, TakenWire, anew::KeysWire},
 };
@@ -112,6 +115,7 @@ pub(super) struct Order {
     part: Part<File>,
     queue: mpsc::Sender<Asked>,
     moments: Arc<Moments>,
+    press: Press,
 }
 
 /// What this node remembers of when.
@@ -162,6 +166,7 @@ impl Order {
         dir: PathBuf,
         book: Arc<Book>,
         store: LogStore<File>,
+        zone_secret: Arc<ZoneSecret>,
     ) -> Result<Self, Outage> {
         let me = NodeId::of(secret.key());
         let factory = Factory(Arc::clone(&ways));
@@ -178,6 +183,16 @@ impl Order {
             is_silent: AtomicBool::new(false),
             apart: Mutex::default(),
         });
+        let turns = Turns::default();
+        let press = Press {
+            raft: part.raft().clone(),
+            me,
+            book: Arc::clone(&book),
+            ways: Arc::clone(&ways),
+            secret: zone_secret,
+            dir: dir.clone(),
+            turns: Arc::clone(&turns),
+        };
         let order = Self {
             me,
             book,
@@ -185,11 +200,11 @@ impl Order {
             part,
             queue,
             moments,
+            press,
         };
         tokio::spawn(order.clone().look_after_room(dir.clone()));
-        tokio::spawn(gather(order.part.raft().clone(), dir.clone(), waiting));
-        let (raft, book) = (order.part.raft().clone(), Arc::clone(&order.book));
-        tokio::spawn(publication::propose(raft, me, book, dir));
+        tokio::spawn(gather(order.part.raft().clone(), dir, waiting, turns));
+        tokio::spawn(order.press.clone().run());
         tokio::spawn(order.clone().look_after_members());
         tokio::spawn(order.clone().watch_the_leader());
         Ok(order)
@@ -476,6 +491,7 @@ impl Order {
             "/vote" => self.vote(NodeId::of(peer), request).await,
             "/request" => self.requested(request).await,
             "/confirm" => self.confirm().await,
+            press::SIGN => self.sign(request).await,
             _ => return None,
         };
         Some(answered.unwrap_or_else(|refusal| refusal))
@@ -564,6 +580,14 @@ impl Order {
     async fn confirm(&self) -> Result<web::Response, web::Response> {
         let records = self.confirmed_here().await;
         Ok(web::json(StatusCode::OK, &records.ok_or_else(not_leader)?))
+    }
+
+    /// Signs a version of the zone for the leader.
+    async fn sign(&self, request: Request<Incoming>) -> Result<web::Response, web::Response> {
+        let terms = peers::read(request).await?;
+        let signed = self.press.sign(terms).await;
+        let signed = signed.map_err(|why| web::refuse(StatusCode::CONFLICT, "refused", why))?;
+        Ok(web::json(StatusCode::OK, &signed))
     }
 
     /// Makes the council what the registry says it is, one step at a time, as long as this node leads.
@@ -668,7 +692,7 @@ impl Order {
 }
 
 /// Puts requests into batches: what comes while one is on its way goes with the next.
-async fn gather(raft: Raft, dir: PathBuf, mut waiting: mpsc::Receiver<Asked>) {
+async fn gather(raft: Raft, dir: PathBuf, mut waiting: mpsc::Receiver<Asked>, turns: Turns) {
     let mut left = None;
     loop {
         let first = match left.take() {
@@ -699,6 +723,7 @@ async fn gather(raft: Raft, dir: PathBuf, mut waiting: mpsc::Receiver<Asked>) {
             }
             continue;
         }
+        let _turn = turns.lock().await;
         propose(&raft, batch).await;
     }
 }
@@ -716,6 +741,7 @@ async fn propose(raft: &Raft, batch: Vec<Asked>) {
             time,
             requests,
             publish: None,
+            sheaf: None,
         })
         .await
     {

@@ -21,6 +21,7 @@ use crate::{
             BlogPlaceWire, BlogsWire, CouncilStatusWire, MirrorWire, NodeWire, SpokeWire,
             SpokesWire,
         },
+        zone_keys::ZoneKeysWire,
     },
 };
 
@@ -112,6 +113,18 @@ impl Council {
         });
         match blogs {
             Some(blogs) => web::json(StatusCode::OK, &blogs),
+            None => holds_nothing(),
+        }
+    }
+
+    /// `GET registry/zone-keys`: the keys of the zone.
+    pub(super) fn zone_keys(&self) -> Response {
+        let unsigned = self.book.publication().unsigned();
+        let keys = self
+            .book
+            .ask(|registry| ZoneKeysWire::new(registry, unsigned));
+        match keys {
+            Some(keys) => web::json(StatusCode::OK, &keys),
             None => holds_nothing(),
         }
     }

@@ -1,13 +1,14 @@
 //! The zone as this node publishes it: version after version, as the council has agreed on them.
 //!
 //! What records touch waits for the next version. Whoever leads proposes one as soon as something has changed, one after
-//! the other; its place in the log says which records it covers. So a version is the same on every node. Who was given a
-//! name hears so when it is out.
+//! the other ([`super::press`]); its place in the log says which records it covers. So a version is the same on every
+//! node. Who was given a name hears so when it is out.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -16,30 +17,20 @@ use std::{
 use rusqlite::{Connection, OptionalExtension as _};
 use spokes_rules::{
     registry::{Registry, Touched},
-    zone::{self, Stale, Version},
+    zone::{self, Owned, Stale, Version},
 };
-use tokio::{
-    sync::watch,
-    task::spawn_blocking,
-    time::{sleep, timeout},
-};
+use tokio::{sync::watch, time::timeout};
 
-use super::{
-    book::Book,
-    order::has_room,
-    raft::{Batch, NodeId, Raft},
-};
+use super::sheaf::Sheaf;
 use crate::{
-    clock,
-    dns::{edition::Editions, zone::Zone},
+    dns::{
+        edition::Editions,
+        signing::{Draft, Written, seal_of, sealed},
+        zone::Zone,
+    },
     outage::Outage,
 };
 
-/// How often the leader looks whether the slate is another one. What changes nothing that is shown goes into a version
-/// then, too: a node shows nothing, and keeps nothing, but as of a version.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The shortest time between two versions. It only gathers what many change at once: somebody waits for each of them.
-pub(super) const PUBLISH_EVERY: Duration = Duration::from_millis(5);
 /// How long an answer waits for the version that shows what it tells of: longer than a version takes around the world.
 const SHOWN_WAIT: Duration = Duration::from_millis(500);
 
@@ -50,7 +41,16 @@ CREATE TABLE IF NOT EXISTS published (
     minute  INTEGER NOT NULL,
     records INTEGER NOT NULL                -- that it covers
 ) STRICT;
+CREATE TABLE IF NOT EXISTS signed (
+    name    BLOB PRIMARY KEY,               -- without the apex, as it travels
+    seal    BLOB NOT NULL                   -- its link and signatures, encoded
+) STRICT, WITHOUT ROWID;
 ";
+
+/// Names that are looked at at once for signatures that wear out: of 3,000,000 each in ten minutes.
+const WALKED: usize = 5_000;
+/// Names that one version signs again: with four signatures each, some 350 KB of the log.
+const RENEWED_MAX: usize = 1_000;
 
 /// A version of the zone, and how many records it covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +110,15 @@ struct State {
     fresh: Stale,
     /// With the next version all that there is is shown.
     reveals: bool,
+    /// Whether the next version is signed: the last one had keys.
+    is_signed: bool,
+    /// The zone of the last version while it is hidden, if it is signed: the next one is made of it.
+    behind: Option<Zone>,
+    /// Up to which name this node has looked for signatures that wear out, and how many it has found on this round.
+    walked: Option<Box<[u8]>>,
+    found: u64,
+    /// How many it found on the last one.
+    unsigned: Option<u64>,
 }
 
 impl Publication {
@@ -165,22 +174,27 @@ impl Publication {
     /// None: an empty zone can always be made.
     pub(super) fn hide(&self) -> Result<(), Outage> {
         let mut state = self.state();
-        self.hidden.store(true, Ordering::Release);
+        let was_hidden = self.hidden.swap(true, Ordering::AcqRel);
         state.reveals = false;
-        self.editions
-            .replace(Zone::new(NOBODY).map_err(outage)?, None);
+        let nothing = || Zone::new(NOBODY).map_err(outage);
+        if state.is_signed && !was_hidden {
+            let zone = self.editions.zone();
+            let mut zone = zone.write().unwrap_or_else(PoisonError::into_inner);
+            state.behind = Some(std::mem::replace(&mut zone, nothing()?));
+        }
+        self.editions.replace(nothing()?, None);
         Ok(())
     }
 
     /// Shows all with the next version, or now where nothing has come behind the last one.
     ///
     /// # Errors
-    /// When a name cannot be published.
-    pub(super) fn reveal(&self, registry: &Registry) -> Result<(), Outage> {
+    /// When a name cannot be published, or the index fails.
+    pub(super) fn reveal(&self, registry: &Registry, index: &Connection) -> Result<(), Outage> {
         let mut state = self.state();
         state.reveals = true;
         match state.last {
-            Some(last) if state.stale.is_empty() => self.begin(&mut state, registry, last),
+            Some(last) if state.stale.is_empty() => self.begin(&mut state, registry, last, index),
             _ => Ok(()),
         }
     }
@@ -188,28 +202,37 @@ impl Publication {
     /// Begins at a start: with the registry as of the last version.
     ///
     /// # Errors
-    /// When a name cannot be published.
-    pub(super) fn resume(&self, registry: &Registry, last: Published) -> Result<(), Outage> {
+    /// When a name cannot be published, or the index fails.
+    pub(super) fn resume(
+        &self,
+        registry: &Registry,
+        last: Published,
+        index: &Connection,
+    ) -> Result<(), Outage> {
         let mut state = self.state();
         state.last = Some(last);
-        if self.is_hidden() {
-            return Ok(());
+        state.is_signed = registry.zone_keys().signed.is_some();
+        if !self.is_hidden() {
+            return self.begin(&mut state, registry, last, index);
         }
-        self.begin(&mut state, registry, last)
+        if state.is_signed {
+            state.behind = Some(whole(registry, last.version, index)?);
+        }
+        Ok(())
     }
 
-    /// Makes the whole zone, and answers with it.
+    /// Answers with the whole zone.
     fn begin(
         &self,
         state: &mut State,
         registry: &Registry,
         published: Published,
+        index: &Connection,
     ) -> Result<(), Outage> {
-        let domain = registry.founding().domain.as_str();
-        let mut zone = Zone::new(domain).map_err(outage)?;
-        for (owner, node) in zone::project(registry, published.version) {
-            zone.set(&owner, node).map_err(outage)?;
-        }
+        let zone = match state.behind.take() {
+            Some(zone) => zone,
+            None => whole(registry, published.version, index)?,
+        };
         let history = (self.dir.clone(), published.version.serial);
         self.editions.replace(zone, Some(history));
         state.reveals = false;
@@ -242,7 +265,9 @@ impl Publication {
         last.note(index)
     }
 
-    /// The council has agreed on another version, with the slate of this minute: answers with it from now on.
+    /// The council has agreed on another version, with the slate of this minute: answers with it from now on. Where the
+    /// zone is signed, one without its signatures is none, and neither is one that was signed for another state: another
+    /// request came before it, or another leader. Every node sees that alike, and whoever leads makes it anew.
     ///
     /// # Errors
     /// When the index fails, or a name cannot be published.
@@ -250,29 +275,152 @@ impl Publication {
         &self,
         registry: &Registry,
         minute: i64,
+        sheaf: Option<&Sheaf>,
         index: &Connection,
     ) -> std::io::Result<()> {
         let mut state = self.state();
-        let version = match state.last {
-            Some(last) => last.version.next(minute),
-            None => Version::first(registry, minute),
-        };
-        let records = registry.head().records;
-        let published = Published { version, records };
-        published.note(index)?;
-        let is_first = state.last.replace(published).is_none();
-        let stale = std::mem::take(&mut state.stale);
-        state.fresh = Stale::default();
-        let is_hidden = self.is_hidden();
-        if is_first && !is_hidden || state.reveals {
-            let begun = self.begin(&mut state, registry, published);
-            begun.map_err(|outage| std::io::Error::other(outage.to_string()))?;
-        } else if !is_hidden {
-            let names = stale.names(registry, version);
+        let published = next(state.last, registry, minute);
+        let version = published.version;
+        if state.is_signed {
+            let fits = |sheaf: &&Sheaf| {
+                let terms = &sheaf.terms;
+                let made_of = (terms.serial, terms.records, terms.minute);
+                made_of == (version.serial, published.records, minute)
+            };
+            let Some(sheaf) = sheaf.filter(fits) else {
+                tracing::debug!(
+                    serial = version.serial,
+                    "a version was signed for another state"
+                );
+                return Ok(());
+            };
+            let names = state.stale.names(registry, version);
+            let Some(written) = self.written(&state, names, sheaf) else {
+                return Ok(());
+            };
+            seal(index, &written)?;
+            self.put(&mut state, version, written);
+        } else if !self.is_hidden() && state.last.is_some() && !state.reveals {
+            let names = state.stale.names(registry, version);
             self.editions.publish(version.serial, names);
         }
-        self.covered.send_replace(records);
+        published.note(index)?;
+        let is_first = state.last.replace(published).is_none();
+        (state.stale, state.fresh) = <(Stale, Stale)>::default();
+        if is_first && !self.is_hidden() || state.reveals {
+            let begun = self.begin(&mut state, registry, published, index);
+            begun.map_err(|outage| std::io::Error::other(outage.to_string()))?;
+        }
+        if registry.zone_keys().signed.is_some() && !state.is_signed {
+            let secured = self.secure(&mut state, registry, version, index);
+            secured.map_err(|outage| std::io::Error::other(outage.to_string()))?;
+        }
+        self.covered.send_replace(published.records);
         Ok(())
+    }
+
+    /// What names answer with these signatures; none where they do not fit.
+    fn written(&self, state: &State, names: Owned, sheaf: &Sheaf) -> Option<Written> {
+        let draft = self.of_zone(state, |zone| zone.draft(names, &sheaf.terms.renewed()));
+        let signatures = sheaf.signatures().unwrap_or_default();
+        let written = draft.signed(sheaf.terms.stamp(), &signatures);
+        let note = |unfit: &_| tracing::error!(%unfit, "a version of the zone is left out");
+        written.inspect_err(note).ok()
+    }
+
+    /// Asks the zone of the last version, shown or not.
+    fn of_zone<T>(&self, state: &State, question: impl FnOnce(&Zone) -> T) -> T {
+        if let Some(zone) = &state.behind {
+            return question(zone);
+        }
+        let zone = self.editions.zone();
+        let zone = zone.read().unwrap_or_else(PoisonError::into_inner);
+        question(&zone)
+    }
+
+    fn put(&self, state: &mut State, version: Version, written: Written) {
+        match &mut state.behind {
+            Some(zone) => zone.take(written),
+            None => self.editions.publish_written(version.serial, written),
+        }
+    }
+
+    /// From the next version on the zone is signed. Nothing is so far: the leader signs name after name.
+    fn secure(
+        &self,
+        state: &mut State,
+        registry: &Registry,
+        version: Version,
+        index: &Connection,
+    ) -> Result<(), Outage> {
+        state.is_signed = true;
+        if self.is_hidden() {
+            state.behind = Some(whole(registry, version, index)?);
+        } else {
+            let zone = self.editions.zone();
+            zone.write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .secure();
+        }
+        Ok(())
+    }
+
+    /// Whether this version is the last one.
+    pub(super) fn is_out(&self, version: Published) -> bool {
+        self.state().last == Some(version)
+    }
+
+    /// Whether the next version is to be signed.
+    pub(super) fn is_signed(&self) -> bool {
+        self.state().is_signed
+    }
+
+    /// How many names were to be signed when this node looked at all of them last.
+    pub(super) fn unsigned(&self) -> Option<u64> {
+        self.state().unsigned
+    }
+
+    /// The next version, and what is to be signed for it; none as long as there is no version.
+    pub(super) fn draft(
+        &self,
+        registry: &Registry,
+        minute: i64,
+        renewed: &[Box<[u8]>],
+    ) -> Option<(Published, Draft)> {
+        let state = self.state();
+        state.last?;
+        let published = next(state.last, registry, minute);
+        let names = state.stale.names(registry, published.version);
+        let draft = self.of_zone(&state, |zone| zone.draft(names, renewed));
+        Some((published, draft))
+    }
+
+    /// Names that are to be signed again: their signatures are by none of these keys, or count no longer than until
+    /// then. Goes on where it stopped the last time.
+    pub(super) fn worn(&self, tags: &BTreeSet<u16>, until: u32) -> Vec<Box<[u8]>> {
+        let mut state = self.state();
+        let (worn, walked) = self.of_zone(&state, |zone| {
+            let names = zone.names_behind(state.walked.as_deref(), WALKED);
+            let is_end = names.len() < WALKED;
+            let mut walked = names.last().cloned().filter(|_| !is_end);
+            let mut worn = Vec::new();
+            for name in names {
+                if zone.is_worn(&name, tags, until) {
+                    worn.push(name.clone());
+                }
+                if worn.len() == RENEWED_MAX {
+                    walked = Some(name);
+                    break;
+                }
+            }
+            (worn, walked)
+        });
+        state.found += u64::try_from(worn.len()).unwrap_or(u64::MAX);
+        if walked.is_none() {
+            state.unsigned = Some(std::mem::take(&mut state.found));
+        }
+        state.walked = walked;
+        worn
     }
 
     /// Whether a version of this minute would be another one than the last. What is asked for is looked at once.
@@ -286,48 +434,68 @@ impl Publication {
             minute,
             ..last.version
         };
-        let zone = self.editions.zone();
-        let zone = zone.read().unwrap_or_else(PoisonError::into_inner);
         let mut names = fresh.names(registry, version).into_iter();
-        names.any(|(owner, node)| zone.would_change(&owner, &node))
+        let state = self.state();
+        self.of_zone(&state, |zone| {
+            names.any(|(owner, node)| zone.would_change(&owner, &node))
+        })
     }
+}
+
+/// The version behind the last one.
+fn next(last: Option<Published>, registry: &Registry, minute: i64) -> Published {
+    let version = match last {
+        Some(last) => last.version.next(minute),
+        None => Version::first(registry, minute),
+    };
+    let records = registry.head().records;
+    Published { version, records }
+}
+
+/// The whole zone of the version up to which this registry goes, with the signatures that are kept.
+fn whole(registry: &Registry, version: Version, index: &Connection) -> Result<Zone, Outage> {
+    let domain = registry.founding().domain.as_str();
+    let mut zone = Zone::new(domain).map_err(outage)?;
+    for (owner, node) in zone::project(registry, version) {
+        zone.set(&owner, node).map_err(outage)?;
+    }
+    if registry.zone_keys().signed.is_none() {
+        return Ok(zone);
+    }
+    let mut statement = index.prepare("SELECT name, seal FROM signed")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, seal): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
+        if let Some(plain) = zone.at(&name).filter(|plain| !plain.is_empty()) {
+            let sets = sealed(plain, &seal);
+            zone.write(&name, &sets);
+        }
+    }
+    zone.secure();
+    Ok(zone)
+}
+
+/// Keeps what a version has signed.
+fn seal(index: &Connection, Written(names): &Written) -> std::io::Result<()> {
+    let keep = || {
+        let sql = "INSERT INTO signed (name, seal) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET seal = ?2";
+        let mut put = index.prepare_cached(sql)?;
+        let mut remove = index.prepare_cached("DELETE FROM signed WHERE name = ?1")?;
+        for (name, sets) in names {
+            if sets.is_empty() {
+                remove.execute([&name[..]])?;
+            } else {
+                put.execute([&name[..], seal_of(sets)])?;
+            }
+        }
+        Ok::<_, rusqlite::Error>(())
+    };
+    keep().map_err(std::io::Error::other)
 }
 
 /// Whether a request's text may ask for a name. Who looks for one before it is there does not find it for a while.
 pub(super) fn is_claim(text: &str) -> bool {
     text.contains("\nKind: claim\n")
-}
-
-/// Proposes versions, as long as this node leads.
-pub(super) async fn propose(raft: Raft, me: NodeId, book: Arc<Book>, dir: PathBuf) {
-    let mut touched = book.publication().touched();
-    let mut is_owed = false;
-    loop {
-        // Nobody sends what changes with the minute. That the sender is gone says that the node ends.
-        let is_quiet = match timeout(LOOK_EVERY, touched.changed()).await {
-            Ok(Err(_)) => return,
-            Ok(Ok(())) => false,
-            Err(_) => !book.publication().is_settled(),
-        };
-        if raft.metrics().borrow().current_leader != Some(me) {
-            continue;
-        }
-        let minute = zone::minute(clock::now());
-        let looked = Arc::clone(&book);
-        let look = move || looked.ask(|registry| looked.publication().is_due(registry, minute));
-        is_owed |= spawn_blocking(look).await.ok().flatten() == Some(true) || is_quiet;
-        if !is_owed || has_room(&dir, 0).is_err() {
-            continue;
-        }
-        let batch = Batch {
-            time: clock::now().to_string(),
-            requests: Vec::new(),
-            publish: Some(minute),
-        };
-        // Whoever leads next looks for himself.
-        is_owed = raft.client_write(batch).await.is_err();
-        sleep(PUBLISH_EVERY).await;
-    }
 }
 
 /// The apex of a node that does not know, or does not say yet, whose it is.

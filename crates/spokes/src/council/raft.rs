@@ -22,7 +22,10 @@ use serde::{Deserialize, Serialize, de};
 use spokes_log::text::Value as _;
 use spokes_rules::node::NodeKey;
 
-use super::journal::{Disk, Frame, Journal};
+use super::{
+    journal::{Disk, Frame, Journal},
+    sheaf::Sheaf,
+};
 use crate::wire::{Problem, RequestWire, TakenWire};
 
 /// Bytes of entries that are sent to another node at once: a second on a line of 64 Mbit/s.
@@ -83,6 +86,9 @@ pub(super) struct Batch {
     /// knows just what that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) publish: Option<i64>,
+    /// How that is signed, where the zone is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sheaf: Option<Box<Sheaf>>,
 }
 
 impl fmt::Display for Batch {
@@ -257,9 +263,9 @@ pub(super) fn size_of(entry: &Entry<Types>) -> u64 {
     match &entry.payload {
         EntryPayload::Normal(batch) => {
             let requests = batch.requests.iter();
-            requests
-                .map(|request| size_of_request(request) as u64)
-                .sum()
+            let requests = requests.map(|request| size_of_request(request) as u64);
+            let sheaf = batch.sheaf.as_ref().map_or(0, |sheaf| sheaf.size() as u64);
+            requests.sum::<u64>() + sheaf
         }
         EntryPayload::Blank | EntryPayload::Membership(_) => 0,
     }

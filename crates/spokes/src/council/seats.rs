@@ -31,7 +31,7 @@ impl Council {
             if !self.order.is_whole() {
                 continue;
             }
-            let (me, key) = (self.secret.key(), self.zone_secret.key());
+            let (me, key) = (self.secret.key(), self.zone_key);
             let ask = self.book.ask(|registry| {
                 let (what, said) = unsaid(registry, me, key)?;
                 let ask = Ask {

@@ -4,12 +4,15 @@
 //! is bounded by the length of one name, `RECORDS_MAX` and the size of one set.
 
 use domain::base::iana::{Class, Opcode, OptRcode, Rtype};
-use domain::base::opt::{Opt, OptHeader};
+use domain::base::name::ToLabelIter as _;
 use domain::base::wire::ParseError;
 use domain::base::{Header, HeaderSection, ParsedName, ParsedRecord, Question};
 use domain::dep::octseq::Parser;
 
-use crate::dns::encode::WireSet;
+use crate::dns::cookie::WHOLE_COOKIE_BYTES;
+use crate::dns::edns::Edns;
+use crate::dns::encode::{WireSet, WireSets, denial_ttl};
+use crate::dns::secured::{Proof, append_signatures, pointer};
 use crate::dns::zone::{Found, Zone, set_of};
 
 /// The largest UDP answer we send, and what we say we can receive, in bytes.
@@ -18,23 +21,20 @@ use crate::dns::zone::{Found, Zone, set_of};
 /// (DNS flag day 2020).
 pub const UDP_ANSWER_BYTES_MAX: u16 = 1232;
 
-/// What every client takes over UDP without saying so (RFC 1035 section 4.2.1).
-const UDP_ANSWER_BYTES_MIN: u16 = 512;
-
 /// Records beside the question that a request may bring: OPT, a signature, an SOA for IXFR, and
 /// one to spare. More would only make us walk them.
 const RECORDS_MAX: u32 = 4;
 
 const HEADER_BYTES: usize = 12;
 
+/// Where the question's name stands.
+const QUESTION_AT: u16 = 12;
+
+/// The bit of the header's third byte that says so (RFC 1035 section 4.1.1).
+const TRUNCATED: u8 = 0x02;
+
 /// The longest name (RFC 1035 section 3.1).
 const NAME_BYTES_MAX: usize = 255;
-
-/// An OPT record without options (RFC 6891 section 6.1.2).
-const OPT_BYTES: usize = 11;
-
-/// The only version of EDNS there is.
-const EDNS_VERSION: u8 = 0;
 
 /// How a request came, which says how long the reply may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,43 +71,67 @@ pub fn answer(
     out: &mut Vec<u8>,
 ) -> Reply {
     out.clear();
-    if request.len() < HEADER_BYTES {
+    let Some(request) = Request::read(request) else {
         return Reply::Silence;
-    }
-    let header = HeaderSection::for_message_slice(request);
-    if header.header().qr() {
-        return Reply::Silence;
-    }
-    let request = Request::parse(request);
-    if request.is_signed {
+    };
+    if request.is_signed() {
         return Reply::Signed;
     }
-    let verdict = judge(zone, header.header().opcode(), &request);
-    write(
-        zone,
-        *header.header(),
-        &request,
-        &verdict,
+    let manner = Manner {
         transport,
         rotation,
-        out,
-    );
+        cookie: None,
+    };
+    reply(zone, &request, &manner, out);
     Reply::Send
 }
 
-/// Answers `request` with nothing but this error.
-pub(crate) fn answer_error(zone: &Zone, request: &[u8], rcode: OptRcode, out: &mut Vec<u8>) {
-    out.clear();
-    if request.len() >= HEADER_BYTES {
-        let header = *HeaderSection::for_message_slice(request).header();
-        let request = Request::parse(request);
-        let (verdict, transport) = (Verdict::error(rcode), Transport::Tcp);
-        write(zone, header, &request, &verdict, transport, 0, out);
+/// How a reply is to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner<'a> {
+    /// How the request came.
+    pub(crate) transport: Transport,
+    /// Turns the order of addresses.
+    pub(crate) rotation: u64,
+    /// The cookie that goes back; without EDNS in the request it does not.
+    pub(crate) cookie: Option<&'a [u8; WHOLE_COOKIE_BYTES]>,
+}
+
+/// Writes what answers a request, signed or not, into `out`, which is emptied first.
+pub(crate) fn reply(zone: &Zone, request: &Request<'_>, manner: &Manner<'_>, out: &mut Vec<u8>) {
+    let verdict = judge(zone, request.header.opcode(), request);
+    write(zone, request, &verdict, manner, out);
+}
+
+/// Writes nothing but this error.
+pub(crate) fn reply_error(
+    zone: &Zone,
+    request: &Request<'_>,
+    rcode: OptRcode,
+    manner: &Manner<'_>,
+    out: &mut Vec<u8>,
+) {
+    write(zone, request, &Verdict::error(rcode), manner, out);
+}
+
+/// Writes what answers a request without its records: the client is to ask by a stream (RFC 1035 section 4.2.1).
+pub(crate) fn reply_briefly(
+    zone: &Zone,
+    request: &Request<'_>,
+    manner: &Manner<'_>,
+    out: &mut Vec<u8>,
+) {
+    let rcode = judge(zone, request.header.opcode(), request).rcode;
+    reply_error(zone, request, rcode, manner, out);
+    // Other errors are no longer by a stream.
+    if matches!(rcode, OptRcode::NOERROR | OptRcode::NXDOMAIN) {
+        out[2] |= TRUNCATED;
     }
 }
 
 /// What could be read of a request.
-struct Request<'a> {
+pub(crate) struct Request<'a> {
+    header: Header,
     question: Option<Asked<'a>>,
     edns: Option<Edns>,
     /// False when anything was wrong; then what was read before it still counts for the echo.
@@ -130,26 +154,38 @@ struct LowerName {
     length: usize,
 }
 
-#[derive(Clone, Copy)]
-struct Edns {
-    udp_bytes: u16,
-    version: u8,
-    dnssec_ok: bool,
-}
-
 impl<'a> Request<'a> {
-    fn parse(bytes: &'a [u8]) -> Self {
+    /// Reads a request; none where it is shorter than a header or itself an answer: that gets silence.
+    pub(crate) fn read(bytes: &'a [u8]) -> Option<Self> {
+        if bytes.len() < HEADER_BYTES {
+            return None;
+        }
+        let header = *HeaderSection::for_message_slice(bytes).header();
+        if header.qr() {
+            return None;
+        }
         let mut request = Self {
+            header,
             question: None,
             edns: None,
             is_whole: false,
             is_signed: false,
         };
-        request.is_whole = request.read(bytes).is_ok();
-        request
+        request.is_whole = request.parse(bytes).is_ok();
+        Some(request)
     }
 
-    fn read(&mut self, bytes: &'a [u8]) -> Result<(), ParseError> {
+    /// What it says of its client.
+    pub(crate) fn edns(&self) -> Option<&Edns> {
+        self.edns.as_ref()
+    }
+
+    /// Whether it bears a signature: whoever knows the keys answers it.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.is_signed
+    }
+
+    fn parse(&mut self, bytes: &'a [u8]) -> Result<(), ParseError> {
         let counts = *HeaderSection::for_message_slice(bytes).counts();
         // RFC 9619: a query has one question. (Opcodes without one are not served.)
         if counts.qdcount() != 1 {
@@ -188,17 +224,9 @@ impl<'a> Request<'a> {
         if self.edns.is_some() || !is_additional || !record.owner().is_root() {
             return Err(ParseError::form_error("a misplaced OPT record"));
         }
-        let ttl = record.ttl().as_secs().to_be_bytes();
-        self.edns = Some(Edns {
-            udp_bytes: record.class().to_int(),
-            version: ttl[1],
-            dnssec_ok: ttl[2] & 0x80 != 0,
-        });
-        // Options of another version may be laid out otherwise; that gets BADVERS, not FORMERR.
-        if ttl[1] == EDNS_VERSION {
-            record.to_record::<Opt<_>>()?;
-        }
-        Ok(())
+        self.edns
+            .insert(Edns::read_head(record))
+            .read_options(record)
     }
 }
 
@@ -206,12 +234,13 @@ impl<'a> Asked<'a> {
     fn parse(bytes: &'a [u8], parser: &mut Parser<'a, [u8]>) -> Result<Self, ParseError> {
         let start = parser.pos();
         let question: Question<ParsedName<&[u8]>> = Question::parse(parser)?;
-        // There is nothing before the question that a pointer could mean.
-        if question.qname().is_compressed() {
-            return Err(ParseError::form_error("a compressed question"));
-        }
         let sent = &bytes[start..parser.pos()];
         let length = sent.len() - 4;
+        // There is nothing before the question that a pointer could mean. A name that is one alone does not count as
+        // compressed for the library.
+        if usize::from(question.qname().compose_len()) != length {
+            return Err(ParseError::form_error("a compressed question"));
+        }
         let mut name = LowerName {
             bytes: [0; NAME_BYTES_MAX],
             length,
@@ -234,6 +263,14 @@ struct Verdict<'z> {
     is_authoritative: bool,
     answer: Option<WireSet<'z>>,
     authority: Option<WireSet<'z>>,
+    /// For who validates, where the zone is signed.
+    secured: Option<Secured<'z>>,
+}
+
+/// Where the signatures of an answer are, and what proves a denial.
+struct Secured<'z> {
+    sets: WireSets<'z>,
+    proof: Proof<'z>,
 }
 
 impl Verdict<'_> {
@@ -243,6 +280,7 @@ impl Verdict<'_> {
             is_authoritative: false,
             answer: None,
             authority: None,
+            secured: None,
         }
     }
 }
@@ -257,10 +295,7 @@ fn judge<'z>(zone: &'z Zone, opcode: Opcode, request: &Request<'_>) -> Verdict<'
     let (Some(asked), true) = (&request.question, request.is_whole) else {
         return Verdict::error(OptRcode::FORMERR);
     };
-    if request
-        .edns
-        .is_some_and(|edns| edns.version != EDNS_VERSION)
-    {
+    if request.edns.is_some_and(|edns| !edns.is_spoken()) {
         return Verdict::error(OptRcode::BADVERS);
     }
     match asked.rtype {
@@ -274,32 +309,44 @@ fn judge<'z>(zone: &'z Zone, opcode: Opcode, request: &Request<'_>) -> Verdict<'
     if asked.class != Class::IN {
         return Verdict::error(OptRcode::REFUSED);
     }
-    let (rcode, answer) = match zone.find(&asked.name.bytes[..asked.name.length]) {
+    let name = &asked.name.bytes[..asked.name.length];
+    let (rcode, sets) = match zone.find(name) {
         Found::Outside => return Verdict::error(OptRcode::REFUSED),
-        Found::Missing => (OptRcode::NXDOMAIN, None),
-        Found::Name(sets) => (OptRcode::NOERROR, set_of(sets, asked.rtype)),
+        Found::Missing => (OptRcode::NXDOMAIN, WireSets::of(&[])),
+        Found::Name(sets) => (OptRcode::NOERROR, sets),
     };
+    let answer = set_of(sets, asked.rtype);
     let Some(denial) = zone.denial() else {
         return Verdict::error(OptRcode::SERVFAIL);
     };
+    let validates = request.edns().is_some_and(Edns::wants_dnssec) && zone.order().is_some();
+    let secured = validates.then(|| {
+        let before = &name[..name.len() - zone.apex_bytes()];
+        let (sets, proof) = match (&answer, rcode) {
+            (Some(_), _) => (sets, Proof::default()),
+            (None, OptRcode::NXDOMAIN) => (zone.of_apex(), Proof::no_name(zone, before)),
+            (None, _) => (zone.of_apex(), Proof::no_data(zone, before)),
+        };
+        Secured { sets, proof }
+    });
     let authority = if answer.is_none() { Some(denial) } else { None };
     Verdict {
         rcode,
         is_authoritative: true,
         answer,
         authority,
+        secured,
     }
 }
 
 fn write(
     zone: &Zone,
-    asked: Header,
     request: &Request<'_>,
     verdict: &Verdict<'_>,
-    transport: Transport,
-    rotation: u64,
+    manner: &Manner<'_>,
     out: &mut Vec<u8>,
 ) {
+    out.clear();
     let mut head = HeaderSection::new();
     out.extend_from_slice(head.as_slice());
     if let Some(question) = &request.question {
@@ -312,15 +359,24 @@ fn write(
     // and class before here.
     let apex = || u16::try_from(records_at - 4 - zone.apex_bytes()).expect("names are short");
     if let Some(set) = verdict.answer {
-        set.append(out, apex(), rotation);
-        head.counts_mut().set_ancount(set.count());
+        set.append(out, apex(), manner.rotation);
+        let signatures = verdict.secured.as_ref().map_or(0, |secured| {
+            let owner = pointer(QUESTION_AT);
+            append_signatures(secured.sets, set.rtype(), &owner, None, out)
+        });
+        head.counts_mut().set_ancount(set.count() + signatures);
     }
     if let Some(set) = verdict.authority {
-        set.append(out, apex(), rotation);
-        head.counts_mut().set_nscount(set.count());
+        set.append(out, apex(), manner.rotation);
+        let proof = verdict.secured.as_ref().map_or(0, |secured| {
+            let (owner, ttl) = (pointer(apex()), denial_ttl(set));
+            append_signatures(secured.sets, Rtype::SOA, &owner, ttl, out)
+                + secured.proof.append(apex(), out)
+        });
+        head.counts_mut().set_nscount(set.count() + proof);
     }
-    let opt_bytes = if request.edns.is_some() { OPT_BYTES } else { 0 };
-    let is_truncated = out.len() + opt_bytes > reply_bytes_max(transport, request.edns);
+    let opt_bytes = request.edns.map_or(0, |_| Edns::reply_bytes(manner.cookie));
+    let is_truncated = out.len() + opt_bytes > reply_bytes_max(manner.transport, request.edns());
     if is_truncated {
         // RFC 2181 section 9: half a set is worth nothing, the client has to ask again over TCP.
         out.truncate(records_at);
@@ -328,11 +384,11 @@ fn write(
         head.counts_mut().set_nscount(0);
     }
     if let Some(edns) = request.edns {
-        write_opt(edns, verdict.rcode, out);
+        edns.write(verdict.rcode, manner.cookie, out);
         head.counts_mut().set_arcount(1);
     }
 
-    let header = head.header_mut();
+    let (header, asked) = (head.header_mut(), request.header);
     header.set_id(asked.id());
     header.set_qr(true);
     header.set_opcode(asked.opcode());
@@ -343,27 +399,11 @@ fn write(
     out[..HEADER_BYTES].copy_from_slice(head.as_slice());
 }
 
-/// RFC 6891 section 6.2.3: no client takes less than 512 bytes, whatever it says.
-fn reply_bytes_max(transport: Transport, edns: Option<Edns>) -> usize {
+fn reply_bytes_max(transport: Transport, edns: Option<&Edns>) -> usize {
     match transport {
         Transport::Tcp => usize::from(u16::MAX),
-        Transport::Udp { limit } => {
-            let taken = edns.map_or(UDP_ANSWER_BYTES_MIN, |edns| edns.udp_bytes);
-            usize::from(taken.max(UDP_ANSWER_BYTES_MIN).min(limit))
-        }
+        Transport::Udp { limit } => Edns::udp_bytes(edns).min(limit).into(),
     }
-}
-
-fn write_opt(asked: Edns, rcode: OptRcode, out: &mut Vec<u8>) {
-    let mut opt = OptHeader::default();
-    opt.set_udp_payload_size(UDP_ANSWER_BYTES_MAX);
-    opt.set_rcode(rcode);
-    opt.set_version(EDNS_VERSION);
-    // RFC 3225 section 3: the bit is copied, signed zone or not.
-    opt.set_dnssec_ok(asked.dnssec_ok);
-    let Ok(()) = opt.compose(out);
-    // No options: its data is empty.
-    out.extend_from_slice(&[0, 0]);
 }
 
 #[cfg(test)]
@@ -534,9 +574,11 @@ mod tests {
         }
         let longer = [&good[..], &[0]].concat();
         assert!(told(&reply(&zone, &longer, UDP, 0)).starts_with("FORMERR"));
-        // A question that points at itself.
-        let looped = [&good[..12], &[0xC0, 12, 0, 1, 0, 1]].concat();
-        assert_eq!(told(&reply(&zone, &looped, UDP, 0)), "FORMERR");
+        // A question that points at itself, and at a zero in the header.
+        for at in [12, 10, 8] {
+            let pointing = [&good[..12], &[0xC0, at, 0, 1, 0, 1]].concat();
+            assert_eq!(told(&reply(&zone, &pointing, UDP, 0)), "FORMERR");
+        }
     }
 
     #[test]
@@ -613,7 +655,8 @@ mod tests {
             0,
         );
         assert!(told(&reply).starts_with("NOERROR aa | ") && reply.len() > 65_000);
-        let top = 12 + 255 + 4 + crate::dns::encode::RRSET_BYTES_MAX + OPT_BYTES;
+        let top =
+            12 + 255 + 4 + crate::dns::encode::RRSET_BYTES_MAX + Edns::reply_bytes(Some(&[0; 24]));
         assert!(top <= usize::from(u16::MAX));
     }
 

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::dns::encode::{BadNode, WireName, WireSets};
 use crate::dns::history::{Difference, History, Since};
 use crate::dns::sheets::Sheets;
+use crate::dns::signing::{Draft, Written};
 use crate::dns::zone::{Change, SHARDS, SharedZone, Zone, set_of};
 
 /// Names that are published under one lock: a spoke may have 100,000 of them, and readers who ask for others do not
@@ -87,20 +88,36 @@ impl Editions {
 
     /// Publishes what names answer from now on, each once, the apex with the new serial last.
     pub fn publish(&self, serial: u32, names: Vec<(String, Node)>) {
+        let zone = self.0.zone.read().unwrap_or_else(PoisonError::into_inner);
+        let encoded = names.iter().filter_map(|(owner, node)| {
+            let encoded = zone.encoded(owner, node);
+            let note = |error: &_| tracing::error!(owner, %error, "a name cannot be published");
+            encoded.inspect_err(note).ok()
+        });
+        let written = Written(encoded.collect());
+        drop(zone);
+        self.publish_written(serial, written);
+    }
+
+    /// What a version changes in the zone, and what is to be signed for it; see [`Zone::draft`].
+    #[must_use]
+    pub fn draft(&self, names: Vec<(String, Node)>, renewed: &[Box<[u8]>]) -> Draft {
+        let zone = self.0.zone.read().unwrap_or_else(PoisonError::into_inner);
+        zone.draft(names, renewed)
+    }
+
+    /// Publishes what was drafted from the version that there is.
+    pub fn publish_written(&self, serial: u32, Written(names): Written) {
         let mut state = self.state();
         state.copies.retain(|copy| copy.strong_count() > 0);
-        let (mut difference, mut names) = (Vec::new(), names.into_iter().peekable());
-        while names.peek().is_some() {
+        let mut difference = Vec::new();
+        for names in names.chunks(PUBLISHED_AT_ONCE) {
             let zone = self.0.zone.write();
             let mut zone = zone.unwrap_or_else(PoisonError::into_inner);
-            for (owner, node) in names.by_ref().take(PUBLISHED_AT_ONCE) {
-                match zone.change(&owner, &node) {
-                    Ok(None) => {}
-                    Ok(Some(change)) => {
-                        state.note(&zone, &change);
-                        difference.push(change);
-                    }
-                    Err(error) => tracing::error!(%owner, %error, "a name cannot be published"),
+            for (name, sets) in names {
+                if let Some(change) = zone.write(name, sets) {
+                    state.note(&zone, &change);
+                    difference.push(change);
                 }
             }
         }

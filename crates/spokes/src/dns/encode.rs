@@ -13,7 +13,7 @@ use std::str::FromStr;
 use domain::base::Name;
 use domain::base::iana::{Class, Rtype};
 
-use spokes_rules::zone::{Data, Node, RrSet, Soa};
+use spokes_rules::zone::{Data, Node, RrSet};
 
 /// A pointer to the question's name, which follows the 12 bytes of the header.
 const QUESTION_POINTER: [u8; 2] = [0xC0, 12];
@@ -135,21 +135,28 @@ impl<'z> WireSets<'z> {
     }
 
     /// Each of them.
-    pub(crate) fn iter(self) -> impl Iterator<Item = WireSet<'z>> {
-        let mut rest = self.0;
+    pub(crate) fn iter(self) -> impl Iterator<Item = WireSet<'z>> + use<'z> {
+        let (mut rest, mut all) = (self.0, self.0);
         std::iter::from_fn(move || {
             let (rtype, count) = (number(&mut rest)?, number(&mut rest)?);
             let (places, bytes) = (number(&mut rest)?, number(&mut rest)?);
             let (apex_at, more) = rest.split_at_checked(places.into())?;
             let (bytes, more) = more.split_at_checked(bytes.into())?;
-            rest = more;
+            let (whole, _) = all.split_at_checked(all.len() - more.len())?;
+            (rest, all) = (more, more);
             Some(WireSet {
                 rtype: Rtype::from_int(rtype),
                 count,
                 bytes,
                 apex_at,
+                whole,
             })
         })
+    }
+
+    /// The one of a type, if there is one.
+    pub(crate) fn of_type(self, rtype: Rtype) -> Option<WireSet<'z>> {
+        self.iter().find(|set| set.rtype == rtype)
     }
 }
 
@@ -169,12 +176,32 @@ pub(crate) struct WireSet<'z> {
     bytes: &'z [u8],
     /// Where in `bytes` a pointer to the apex stands, two bytes each.
     apex_at: &'z [u8],
+    /// All of it, as [`encode`] gave it.
+    whole: &'z [u8],
 }
 
-impl WireSet<'_> {
+impl<'z> WireSet<'z> {
     /// The type of the records.
     pub(crate) fn rtype(&self) -> Rtype {
         self.rtype
+    }
+
+    /// The set as it lies among others.
+    pub(crate) fn encoded(&self) -> &'z [u8] {
+        self.whole
+    }
+
+    /// Each record without its owner, as it lies here: type, class, time to live, length, data. For types in whose data
+    /// no name is ever compressed (RFC 4034 sections 3.1.7 and 4.1.1) that is how it travels.
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = &'z [u8]> + use<'z> {
+        let mut rest = self.bytes;
+        std::iter::from_fn(move || {
+            let head = rest.get(..RECORD_HEAD)?;
+            let length = u16::from_be_bytes([head[RECORD_HEAD - 2], head[RECORD_HEAD - 1]]);
+            let (record, behind) = rest.split_at_checked(RECORD_HEAD + usize::from(length))?;
+            rest = behind;
+            record.get(QUESTION_POINTER.len()..)
+        })
     }
 
     /// How many records there are.
@@ -260,12 +287,57 @@ pub(crate) fn encode(
 /// The zone's start of authority as negative answers carry it, owned by the apex.
 ///
 /// Its time to live is the lower of its own and its minimum (RFC 2308 section 3).
-pub(crate) fn encode_denial(apex: &WireName, ttl: u32, soa: &Soa) -> Result<Vec<u8>, BadNode> {
-    let mut writer = Writer::new(apex);
-    writer.record(&Data::Soa(soa.clone()), ttl.min(soa.minimum))?;
+pub(crate) fn encode_denial(soa: WireSet<'_>) -> Option<Vec<u8>> {
+    let ttl = denial_ttl(soa)?;
+    let mut bytes = soa.bytes.to_vec();
+    bytes.get_mut(6..10)?.copy_from_slice(&ttl.to_be_bytes());
     // Here the owner is not the question's name but the apex.
-    writer.apex_at.insert(0, 0);
-    writer.finish(Rtype::SOA, 1)
+    let places = [&[0, 0], soa.apex_at].concat();
+    let lengths = [places.len(), bytes.len()].map(u16::try_from);
+    let [Ok(of_places), Ok(of_bytes)] = lengths else {
+        return None;
+    };
+    let head = [Rtype::SOA.to_int(), 1, of_places, of_bytes];
+    let mut set: Vec<u8> = head
+        .iter()
+        .flat_map(|number| number.to_be_bytes())
+        .collect();
+    set.extend(places);
+    set.extend(bytes);
+    Some(set)
+}
+
+/// Seconds for which it may be remembered that something is not there (RFC 2308 section 3, RFC 9077 section 3).
+pub(crate) fn denial_ttl(soa: WireSet<'_>) -> Option<u32> {
+    let body = soa.bodies().next()?;
+    let (ttl, minimum) = (body.get(4..8)?, body.last_chunk::<4>()?);
+    let ttl = u32::from_be_bytes(ttl.try_into().ok()?);
+    Some(ttl.min(u32::from_be_bytes(*minimum)))
+}
+
+/// A set of records that are given without their owner, names in them not compressed: type, class, time to live,
+/// length, data.
+///
+/// # Errors
+/// [`BadNode::TooLarge`].
+pub(crate) fn encode_bodies(rtype: Rtype, bodies: &[Vec<u8>]) -> Result<Vec<u8>, BadNode> {
+    let too_large = || BadNode::TooLarge(format!("{rtype} data"));
+    let length: usize = bodies
+        .iter()
+        .map(|body| QUESTION_POINTER.len() + body.len())
+        .sum();
+    let count = u16::try_from(bodies.len()).map_err(|_| too_large())?;
+    let length = u16::try_from(length).map_err(|_| too_large())?;
+    let head = [rtype.to_int(), count, 0, length];
+    let mut set: Vec<u8> = head
+        .iter()
+        .flat_map(|number| number.to_be_bytes())
+        .collect();
+    for body in bodies {
+        set.extend(QUESTION_POINTER);
+        set.extend(body);
+    }
+    Ok(set)
 }
 
 fn encode_set(

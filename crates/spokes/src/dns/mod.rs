@@ -7,13 +7,23 @@
 //!
 //! Sources: RFC 1034 and 1035, with 2181 (clarifications), 2308 (negative answers), 6891 (EDNS),
 //! 7766 (TCP), 8020 (what NXDOMAIN means), 8482 (ANY), 9619 (one question), 5936 (AXFR), 1995 (IXFR),
-//! 1996 (NOTIFY) and 8945 (TSIG).
+//! 1996 (NOTIFY), 8945 (TSIG), 7873 and 9018 (cookies).
 
 pub mod encode;
 
 pub mod zone;
 
 pub mod answer;
+
+mod batch;
+
+pub mod cookie;
+
+mod datagrams;
+
+mod door;
+
+mod edns;
 
 pub mod edition;
 
@@ -29,11 +39,23 @@ pub mod signed;
 
 pub mod signer;
 
+mod order;
+
+pub mod signing;
+
+mod secured;
+
 mod transfer;
+
+pub mod limit;
 
 pub mod serve;
 
+mod sockets;
+
 mod streams;
+
+pub mod trial;
 
 #[cfg(test)]
 mod testing;

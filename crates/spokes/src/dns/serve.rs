@@ -1,22 +1,24 @@
-//! The sockets, and one loop for datagrams.
-//!
-//! A datagram is answered where it is received, since an answer costs less than handing it over.
+//! The server: its sockets, and what everybody needs who answers.
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLockReadGuard};
 use std::time::Duration;
 
 use domain::base::iana::OptRcode;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 
-use crate::dns::answer::{Reply, Transport, UDP_ANSWER_BYTES_MAX, answer, answer_error};
+use crate::dns::answer::{Manner, Reply, Request, Transport, reply, reply_error};
+use crate::dns::cookie::CookieSecret;
+use crate::dns::datagrams::Loops;
+use crate::dns::door::Door;
 use crate::dns::edition::Editions;
+use crate::dns::limit::ANSWERS_PER_SECOND;
 use crate::dns::signed::{Checked, Keys, Signer, check};
+use crate::dns::sockets;
 use crate::dns::streams::{Limits, accept_streams};
 use crate::dns::transfer::{self, Transfers, Wanted};
 use crate::dns::zone::{SharedZone, Zone};
@@ -33,7 +35,7 @@ const PORT_CHOICES: u32 = 16;
 /// A name server with its sockets bound, ready to run.
 #[derive(Debug)]
 pub struct Server {
-    datagrams: UdpSocket,
+    datagrams: Vec<UdpSocket>,
     streams: TcpListener,
     desk: Desk,
 }
@@ -41,28 +43,24 @@ pub struct Server {
 impl Server {
     /// Binds UDP and TCP at `addr`; with port 0 the system chooses one port for both.
     ///
-    /// On a machine with several addresses bind each of them: from a socket of "any address" the
-    /// system may answer a datagram with another address than was asked.
+    /// An answer leaves from the address to which its question came; at "any address" that takes a call of the system
+    /// for each datagram. Its cookies are good as long as this process, and a network gets [`ANSWERS_PER_SECOND`], where
+    /// [`Self::with_door`] says nothing else.
     ///
     /// # Errors
     /// That of the socket, in a sentence that names the port and what to do.
     pub async fn bind(addr: SocketAddr, editions: Editions, keys: Keys) -> io::Result<Self> {
+        let secret = CookieSecret::random();
+        let secret = secret.map_err(|cause| io::Error::other(cause.to_string()))?;
         let mut choices = if addr.port() == 0 { PORT_CHOICES } else { 1 };
         loop {
             choices -= 1;
-            let datagrams = UdpSocket::bind(addr).await;
+            let datagrams = sockets::bind(addr, sockets::count());
             let datagrams = datagrams.map_err(|cause| explain("UDP", addr, &cause))?;
-            let both = datagrams.local_addr()?;
+            let both = datagrams[0].local_addr()?;
             match TcpListener::bind(both).await {
                 Ok(streams) => {
-                    let desk = Desk {
-                        zone: editions.zone(),
-                        editions,
-                        keys,
-                        transfers: Transfers::default(),
-                        limits: Limits::default(),
-                        turns: Arc::default(),
-                    };
+                    let desk = Desk::new(editions, keys, secret, ANSWERS_PER_SECOND);
                     return Ok(Self {
                         datagrams,
                         streams,
@@ -73,6 +71,14 @@ impl Server {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Makes cookies by this secret, and gives a network of clients so many answers a second by datagram; with 0 as many
+    /// as it likes (SPEC dns 4.5, 4.6).
+    #[must_use]
+    pub fn with_door(mut self, cookies: CookieSecret, answers_per_second: u32) -> Self {
+        self.desk.door = Arc::new(Door::new(cookies, answers_per_second));
+        self
     }
 
     /// Where the server listens.
@@ -86,14 +92,15 @@ impl Server {
     /// Answers until `shutdown` is over; then connections are cut, which clients are used to.
     ///
     /// # Panics
-    /// When one of its two loops ends, which only a panic in it can cause.
+    /// When one of its loops ends, which only a panic in it can cause, or no thread can be had.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let mut loops = JoinSet::new();
-        loops.spawn(answer_datagrams(self.datagrams, self.desk.clone()));
-        loops.spawn(accept_streams(self.streams, self.desk));
+        let mut datagrams = Loops::start(self.datagrams, &self.desk);
+        let mut streams = JoinSet::new();
+        streams.spawn(accept_streams(self.streams, self.desk));
         tokio::select! {
             () = shutdown => {}
-            ended = loops.join_next() => panic!("a loop without an end ended: {ended:?}"),
+            () = datagrams.ended() => panic!("a loop without an end ended"),
+            ended = streams.join_next() => panic!("a loop without an end ended: {ended:?}"),
         }
     }
 }
@@ -115,7 +122,7 @@ fn explain(protocol: &str, addr: SocketAddr, cause: &io::Error) -> io::Error {
     io::Error::new(cause.kind(), text)
 }
 
-/// What every task needs to answer.
+/// What everybody needs who answers.
 #[derive(Clone, Debug)]
 pub(super) struct Desk {
     zone: SharedZone,
@@ -124,6 +131,14 @@ pub(super) struct Desk {
     pub(super) transfers: Transfers,
     pub(super) limits: Limits,
     turns: Arc<AtomicU64>,
+    pub(super) door: Arc<Door>,
+}
+
+/// Who asks, and how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asker {
+    pub(super) ip: IpAddr,
+    pub(super) transport: Transport,
 }
 
 /// What is said to a signed request.
@@ -136,31 +151,71 @@ pub(super) enum Said {
 }
 
 impl Desk {
-    fn zone(&self) -> RwLockReadGuard<'_, Zone> {
+    pub(super) fn new(
+        editions: Editions,
+        keys: Keys,
+        cookies: CookieSecret,
+        answers_per_second: u32,
+    ) -> Self {
+        Self {
+            zone: editions.zone(),
+            editions,
+            keys,
+            transfers: Transfers::default(),
+            limits: Limits::default(),
+            turns: Arc::default(),
+            door: Arc::new(Door::new(cookies, answers_per_second)),
+        }
+    }
+
+    pub(super) fn zone(&self) -> RwLockReadGuard<'_, Zone> {
         // A writer that panicked did so before it changed anything, or between two whole names:
         // to go on answering beats silence.
         self.zone.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn answer(&self, request: &[u8], transport: Transport, out: &mut Vec<u8>) -> Reply {
-        answer(&self.zone(), request, transport, self.rotation(), out)
+    /// Answers whoever is not to be limited.
+    pub(super) fn answer(&self, request: &[u8], asker: Asker, out: &mut Vec<u8>) -> Reply {
+        out.clear();
+        let Some(request) = Request::read(request) else {
+            return Reply::Silence;
+        };
+        if request.is_signed() {
+            return Reply::Signed;
+        }
+        let now = self.door.moment();
+        let cookie = self.door.cookie(asker.ip, request.edns(), now);
+        let manner = Manner {
+            transport: asker.transport,
+            rotation: mix(self.turns.fetch_add(STEP, Ordering::Relaxed)),
+            cookie: cookie.as_ref(),
+        };
+        reply(&self.zone(), &request, &manner, out);
+        Reply::Send
     }
 
     /// Nothing but an error.
     pub(super) fn error(&self, request: &[u8], rcode: OptRcode) -> Vec<u8> {
         let mut reply = Vec::new();
-        answer_error(&self.zone(), request, rcode, &mut reply);
+        if let Some(request) = Request::read(request) {
+            let manner = Manner {
+                transport: Transport::Tcp,
+                rotation: 0,
+                cookie: None,
+            };
+            reply_error(&self.zone(), &request, rcode, &manner, &mut reply);
+        }
         reply
     }
 
     /// Answers a request that is signed; none where nothing is to be said.
-    pub(super) fn answer_signed(&self, request: &[u8], transport: Transport) -> Option<Said> {
+    pub(super) fn answer_signed(&self, request: &[u8], asker: Asker) -> Option<Said> {
         let (request, mut signer) = match check(&self.keys, request)? {
             Checked::Bad(reply) => return Some(Said::Reply(reply)),
             Checked::Good(request, signer) => (request, signer),
         };
         let wanted = transfer::read(&request, self.zone().apex());
-        let reply = match (wanted, transport) {
+        let reply = match (wanted, asker.transport) {
             (Some(wanted), Transport::Tcp) => {
                 return Some(Said::Transfer(request, wanted, signer));
             }
@@ -171,55 +226,43 @@ impl Desk {
         };
         let reply = reply.or_else(|| {
             let mut reply = Vec::new();
-            let answered = self.answer(&request, transport, &mut reply);
+            let answered = self.answer(&request, asker, &mut reply);
             (answered == Reply::Send).then_some(reply)
         })?;
         Some(Said::Reply(signer.sign(&reply)?))
     }
+}
 
-    /// A number with which addresses take turns.
-    ///
-    /// Not a bare counter: resolvers ask for A and AAAA in turn, so that with two addresses all A
-    /// questions would be even and get the same order. This is the mixer of splitmix64 (Steele,
-    /// Lea, Flood 2014).
-    fn rotation(&self) -> u64 {
-        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
-        let turn = self.turns.fetch_add(STEP, Ordering::Relaxed);
-        let turn = (turn ^ (turn >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let turn = (turn ^ (turn >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        turn ^ (turn >> 31)
+/// The step of splitmix64.
+const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Numbers with which addresses take turns; each thread that answers datagrams has its own.
+///
+/// Not a bare counter: resolvers ask for A and AAAA in turn, so that with two addresses all A questions would be even
+/// and get the same order.
+#[derive(Debug)]
+pub(super) struct Turns(u64);
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        Self(0)
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(STEP);
+        mix(self.0)
     }
 }
 
-async fn answer_datagrams(socket: UdpSocket, desk: Desk) {
-    let transport = Transport::Udp {
-        limit: UDP_ANSWER_BYTES_MAX,
-    };
-    let mut request = [0; REQUEST_BYTES_MAX];
-    let mut reply = Vec::with_capacity(usize::from(UDP_ANSWER_BYTES_MAX));
-    loop {
-        let (length, client) = match socket.recv_from(&mut request).await {
-            Ok(received) => received,
-            Err(cause) => {
-                tracing::warn!(%cause, "no DNS datagram could be received");
-                sleep(PAUSE_AFTER_ERROR).await;
-                continue;
-            }
-        };
-        match desk.answer(&request[..length], transport, &mut reply) {
-            Reply::Send => {}
-            Reply::Silence => continue,
-            Reply::Signed => match desk.answer_signed(&request[..length], transport) {
-                Some(Said::Reply(signed)) => reply = signed,
-                _ => continue,
-            },
-        }
-        // A client that cannot be reached asks again or not; the next one waits.
-        if let Err(cause) = socket.send_to(&reply, client).await {
-            tracing::debug!(%cause, %client, "a DNS answer could not be sent");
-        }
-    }
+/// The mixer of splitmix64 (Steele, Lea, Flood 2014).
+fn mix(turn: u64) -> u64 {
+    let turn = (turn ^ (turn >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let turn = (turn ^ (turn >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    turn ^ (turn >> 31)
 }
+
+#[cfg(test)]
+mod floods;
 
 #[cfg(test)]
 mod tests;

@@ -4,18 +4,20 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use domain::base::iana::OptRcode;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::dns::answer::{Reply, Transport};
-use crate::dns::serve::{Desk, PAUSE_AFTER_ERROR, REQUEST_BYTES_MAX, Said};
+use crate::dns::serve::{Asker, Desk, PAUSE_AFTER_ERROR, REQUEST_BYTES_MAX, Said};
 use crate::dns::signed::Signer;
 use crate::dns::transfer::{self, Failed};
 
@@ -81,9 +83,15 @@ pub(super) async fn accept_streams(listener: TcpListener, desk: Desk) {
                     let Some(seat) = Seats::take(&seats, client.ip(), &desk.limits) else {
                         continue;
                     };
+                    // A reply is whole when we write it: waiting for more would only delay it. Who is gone
+                    // is found to be so later.
+                    drop(stream.set_nodelay(true));
                     let desk = desk.clone();
                     conversations.spawn(async move {
-                        let ended = converse(stream, &desk).await;
+                        let ended = tokio::select! {
+                            ended = converse(stream, client.ip(), &seat, &desk) => ended,
+                            () = seat.place.wanted.notified() => Ended::Unseated,
+                        };
                         tracing::trace!(%client, ?ended, "a DNS connection ended");
                         drop(seat);
                     });
@@ -99,40 +107,101 @@ pub(super) async fn accept_streams(listener: TcpListener, desk: Desk) {
     }
 }
 
-/// Who is connected: one count for each client.
+/// Who is connected.
+///
+/// Whoever comes finds a seat: where there is none, that is free which has stood still longest, be it that its client
+/// says nothing, sends half a request, or does not read. So strangers who sit and wait keep nobody out, mirrors least of
+/// all: a transfer is never unseated, and there are few at once.
 #[derive(Debug, Default)]
-pub(super) struct Seats(pub(super) Mutex<HashMap<IpAddr, usize>>);
+pub(super) struct Seats(pub(super) Mutex<Sitting>);
+
+#[derive(Debug, Default)]
+pub(super) struct Sitting {
+    pub(super) taken: HashMap<u64, (IpAddr, Arc<Place>)>,
+    /// Counts connections and what they get done, so that each has another number.
+    turn: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Place {
+    /// The turn in which something went on here last; the highest of all while it must not be disturbed.
+    moved: AtomicU64,
+    /// Somebody else gets the seat.
+    pub(super) wanted: Notify,
+}
+
+const UNDISTURBED: u64 = u64::MAX;
 
 /// A connection's place, given back when dropped.
 pub(super) struct Seat {
     seats: Arc<Seats>,
-    client: IpAddr,
+    number: u64,
+    pub(super) place: Arc<Place>,
 }
 
 impl Seats {
+    fn sitting(&self) -> MutexGuard<'_, Sitting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn take(seats: &Arc<Self>, client: IpAddr, limits: &Limits) -> Option<Seat> {
         let client = as_client(client);
-        let mut taken = seats.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_all: usize = taken.values().sum();
-        let of_client = taken.get(&client).copied().unwrap_or(0);
-        if of_all >= limits.connections || of_client >= limits.connections_per_client {
-            return None;
+        let mut sitting = seats.sitting();
+        let of_client = sitting.taken.values().filter(|(who, _)| *who == client);
+        if of_client.count() >= limits.connections_per_client {
+            sitting.unseat(|who| who == client)?;
+        } else if sitting.taken.len() >= limits.connections {
+            sitting.unseat(|_| true)?;
         }
-        taken.insert(client, of_client + 1);
+        let number = sitting.next();
+        let place = Arc::new(Place {
+            moved: AtomicU64::new(number),
+            wanted: Notify::new(),
+        });
+        sitting.taken.insert(number, (client, Arc::clone(&place)));
+        let seats = Arc::clone(seats);
         Some(Seat {
-            seats: Arc::clone(seats),
-            client,
+            seats,
+            number,
+            place,
         })
+    }
+}
+
+impl Sitting {
+    fn next(&mut self) -> u64 {
+        self.turn += 1;
+        self.turn
+    }
+
+    /// Frees the seat that stood still longest among these; none where all must not be disturbed.
+    fn unseat(&mut self, among: impl Fn(IpAddr) -> bool) -> Option<()> {
+        let seats = self.taken.iter().filter(|(_, (client, _))| among(*client));
+        let moved =
+            seats.map(|(number, (_, place))| (place.moved.load(Ordering::Relaxed), *number));
+        let (_, number) = moved.filter(|(moved, _)| *moved != UNDISTURBED).min()?;
+        let (_, place) = self.taken.remove(&number)?;
+        place.wanted.notify_one();
+        Some(())
+    }
+}
+
+impl Seat {
+    /// Something went on: a request came whole, or replies were sent.
+    fn moved(&self) {
+        let turn = self.seats.sitting().next();
+        self.place.moved.store(turn, Ordering::Relaxed);
+    }
+
+    /// From now on nobody else gets this seat, until something has gone on again.
+    pub(super) fn hold(&self) {
+        self.place.moved.store(UNDISTURBED, Ordering::Relaxed);
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut taken = self.seats.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match taken.get_mut(&self.client) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(taken.remove(&self.client)),
-        }
+        self.seats.sitting().taken.remove(&self.number);
     }
 }
 
@@ -149,27 +218,44 @@ fn as_client(ip: IpAddr) -> IpAddr {
 
 /// Why a connection is over.
 #[derive(Debug)]
-enum Ended {
+pub(super) enum Ended {
     /// The client closed it, or it broke.
     Closed,
     /// The client said nothing for too long, or sent or read too slowly.
     Slow,
     /// What came is no request we would ever answer.
     Senseless,
+    /// Somebody else came while this one had stood still longest.
+    Unseated,
 }
 
 /// Answers what comes through one connection, in the order in which it comes.
-async fn converse(mut stream: TcpStream, desk: &Desk) -> Ended {
-    // A reply is whole when we write it: waiting for more would only delay it.
-    if stream.set_nodelay(true).is_err() {
-        return Ended::Closed;
-    }
+pub(super) async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    client: IpAddr,
+    seat: &Seat,
+    desk: &Desk,
+) -> Ended {
+    let asker = Asker {
+        ip: client,
+        transport: Transport::Tcp,
+    };
     let mut inbox = BytesMut::new();
     let mut replies = Vec::new();
     let mut since = Instant::now();
     loop {
-        match answer_whole(&mut inbox, &mut replies, &mut stream, desk).await {
-            Ok(true) => since = Instant::now(),
+        let answered = answer_whole(&mut inbox, &mut replies, &mut stream, asker, seat, desk).await;
+        if matches!(answered, Ok(_) | Err(Ended::Senseless)) && !replies.is_empty() {
+            // What came before a senseless request is answered all the same.
+            if let Err(ended) = send(&mut replies, &mut stream, desk.limits.write).await {
+                return ended;
+            }
+        }
+        match answered {
+            Ok(true) => {
+                since = Instant::now();
+                seat.moved();
+            }
             Ok(false) => {}
             Err(ended) => return ended,
         }
@@ -191,11 +277,13 @@ async fn converse(mut stream: TcpStream, desk: &Desk) -> Ended {
     }
 }
 
-/// Takes every whole request from `inbox` and sends the replies; says whether there was one.
-async fn answer_whole(
+/// Takes every whole request from `inbox`, and sends replies where there are many; says whether there was one.
+async fn answer_whole<S: AsyncRead + AsyncWrite + Unpin>(
     inbox: &mut BytesMut,
     replies: &mut Vec<u8>,
-    stream: &mut TcpStream,
+    stream: &mut S,
+    asker: Asker,
+    seat: &Seat,
     desk: &Desk,
 ) -> Result<bool, Ended> {
     let mut reply = Vec::new();
@@ -208,17 +296,19 @@ async fn answer_whole(
         let Some(request) = rest.get(..length) else {
             break;
         };
-        match desk.answer(request, Transport::Tcp, &mut reply) {
+        match desk.answer(request, asker, &mut reply) {
             Reply::Send => {}
             Reply::Silence => return Err(Ended::Senseless),
-            Reply::Signed => match desk.answer_signed(request, Transport::Tcp) {
+            Reply::Signed => match desk.answer_signed(request, asker) {
                 None => return Err(Ended::Senseless),
                 Some(Said::Reply(signed)) => reply = signed,
                 Some(Said::Transfer(request, wanted, signer)) => {
                     if !replies.is_empty() {
                         send(replies, stream, desk.limits.write).await?;
                     }
+                    seat.hold();
                     reply = transferred(&request, wanted, signer, stream, desk).await?;
+                    seat.moved();
                 }
             },
         }
@@ -232,20 +322,18 @@ async fn answer_whole(
         replies.extend_from_slice(&reply);
         if replies.len() >= REPLIES_HELD_BYTES {
             send(replies, stream, desk.limits.write).await?;
+            seat.moved();
         }
-    }
-    if !replies.is_empty() {
-        send(replies, stream, desk.limits.write).await?;
     }
     Ok(was_one)
 }
 
 /// Sends a transfer; what is left to be said where it could not begin.
-async fn transferred(
+async fn transferred<S: AsyncWrite + Unpin>(
     request: &[u8],
     wanted: transfer::Request,
     mut signer: Signer,
-    stream: &mut TcpStream,
+    stream: &mut S,
     desk: &Desk,
 ) -> Result<Vec<u8>, Ended> {
     let began = Instant::now();
@@ -263,9 +351,9 @@ async fn transferred(
     }
 }
 
-async fn send(
+async fn send<S: AsyncWrite + Unpin>(
     replies: &mut Vec<u8>,
-    stream: &mut TcpStream,
+    stream: &mut S,
     patience: Duration,
 ) -> Result<(), Ended> {
     match timeout(patience, stream.write_all(replies)).await {

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use domain::base::iana::{Class, Opcode, Rtype};
+use domain::base::iana::{Class, Opcode, OptionCode, Rtype};
+use domain::base::opt::UnknownOptData;
 use domain::base::{Message, MessageBuilder, Name, Record, Ttl};
 use domain::rdata::{A, AllRecordData};
 
@@ -42,9 +43,8 @@ pub(crate) fn soa() -> Soa {
     }
 }
 
-pub(crate) fn zone() -> Zone {
-    let mut zone = Zone::new(APEX).unwrap();
-    let mut put = |owner: &str, node: Node| zone.set(owner, node).unwrap();
+/// What the apex answers.
+pub(crate) fn apex() -> Node {
     let ns = [
         "ns1.blogs.example.org",
         "blogs.example.org",
@@ -66,7 +66,13 @@ pub(crate) fn zone() -> Zone {
         }]),
     ];
     apex.extend(addresses(&[1, 2, 3]));
-    put(APEX, apex);
+    apex
+}
+
+pub(crate) fn zone() -> Zone {
+    let mut zone = Zone::new(APEX).unwrap();
+    let mut put = |owner: &str, node: Node| zone.set(owner, node).unwrap();
+    put(APEX, apex());
     put("ada.blogs.example.org", addresses(&[1, 2]));
     put("edit.maria.blogs.example.org", addresses(&[4]));
     put(
@@ -137,6 +143,17 @@ pub(crate) fn request(words: &str) -> Vec<u8> {
     builder.finish()
 }
 
+/// A request with an option of this code and data in its OPT record, which is the last one.
+pub(crate) fn with_option(mut request: Vec<u8>, code: u8, data: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(data.len()).unwrap();
+    let end = request.len() - 2;
+    let options = u16::from_be_bytes([request[end], request[end + 1]]) + 4 + u16::from(length);
+    request[end..].copy_from_slice(&options.to_be_bytes());
+    request.extend([0, code, 0, length]);
+    request.extend(data);
+    request
+}
+
 /// A reply as words: code, flags, and the records with their sections. Panics when it is not whole.
 pub(crate) fn told(reply: &[u8]) -> String {
     let message = Message::from_octets(reply).unwrap();
@@ -172,6 +189,10 @@ pub(crate) fn told(reply: &[u8]) -> String {
         let (size, version) = (opt.udp_payload_size(), opt.version());
         let dnssec_ok = if opt.dnssec_ok() { " do" } else { "" };
         write!(told, " | edns {version} {size}{dnssec_ok}").unwrap();
+        for option in opt.opt().iter::<UnknownOptData<_>>() {
+            assert_eq!(option.unwrap().code(), OptionCode::COOKIE);
+            told += " cookie";
+        }
     }
     told
 }

@@ -6,8 +6,8 @@
 //! about a millisecond, instead of all. An answer holds the lock for reading for microseconds.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, RwLock};
 
@@ -16,7 +16,9 @@ use domain::base::iana::Rtype;
 use crate::dns::encode::{
     BadNode, WireName, WireSet, WireSets, bytes_before, encode, encode_denial,
 };
-use spokes_rules::zone::{Data, Node};
+use crate::dns::order::{Key, Order};
+use crate::dns::signing;
+use spokes_rules::zone::Node;
 
 /// See the module: small enough that a growing map does not delay answers, few enough to be cheap
 /// when the zone is empty.
@@ -40,6 +42,8 @@ pub struct Zone {
     names: usize,
     /// The SOA record for negative answers; none until the apex has one.
     denial: Option<Vec<u8>>,
+    /// Names that hold records, in their order; none as long as the zone is not signed.
+    order: Option<Order>,
 }
 
 /// A name that exists: it holds records, or a name below it does (RFC 8020 section 2).
@@ -118,6 +122,7 @@ impl Zone {
             hasher: RandomState::new(),
             names: 0,
             denial: None,
+            order: None,
             apex,
         };
         // The apex always exists, even without records.
@@ -141,46 +146,104 @@ impl Zone {
     /// # Errors
     /// As there.
     pub(crate) fn change(&mut self, owner: &str, node: &Node) -> Result<Option<Change>, BadNode> {
+        let (name, sets) = self.encoded(owner, node)?;
+        Ok(self.write(&name, &sets))
+    }
+
+    /// A name without the apex, and its sets as [`Self::write`] takes them.
+    ///
+    /// # Errors
+    /// As for [`Self::set`].
+    pub(crate) fn encoded(
+        &self,
+        owner: &str,
+        node: &Node,
+    ) -> Result<(Box<[u8]>, Vec<u8>), BadNode> {
         let name = WireName::parse(owner)?;
         let Some(before) = bytes_before(name.as_slice(), self.apex.as_slice()) else {
             return Err(BadNode::Outside(owner.to_owned()));
         };
-        let is_apex = before == 0;
-        let sets = encode(owner, is_apex, &self.apex, node)?;
-        if is_apex {
-            self.denial = denial(&self.apex, node)?;
-        }
-        let name = &name.as_slice()[..before];
-        let answered = self.shards[self.shard(name)].get_key_value(name);
-        let answered = answered.map_or(&[][..], |(piece, _)| piece.split().1);
+        let sets = encode(owner, before == 0, &self.apex, node)?;
+        Ok((name.as_slice()[..before].into(), sets))
+    }
+
+    /// Says in encoded sets all that a name answers from now on; what has changed by it.
+    pub(crate) fn write(&mut self, name: &[u8], sets: &[u8]) -> Option<Change> {
+        let answered = self.at(name).unwrap_or_default();
         if answered == sets {
-            return Ok(None);
+            return None;
         }
         let change = Change {
             name: name.into(),
             before: answered.into(),
             after: sets.into(),
         };
-        if change.after.is_empty() {
+        if name.is_empty() {
+            self.denial = WireSets::of(sets)
+                .of_type(Rtype::SOA)
+                .and_then(encode_denial);
+        }
+        if sets.is_empty() {
             self.clear(name);
         } else {
-            self.put(name, &change.after);
+            self.put(name, sets);
         }
-        Ok(Some(change))
+        Some(change)
     }
 
-    /// Whether `owner` would answer something else then. What cannot be served would change nothing.
+    /// The sets of a name without the apex, encoded; none where it does not exist.
+    pub(crate) fn at(&self, name: &[u8]) -> Option<&[u8]> {
+        let found = self.shards[self.shard(name)].get_key_value(name);
+        found.map(|(piece, _)| piece.split().1)
+    }
+
+    /// Whether `owner` would answer something else then, signatures aside. What cannot be served would change nothing.
     pub(crate) fn would_change(&self, owner: &str, node: &Node) -> bool {
-        let Ok(name) = WireName::parse(owner) else {
-            return false;
-        };
-        let Some(before) = bytes_before(name.as_slice(), self.apex.as_slice()) else {
-            return false;
-        };
-        let name = &name.as_slice()[..before];
-        let answered = self.shards[self.shard(name)].get_key_value(name);
-        let answered = answered.map_or(&[][..], |(piece, _)| piece.split().1);
-        encode(owner, before == 0, &self.apex, node).is_ok_and(|sets| sets != answered)
+        self.encoded(owner, node).is_ok_and(|(name, sets)| {
+            let answered = WireSets::of(self.at(&name).unwrap_or_default());
+            !signing::is_same(answered, WireSets::of(&sets))
+        })
+    }
+
+    /// Keeps the order of names from now on, which a signed zone needs.
+    pub fn secure(&mut self) {
+        if self.order.is_some() {
+            return;
+        }
+        let mut order = Order::default();
+        for part in 0..SHARDS {
+            self.part(part).for_each(|(name, _)| order.insert(name));
+        }
+        self.order = Some(order);
+    }
+
+    /// Answers with what was drafted from it.
+    pub(crate) fn take(&mut self, signing::Written(names): signing::Written) {
+        for (name, sets) in names {
+            self.write(&name, &sets);
+        }
+    }
+
+    /// Whether something of a name without the apex is to be signed again; see [`signing::is_worn`].
+    pub(crate) fn is_worn(&self, name: &[u8], tags: &BTreeSet<u16>, until: u32) -> bool {
+        let sets = self.at(name).unwrap_or_default();
+        !sets.is_empty() && signing::is_worn(WireSets::of(sets), tags, until)
+    }
+
+    /// The order of names, where the zone is signed.
+    pub(crate) fn order(&self) -> Option<&Order> {
+        self.order.as_ref()
+    }
+
+    /// Up to so many names that hold records behind one, without the apex, in the order of a signed zone; from the apex
+    /// on where there is none. None where the zone is not signed.
+    #[must_use]
+    pub fn names_behind(&self, name: Option<&[u8]>, count: usize) -> Vec<Box<[u8]>> {
+        let order = self.order.as_ref();
+        let names = order
+            .into_iter()
+            .flat_map(|order| order.behind(name.map(Key::of)));
+        names.take(count).map(|key| key.name().into()).collect()
     }
 
     /// How many names hold records.
@@ -200,9 +263,8 @@ impl Zone {
         let Some(before) = bytes_before(name, self.apex.as_slice()) else {
             return Found::Outside;
         };
-        let name = &name[..before];
-        match self.shards[self.shard(name)].get_key_value(name) {
-            Some((piece, _)) => Found::Name(piece.sets()),
+        match self.at(&name[..before]) {
+            Some(sets) => Found::Name(WireSets::of(sets)),
             None => Found::Missing,
         }
     }
@@ -251,6 +313,9 @@ impl Zone {
         let children = old.map_or(0, |(_, children)| children);
         shard.insert(Piece::new(name, sets), children);
         self.names += usize::from(was_empty);
+        if let (true, Some(order)) = (was_empty, &mut self.order) {
+            order.insert(name);
+        }
         // A new name is one child more of its parent, which may be new in turn. The apex exists.
         let mut name = name;
         while is_new {
@@ -273,6 +338,9 @@ impl Zone {
         shard.insert(Piece::new(name, &[]), children);
         let had_records = !old.sets().is_empty();
         self.names -= usize::from(had_records);
+        if let (true, Some(order)) = (had_records, &mut self.order) {
+            order.remove(name);
+        }
         // A name without records and children goes, and with it perhaps its parent.
         let mut name = name;
         while !name.is_empty() && self.is_bare(name) {
@@ -304,28 +372,17 @@ pub(crate) fn set_of(sets: WireSets<'_>, rtype: Rtype) -> Option<WireSet<'_>> {
         .find(|set| rtype == Rtype::ANY || set.rtype() == rtype)
 }
 
-fn denial(apex: &WireName, node: &Node) -> Result<Option<Vec<u8>>, BadNode> {
-    let soa = node.iter().find_map(|set| match set.data.first() {
-        Some(Data::Soa(soa)) => Some((set.ttl, soa)),
-        _ => None,
-    });
-    soa.map(|(ttl, soa)| encode_denial(apex, ttl, soa))
-        .transpose()
-}
-
 fn parent(name: &[u8]) -> &[u8] {
     &name[1 + usize::from(name[0])..]
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
     use crate::dns::testing::{APEX, addresses, set, soa};
-    use spokes_rules::zone::RrSet;
+    use spokes_rules::zone::{Data, RrSet};
 
     /// What is known about a name: `outside`, `missing`, or how many sets it has.
     fn known(zone: &Zone, name: &str) -> String {

@@ -11,7 +11,7 @@ use spokes_rules::{
     request::{Address, Domain, Policy, Wish},
 };
 
-use super::{ServeArgs, delegation, mirrors, places, seconds, until_told};
+use super::{ServeArgs, delegation, dnssec, mirrors, places, seconds, until_told};
 use crate::{
     clock,
     council::{self, Beginning, Council, Recovery, Stand},
@@ -101,6 +101,9 @@ pub(super) enum CouncilCommand {
     /// Name servers elsewhere that copy the zone, and go on when every node of the council is down.
     #[command(subcommand)]
     Mirror(mirrors::MirrorCommand),
+    /// The keys with which the zone is signed, so that resolvers can tell its answers from forged ones.
+    #[command(subcommand)]
+    Dnssec(dnssec::DnssecCommand),
     #[command(flatten)]
     Places(places::PlacesCommand),
 }
@@ -190,6 +193,7 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
     match command {
         CouncilCommand::Places(command) => places::run(command).await,
         CouncilCommand::Mirror(command) => mirrors::run(command).await,
+        CouncilCommand::Dnssec(command) => dnssec::run(command).await,
         CouncilCommand::Init(founded) => init(founded),
         CouncilCommand::Serve(args) => {
             let ended = until_told(args.until_stdin_closes);

@@ -161,7 +161,7 @@ impl Look {
 }
 
 impl Tell {
-    async fn door(&self) -> Result<Door, Outage> {
+    pub(super) async fn door(&self) -> Result<Door, Outage> {
         self.look
             .door(Whose::Organizers(self.organizer.clone()))
             .await

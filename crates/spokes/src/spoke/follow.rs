@@ -402,7 +402,7 @@ impl Spoke {
     /// with its claim: so a new blog is on all its replicas as soon as they hear of it.
     fn touched(self: &Arc<Self>, record: &Record, touched: &Touched) {
         let blog = match touched {
-            Touched::Blog(blog) | Touched::NewBlog(blog) => blog,
+            Touched::Blog(blog) | Touched::NewBlog(blog) | Touched::Keys(blog) => blog,
             Touched::Blogs(blogs) => return self.tell_all(blogs),
             Touched::Spokes(_)
             | Touched::Spoke(_)

@@ -10,13 +10,19 @@ use std::{
 use spokes_log::{
     chain::Chain,
     draft::Kind,
-    name::{BlogId, EntryId},
+    name::{BlogId, EntryId, Fingerprint},
+    ring::Ring,
     seal::SealedEntry,
+    time::Time,
 };
-use spokes_rules::request::{PROOF_ENTRIES_MAX, Wish};
+use spokes_rules::{
+    openpgpkey,
+    registry::Registry,
+    request::{PROOF_ENTRIES_MAX, Wish},
+};
 
 use super::Spoke;
-use crate::client::Reply;
+use crate::{client::Reply, clock};
 
 /// How often a primary looks for news of keys: whoever ended a stolen one should not wait.
 const KEYS_EVERY: Duration = Duration::from_secs(1);
@@ -74,15 +80,14 @@ impl Spoke {
 
     /// Brings the last entry about a blog's keys; after what pause again, if it was not taken.
     async fn bring_keys(self: &Arc<Self>, blog: BlogId) -> Option<Duration> {
-        let ended = self.ask(|registry| Some(registry.blog(blog)?.ended.clone()));
-        let ended = ended.flatten()?;
+        let known = self.ask(|registry| Known::of(registry, blog)).flatten()?;
         let way = self.with(blog, |replica| {
             let chain = replica.chain();
             let head = replica.durable_tips().last()?.id;
-            // The registry needs to know which keys have ended; others it can do without, and it keeps for
-            // ever what is brought.
-            let says_more = !chain.ring(head)?.ended().is_subset(&ended);
-            way_to_keys(chain, head).filter(|_| says_more)
+            let way = way_to_keys(chain, head)?;
+            let last = *way.last()?;
+            let lacks = known.lacks(last, chain.link(last)?.signed, chain.ring(head)?);
+            lacks.then_some(way)
         });
         let way = way.flatten()?;
         let entry = way.last().copied().unwrap_or(blog);
@@ -125,6 +130,36 @@ impl Spoke {
             proof.push(if is_read { sealed } else { sealed.erased() });
         }
         Some(proof)
+    }
+}
+
+/// What the registry knows of a blog's keys.
+struct Known {
+    at: EntryId,
+    author: Fingerprint,
+    ended: BTreeSet<Fingerprint>,
+    mailbox: String,
+    shown: Option<Box<[u8]>>,
+}
+
+impl Known {
+    fn of(registry: &Registry, id: BlogId) -> Option<Self> {
+        let blog = registry.blog(id)?;
+        Some(Self {
+            at: blog.keys_at,
+            author: blog.author.clone(),
+            ended: blog.ended.clone(),
+            mailbox: openpgpkey::mailbox(&blog.name, &registry.founding().domain),
+            shown: registry.openpgpkey(id).map(Into::into),
+        })
+    }
+
+    /// Whether the registry needs to hear of the keys behind this entry: which have ended, and which one is in DNS.
+    /// Others it can do without, and it keeps for ever what is brought.
+    fn lacks(&self, entry: EntryId, signed: Time, ring: &Ring) -> bool {
+        let at = clock::now().max(signed);
+        let shown = || openpgpkey::certificate(ring, &self.author, &self.ended, &self.mailbox, at);
+        self.at != entry && (!ring.ended().is_subset(&self.ended) || shown() != self.shown)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A person's own gpg, in a home of its own.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 /// A key ring with one secret key.
 #[derive(Debug)]
@@ -13,6 +13,11 @@ pub(crate) struct Gpg {
 impl Gpg {
     /// Makes a key as people do who follow our own words.
     pub(crate) fn new(user_id: &str) -> Self {
+        Self::with(user_id, "ed25519")
+    }
+
+    /// The same with a key of another kind.
+    pub(crate) fn with(user_id: &str, algorithm: &str) -> Self {
         let mut gpg = Self {
             home: tempfile::tempdir().unwrap(),
             fingerprint: String::new(),
@@ -22,7 +27,7 @@ impl Gpg {
             "",
             "--quick-generate-key",
             user_id,
-            "ed25519",
+            algorithm,
             "sign",
             "never",
         ]);
@@ -33,6 +38,16 @@ impl Gpg {
             .unwrap()
             .clone_into(&mut gpg.fingerprint);
         gpg
+    }
+
+    /// Where it is.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Gives her key one more user id.
+    pub(crate) fn add_user_id(&self, user_id: &str) {
+        self.run(&["--quick-add-uid", &self.fingerprint, user_id]);
     }
 
     fn run(&self, arguments: &[&str]) -> String {

@@ -17,6 +17,7 @@ pub(crate) mod recorded;
 pub(crate) mod relay;
 pub(crate) mod rogue;
 pub(crate) mod small_disk;
+pub(crate) mod stock;
 pub(crate) mod trace;
 pub(crate) mod vectors;
 

@@ -8,14 +8,16 @@ use super::*;
 use crate::wire::RequestWire;
 
 /// A registry of a few records in a folder of its own.
-struct Shelf {
+pub(super) struct Shelf {
     dir: tempfile::TempDir,
-    secret: NodeSecret,
+    pub(super) secret: NodeSecret,
 }
 
-const RECORDS: u64 = 8;
+pub(super) const RECORDS: u64 = 8;
+/// When all of it happens.
+pub(super) const NOW: &str = "2027-01-15T08:00:00Z";
 
-fn said(organizer: &NodeSecret, network: Option<Hash>, what: Wish) -> RequestWire {
+pub(super) fn said(organizer: &NodeSecret, network: Option<Hash>, what: Wish) -> RequestWire {
     let time = Time::from_unix(1_800_000_000);
     let ask = Ask {
         network,
@@ -26,7 +28,7 @@ fn said(organizer: &NodeSecret, network: Option<Hash>, what: Wish) -> RequestWir
 }
 
 impl Shelf {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let shelf = Self {
             dir: tempfile::tempdir().unwrap(),
             secret: NodeSecret::from_seed(&[1; 32]),
@@ -61,11 +63,11 @@ impl Shelf {
         shelf
     }
 
-    fn at(&self) -> PathBuf {
+    pub(super) fn at(&self) -> PathBuf {
         self.dir.path().join("registry.db")
     }
 
-    fn open(&self) -> Result<Book, Outage> {
+    pub(super) fn open(&self) -> Result<Book, Outage> {
         Book::open(&self.at(), &self.secret, false)
     }
 
@@ -78,12 +80,13 @@ impl Shelf {
 }
 
 impl Book {
-    fn add(&self, index: u64, request: RequestWire) {
+    pub(super) fn add(&self, index: u64, request: RequestWire) {
         let leader = CommittedLeaderId::new(1, NodeId::default());
         let batch = Batch {
-            time: "2027-01-15T08:00:00Z".into(),
+            time: NOW.into(),
             requests: vec![request.into()],
             publish: None,
+            sheaf: None,
         };
         let entry = Entry::<Types> {
             log_id: LogId::new(leader, index),
@@ -94,12 +97,13 @@ impl Book {
     }
 
     /// The council agrees on a version.
-    fn publish(&self, index: u64, minute: i64) {
+    pub(super) fn publish(&self, index: u64, minute: i64) {
         let leader = CommittedLeaderId::new(1, NodeId::default());
         let batch = Batch {
-            time: "2027-01-15T08:00:00Z".into(),
+            time: NOW.into(),
             requests: Vec::new(),
             publish: Some(minute),
+            sheaf: None,
         };
         let entry = Entry::<Types> {
             log_id: LogId::new(leader, index),
@@ -109,7 +113,7 @@ impl Book {
     }
 
     /// How many names the zone has, and which version it is.
-    fn shown(&self) -> (usize, Option<u32>) {
+    pub(super) fn shown(&self) -> (usize, Option<u32>) {
         let editions = self.publication().editions();
         let names = editions.zone().read().unwrap().len();
         (names, *editions.serial().borrow())

@@ -321,6 +321,7 @@ impl World {
             time: String::new(),
             requests: vec![Arc::new(request(text))],
             publish: None,
+            sheaf: None,
         };
         let said = part.raft().client_write(batch).await;
         let id = said.ok()?.log_id;

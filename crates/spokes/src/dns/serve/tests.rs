@@ -1,37 +1,41 @@
 use std::net::Ipv4Addr;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::dns::streams::{CONNECTIONS_MAX, CONNECTIONS_PER_CLIENT_MAX, Seats};
 use crate::dns::testing::{addresses, request, told, zone};
 
-const ADA: &str = "A ada.blogs.example.org";
+pub(super) const ADA: &str = "A ada.blogs.example.org";
 /// Long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server on a port of its own; it ends when dropped.
-struct Running {
-    addr: SocketAddr,
+pub(super) struct Running {
+    pub(super) addr: SocketAddr,
     editions: Editions,
-    keys: Keys,
+    pub(super) keys: Keys,
     zone: SharedZone,
     _stop: oneshot::Sender<()>,
 }
 
-async fn start(change: impl FnOnce(&mut Limits)) -> Running {
+pub(super) async fn start(change: impl FnOnce(&mut Limits)) -> Running {
+    let home = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    start_at(home, |server| change(&mut server.desk.limits)).await
+}
+
+pub(super) async fn start_at(at: SocketAddr, change: impl FnOnce(&mut Server)) -> Running {
     let editions = Editions::new(crate::dns::testing::APEX).unwrap();
     editions.replace(zone(), None);
     let zone = editions.zone();
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let keys = Keys::default();
-    let mut server = Server::bind(any, editions.clone(), keys.clone())
+    let mut server = Server::bind(at, editions.clone(), keys.clone())
         .await
         .unwrap();
-    change(&mut server.desk.limits);
+    change(&mut server);
     let addr = server.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     tokio::spawn(server.run(async move { drop(stopped.await) }));
@@ -44,7 +48,7 @@ async fn start(change: impl FnOnce(&mut Limits)) -> Running {
     }
 }
 
-async fn ask_udp(addr: SocketAddr, words: &str) -> String {
+pub(super) async fn ask_udp(addr: SocketAddr, words: &str) -> String {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     socket.send_to(&request(words), addr).await.unwrap();
     let mut reply = [0; 2000];
@@ -55,12 +59,12 @@ async fn ask_udp(addr: SocketAddr, words: &str) -> String {
     told(&reply[..length])
 }
 
-fn framed(message: &[u8]) -> Vec<u8> {
+pub(super) fn framed(message: &[u8]) -> Vec<u8> {
     let length = u16::try_from(message.len()).unwrap();
     [&length.to_be_bytes()[..], message].concat()
 }
 
-async fn read_reply(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
+pub(super) async fn read_reply(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let length = timeout(PATIENCE, stream.read_u16())
         .await
         .expect("a reply or an end")?;
@@ -69,18 +73,18 @@ async fn read_reply(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(reply)
 }
 
-async fn ask_tcp(stream: &mut TcpStream, words: &str) -> io::Result<String> {
+pub(super) async fn ask_tcp(stream: &mut TcpStream, words: &str) -> io::Result<String> {
     stream.write_all(&framed(&request(words))).await?;
     Ok(told(&read_reply(stream).await?))
 }
 
-async fn connect(addr: SocketAddr, from: [u8; 4]) -> TcpStream {
+pub(super) async fn connect(addr: SocketAddr, from: [u8; 4]) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from((from, 0))).unwrap();
     socket.connect(addr).await.unwrap()
 }
 
-const HOME: [u8; 4] = [127, 0, 0, 1];
+pub(super) const HOME: [u8; 4] = [127, 0, 0, 1];
 const AWAY: [u8; 4] = [127, 0, 0, 2];
 
 #[tokio::test]
@@ -186,58 +190,54 @@ async fn a_request_may_come_byte_by_byte() {
     assert!(told(&read_reply(&mut stream).await.unwrap()).starts_with("NOERROR aa"));
 }
 
-#[tokio::test]
-async fn one_client_gets_so_many_connections_and_another_still_gets_one() {
-    let server = start(|limits| limits.connections_per_client = 2).await;
-    let mut first = connect(server.addr, HOME).await;
-    let mut second = connect(server.addr, HOME).await;
-    assert!(ask_tcp(&mut first, ADA).await.is_ok());
-    assert!(ask_tcp(&mut second, ADA).await.is_ok());
-    assert!(
-        ask_tcp(&mut connect(server.addr, HOME).await, ADA)
-            .await
-            .is_err()
-    );
-    assert!(
-        ask_tcp(&mut connect(server.addr, AWAY).await, ADA)
-            .await
-            .is_ok()
-    );
-    assert!(ask_tcp(&mut second, ADA).await.is_ok());
-
-    // A connection that ends leaves its seat to the next.
-    drop(first);
-    let again = async {
-        while ask_tcp(&mut connect(server.addr, HOME).await, ADA)
-            .await
-            .is_err()
-        {
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(PATIENCE, again).await.unwrap();
+/// Whether a server has closed a connection; it does so without being asked.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    let end = timeout(PATIENCE, stream.read(&mut [0; 10])).await;
+    matches!(end.expect("the connection ends"), Ok(0) | Err(_))
 }
 
 #[tokio::test]
-async fn there_are_so_many_connections_in_all_and_datagrams_do_not_need_one() {
+async fn one_client_gets_so_many_connections_and_the_next_takes_the_one_that_stood_still() {
+    let server = start(|limits| limits.connections_per_client = 2).await;
+    let mut first = connect(server.addr, HOME).await;
+    assert!(ask_tcp(&mut first, ADA).await.is_ok());
+    let mut second = connect(server.addr, HOME).await;
+    let mut other = connect(server.addr, AWAY).await;
+    assert!(ask_tcp(&mut other, ADA).await.is_ok());
+    assert!(ask_tcp(&mut second, ADA).await.is_ok());
+    assert!(ask_tcp(&mut first, ADA).await.is_ok());
+    let mut third = connect(server.addr, HOME).await;
+    assert!(ask_tcp(&mut third, ADA).await.is_ok());
+    assert!(is_closed(&mut second).await, "it stood still longest");
+    for stays in [&mut first, &mut other, &mut third] {
+        assert!(ask_tcp(stays, ADA).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_full_house_has_a_seat_for_whoever_comes_and_datagrams_do_not_need_one() {
     let server = start(|limits| limits.connections = 2).await;
     let mut first = connect(server.addr, HOME).await;
     let mut second = connect(server.addr, AWAY).await;
     assert!(ask_tcp(&mut first, ADA).await.is_ok());
     assert!(ask_tcp(&mut second, ADA).await.is_ok());
-    assert!(
-        ask_tcp(&mut connect(server.addr, [127, 0, 0, 3]).await, ADA)
-            .await
-            .is_err()
-    );
     assert!(ask_udp(server.addr, ADA).await.starts_with("NOERROR"));
+    let mut third = connect(server.addr, [127, 0, 0, 3]).await;
+    assert!(ask_tcp(&mut third, ADA).await.is_ok());
+    assert!(is_closed(&mut first).await);
+    assert!(ask_tcp(&mut second, ADA).await.is_ok());
 }
 
 #[test]
 fn a_client_is_an_ipv4_address_or_an_ipv6_prefix() {
     let limits = Limits::default();
     let seats = Arc::new(Seats::default());
-    let take = |ip: String| Seats::take(&seats, ip.parse().unwrap(), &limits);
+    let take = |ip: String| {
+        let seat = Seats::take(&seats, ip.parse().unwrap(), &limits)?;
+        // Seats that nobody else may have, so that one sees how many there are.
+        seat.hold();
+        Some(seat)
+    };
     let held: Vec<_> = (0..CONNECTIONS_PER_CLIENT_MAX)
         .map(|n| take(format!("2001:db8:0:1::{n:x}")).unwrap())
         .collect();
@@ -245,19 +245,12 @@ fn a_client_is_an_ipv4_address_or_an_ipv6_prefix() {
     assert!(take("2001:db8:0:2::".into()).is_some());
     drop(held);
     assert!(take("2001:db8:0:1:ffff::".into()).is_some());
-    assert!(seats.0.lock().unwrap().is_empty());
+    assert!(seats.0.lock().unwrap().taken.is_empty());
 
     let held: Vec<_> = (0..CONNECTIONS_PER_CLIENT_MAX)
         .map(|n| {
-            take(
-                if n % 2 == 0 {
-                    "192.0.2.1"
-                } else {
-                    "::ffff:192.0.2.1"
-                }
-                .into(),
-            )
-            .unwrap()
+            let ip = ["192.0.2.1", "::ffff:192.0.2.1"][n % 2];
+            take(ip.into()).unwrap()
         })
         .collect();
     assert!(take("192.0.2.1".into()).is_none());
@@ -269,6 +262,24 @@ fn a_client_is_an_ipv4_address_or_an_ipv6_prefix() {
     assert!(take("198.51.100.1".into()).is_none());
     drop(all);
     assert!(take("198.51.100.1".into()).is_some());
+}
+
+#[tokio::test]
+async fn what_comes_before_nonsense_is_answered() {
+    let server = start(|_| {}).await;
+    let mut stream = connect(server.addr, HOME).await;
+    let mut answered = request(ADA);
+    answered[2] |= 0x80;
+    let all = [
+        framed(&request(ADA)),
+        framed(&request(ADA)),
+        framed(&answered),
+    ];
+    stream.write_all(&all.concat()).await.unwrap();
+    for _ in 0..2 {
+        assert!(told(&read_reply(&mut stream).await.unwrap()).starts_with("NOERROR aa"));
+    }
+    assert!(is_closed(&mut stream).await);
 }
 
 #[tokio::test]
@@ -378,7 +389,7 @@ async fn shutting_down_frees_the_port() {
     timeout(PATIENCE, again).await.unwrap();
 }
 
-mod transfers {
+pub(super) mod transfers {
     use domain::base::iana::{Rcode, Rtype, TsigRcode};
     use domain::base::{Message, MessageBuilder, Name, Serial, Ttl};
     use domain::rdata::tsig::Time48;
@@ -409,8 +420,12 @@ mod transfers {
     }
 
     /// A server that shares a secret with one mirror, at version 1 with these names.
-    async fn mirrored(dir: &std::path::Path, names: usize) -> Running {
-        let server = start(|_| {}).await;
+    pub(in crate::dns::serve) async fn mirrored(
+        dir: &std::path::Path,
+        names: usize,
+        change: impl FnOnce(&mut Limits),
+    ) -> Running {
+        let server = start(change).await;
         let mut zone = Zone::new(APEX).unwrap();
         let (owner, node) = serial(1);
         zone.set(&owner, node).unwrap();
@@ -480,10 +495,16 @@ mod transfers {
         }
     }
 
+    /// How many records there are in the whole zone, as the mirror gets it.
+    pub(in crate::dns::serve) async fn all(addr: SocketAddr) -> usize {
+        let all = transfer(addr, Rtype::AXFR, None, key(KEY, b"secret")).await;
+        all.unwrap().len()
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_mirror_gets_all_and_then_what_has_changed() {
         let dir = tempfile::tempdir().unwrap();
-        let server = mirrored(dir.path(), 3_000).await;
+        let server = mirrored(dir.path(), 3_000, |_| {}).await;
         let ask = |rtype, known| transfer(server.addr, rtype, known, key(KEY, b"secret"));
         let all = ask(Rtype::AXFR, None).await.unwrap();
         assert_eq!(all.len(), 3_000 * 4 + 2);
@@ -516,7 +537,7 @@ mod transfers {
     #[tokio::test(flavor = "multi_thread")]
     async fn who_is_no_mirror_gets_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let server = mirrored(dir.path(), 1).await;
+        let server = mirrored(dir.path(), 1, |_| {}).await;
         let ask = |name, secret| transfer(server.addr, Rtype::AXFR, None, key(name, secret));
         let bad = ask(KEY, b"another").await.unwrap_err();
         assert_eq!(bad, (Rcode::NOTAUTH, TsigRcode::BADSIG));

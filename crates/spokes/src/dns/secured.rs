@@ -1,0 +1,161 @@
+//! What a signed zone says more to those who validate (RFC 4035 section 3.1): signatures, and proofs that something is
+//! not there.
+
+use domain::base::iana::Rtype;
+
+use crate::dns::encode::WireSets;
+use crate::dns::order::Key;
+use crate::dns::signing::covers;
+use crate::dns::zone::Zone;
+
+/// The two highest bits that make two bytes a pointer (RFC 1035 section 4.1.4).
+const POINTER: u16 = 0xC000;
+/// How far a pointer reaches. What lies farther has its owner in full.
+const POINTER_REACH: usize = 1 << 14;
+/// Where in a record without its owner the time to live stands.
+const TTL_AT: std::ops::Range<usize> = 4..8;
+/// A wildcard's label (RFC 4592 section 2.1.1).
+const WILDCARD: [u8; 2] = [1, b'*'];
+
+/// The links that prove a denial: at most that over the name, and that over the wildcard that could answer for it.
+#[derive(Debug, Default)]
+pub(crate) struct Proof<'z>([Option<Link<'z>>; 2]);
+
+/// A name that holds records, without the apex, and its sets.
+#[derive(Debug, PartialEq)]
+struct Link<'z> {
+    name: Vec<u8>,
+    sets: &'z [u8],
+}
+
+impl<'z> Proof<'z> {
+    /// That a name, which exists, has no records of the type that was asked for.
+    pub(crate) fn no_data(zone: &'z Zone, name: &[u8]) -> Self {
+        // A name that is there only for those below it is in no link: it lies under that of the name before.
+        Self([Link::over(zone, name), None])
+    }
+
+    /// That a name is not there, and nothing that would answer for it (RFC 4035 section 3.1.3.2).
+    pub(crate) fn no_name(zone: &'z Zone, name: &[u8]) -> Self {
+        let over = Link::over(zone, name);
+        let wildcard = [&WILDCARD, encloser(zone, name)].concat();
+        let wildcard = Link::over(zone, &wildcard).filter(|link| over.as_ref() != Some(link));
+        Self([over, wildcard])
+    }
+
+    /// Appends the links, signed, to a message whose question holds the apex at byte `apex`; how many records.
+    pub(crate) fn append(&self, apex: u16, out: &mut Vec<u8>) -> u16 {
+        let links = self.0.iter().flatten();
+        links.map(|link| link.append(apex, out)).sum()
+    }
+}
+
+impl<'z> Link<'z> {
+    /// At a name, or over the place where it would be; none where the zone is not signed there.
+    fn over(zone: &'z Zone, name: &[u8]) -> Option<Self> {
+        let name = zone.order()?.at_or_before(&Key::of(name))?.name();
+        let sets = zone.at(&name)?;
+        Some(Self { name, sets })
+    }
+
+    fn append(&self, apex: u16, out: &mut Vec<u8>) -> u16 {
+        let sets = WireSets::of(self.sets);
+        let Some(body) = sets
+            .of_type(Rtype::NSEC)
+            .and_then(|set| set.bodies().next())
+        else {
+            return 0;
+        };
+        let at = out.len();
+        let written = [&self.name[..], &pointer(apex)].concat();
+        out.extend_from_slice(&written);
+        out.extend_from_slice(body);
+        let near = u16::try_from(at)
+            .ok()
+            .filter(|at| usize::from(*at) < POINTER_REACH);
+        let owner = near.map_or(written, |at| pointer(at).to_vec());
+        1 + append_signatures(sets, Rtype::NSEC, &owner, None, out)
+    }
+}
+
+/// Bytes that point to a place in the message.
+pub(crate) fn pointer(at: u16) -> [u8; 2] {
+    (POINTER | at).to_be_bytes()
+}
+
+/// Appends the signatures over a set, with its time to live where that is another one here; how many there are.
+pub(crate) fn append_signatures(
+    sets: WireSets<'_>,
+    rtype: Rtype,
+    owner: &[u8],
+    ttl: Option<u32>,
+    out: &mut Vec<u8>,
+) -> u16 {
+    let signatures = sets.of_type(Rtype::RRSIG);
+    let bodies = signatures.into_iter().flat_map(|set| set.bodies());
+    let mut count = 0;
+    for body in bodies.filter(|body| covers(body) == Some(rtype)) {
+        out.extend_from_slice(owner);
+        let at = out.len();
+        out.extend_from_slice(body);
+        if let (Some(ttl), Some(place)) = (ttl, out[at..].get_mut(TTL_AT)) {
+            place.copy_from_slice(&ttl.to_be_bytes());
+        }
+        count += 1;
+    }
+    count
+}
+
+/// The longest name that is there and that this one, which is not, ends in. Names may have 127 labels, and whatever
+/// lies above one that is there is there, too: so half of what is left is ruled out with each look.
+fn encloser<'n>(zone: &Zone, name: &'n [u8]) -> &'n [u8] {
+    let mut above = [0u8; 128];
+    let (mut labels, mut at) = (0, 0);
+    while let Some(length) = name.get(at) {
+        at += 1 + usize::from(*length);
+        labels += 1;
+        if let (Some(place), Ok(at)) = (above.get_mut(labels), u8::try_from(at)) {
+            *place = at;
+        }
+    }
+    let of = |count: usize| name.get(usize::from(above[count])..).unwrap_or_default();
+    // That with `low` labels less is missing, that with `high` less, at last the apex, is there.
+    let (mut low, mut high) = (0, labels.min(above.len() - 1));
+    while high - low > 1 {
+        let middle = usize::midpoint(low, high);
+        if zone.at(of(middle)).is_some() {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    of(high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::testing::{APEX, addresses};
+
+    #[test]
+    fn the_encloser_is_the_longest_name_that_is_there() {
+        let mut zone = Zone::new(APEX).unwrap();
+        let deep = format!("e.d.c.b.a.{APEX}");
+        zone.set(&deep, addresses(&[1])).unwrap();
+        for (name, expected) in [
+            (&b"\x01x"[..], &b""[..]),
+            (b"\x01x\x01x\x01x", b""),
+            (b"\x01x\x01a", b"\x01a"),
+            (b"\x01x\x01x\x01b\x01a", b"\x01b\x01a"),
+            (b"\x01x\x01x\x01d\x01c\x01b\x01a", b"\x01d\x01c\x01b\x01a"),
+            (
+                b"\x01x\x01e\x01d\x01c\x01b\x01a",
+                b"\x01e\x01d\x01c\x01b\x01a",
+            ),
+        ] {
+            assert_eq!(encloser(&zone, name), expected, "{name:?}");
+        }
+        let longest = b"\x01x".repeat(110);
+        assert_eq!(encloser(&zone, &longest), b"");
+    }
+}
