@@ -11,6 +11,7 @@ use std::{
 };
 
 use spokes::dns::{
+    cookie::CookieSecret,
     edition::Editions,
     notify::notify,
     serve::Server,
@@ -83,7 +84,10 @@ impl Order {
         let keys = Keys::default();
         let key = MirrorKey::new(MIRROR, KEY_NAME, SECRET)?;
         keys.set([key.clone()]);
-        let server = runtime.block_on(Server::bind(at(self.port), editions.clone(), keys))?;
+        let server = Server::bind(at(self.port), editions.clone(), keys);
+        // One client asks all of it, as those of others are told too.
+        let server = runtime.block_on(server)?;
+        let server = server.with_door(CookieSecret::random()?, 0);
         runtime.spawn(server.run(std::future::pending()));
         let told = notify(
             Ipv4Addr::LOCALHOST.into(),

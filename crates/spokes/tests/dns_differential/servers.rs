@@ -10,6 +10,7 @@ use std::{
 };
 
 use spokes::dns::{
+    cookie::CookieSecret,
     edition::Editions,
     serve::Server,
     signed::{Keys, MirrorKey},
@@ -56,9 +57,9 @@ impl Servers {
         editions.replace(zone.zone(), Some((home.to_owned(), SERIAL)));
         let keys = Keys::default();
         keys.set([MirrorKey::new("knot", KEY_NAME, SECRET).unwrap()]);
-        let server = runtime
-            .block_on(Server::bind(ours, editions, keys))
-            .unwrap();
+        let server = Server::bind(ours, editions, keys);
+        let cookies = CookieSecret::random().unwrap();
+        let server = runtime.block_on(server).unwrap().with_door(cookies, 0);
         runtime.spawn(server.run(std::future::pending()));
 
         let knot = format!(
