@@ -1,7 +1,8 @@
 //! What a network does on this machine, beside a floor or a peer measured in the same run.
 //!
 //!     cargo bench -p spokes --bench network [-- NAME]      NAME: verify publish catch-up page render start memory
-//!                                                            council names wiped
+//!                                                            council names wiped dns
+//!     cargo bench -p spokes --bench network -- dns 100000 1000000     so many blogs each
 //!
 //! Prints one line for each figure; `docs/benchmarks.md` keeps them with machine and date. Only the
 //! ratios last: whatever else the machine does slows both sides.
@@ -10,8 +11,17 @@
 
 mod council;
 mod desk;
+mod dns;
+mod dns_served;
 mod load;
 mod million;
+#[path = "../../tests/common/name_server.rs"]
+#[expect(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "the tests have it too, and use more of it"
+)]
+mod name_server;
 mod render;
 mod wiped;
 
@@ -36,6 +46,9 @@ fn main() -> Result<(), Failed> {
         .skip(1)
         .filter(|a| !a.starts_with('-'))
         .collect();
+    if wanted.first().is_some_and(|word| word == dns_served::WORD) {
+        return dns_served::Order::read(&wanted)?.serve();
+    }
     let asks = |name: &str| wanted.is_empty() || wanted.iter().any(|w| w == name);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -71,6 +84,10 @@ fn main() -> Result<(), Failed> {
     }
     if asks("wiped") {
         runtime.block_on(wiped::wiped())?;
+    }
+    if asks("dns") {
+        let numbers: Vec<u64> = wanted.iter().filter_map(|word| word.parse().ok()).collect();
+        dns::dns(&numbers)?;
     }
     Ok(())
 }

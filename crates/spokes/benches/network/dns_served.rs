@@ -1,0 +1,188 @@
+//! Our name server in a process of its own, so that it can be measured and bound to a core as others are.
+//!
+//! It reads the zone from the file that others read, then changes from its standard input, and ends with that.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::BufRead as _,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+};
+
+use spokes::dns::{
+    edition::Editions,
+    notify::notify,
+    serve::Server,
+    signed::{Keys, MirrorKey},
+    zone::Zone,
+};
+use spokes_rules::zone::{Data, Node, RrSet, Soa};
+
+use crate::Failed;
+
+pub(crate) const APEX: &str = "blogs.example";
+/// The one mirror.
+pub(crate) const MIRROR: &str = "bind";
+pub(crate) const KEY_NAME: &str = "bind.council1.blogs.example";
+pub(crate) const SECRET_IN_BASE64: &str = "YSBzZWNyZXQgdGhhdCBldmVyeWJvZHkgbWF5IGtub3c=";
+const SECRET: &[u8; 32] = b"a secret that everybody may know";
+pub(crate) const FIRST_SERIAL: u32 = 1;
+
+/// What this program does with these words: it is such a server.
+pub(crate) struct Order {
+    pub(crate) port: u16,
+    pub(crate) zone: PathBuf,
+    /// Where the mirror listens.
+    pub(crate) mirror: u16,
+    /// Threads that answer.
+    pub(crate) workers: usize,
+}
+
+/// The first word of such a command.
+pub(crate) const WORD: &str = "dns-server";
+
+impl Order {
+    pub(crate) fn words(&self) -> [String; 5] {
+        let zone = self.zone.display().to_string();
+        let numbers = [self.mirror.to_string(), self.workers.to_string()];
+        let [mirror, workers] = numbers;
+        [
+            WORD.to_owned(),
+            self.port.to_string(),
+            zone,
+            mirror,
+            workers,
+        ]
+    }
+
+    /// # Errors
+    /// When these are other words.
+    pub(crate) fn read(words: &[String]) -> Result<Self, Failed> {
+        let [_, port, zone, mirror, workers] = words else {
+            return Err("not the words of a server".into());
+        };
+        Ok(Self {
+            port: port.parse()?,
+            zone: zone.into(),
+            mirror: mirror.parse()?,
+            workers: workers.parse()?,
+        })
+    }
+
+    /// Answers until nothing more is said.
+    pub(crate) fn serve(&self) -> Result<(), Failed> {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = runtime.worker_threads(self.workers).enable_all().build()?;
+        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let (zone, apex) = read_zone(&self.zone)?;
+        let editions = Editions::new(APEX)?;
+        let history = self.zone.with_extension("history");
+        fs::create_dir_all(&history)?;
+        editions.replace(zone, Some((history, FIRST_SERIAL)));
+        let keys = Keys::default();
+        let key = MirrorKey::new(MIRROR, KEY_NAME, SECRET)?;
+        keys.set([key.clone()]);
+        let server = runtime.block_on(Server::bind(at(self.port), editions.clone(), keys))?;
+        runtime.spawn(server.run(std::future::pending()));
+        let told = notify(
+            Ipv4Addr::LOCALHOST.into(),
+            at(self.mirror),
+            key,
+            editions.clone(),
+        );
+        runtime.spawn(told);
+        let mut serial = FIRST_SERIAL;
+        for line in std::io::stdin().lines() {
+            let line = line?;
+            let (name, address) = line.split_once(' ').ok_or("no change")?;
+            let data = vec![Data::A(address.parse()?)];
+            serial += 1;
+            let names = [
+                (name.to_owned(), vec![RrSet { ttl: 30, data }]),
+                (APEX.to_owned(), with_serial(&apex, serial)),
+            ];
+            editions.publish(serial, names.into());
+        }
+        Ok(())
+    }
+}
+
+fn with_serial(apex: &Node, serial: u32) -> Node {
+    let mut apex = apex.clone();
+    for data in apex.iter_mut().flat_map(|set| &mut set.data) {
+        if let Data::Soa(soa) = data {
+            soa.serial = serial;
+        }
+    }
+    apex
+}
+
+/// The zone out of a file that this program has written; and what its apex has.
+fn read_zone(path: &Path) -> Result<(Zone, Node), Failed> {
+    let file = std::io::BufReader::new(fs::File::open(path)?);
+    let mut zone = Zone::new(APEX)?;
+    let (mut apex, mut node) = (Node::new(), BTreeMap::<String, RrSet>::new());
+    let mut owner = String::new();
+    let mut finish = |owner: &str, node: &mut BTreeMap<String, RrSet>| -> Result<(), Failed> {
+        let node: Node = std::mem::take(node).into_values().collect();
+        if owner == APEX {
+            apex.clone_from(&node);
+        }
+        if !node.is_empty() {
+            zone.set(owner, node)?;
+        }
+        Ok(())
+    };
+    for line in file.lines() {
+        let line = line?;
+        let mut words = line.splitn(5, ' ');
+        let mut word = || words.next().ok_or("a short line");
+        let (name, ttl, _, rtype) = (word()?, word()?.parse()?, word()?, word()?);
+        let name = name.trim_end_matches('.');
+        if name != owner {
+            finish(&owner, &mut node)?;
+            name.clone_into(&mut owner);
+        }
+        let set = node.entry(rtype.to_owned()).or_insert(RrSet {
+            ttl,
+            data: Vec::new(),
+        });
+        set.data.push(read_data(rtype, word()?)?);
+    }
+    finish(&owner, &mut node)?;
+    Ok((zone, apex))
+}
+
+fn read_data(rtype: &str, text: &str) -> Result<Data, Failed> {
+    let name = |text: &str| text.trim_end_matches('.').to_owned();
+    Ok(match rtype {
+        "A" => Data::A(text.parse()?),
+        "AAAA" => Data::Aaaa(text.parse()?),
+        "NS" => Data::Ns(name(text)),
+        "TXT" => Data::Txt(text.trim_matches('"').to_owned()),
+        "SOA" => {
+            let words: Vec<&str> = text.split(' ').collect();
+            let [primary, mailbox, numbers @ ..] = &words[..] else {
+                return Err("a short SOA record".into());
+            };
+            let numbers: Vec<u32> = numbers
+                .iter()
+                .map(|n| n.parse())
+                .collect::<Result<_, _>>()?;
+            let [serial, refresh, retry, expire, minimum] = numbers[..] else {
+                return Err("a short SOA record".into());
+            };
+            Data::Soa(Soa {
+                primary: name(primary),
+                mailbox: name(mailbox),
+                serial,
+                refresh,
+                retry,
+                expire,
+                minimum,
+            })
+        }
+        other => return Err(format!("no type that we write: {other}").into()),
+    })
+}
