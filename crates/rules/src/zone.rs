@@ -19,6 +19,7 @@ use spokes_log::{
 };
 
 use crate::{
+    caa::Caa,
     dnssec,
     health::Takes,
     keyset::{CDNSKEY, CDS, DNSKEY, KEYS_TTL, Window},
@@ -46,6 +47,8 @@ const SLATE_FEW: usize = 2;
 /// The slate changes once a minute, so that all spokes get their share of newcomers.
 const SLATE_SECONDS: i64 = 60;
 
+/// That an authority which does not know a tag must refuse (RFC 8659 section 4.1.1).
+const CAA_CRITICAL: u8 = 128;
 /// The type of signatures (RFC 4034 section 3).
 const RRSIG: u16 = 46;
 
@@ -272,8 +275,21 @@ pub fn apex(registry: &Registry, version: Version) -> (String, Node) {
             .into_iter()
             .map(|spoke| spoke.address.0.ip()),
     ));
+    node.extend(certificates(registry));
     node.extend(keys(registry, version));
     (domain.to_string(), node)
+}
+
+/// Who may issue certificates for the network's names.
+fn certificates(registry: &Registry) -> Option<RrSet> {
+    let rule = |rule: &Caa| Data::Caa {
+        flags: if rule.critical { CAA_CRITICAL } else { 0 },
+        tag: rule.tag.as_str().to_string(),
+        value: rule.value().to_string(),
+    };
+    let data: Vec<_> = registry.caa().iter().map(rule).collect();
+    let ttl = TTL_SERVERS;
+    (!data.is_empty()).then_some(RrSet { ttl, data })
 }
 
 /// The zone's keys, and what organizers have signed of them ahead: of each organizer's key the newest signature that

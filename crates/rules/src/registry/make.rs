@@ -75,6 +75,10 @@ impl Registry {
                 self.zone_keys.since = Some(now);
                 Touched::Council
             }
+            Change::Caa(rules) => {
+                self.caa = rules;
+                Touched::Council
+            }
             Change::Close(ids, next) => {
                 let by_organizer = self.organizer(record.request.signed.key).is_ok();
                 for id in &ids {

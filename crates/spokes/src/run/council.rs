@@ -11,7 +11,7 @@ use spokes_rules::{
     request::{Address, Domain, Policy, Wish},
 };
 
-use super::{ServeArgs, delegation, mirrors, places, seconds, until_told};
+use super::{ServeArgs, certificates, delegation, mirrors, places, seconds, until_told};
 use crate::{
     clock,
     council::{self, Beginning, Council, Recovery, Stand},
@@ -101,6 +101,9 @@ pub(super) enum CouncilCommand {
     /// Name servers elsewhere that copy the zone, and go on when every node of the council is down.
     #[command(subcommand)]
     Mirror(mirrors::MirrorCommand),
+    /// Who may issue certificates for the network's names: CAA records in DNS, which authorities ask for.
+    #[command(subcommand)]
+    Caa(certificates::CaaCommand),
     #[command(flatten)]
     Places(places::PlacesCommand),
 }
@@ -190,6 +193,7 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
     match command {
         CouncilCommand::Places(command) => places::run(command).await,
         CouncilCommand::Mirror(command) => mirrors::run(command).await,
+        CouncilCommand::Caa(command) => certificates::run(command).await,
         CouncilCommand::Init(founded) => init(founded),
         CouncilCommand::Serve(args) => {
             let ended = until_told(args.until_stdin_closes);
