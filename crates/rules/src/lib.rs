@@ -18,6 +18,8 @@ pub mod receipt;
 
 pub mod address;
 
+pub mod caa;
+
 pub mod health;
 
 pub mod keyset;

@@ -39,6 +39,7 @@ pub enum Refusal {
     TooManyMirrors(usize),
     NoSuchMirror(Label),
     KeySet(&'static str),
+    NobodyAndSomebody(&'static str),
     LastSeat,
     NameReserved(BlogName),
     NameTaken(BlogName),
@@ -151,6 +152,11 @@ impl Refusal {
             Self::KeySet(why) => write!(
                 f,
                 "the set of the zone's keys {why}; make it again with \"spokes council dnssec sign\""
+            ),
+            Self::NobodyAndSomebody(tag) => write!(
+                f,
+                "the rules of certificates say with \"{tag} ;\" that nobody may issue any, and name somebody who may; \
+                 leave one of them out"
             ),
             _ => self.about_names(f),
         }

@@ -15,6 +15,7 @@ use spokes_log::{
 };
 
 use crate::{
+    caa::Caa,
     dnssec::ZoneKey,
     health::{Load, OBSERVERS, Report, Says, Takes},
     keyset::KeySet,
@@ -67,6 +68,7 @@ pub struct Registry {
     seats: Seats,
     mirrors: BTreeMap<Label, Mirror>,
     zone_keys: ZoneKeys,
+    caa: Vec<Caa>,
     names: BTreeMap<BlogName, BlogId>,
     /// In boxes: what grows at random places leaves a third of a tree's room empty.
     blogs: BTreeMap<BlogId, Box<BlogRecord>>,
@@ -154,6 +156,7 @@ enum Change {
     Unmirror(Label),
     ZoneKey(Label, ZoneKey),
     KeySet(Box<KeySet>),
+    Caa(Vec<Caa>),
     Load(Label, Load, Takes),
     Home {
         id: BlogId,
@@ -204,6 +207,7 @@ impl Registry {
             placed: BTreeMap::new(),
             mirrors: BTreeMap::new(),
             zone_keys: ZoneKeys::default(),
+            caa: Vec::new(),
             names: BTreeMap::new(),
             blogs: BTreeMap::new(),
             by_author: BTreeSet::new(),
@@ -371,6 +375,11 @@ impl Registry {
         &self.zone_keys
     }
 
+    /// Who may issue certificates for the network's names.
+    pub fn caa(&self) -> &[Caa] {
+        &self.caa
+    }
+
     /// Whether a signed receipt counts: its key is the named spoke's, and it is for this network.
     pub fn counts(&self, receipt: &Receipt) -> bool {
         receipt.held.network == self.network
@@ -430,6 +439,7 @@ impl Registry {
             Wish::Unmirror { label } => self.end_mirror(key, label),
             Wish::ZoneKey { label, key: said } => self.zone_key(key, label, said),
             Wish::KeySet(set) => self.key_set(now, key, set),
+            Wish::Caa { rules } => self.rule_certificates(key, rules),
             wish => self.change_of_blogs(now, request, wish),
         }
     }

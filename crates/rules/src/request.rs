@@ -14,6 +14,7 @@ mod kinds;
 
 pub use crate::address::{Address, Domain, Operator};
 use crate::{
+    caa::Caa,
     dnssec::ZoneKey,
     health::{Load, Takes},
     keyset::{KeySet, NODE_KEYS_MAX},
@@ -265,6 +266,11 @@ pub enum Wish {
     },
     /// An organizer signs the zone's keys (SPEC registry 3.32).
     KeySet(Box<KeySet>),
+    /// An organizer says who may issue certificates for the network's names (SPEC registry 3.33).
+    Caa {
+        /// All rules there are from then on.
+        rules: Vec<Caa>,
+    },
     /// The primary has read all that were missing when a set was opened by force (SPEC registry 3.27).
     Whole {
         /// The blog.

@@ -19,6 +19,7 @@ use spokes_log::{
 };
 
 use crate::{
+    caa::Caa,
     dnssec,
     health::Takes,
     keyset::{CDNSKEY, CDS, DNSKEY},
@@ -46,6 +47,8 @@ const SLATE_FEW: usize = 2;
 /// The slate changes once a minute, so that all spokes get their share of newcomers.
 const SLATE_SECONDS: i64 = 60;
 
+/// That an authority which does not know a tag must refuse (RFC 8659 section 4.1.1).
+const CAA_CRITICAL: u8 = 128;
 /// The type of signatures (RFC 4034 section 3).
 const RRSIG: u16 = 46;
 
@@ -257,9 +260,7 @@ pub fn apex(registry: &Registry, version: Version) -> (String, Node) {
         expire: EXPIRE,
         minimum: TTL_NEGATIVE,
     };
-    // What a key has signed is remembered for no longer than the key (SPEC dns 6.4 counts on it).
-    let ttl = registry.zone_keys().signed.as_ref();
-    let ttl = ttl.map_or(TTL_SERVERS, |set| set.ttl.min(TTL_SERVERS));
+    let ttl = ttl_of_servers(registry);
     let mut node = vec![
         RrSet {
             ttl,
@@ -275,8 +276,27 @@ pub fn apex(registry: &Registry, version: Version) -> (String, Node) {
             .into_iter()
             .map(|spoke| spoke.address.0.ip()),
     ));
+    node.extend(certificates(registry));
     node.extend(keys(registry, version));
     (domain.to_string(), node)
+}
+
+/// What a key has signed is remembered for no longer than the key: SPEC dns 6.4 counts on it.
+fn ttl_of_servers(registry: &Registry) -> u32 {
+    let set = registry.zone_keys().signed.as_ref();
+    set.map_or(TTL_SERVERS, |set| set.ttl.min(TTL_SERVERS))
+}
+
+/// Who may issue certificates for the network's names.
+fn certificates(registry: &Registry) -> Option<RrSet> {
+    let rule = |rule: &Caa| Data::Caa {
+        flags: if rule.critical { CAA_CRITICAL } else { 0 },
+        tag: rule.tag.as_str().to_string(),
+        value: rule.value().to_string(),
+    };
+    let data: Vec<_> = registry.caa().iter().map(rule).collect();
+    let ttl = ttl_of_servers(registry);
+    (!data.is_empty()).then_some(RrSet { ttl, data })
 }
 
 /// The zone's keys, and what organizers have signed of them ahead.

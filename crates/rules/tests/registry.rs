@@ -255,3 +255,42 @@ fn of_one_blogs_keys_the_registry_hears_so_often_in_a_day() {
     town.tell("wait 86400");
     assert!(town.tell("keys maria at a").contains("record"));
 }
+
+#[test]
+fn organizers_say_who_may_issue_certificates() {
+    check(
+        Town::with_spokes(),
+        "caa issue_a.test by a | caa issue_a.test by organizer | wait 1 | caa issue_a.test by organizer | wait 1 | \
+         caa issue_a.test,issue_; by organizer | wait 1 | caa issue_a.test,issuewild_; by organizer | wait 1 | \
+         caa issue_a.test,issue_a.test by organizer | wait 1 | caa by organizer | wait 1 | caa by organizer",
+        &expect![[r#"
+            caa issue_a.test by a: ed25519:6uHIeTtVl8Sz9JDnasMRcsQ5aQ+O4UFCu4UaYfmknw4= is no organizer's key
+            caa issue_a.test by organizer: record 10 Council
+            wait 1: later
+            caa issue_a.test by organizer: that is so already; nothing was changed
+            wait 1: later
+            caa issue_a.test,issue_; by organizer: the rules of certificates say with "issue ;" that nobody may issue any, and name somebody who may; leave one of them out
+            wait 1: later
+            caa issue_a.test,issuewild_; by organizer: record 11 Council
+            wait 1: later
+            caa issue_a.test,issue_a.test by organizer: line 6: "Rule" stands twice with the same value; change it and sign again
+            wait 1: later
+            caa by organizer: record 12 Council
+            wait 1: later
+            caa by organizer: that is so already; nothing was changed
+            = "#]],
+    );
+    let rules: Vec<String> = (0..11).map(|n| format!("issue_a{n}.test")).collect();
+    check(
+        Town::with_spokes(),
+        &format!(
+            "caa {} by organizer | caa {} by organizer",
+            rules.join(","),
+            rules[..10].join(",")
+        ),
+        &expect![[r#"
+            caa issue_a0.test,issue_a1.test,issue_a2.test,issue_a3.test,issue_a4.test,issue_a5.test,issue_a6.test,issue_a7.test,issue_a8.test,issue_a9.test,issue_a10.test by organizer: line 15: "Rule" stands more often than the format allows; change it and sign again
+            caa issue_a0.test,issue_a1.test,issue_a2.test,issue_a3.test,issue_a4.test,issue_a5.test,issue_a6.test,issue_a7.test,issue_a8.test,issue_a9.test by organizer: record 10 Council
+            = "#]],
+    );
+}

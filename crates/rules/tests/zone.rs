@@ -262,3 +262,28 @@ fn serials_grow_and_skip_what_is_not_known() {
     let ahead = skipped.wrapping_sub(u32::MAX - 1);
     assert!(ahead > 50_000_000 && ahead < u32::MAX / 2, "{ahead}");
 }
+
+#[test]
+fn who_may_issue_certificates_stands_at_the_apex() {
+    check(
+        "caa issue_a.test,issuewild_;,critical_iodef_mailto:m@a.test by organizer",
+        "blogs",
+        &expect![[r#"
+            blogs.example.org
+              3600 SOA ns1.blogs.example.org 12 10
+              3600 Ns("ns1.blogs.example.org")
+              30 A(192.0.2.97), A(192.0.2.98), A(192.0.2.99)
+              3600 Caa { flags: 0, tag: "issue", value: "a.test" }, Caa { flags: 0, tag: "issuewild", value: ";" }, Caa { flags: 128, tag: "iodef", value: "mailto:m@a.test" }
+        "#]],
+    );
+    check(
+        "caa issue_a.test by organizer | caa by organizer",
+        "blogs",
+        &expect![[r#"
+            blogs.example.org
+              3600 SOA ns1.blogs.example.org 13 10
+              3600 Ns("ns1.blogs.example.org")
+              30 A(192.0.2.97), A(192.0.2.98), A(192.0.2.99)
+        "#]],
+    );
+}

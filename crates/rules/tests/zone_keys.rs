@@ -235,8 +235,10 @@ fn next(town: &Town, rests: &[&str]) -> (Vec<(u8, bool)>, Option<i64>) {
             .expect("a key of these tests")
     };
     let nodes = nodes.into_iter().map(|node| (seed(node.key), node.signs));
+    let mut nodes: Vec<_> = nodes.collect();
+    nodes.sort_unstable();
     (
-        nodes.collect(),
+        nodes,
         later.map(|later| later.as_unix() - town.now.as_unix()),
     )
 }

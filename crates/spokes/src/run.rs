@@ -1,5 +1,6 @@
 //! The command line: what is asked, and who does it.
 
+mod certificates;
 mod council;
 mod delegation;
 mod dnssec;

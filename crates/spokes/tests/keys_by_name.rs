@@ -207,17 +207,8 @@ fn owner(name: &str) -> String {
 
 /// What a server says, record for record.
 fn ask(demo: &Demo, server: &str, name: &str, more: &[&str]) -> String {
-    let (at, port, owner) = (format!("@{server}"), demo.dns_port.to_string(), owner(name));
-    let words = [
-        &at,
-        "-p",
-        &port,
-        "+tries=1",
-        "+time=2",
-        &owner,
-        "OPENPGPKEY",
-    ];
-    run("dig", &[&words[..], more].concat()).1
+    let owner = owner(name);
+    demo.dig_at(server, &[&[&owner, "OPENPGPKEY"], more].concat())
 }
 
 /// The certificates that a server has for a mailbox: the binary form of each.

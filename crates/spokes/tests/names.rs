@@ -8,9 +8,17 @@ use std::{
     collections::BTreeSet,
     io::Write as _,
     process::{Command, Stdio},
+    time::Duration,
 };
 
-use common::{author::Author, demo::Demo};
+use common::{
+    author::Author,
+    demo::{Demo, program},
+    run, wait_for,
+};
+
+/// How long a change may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn names_lead_where_the_table_says() {
@@ -22,6 +30,7 @@ fn names_lead_where_the_table_says() {
     }
     answers_rotate(&demo);
     updates_are_refused(&demo);
+    organizers_say_who_may_issue_certificates(&demo);
     odd_packets_do_no_harm(&demo);
     demo.assert_no_panic();
 }
@@ -154,6 +163,84 @@ fn updates_are_refused(demo: &Demo) {
     assert!(said.contains("REFUSED"), "{said}");
     let still = demo.dig(&["evil.blogs.localhost", "A"]);
     assert!(still.contains("NXDOMAIN"), "{still}");
+}
+
+/// `spokes council caa`: what authorities hear who ask before they issue a certificate (RFC 8659).
+fn organizers_say_who_may_issue_certificates(demo: &Demo) {
+    let dir = demo.node("council1").data;
+    let council = |arguments: &[&str]| {
+        let at = ["--dir", dir.to_str().unwrap()];
+        run(&program(), &[&["council"], arguments, &at].concat())
+    };
+    let heard = |expected: &[&str]| {
+        let expected: BTreeSet<_> = expected.iter().map(|rule| (*rule).to_owned()).collect();
+        for server in ["127.0.1.1", "127.0.1.2", "127.0.1.3"] {
+            wait_for(&format!("{server} says {expected:?}"), PATIENCE, || {
+                let said = demo.dig_at(server, &["+short", "blogs.localhost", "CAA"]);
+                let said: BTreeSet<_> = said.lines().map(str::to_owned).collect();
+                (said == expected).then_some(())
+            });
+        }
+    };
+    heard(&[]);
+    let set = [
+        "caa",
+        "set",
+        "--issue",
+        "letsencrypt.org; validationmethods=http-01",
+        "--issue",
+        "ca.example.net",
+    ];
+    let more = ["--issuewild", ";", "--iodef", "mailto:security@example.org"];
+    let (code, said) = council(&[&set[..], &more].concat());
+    assert_eq!(code, 0, "{said}");
+    let wild = "0 issuewild \";\"";
+    heard(&[
+        "0 issue \"letsencrypt.org; validationmethods=http-01\"",
+        "0 issue \"ca.example.net\"",
+        wild,
+        "0 iodef \"mailto:security@example.org\"",
+    ]);
+    let (code, said) = council(&["status"]);
+    let line = "  CAA  issue letsencrypt.org; validationmethods=http-01\n";
+    assert!(code == 0 && said.contains(line), "{said}");
+
+    what_is_no_rule_is_told_so(&council);
+    let (code, said) = council(&["caa", "set", "--issue", "letsencrypt.org", "--critical"]);
+    assert_eq!(code, 0, "{said}");
+    heard(&["128 issue \"letsencrypt.org\""]);
+    // A node reads it from its disk again.
+    demo.restart("council2");
+    heard(&["128 issue \"letsencrypt.org\""]);
+    let (code, said) = council(&["caa", "clear"]);
+    assert_eq!(code, 0, "{said}");
+    heard(&[]);
+}
+
+fn what_is_no_rule_is_told_so(council: &dyn Fn(&[&str]) -> (i32, String)) {
+    for (wrong, why) in [
+        (
+            &["--issue", "Let's Encrypt"][..],
+            "such as letsencrypt.org, in lower case",
+        ),
+        (
+            &["--iodef", "security@example.org"],
+            "such as mailto:security@example.org",
+        ),
+        (&[], "required arguments were not provided"),
+        (
+            &["--issue", "a.test", "--issue", ";"],
+            "nobody may issue any, and name somebody who may",
+        ),
+        (&["--issue", "a.test", "--issue", "a.test"], "stands twice"),
+        (
+            &[["--issue", "a.test"]; 11].concat(),
+            "11 rules were given, the most there can be are 10",
+        ),
+    ] {
+        let (code, said) = council(&[&["caa", "set"], wrong].concat());
+        assert!(code != 0 && said.contains(why), "{wrong:?}: {said}");
+    }
 }
 
 /// Truncated, looping and empty packets: the server goes on.

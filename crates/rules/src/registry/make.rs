@@ -74,6 +74,10 @@ impl Registry {
                 self.zone_keys.take(now, set);
                 Touched::Council
             }
+            Change::Caa(rules) => {
+                self.caa = rules;
+                Touched::Council
+            }
             Change::Close(ids, next) => {
                 let by_organizer = self.organizer(record.request.signed.key).is_ok();
                 for id in &ids {

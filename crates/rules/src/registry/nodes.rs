@@ -7,6 +7,7 @@ use spokes_log::{name::Hash, time::Time};
 use super::{CLOCK_SECONDS, Change, Registry};
 use crate::{
     address::{Reach, reach},
+    caa::{Caa, contradiction},
     dnssec::{self, ZoneKey},
     health::{Health, LOAD_SECONDS, Load, OBSERVERS, REPORT_SECONDS_MAX, Report, Says, Takes},
     keyset::KeySet,
@@ -159,6 +160,22 @@ impl Registry {
         let apex = dnssec::wire(self.founding.domain.as_str());
         self.zone_keys.judge(now, &apex, &set)?;
         Ok(Change::KeySet(set))
+    }
+
+    /// An organizer says who may issue certificates: all rules at once, so that none is left by mistake.
+    pub(super) fn rule_certificates(
+        &self,
+        key: NodeKey,
+        rules: Vec<Caa>,
+    ) -> Result<Change, Refusal> {
+        self.organizer(key)?;
+        if let Some(tag) = contradiction(&rules) {
+            return Err(Refusal::NobodyAndSomebody(tag.as_str()));
+        }
+        if rules == self.caa {
+            return Err(Refusal::NothingNew);
+        }
+        Ok(Change::Caa(rules))
     }
 
     pub(super) fn end_mirror(&self, key: NodeKey, label: Label) -> Result<Change, Refusal> {

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     address::{Address, Domain, Operator},
+    caa::Caa,
     dnssec::ZoneKey,
     health::{Health, Load, Takes},
     kept::{Kept, Reader, kept_as_text, kept_cases, kept_fields},
@@ -25,7 +26,7 @@ use crate::{
 ///
 /// Whoever changes what a registry holds, or how a record changes it, counts this up: then nodes fold their
 /// whole log once.
-pub const SNAPSHOT_FORM: u32 = 9;
+pub const SNAPSHOT_FORM: u32 = 10;
 
 impl Registry {
     /// All of it, for this node's own disk.
@@ -51,6 +52,7 @@ kept_as_text!(
     NodeKey,
     Takes,
     Load,
+    Caa,
     ZoneKey,
     TopKey,
     NodeZoneKey,
@@ -59,7 +61,7 @@ kept_as_text!(
 
 kept_fields! {
     Registry {
-        network, founding, founded, head, invites, spokes, ring, placed, seats, mirrors, zone_keys, names, blogs,
+        network, founding, founded, head, invites, spokes, ring, placed, seats, mirrors, zone_keys, caa, names, blogs,
         by_author, ended, openpgpkeys, answered, keyed, brought
     }
     Invite { expires, used }

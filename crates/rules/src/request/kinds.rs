@@ -6,7 +6,7 @@ use core::fmt::{self, Display as _};
 use spokes_log::text::{Headers, Malformed};
 
 use super::{BLOGS_MAX, COUNCIL_MAX, Founding, HOLDS_MAX, MEMBERS_MAX, Wish};
-use crate::{keyset::KeySet, receipt::filled};
+use crate::{caa::CAA_MAX, keyset::KeySet, receipt::filled};
 
 impl Wish {
     pub(super) fn kind(&self) -> &'static str {
@@ -40,6 +40,7 @@ impl Wish {
             Self::Unmirror { .. } => "unmirror",
             Self::ZoneKey { .. } => "zone-key",
             Self::KeySet(_) => "key-set",
+            Self::Caa { .. } => "caa",
         }
     }
 
@@ -150,6 +151,9 @@ impl Wish {
                 key: h.required("Key")?,
             },
             "key-set" => Self::KeySet(Box::new(KeySet::parse(h)?)),
+            "caa" => Self::Caa {
+                rules: h.repeated("Rule", CAA_MAX)?,
+            },
             "unmirror" => Self::Unmirror {
                 label: h.required("Label")?,
             },
@@ -177,6 +181,9 @@ impl Wish {
             }
             Self::ZoneKey { label, key } => write!(f, "\nLabel: {label}\nKey: {key}"),
             Self::KeySet(keys) => keys.fmt(f),
+            Self::Caa { rules } => rules
+                .iter()
+                .try_for_each(|rule| write!(f, "\nRule: {rule}")),
             Self::Mirror { label, address } => {
                 write!(f, "\nLabel: {label}\nAddress: {address}")
             }

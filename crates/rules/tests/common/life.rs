@@ -1,8 +1,9 @@
 //! The steps of a story about the life of spokes, and about where blogs are.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use spokes_log::name::Hash;
+use spokes_log::{name::Hash, text::Value as _};
 use spokes_rules::{
+    caa::Caa,
     health::{Load, Report, Says, Takes},
     node::Signed,
     request::{CouncilNode, Home, Request, Wish, Word},
@@ -21,6 +22,14 @@ impl Town {
                     address: address(mirror),
                 },
             ),
+            ["caa", "by", who] => self.plain(who, Wish::Caa { rules: Vec::new() }),
+            // Words of a rule are joined by "_".
+            ["caa", rules, "by", who] => {
+                let rules = rules.split(',').map(|rule| rule.replace('_', " "));
+                let rules = rules.map(|rule| Caa::parse(&rule).expect("a rule"));
+                let rules = rules.collect();
+                self.plain(who, Wish::Caa { rules })
+            }
             ["unmirror", mirror] => {
                 let label = label(mirror);
                 self.plain("organizer", Wish::Unmirror { label })

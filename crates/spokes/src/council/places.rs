@@ -169,6 +169,7 @@ impl Council {
                     down_since: mirror.health.down.map(|down| down.to_string()),
                 })
                 .collect(),
+            caa: registry.caa().iter().map(ToString::to_string).collect(),
         });
         match status {
             Some(status) => web::json(StatusCode::OK, &status),

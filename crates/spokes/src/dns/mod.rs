@@ -58,4 +58,7 @@ mod streams;
 pub mod trial;
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod testing;

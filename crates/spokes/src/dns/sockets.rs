@@ -1,6 +1,6 @@
 //! The sockets for datagrams: one for each core, all at one address.
 //!
-//! The system deals clients out among them (SO_REUSEPORT), so that cores wait for nothing that another one holds.
+//! The system deals clients out among them (`SO_REUSEPORT`), so that cores wait for nothing that another one holds.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};

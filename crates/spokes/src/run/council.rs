@@ -11,7 +11,7 @@ use spokes_rules::{
     request::{Address, Domain, Policy, Wish},
 };
 
-use super::{ServeArgs, delegation, dnssec, mirrors, places, seconds, until_told};
+use super::{ServeArgs, certificates, delegation, dnssec, mirrors, places, seconds, until_told};
 use crate::{
     clock,
     council::{self, Beginning, Council, Recovery, Stand},
@@ -104,6 +104,9 @@ pub(super) enum CouncilCommand {
     /// The keys with which the zone is signed, so that resolvers can tell its answers from forged ones.
     #[command(subcommand)]
     Dnssec(dnssec::DnssecCommand),
+    /// Who may issue certificates for the network's names: CAA records in DNS, which authorities ask for.
+    #[command(subcommand)]
+    Caa(certificates::CaaCommand),
     #[command(flatten)]
     Places(places::PlacesCommand),
 }
@@ -194,6 +197,7 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
         CouncilCommand::Places(command) => places::run(command).await,
         CouncilCommand::Mirror(command) => mirrors::run(command).await,
         CouncilCommand::Dnssec(command) => dnssec::run(command).await,
+        CouncilCommand::Caa(command) => certificates::run(command).await,
         CouncilCommand::Init(founded) => init(founded),
         CouncilCommand::Serve(args) => {
             let ended = until_told(args.until_stdin_closes);

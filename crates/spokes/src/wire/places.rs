@@ -29,6 +29,9 @@ pub struct CouncilStatusWire {
     /// The name servers elsewhere that copy it.
     #[serde(default)]
     pub mirrors: Vec<MirrorWire>,
+    /// Who may issue certificates for its names, a rule each.
+    #[serde(default)]
+    pub caa: Vec<String>,
 }
 
 /// A name server elsewhere that copies the zone.

@@ -255,8 +255,13 @@ impl Demo {
 
     /// Asks the council's DNS.
     pub(crate) fn dig(&self, arguments: &[&str]) -> String {
-        let port = self.dns_port.to_string();
-        let mut all = vec!["@127.0.1.1", "-p", &port, "+tries=1", "+time=2"];
+        self.dig_at("127.0.1.1", arguments)
+    }
+
+    /// Asks one of its nodes.
+    pub(crate) fn dig_at(&self, server: &str, arguments: &[&str]) -> String {
+        let (server, port) = (format!("@{server}"), self.dns_port.to_string());
+        let mut all = vec![&server, "-p", &port, "+tries=1", "+time=2"];
         all.extend(arguments);
         run("dig", &all).1
     }

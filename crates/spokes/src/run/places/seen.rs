@@ -75,6 +75,8 @@ pub(super) fn status_lines(
     }
     let newest = said.iter().filter_map(|(_, read)| read.as_ref().ok());
     let newest = newest.max_by_key(|status| status.records);
+    let rules = newest.iter().flat_map(|status| &status.caa);
+    lines.extend(rules.map(|rule| format!("  CAA  {rule}")));
     let asks = newest.iter().flat_map(|status| &status.nodes);
     lines.extend(asks.filter(|node| node.sits == "asks").map(|node| {
         format!(
@@ -151,6 +153,7 @@ mod tests {
                 nodes: nodes.clone(),
                 serial: None,
                 mirrors: Vec::new(),
+                caa: vec!["issue letsencrypt.org".into()],
             };
             let silent = || Outage::new(format!("{} does not answer", api(n)));
             let read = if n <= answer || n == 4 {
@@ -171,6 +174,7 @@ mod tests {
         let all = shown(3, "asks");
         for part in [
             "council1  192.0.2.1:80  up to date\n",
+            "  CAA  issue letsencrypt.org\n",
             "council4  192.0.2.4:80  asks for a seat: \"spokes council seat council4\" gives it one\n",
             "3 of 3 nodes answer and nobody leads them so far",
         ] {
