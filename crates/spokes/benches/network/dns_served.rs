@@ -87,7 +87,10 @@ impl Order {
         let server = Server::bind(at(self.port), editions.clone(), keys);
         // One client asks all of it, as those of others are told too.
         let server = runtime.block_on(server)?;
-        let server = server.with_door(CookieSecret::random()?, 0);
+        let server = server.with_door(
+            CookieSecret::random().map_err(|error| error.to_string())?,
+            0,
+        );
         runtime.spawn(server.run(std::future::pending()));
         let told = notify(
             Ipv4Addr::LOCALHOST.into(),
