@@ -416,7 +416,7 @@ fn of_key(registry: &Registry, id: BlogId) -> Option<(String, Node)> {
         data: bytes.to_vec(),
     });
     let set = data.map(|data| RrSet {
-        ttl: TTL_KEY,
+        ttl: ttl_of_servers(registry).min(TTL_KEY),
         data: vec![data],
     });
     Some((owner, set.into_iter().collect()))

@@ -50,7 +50,7 @@ impl ZoneKeys {
 
     /// The nodes' keys of the next set, one step further than the last one: each node that sits and has said a key is
     /// in it. A key that is not to sign any more goes on until another one may, then rests, and is left out when nobody
-    /// remembers what it has signed. Also when there is more to do, if that is known.
+    /// remembers what it has signed; one that rests does not sign again. Also when there is more to do, if that is known.
     pub fn next(
         &self,
         now: Time,
@@ -66,7 +66,9 @@ impl ZoneKeys {
             .map(|node| {
                 let wanted =
                     sitting.contains(&node.node) && self.said.get(&node.node) == Some(&node.key);
-                (node.clone(), wanted && !rests.contains(&node.node))
+                // What rests may have been stolen: it does not sign again by itself.
+                let wanted = wanted && node.signs && !rests.contains(&node.node);
+                (node.clone(), wanted)
             })
             .collect();
         for (label, key) in said {
@@ -144,6 +146,13 @@ impl ZoneKeys {
                 Err("has no key that signs")
             };
         };
+        if !next.top.iter().any(|top| top.stays) {
+            return Err("has no organizer's key that stays, so none could follow it");
+        }
+        // What is remembered was shown with the longer time.
+        if next.ttl < last.ttl {
+            return Err("is to be remembered for a shorter time than the last one");
+        }
         if !last.leads_to(next) {
             return Err("is signed by no organizer's key that the last one was to stay with");
         }

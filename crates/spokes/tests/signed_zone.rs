@@ -622,7 +622,20 @@ fn a_network_signs_its_zone_and_goes_on_when_nodes_die() {
 /// Says one step of a change of keys again and again until it is taken to its end; asks all the time.
 fn to_the_end(demo: &Demo, arguments: &[&str], mut go_on: impl FnMut()) {
     let until = Instant::now() + Duration::from_secs(240);
-    while !council(demo, arguments).contains("all there is to do") {
+    let dir = demo.node("council1").data;
+    let all = [
+        &["council", "dnssec"],
+        arguments,
+        &["--dir", dir.to_str().unwrap()],
+    ]
+    .concat();
+    loop {
+        let (code, said) = run(&program(), &all);
+        let waits = said.contains("some names are still signed by it");
+        assert!(code == 0 || waits, "{said}");
+        if said.contains("all there is to do") {
+            return;
+        }
         assert!(Instant::now() < until);
         for _ in 0..20 {
             go_on();

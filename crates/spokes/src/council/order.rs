@@ -712,6 +712,7 @@ async fn gather(raft: Raft, dir: PathBuf, mut waiting: mpsc::Receiver<Asked>, tu
             }
             batch.push(next);
         }
+        let _turn = turns.lock().await;
         // Whoever asked may have gone, having heard that nobody leads.
         batch.retain(|asked| !asked.answer.is_closed());
         if batch.is_empty() {
@@ -723,7 +724,6 @@ async fn gather(raft: Raft, dir: PathBuf, mut waiting: mpsc::Receiver<Asked>, tu
             }
             continue;
         }
-        let _turn = turns.lock().await;
         propose(&raft, batch).await;
     }
 }

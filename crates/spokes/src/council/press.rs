@@ -25,7 +25,7 @@ use tokio::{
 use super::{
     book::Book,
     order::has_room,
-    publication::Published,
+    publication::{Published, RENEWED_MAX},
     raft::{Batch, NodeId, Raft},
     sheaf::{Sheaf, Terms},
     ways::Ways,
@@ -44,10 +44,11 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The shortest time between two versions. It only gathers what many change at once: somebody waits for each of them.
 pub(super) const PUBLISH_EVERY: Duration = Duration::from_millis(5);
-/// How long another node may take to sign a version: some thousand signatures, and the way around the world.
-const SIGN_WAIT: Duration = Duration::from_secs(5);
+/// How long another node may take to sign a version: some thousand signatures, and the way around the world. Requests
+/// wait for as long.
+const SIGN_WAIT: Duration = Duration::from_secs(2);
 /// How long a node that is asked to sign waits for the state that the version is made of: it is on its way.
-const STATE_WAIT: Duration = Duration::from_secs(2);
+const STATE_WAIT: Duration = Duration::from_secs(1);
 /// Seconds for which signatures count: mirrors go on for a week without the council.
 const COUNTS: i64 = 21 * 24 * 60 * 60;
 /// Seconds before their end from which on they are made anew.
@@ -56,6 +57,15 @@ const RENEWED_BEFORE: i64 = 12 * 24 * 60 * 60;
 const COUNTED_BEFORE: i64 = 60 * 60;
 /// How far the clock of who asks to sign may be off, in seconds.
 const CLOCKS_DIFFER: u32 = 10 * 60;
+
+/// How long requests pass before it is tried again to have a version signed.
+const SILENT_REST: Duration = Duration::from_secs(5);
+/// Minutes by which the leader's clock may be behind.
+const CLOCK_BEHIND: i64 = 10;
+/// How often it is looked whether the keys have to be signed again.
+const WARN_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Seconds before their signatures end from which on it is said.
+const WARNED_BEFORE: i64 = 28 * 24 * 60 * 60;
 
 /// The path by which a node signs for the leader.
 pub(super) const SIGN: &str = "/zone-sign";
@@ -93,8 +103,31 @@ struct Pace {
     at_once: bool,
     /// When names were looked through for signatures that wear out.
     walked: Option<Instant>,
-    /// It was said that nobody signs.
-    is_told: bool,
+    /// When nobody signed, if that was so the last time.
+    silent: Option<Instant>,
+    /// When it was looked whether the keys have to be signed again.
+    warned: Option<Instant>,
+}
+
+impl Pace {
+    /// Whether it is time to look through names.
+    fn walks(&mut self) -> bool {
+        is_time(&mut self.walked, LOOK_EVERY)
+    }
+
+    /// Whether it is time to look at the keys.
+    fn warns(&mut self) -> bool {
+        is_time(&mut self.warned, WARN_EVERY)
+    }
+}
+
+/// Whether something was not done for so long; then it counts as done now.
+fn is_time(done: &mut Option<Instant>, every: Duration) -> bool {
+    let is_time = done.is_none_or(|done| done.elapsed() >= every);
+    if is_time {
+        *done = Some(Instant::now());
+    }
+    is_time
 }
 
 impl std::fmt::Debug for Press {
@@ -123,11 +156,9 @@ impl Press {
                 Err(_) => !pace.at_once && !self.book.publication().is_settled(),
             };
             if self.raft.metrics().borrow().current_leader != Some(self.me) {
-                pace = Pace::default();
-                self.look();
-                continue;
-            }
-            if self.book.publication().is_signed() {
+                (pace.is_owed, pace.at_once) = (false, false);
+                self.look(&mut pace).await;
+            } else if self.book.publication().is_signed() {
                 self.signed(&mut pace).await;
             } else {
                 self.unsigned(&mut pace).await;
@@ -136,20 +167,26 @@ impl Press {
         }
     }
 
-    /// Looks how much of the zone is signed, as every node does, to be able to say it.
-    fn look(&self) {
-        if !self.book.publication().is_signed() {
+    /// Looks how much of the zone is signed, as every node does, to be able to say it, and says in time when keys have
+    /// to be signed again.
+    async fn look(&self, pace: &mut Pace) {
+        if !self.book.publication().is_signed() || !pace.walks() {
             return;
         }
-        let now = clock::now();
-        let signers = self.book.ask(|registry| self.signers(registry, now));
-        let tags = signers.unwrap_or_default();
-        let tags = tags.iter().map(|(_, key)| key.tag(Signs::Zone)).collect();
-        drop(
-            self.book
-                .publication()
-                .worn(&tags, seconds(now + RENEWED_BEFORE)),
-        );
+        let warns = pace.warns();
+        let press = self.clone();
+        let look = move || {
+            let now = clock::now();
+            let signers = press.book.ask(|registry| {
+                if warns {
+                    warn(registry, now);
+                }
+                press.signers(registry, now)
+            });
+            let tags = tags(&signers.unwrap_or_default());
+            drop(press.book.publication().worn(&tags, times(now)));
+        };
+        drop(spawn_blocking(look).await);
     }
 
     /// Proposes a version if there is something new in it, or it is owed.
@@ -166,17 +203,24 @@ impl Press {
 
     /// As [`Self::unsigned`], and looks for signatures that wear out.
     async fn signed(&self, pace: &mut Pace) {
-        let _turn = self.turns.lock().await;
-        let is_fresh = |walked: Instant| walked.elapsed() < LOOK_EVERY;
-        let walks = pace.at_once || !pace.walked.is_some_and(is_fresh);
-        if walks {
-            pace.walked = Some(Instant::now());
+        // Requests pass meanwhile.
+        if pace
+            .silent
+            .is_some_and(|silent| silent.elapsed() < SILENT_REST)
+        {
+            return;
         }
+        let _turn = self.turns.lock().await;
+        let walks = pace.at_once || pace.walks();
+        let warns = pace.warns();
         let (press, is_owed) = (self.clone(), pace.is_owed);
         let look = move || {
-            press
-                .book
-                .ask(|registry| press.job(registry, is_owed, walks))
+            press.book.ask(|registry| {
+                if warns {
+                    warn(registry, clock::now());
+                }
+                press.job(registry, is_owed, walks)
+            })
         };
         pace.at_once = false;
         let Some(job) = spawn_blocking(look).await.ok().flatten().flatten() else {
@@ -185,15 +229,16 @@ impl Press {
         pace.is_owed = true;
         let (published, has_more) = (job.published, !job.renewed.is_empty());
         let sheaf = self.sheaf(job).await;
-        let is_silent = sheaf.is_none();
-        if is_silent && !std::mem::replace(&mut pace.is_told, is_silent) {
-            tracing::warn!(
-                "no council node that may sign the zone answers, so nothing new is in DNS; what is there stays. \
-                 It is tried again each second"
-            );
-        }
-        pace.is_told = is_silent;
-        let Some(sheaf) = sheaf else { return };
+        let Some(sheaf) = sheaf else {
+            if pace.silent.replace(Instant::now()).is_none() {
+                tracing::warn!(
+                    "no council node that may sign the zone answers, so nothing new is in DNS; what is there stays. \
+                     It is tried again every few seconds"
+                );
+            }
+            return;
+        };
+        pace.silent = None;
         if has_room(&self.dir, sheaf.size() as u64).is_err() {
             return;
         }
@@ -225,17 +270,22 @@ impl Press {
         let now = clock::now();
         let publication = self.book.publication();
         let signers = self.signers(registry, now);
-        let tags: BTreeSet<u16> = signers
-            .iter()
-            .map(|(_, key)| key.tag(Signs::Zone))
-            .collect();
-        let until = seconds(now + RENEWED_BEFORE);
+        let minute = zone::minute(now);
+        // Signatures for times that are over, or to come, would be believed by nobody.
+        let is_behind = publication
+            .minute()
+            .is_some_and(|last| minute + CLOCK_BEHIND < last);
+        if is_behind || now + CLOCK_BEHIND * 60 < registry.head().time {
+            tracing::error!(
+                "this node's clock is behind what the council has agreed on: it signs nothing"
+            );
+            return None;
+        }
         let renewed = if walks {
-            publication.worn(&tags, until)
+            publication.worn(&tags(&signers), times(now))
         } else {
             Vec::new()
         };
-        let minute = zone::minute(now);
         if !is_owed && renewed.is_empty() && !publication.is_due(registry, minute) {
             return None;
         }
@@ -259,7 +309,7 @@ impl Press {
             Some((NodeId::of(seat.node.key), signer.key))
         });
         let mut signers: Vec<_> = signers.collect();
-        signers.sort_by_key(|(node, _)| *node != self.me);
+        signers.sort_by_key(|(node, _)| (*node != self.me, self.ways.is_silent(*node)));
         signers
     }
 
@@ -336,6 +386,9 @@ impl Press {
 
     fn sign_here(&self, registry: &Registry, terms: Terms) -> Result<Sheaf, &'static str> {
         let (now, key) = (clock::now(), self.secret.key());
+        if terms.renewed.len() > RENEWED_MAX {
+            return Err("More names are to be signed again than one version may have.");
+        }
         if !registry
             .zone_keys()
             .signers(now)
@@ -361,6 +414,38 @@ impl Press {
         let signatures = draft.sign(&self.secret, asked);
         let signatures = signatures.ok_or("This node's system gives no random numbers.")?;
         Ok(Sheaf::new(terms, &signatures))
+    }
+}
+
+fn tags(signers: &[(NodeId, ZoneKey)]) -> BTreeSet<u16> {
+    signers
+        .iter()
+        .map(|(_, key)| key.tag(Signs::Zone))
+        .collect()
+}
+
+/// From when to when signatures have to count that stay.
+fn times(now: Time) -> (u32, u32) {
+    (
+        seconds(now + CLOCK_BEHIND * 60),
+        seconds(now + RENEWED_BEFORE),
+    )
+}
+
+/// Says when keys have to be signed again.
+fn warn(registry: &Registry, now: Time) {
+    let Some(set) = &registry.zone_keys().signed else {
+        return;
+    };
+    match set.covered_from(now) {
+        None => tracing::error!(
+            "no signature over the zone's keys counts any more: who validates finds no name. Say \"spokes council \
+             dnssec sign\" now"
+        ),
+        Some(until) if until < now + WARNED_BEFORE => tracing::warn!(
+            %until, "the zone's keys are signed for a few weeks only; it is time for \"spokes council dnssec sign\""
+        ),
+        Some(_) => {}
     }
 }
 

@@ -16,6 +16,7 @@ use std::{
 
 use rusqlite::{Connection, OptionalExtension as _};
 use spokes_rules::{
+    dnssec::Signs,
     registry::{Registry, Touched},
     zone::{self, Owned, Stale, Version},
 };
@@ -50,7 +51,7 @@ CREATE TABLE IF NOT EXISTS signed (
 /// Names that are looked at at once for signatures that wear out: of 3,000,000 each in ten minutes.
 const WALKED: usize = 5_000;
 /// Names that one version signs again: with four signatures each, some 350 KB of the log.
-const RENEWED_MAX: usize = 1_000;
+pub(super) const RENEWED_MAX: usize = 1_000;
 
 /// A version of the zone, and how many records it covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -295,7 +296,7 @@ impl Publication {
                 return Ok(());
             };
             let names = state.stale.names(registry, version);
-            let Some(written) = self.written(&state, names, sheaf) else {
+            let Some(written) = self.written(&state, registry, names, sheaf) else {
                 return Ok(());
             };
             seal(index, &written)?;
@@ -320,10 +321,32 @@ impl Publication {
     }
 
     /// What names answer with these signatures; none where they do not fit.
-    fn written(&self, state: &State, names: Owned, sheaf: &Sheaf) -> Option<Written> {
+    fn written(
+        &self,
+        state: &State,
+        registry: &Registry,
+        names: Owned,
+        sheaf: &Sheaf,
+    ) -> Option<Written> {
         let draft = self.of_zone(state, |zone| zone.draft(names, &sheaf.terms.renewed()));
         let signatures = sheaf.signatures().unwrap_or_default();
-        let written = draft.signed(sheaf.terms.stamp(), &signatures);
+        let stamp = sheaf.terms.stamp();
+        let nodes = registry
+            .zone_keys()
+            .signed
+            .iter()
+            .flat_map(|set| &set.nodes);
+        let mut keys = nodes.map(|node| node.key);
+        let key = keys.find(|key| key.tag(Signs::Zone) == stamp.tag);
+        // Whoever leads may lie, and nobody would notice for weeks.
+        if !key.is_some_and(|key| draft.is_signed_by(key, stamp, &signatures)) {
+            tracing::error!(
+                serial = sheaf.terms.serial,
+                "a version of the zone has signatures that are not good; it is left out"
+            );
+            return None;
+        }
+        let written = draft.signed(stamp, &signatures);
         let note = |unfit: &_| tracing::error!(%unfit, "a version of the zone is left out");
         written.inspect_err(note).ok()
     }
@@ -370,6 +393,11 @@ impl Publication {
         self.state().last == Some(version)
     }
 
+    /// Of which minute the last version is.
+    pub(super) fn minute(&self) -> Option<i64> {
+        self.state().last.map(|last| last.version.minute)
+    }
+
     /// Whether the next version is to be signed.
     pub(super) fn is_signed(&self) -> bool {
         self.state().is_signed
@@ -395,9 +423,9 @@ impl Publication {
         Some((published, draft))
     }
 
-    /// Names that are to be signed again: their signatures are by none of these keys, or count no longer than until
-    /// then. Goes on where it stopped the last time.
-    pub(super) fn worn(&self, tags: &BTreeSet<u16>, until: u32) -> Vec<Box<[u8]>> {
+    /// Names that are to be signed again: their signatures are by none of these keys, or do not count from the one time
+    /// to the other. Goes on where it stopped the last time.
+    pub(super) fn worn(&self, tags: &BTreeSet<u16>, times: (u32, u32)) -> Vec<Box<[u8]>> {
         let mut state = self.state();
         let (worn, walked) = self.of_zone(&state, |zone| {
             let names = zone.names_behind(state.walked.as_deref(), WALKED);
@@ -405,7 +433,7 @@ impl Publication {
             let mut walked = names.last().cloned().filter(|_| !is_end);
             let mut worn = Vec::new();
             for name in names {
-                if zone.is_worn(&name, tags, until) {
+                if zone.is_worn(&name, tags, times) {
                     worn.push(name.clone());
                 }
                 if worn.len() == RENEWED_MAX {

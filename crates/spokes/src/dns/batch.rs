@@ -179,8 +179,9 @@ mod linux {
                 MMsgHdr::new_with_addr(&clients[at], &replies[at], said)
             });
             let mut from = 0;
+            // Answers to addresses that nobody has wait in the socket for seconds: others must not wait behind them.
             while from < count {
-                match sendmmsg(socket, &mut messages[from..count], SendFlags::empty()) {
+                match sendmmsg(socket, &mut messages[from..count], SendFlags::DONTWAIT) {
                     Ok(sent) => from += sent.max(1),
                     Err(rustix::io::Errno::INTR) => {}
                     // The first of them is at fault: a client that cannot be reached, or a port 0 that is none.
@@ -226,7 +227,7 @@ mod linux {
             [IoSlice::new(reply)],
             SockaddrStorage::from(client),
         );
-        if let Err(cause) = sendmsg(fd, &reply, &[from], MsgFlags::empty(), Some(&client)) {
+        if let Err(cause) = sendmsg(fd, &reply, &[from], MsgFlags::MSG_DONTWAIT, Some(&client)) {
             tracing::debug!(%cause, %client, "a DNS answer could not be sent");
         }
     }

@@ -4,7 +4,9 @@ use std::fmt;
 
 use p256::ecdsa::SigningKey;
 use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, UnparsedPublicKey,
+};
 use spokes_rules::dnssec::{ZoneKey, ZoneSignature};
 
 /// A secret key of the zone.
@@ -52,6 +54,15 @@ impl ZoneSecret {
     }
 }
 
+/// Whether a signature is this key's over these bytes: as [`ZoneKey::has_signed`], several times as fast.
+pub(crate) fn is_by(key: ZoneKey, bytes: &[u8], signature: ZoneSignature) -> bool {
+    // Uncompressed (SEC 1 section 2.3.3), a byte that DNS leaves out.
+    let mut point = [4; 65];
+    point[1..].copy_from_slice(&key.bytes());
+    let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
+    key.verify(bytes, &signature.bytes()).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +72,8 @@ mod tests {
         let secret = ZoneSecret::from_seed(&[7; 32]).unwrap();
         let signature = secret.sign(b"records").unwrap();
         assert!(secret.key().has_signed(b"records", signature));
+        assert!(is_by(secret.key(), b"records", signature));
+        assert!(!is_by(secret.key(), b"others", signature));
         assert!(!secret.key().has_signed(b"others", signature));
         let other = ZoneSecret::from_seed(&[8; 32]).unwrap();
         assert!(!other.key().has_signed(b"records", signature));

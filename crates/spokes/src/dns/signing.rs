@@ -18,13 +18,14 @@ use spokes_rules::zone::Node;
 
 use crate::dns::encode::{WireName, WireSet, WireSets, denial_ttl, encode_bodies};
 use crate::dns::order::{Changed, Key};
-use crate::dns::signer::ZoneSecret;
+use crate::dns::signer::{ZoneSecret, is_by};
 use crate::dns::zone::Zone;
 
 /// Type, class, time to live and length, which stand before a record's data.
 const BODY_HEAD: usize = 2 + 2 + 4 + 2;
 /// Where in a record without its owner the signature says until when it counts, and whose it is (RFC 4034 section 3.1).
 const EXPIRATION: Range<usize> = BODY_HEAD + 8..BODY_HEAD + 12;
+const INCEPTION: Range<usize> = BODY_HEAD + 12..BODY_HEAD + 16;
 const TAG: Range<usize> = BODY_HEAD + 16..BODY_HEAD + 18;
 
 /// What all signatures of one draft have in common.
@@ -266,12 +267,12 @@ pub(crate) fn covers(body: &[u8]) -> Option<Rtype> {
     )))
 }
 
-/// Whether something of a name is not signed by any of these keys, or its signature counts no longer than until a time,
-/// seconds since 1970 modulo 2^32 (RFC 1982).
-pub(crate) fn is_worn(sets: WireSets<'_>, tags: &BTreeSet<u16>, until: u32) -> bool {
+/// Whether something of a name is not signed by any of these keys, or its signature does not count from the one time to
+/// the other, seconds since 1970 modulo 2^32 (RFC 1982).
+pub(crate) fn is_worn(sets: WireSets<'_>, tags: &BTreeSet<u16>, (from, until): (u32, u32)) -> bool {
     let is_good = |body: &[u8]| {
-        let numbers = (body.get(EXPIRATION), body.get(TAG));
-        let (Some(expiration), Some(tag)) = numbers else {
+        let numbers = (body.get(EXPIRATION), body.get(INCEPTION), body.get(TAG));
+        let (Some(expiration), Some(inception), Some(tag)) = numbers else {
             return false;
         };
         let number = |bytes: &[u8]| {
@@ -279,8 +280,9 @@ pub(crate) fn is_worn(sets: WireSets<'_>, tags: &BTreeSet<u16>, until: u32) -> b
                 .iter()
                 .fold(0, |number, byte| number << 8 | u32::from(*byte))
         };
-        let left = number(expiration).wrapping_sub(until);
-        left <= u32::MAX / 2 && u16::try_from(number(tag)).is_ok_and(|tag| tags.contains(&tag))
+        let reaches = |number: u32, other: u32| number.wrapping_sub(other) <= u32::MAX / 2;
+        let counts = reaches(number(expiration), until) && reaches(from, number(inception));
+        counts && u16::try_from(number(tag)).is_ok_and(|tag| tags.contains(&tag))
     };
     let mut signed = sets.iter().filter(|set| {
         let rtype = set.rtype();
@@ -424,7 +426,7 @@ impl Draft {
         due.len() == signatures.len()
             && pairs
                 .into_par_iter()
-                .all(|(due, signature)| key.has_signed(&due.bytes(), *signature))
+                .all(|(due, signature)| is_by(key, &due.bytes(), *signature))
     }
 
     /// Signs all that is to be signed; none where the system gives no random numbers.

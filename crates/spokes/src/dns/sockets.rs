@@ -8,7 +8,9 @@ use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_reuseport};
+use rustix::net::sockopt::{
+    set_socket_recv_buffer_size, set_socket_reuseport, set_socket_send_buffer_size,
+};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind as bind_socket, socket_with};
 
 /// Sockets at most: each has a thread, and some hundred kilobytes. Sixteen answer some million questions a second.
@@ -66,6 +68,7 @@ fn open(addr: SocketAddr, is_shared: bool) -> io::Result<UdpSocket> {
         set_socket_reuseport(&socket, true)?;
     }
     set_socket_recv_buffer_size(&socket, WAITING_BYTES)?;
+    set_socket_send_buffer_size(&socket, WAITING_BYTES)?;
     // Before it is bound: each datagram says where it came to, or an answer could leave from elsewhere.
     #[cfg(target_os = "linux")]
     if addr.ip().is_unspecified() {

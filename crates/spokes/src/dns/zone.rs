@@ -225,9 +225,9 @@ impl Zone {
     }
 
     /// Whether something of a name without the apex is to be signed again; see [`signing::is_worn`].
-    pub(crate) fn is_worn(&self, name: &[u8], tags: &BTreeSet<u16>, until: u32) -> bool {
+    pub(crate) fn is_worn(&self, name: &[u8], tags: &BTreeSet<u16>, times: (u32, u32)) -> bool {
         let sets = self.at(name).unwrap_or_default();
-        !sets.is_empty() && signing::is_worn(WireSets::of(sets), tags, until)
+        !sets.is_empty() && signing::is_worn(WireSets::of(sets), tags, times)
     }
 
     /// The order of names, where the zone is signed.

@@ -254,6 +254,14 @@ async fn sign(
     if let Some(beside) = beside {
         secrets.push(known_secret(&beside, last)?);
     }
+    let stay = last.top.iter().filter(|top| top.stays);
+    let signs = |key: ZoneKey| secrets.iter().any(|secret| secret.key() == key);
+    if stay.clone().any(|top| !signs(top.key)) {
+        return Err(Outage::new(
+            "another organizer's key stands beside this one, and the registrar may know that one alone; nothing was \
+             changed. Name its file with --beside, or take it away first with \"spokes council dnssec finish\"",
+        ));
+    }
     for label in &without {
         if !last.nodes.iter().any(|node| node.node == *label) {
             return Err(Outage::new(format!(
@@ -270,6 +278,15 @@ async fn sign(
             "no other key may sign in place of that of {} so far; nothing was changed. Say \"spokes council dnssec sign\" \
              without --without, so that the others' are shown, and this again when it says so",
             node.node
+        )));
+    }
+    let goes = |node: &&NodeZoneKey| !nodes.iter().any(|next| next.key == node.key);
+    let gone = last.nodes.iter().find(goes);
+    if let Some(gone) = gone.filter(|_| here.wire.unsigned != Some(0)) {
+        return Err(Outage::new(format!(
+            "a key of {} could go, but some names are still signed by it, or are being looked at; nothing was changed. \
+             Say the same again when \"spokes council dnssec status\" says that every name is signed",
+            gone.node
         )));
     }
     let mut lines = changes(&last.nodes, &nodes);
@@ -323,9 +340,10 @@ async fn roll(Roll { ahead, to, tell }: Roll) -> Result<(), Outage> {
             stays: true,
         });
     }
+    let known = clock::now() + 2 * i64::from(set.ttl);
     let said = format!(
-        "{} is shown beside {}, and both sign the keys. Tell the registrar its DS record, beside the other one or in \
-         its place:\n  {}\n\"spokes council dnssec finish --key {0}\" takes the others away, a day after the registrar \
+        "{} is shown beside {}, and both sign the keys. Tell the registrar its DS record after {known}, when all \
+         resolvers know the key, beside the other one or in its place:\n  {}\n\"spokes council dnssec finish --key {0}\" takes the others away, a day after the registrar \
          has changed.",
         to.display(),
         ahead.key.display(),

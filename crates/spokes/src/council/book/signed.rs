@@ -98,7 +98,7 @@ impl Signing {
             tag,
         };
         let publication = book.publication();
-        let renewed = publication.worn(&[tag].into(), stamp.expiration);
+        let renewed = publication.worn(&[tag].into(), (stamp.inception, stamp.expiration));
         let drafted = book.ask(|registry| publication.draft(registry, 7, &renewed));
         let (published, draft) = drafted.flatten().unwrap();
         let signatures = draft.sign(&self.zone_secret, stamp).unwrap();
@@ -125,7 +125,10 @@ impl Signing {
     fn is_whole(&self, book: &Book) -> bool {
         let tag = self.zone_secret.key().tag(Signs::Zone);
         // Once to the end, and once from the beginning.
-        let worn = |_| book.publication().worn(&[tag].into(), 1_801_000_000);
+        let worn = |_| {
+            book.publication()
+                .worn(&[tag].into(), (1_800_000_000, 1_801_000_000))
+        };
         [(), ()].map(worn).iter().all(Vec::is_empty)
     }
 }

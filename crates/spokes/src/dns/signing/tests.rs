@@ -346,10 +346,18 @@ fn what_is_worn_is_signed_again() {
     let zone = signed();
     let (tag, other) = (stamp().tag, stamp().tag ^ 1);
     let until = STAMP.expiration;
-    let is_worn = |zone: &Zone, name: &[u8], tags: &[u16], until: u32| {
+    let worn_from = |zone: &Zone, name: &[u8], tags: &[u16], times: (u32, u32)| {
         let tags = tags.iter().copied().collect();
-        is_worn(WireSets::of(zone.at(name).unwrap()), &tags, until)
+        is_worn(WireSets::of(zone.at(name).unwrap()), &tags, times)
     };
+    let is_worn = |zone: &Zone, name: &[u8], tags: &[u16], until: u32| {
+        worn_from(zone, name, tags, (STAMP.inception, until))
+    };
+    let early = (STAMP.inception - 1, until);
+    assert!(
+        worn_from(&zone, b"", &[tag], early),
+        "it does not count yet"
+    );
     for name in [&b""[..], b"\x03ada"] {
         assert!(!is_worn(&zone, name, &[tag, other], until));
         assert!(
@@ -366,7 +374,7 @@ fn what_is_worn_is_signed_again() {
         );
     }
     // Numbers of seconds come round.
-    assert!(!is_worn(&zone, b"", &[tag], u32::MAX));
+    assert!(!worn_from(&zone, b"", &[tag], (STAMP.expiration, u32::MAX)));
 }
 
 #[test]
