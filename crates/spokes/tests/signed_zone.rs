@@ -19,7 +19,7 @@ use common::{
     demo::{Demo, free_ports, program},
     http, run,
     stock::{Resolver, delv, dig},
-    wait_for,
+    wait_for, zone_keys,
 };
 use spokes::dns::{
     edition::Editions,
@@ -30,7 +30,7 @@ use spokes::dns::{
     zone::Zone,
 };
 use spokes_rules::{
-    dnssec::{Cover, Signs, wire},
+    dnssec::{Signs, wire},
     zone::{Data, Node, RrSet, Soa},
 };
 
@@ -39,10 +39,6 @@ const SERVER: &str = "127.0.1.9";
 const SECRET: &[u8; 32] = b"a secret that everybody may know";
 /// Seconds for which keys may be remembered here, so that what lies behind it comes soon.
 const KEYS_TTL: u32 = 2;
-const DNSKEY: u16 = 48;
-const CDS: u16 = 59;
-const CDNSKEY: u16 = 60;
-const RRSIG: u16 = 46;
 const HOUR: u32 = 60 * 60;
 
 fn now() -> u32 {
@@ -101,47 +97,9 @@ impl Press {
 
     /// What the keys that organizers hold offline have signed.
     fn keys(&self) -> Node {
-        let apex = wire(ZONE);
-        let top: Vec<ZoneSecret> = self.top.iter().map(|seed| secret(*seed)).collect();
-        let nodes = self
-            .nodes
-            .iter()
-            .map(|seed| secret(*seed).key().dnskey(Signs::Zone));
-        let shown = top
-            .iter()
-            .map(|top| top.key().dnskey(Signs::Keys))
-            .chain(nodes);
-        let sets = [
-            (DNSKEY, shown.collect::<Vec<_>>()),
-            (CDS, top.iter().map(|top| top.key().ds(&apex)).collect()),
-            (
-                CDNSKEY,
-                top.iter()
-                    .map(|top| top.key().dnskey(Signs::Keys))
-                    .collect(),
-            ),
-        ];
-        let (mut node, mut signatures) = (Node::new(), Vec::new());
-        for (rtype, records) in sets {
-            for top in &top {
-                let cover = Cover {
-                    rtype,
-                    ttl: KEYS_TTL,
-                    inception: now() - HOUR,
-                    expiration: now() + HOUR,
-                    tag: top.key().tag(Signs::Keys),
-                    apex: &apex,
-                };
-                let bytes = cover.signed(&apex, records.iter().map(Vec::as_slice));
-                let mut data = cover.rrsig(&apex);
-                data.extend(top.sign(&bytes).unwrap().bytes());
-                signatures.push(Data::Other { rtype: RRSIG, data });
-            }
-            let data = records.into_iter().map(|data| Data::Other { rtype, data });
-            node.push(set(KEYS_TTL, data.collect()));
-        }
-        node.push(set(KEYS_TTL, signatures));
-        node
+        let secrets = |seeds: &[u8]| seeds.iter().map(|seed| secret(*seed)).collect::<Vec<_>>();
+        let times = (now() - HOUR, now() + HOUR);
+        zone_keys::signed(ZONE, &secrets(&self.top), &secrets(&self.nodes), (KEYS_TTL, times))
     }
 
     fn apex(&self) -> (String, Node) {

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufWriter, Write as _},
+    io::{BufRead as _, BufReader, BufWriter, Write as _},
     net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -40,8 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const OURS: &str = "ours";
 const SERVERS: [&str; 3] = [OURS, "knot", "nsd"];
 
-/// The measurement with each of these numbers of blogs.
-pub(crate) fn dns(numbers: &[u64]) -> Result<(), Failed> {
+/// The measurement with each of these numbers of blogs, and with a signed zone too where that is wanted.
+pub(crate) fn dns(numbers: &[u64], signed: bool) -> Result<(), Failed> {
     if Command::new("dnsperf").arg("-h").output().is_err() {
         print(
             "DNS",
@@ -54,26 +54,35 @@ pub(crate) fn dns(numbers: &[u64]) -> Result<(), Failed> {
     } else {
         numbers
     };
-    numbers.iter().try_for_each(|blogs| measure(*blogs))
+    for blogs in numbers {
+        measure(*blogs, false)?;
+        if signed {
+            measure(*blogs, true)?;
+        }
+    }
+    Ok(())
 }
 
-fn measure(blogs: u64) -> Result<(), Failed> {
-    let bench = Bench::begin(blogs)?;
+fn measure(blogs: u64, is_signed: bool) -> Result<(), Failed> {
+    let bench = Bench::begin(blogs, is_signed)?;
+    let what = bench.what();
+    let rounds = std::env::var("SPOKES_BENCH_ROUNDS").ok();
+    let rounds = rounds.map_or(Ok(ROUNDS), |rounds| rounds.parse())?;
     for (workers, pinned) in [(1_u8, true), (2, false)] {
-        let mut rounds: BTreeMap<&str, Vec<Load>> = BTreeMap::new();
-        for round in 1..=ROUNDS {
+        let mut loads: BTreeMap<&str, Vec<Load>> = BTreeMap::new();
+        for round in 1..=rounds {
             for label in SERVERS {
-                eprintln!("{blogs} blogs, {workers} at work, round {round} of {ROUNDS}: {label}");
+                eprintln!("{what}, {workers} at work, round {round} of {rounds}: {label}");
                 let load = bench.round(label, workers, pinned)?;
-                rounds.entry(label).or_default().push(load);
+                loads.entry(label).or_default().push(load);
             }
         }
-        let rounds = rounds.into_iter();
-        let loads: BTreeMap<_, _> = rounds
-            .map(|(l, rounds)| (l, Load::median(&rounds)))
+        let loads = loads.into_iter();
+        let loads: BTreeMap<_, _> = loads
+            .map(|(label, loads)| (label, Load::median(&loads)))
             .collect();
         let cores = if pinned { "one core" } else { "both cores" };
-        tell(&format!("DNS, {blogs} blogs, {cores}"), &loads);
+        tell(&format!("{what}, {cores}"), &loads);
     }
     bench.changes()
 }
@@ -163,11 +172,12 @@ struct Bench {
     /// Questions of [`QUESTIONS`] that have no name.
     missing: usize,
     seconds: u64,
+    is_signed: bool,
     temp: tempfile::TempDir,
 }
 
 impl Bench {
-    fn begin(blogs: u64) -> Result<Self, Failed> {
+    fn begin(blogs: u64, is_signed: bool) -> Result<Self, Failed> {
         let seconds = std::env::var("SPOKES_BENCH_SECONDS").ok();
         let seconds = seconds.map_or(Ok(SECONDS), |seconds| seconds.parse())?;
         let temp = tempfile::tempdir()?;
@@ -180,11 +190,54 @@ impl Bench {
             questions,
             missing,
             seconds,
+            is_signed,
             temp,
         };
-        let megabytes = fs::metadata(&bench.zone)?.len() / 1_000_000;
-        eprintln!("a zone of {blogs} blogs, {megabytes} MB of text");
+        if is_signed {
+            bench.sign()?;
+        }
+        let megabytes = fs::metadata(bench.zone_of_others())?.len() / 1_000_000;
+        eprintln!("{}: {megabytes} MB of text", bench.what());
         Ok(bench)
+    }
+
+    fn what(&self) -> String {
+        let signed = if self.is_signed { ", signed" } else { "" };
+        format!("DNS, {} blogs{signed}", self.blogs)
+    }
+
+    /// Others read the signatures from their zone file; ours are beside the zone, as a council keeps them.
+    fn zone_of_others(&self) -> PathBuf {
+        let signed = self.is_signed.then(|| self.zone.with_extension("signed"));
+        signed.unwrap_or_else(|| self.zone.clone())
+    }
+
+    /// Has our server sign the zone, and takes it from there.
+    fn sign(&self) -> Result<(), Failed> {
+        let began = Instant::now();
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let _server = self.start_ours(at, free_port()?, 2, &[])?;
+        self.until_last(at)?;
+        print(
+            &format!("{}: signed", self.what()),
+            &format!("{:.1} s, the start included", began.elapsed().as_secs_f64()),
+        );
+        let key = format!("hmac-sha256:{KEY_NAME}:{SECRET_IN_BASE64}");
+        let dig = Command::new("dig")
+            .args(["@127.0.0.1", "-p", &at.port().to_string(), "-y", &key])
+            .args(["+onesoa", APEX, "AXFR"])
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let said = BufReader::new(dig.stdout.ok_or("no output")?);
+        let mut file = BufWriter::new(fs::File::create(self.zone_of_others())?);
+        for line in said.lines() {
+            let line = line?;
+            // The signature of the transfer is no record of the zone.
+            if line.contains("\tIN\t") {
+                writeln!(file, "{line}")?;
+            }
+        }
+        Ok(file.flush()?)
     }
 
     /// Starts a server, loads it, and ends it.
@@ -234,7 +287,10 @@ impl Bench {
 
     fn dnsperf(&self, at: SocketAddr, under: &[&str], more: &[&str]) -> Result<String, Failed> {
         let (seconds, port) = (self.seconds.to_string(), at.port().to_string());
-        let command = [under, &["dnsperf", "-s", "127.0.0.1", "-c", "8", "-T", "1"]].concat();
+        let mut command = [under, &["dnsperf", "-s", "127.0.0.1", "-c", "8", "-T", "1"]].concat();
+        if self.is_signed {
+            command.push("-D");
+        }
         let output = Command::new(command[0])
             .args(&command[1..])
             // A question that is lost keeps its place of 200 until it is given up.
@@ -270,7 +326,8 @@ impl Bench {
         if label == OURS {
             return self.start_ours(at, free_port()?, workers, under);
         }
-        let file = self.zone.display();
+        let file = self.zone_of_others();
+        let file = file.display();
         let zone = match label {
             "knot" => format!("zone:\n  - domain: {APEX}\n    file: {file}\n    zonefile-sync: -1"),
             _ => format!("zone:\n    name: \"{APEX}\"\n    zonefile: \"{file}\""),
@@ -299,6 +356,7 @@ impl Bench {
             zone: self.zone.clone(),
             mirror,
             workers: workers.into(),
+            is_signed: self.is_signed,
         };
         let this = std::env::current_exe()?.display().to_string();
         let command = [under, &[&this]].concat();
@@ -364,7 +422,7 @@ impl Bench {
         })?;
         let blogs = self.blogs;
         print(
-            &format!("DNS, {blogs} blogs: whole zone at a BIND secondary"),
+            &format!("{}: whole zone at a BIND secondary", self.what()),
             &format!("{:.1} s after its start", began.elapsed().as_secs_f64()),
         );
         let (mut here, mut there) = (Vec::new(), Vec::new());
@@ -388,7 +446,7 @@ impl Bench {
         ] {
             let longest = times.iter().copied().fold(0.0, f64::max);
             print(
-                &format!("DNS, {blogs} blogs: told to publish until {what}"),
+                &format!("{}: told to publish until {what}", self.what()),
                 &format!(
                     "{:.1} ms, longest of {CHANGES} {longest:.1} ms",
                     median(times)

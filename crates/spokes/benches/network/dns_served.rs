@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::BufRead as _,
+    io::{BufRead as _, Read, Write as _},
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
@@ -16,11 +16,16 @@ use spokes::dns::{
     notify::notify,
     serve::Server,
     signed::{Keys, MirrorKey},
+    signer::ZoneSecret,
+    signing::{Draft, Stamp},
     zone::Zone,
 };
-use spokes_rules::zone::{Data, Node, RrSet, Soa};
+use spokes_rules::{
+    dnssec::{Signs, ZoneSignature},
+    zone::{Data, Node, RrSet, Soa},
+};
 
-use crate::Failed;
+use crate::{Failed, zone_keys};
 
 pub(crate) const APEX: &str = "blogs.example";
 /// The one mirror.
@@ -38,29 +43,29 @@ pub(crate) struct Order {
     pub(crate) mirror: u16,
     /// Threads that answer.
     pub(crate) workers: usize,
+    /// Whether the zone is signed: with the signatures that lie beside it, which the first server puts there.
+    pub(crate) is_signed: bool,
 }
 
 /// The first word of such a command.
 pub(crate) const WORD: &str = "dns-server";
 
 impl Order {
-    pub(crate) fn words(&self) -> [String; 5] {
-        let zone = self.zone.display().to_string();
-        let numbers = [self.mirror.to_string(), self.workers.to_string()];
-        let [mirror, workers] = numbers;
+    pub(crate) fn words(&self) -> [String; 6] {
         [
             WORD.to_owned(),
             self.port.to_string(),
-            zone,
-            mirror,
-            workers,
+            self.zone.display().to_string(),
+            self.mirror.to_string(),
+            self.workers.to_string(),
+            self.is_signed.to_string(),
         ]
     }
 
     /// # Errors
     /// When these are other words.
     pub(crate) fn read(words: &[String]) -> Result<Self, Failed> {
-        let [_, port, zone, mirror, workers] = words else {
+        let [_, port, zone, mirror, workers, is_signed] = words else {
             return Err("not the words of a server".into());
         };
         Ok(Self {
@@ -68,6 +73,7 @@ impl Order {
             zone: zone.into(),
             mirror: mirror.parse()?,
             workers: workers.parse()?,
+            is_signed: is_signed.parse()?,
         })
     }
 
@@ -76,7 +82,12 @@ impl Order {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(self.workers).enable_all().build()?;
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let (zone, apex) = read_zone(&self.zone)?;
+        let (mut zone, mut apex) = read_zone(&self.zone)?;
+        let signs = self.is_signed.then(Signing::begin).transpose()?;
+        if let Some(signs) = &signs {
+            apex.extend(signs.keys());
+            zone = signs.all_of(zone, &apex, &self.zone.with_extension("seals"))?;
+        }
         let editions = Editions::new(APEX)?;
         let history = self.zone.with_extension("history");
         fs::create_dir_all(&history)?;
@@ -109,10 +120,100 @@ impl Order {
                 (name.to_owned(), vec![RrSet { ttl: 30, data }]),
                 (APEX.to_owned(), with_serial(&apex, serial)),
             ];
-            editions.publish(serial, names.into());
+            match &signs {
+                None => editions.publish(serial, names.into()),
+                Some(signs) => {
+                    let draft = editions.draft(names.into(), &[]);
+                    let signatures = signs.sign(&draft)?;
+                    editions.publish_written(serial, draft.signed(signs.stamp, &signatures)?);
+                }
+            }
         }
         Ok(())
     }
+}
+
+/// Names that are signed at once, as a council does it that begins to.
+const SIGNED_AT_ONCE: usize = 1_000;
+/// Bytes of a signature.
+const SIGNATURE: usize = 64;
+
+/// What signs the zone: one key for the names, and one for the keys.
+struct Signing {
+    secret: ZoneSecret,
+    top: ZoneSecret,
+    stamp: Stamp,
+}
+
+impl Signing {
+    fn begin() -> Result<Self, Failed> {
+        let secret = |seed| ZoneSecret::from_seed(&[seed; 32]).ok_or("no key");
+        let (secret, top) = (secret(1)?, secret(2)?);
+        let stamp = Stamp {
+            inception: 1_700_000_000,
+            expiration: 3_000_000_000,
+            tag: secret.key().tag(Signs::Zone),
+        };
+        Ok(Self { secret, top, stamp })
+    }
+
+    /// The keys, signed by the one that no server holds.
+    fn keys(&self) -> Node {
+        let (top, nodes) = (std::slice::from_ref(&self.top), std::slice::from_ref(&self.secret));
+        let times = (self.stamp.inception, self.stamp.expiration);
+        zone_keys::signed(APEX, top, nodes, (3_600, times))
+    }
+
+    fn sign(&self, draft: &Draft) -> Result<Vec<ZoneSignature>, Failed> {
+        let signatures = draft.sign(&self.secret, self.stamp);
+        Ok(signatures.ok_or("no random numbers")?)
+    }
+
+    /// The zone with all its signatures: those of the file, or new ones, which are put there.
+    fn all_of(&self, mut zone: Zone, apex: &Node, seals: &Path) -> Result<Zone, Failed> {
+        let editions = Editions::new(APEX)?;
+        zone.secure();
+        editions.replace(zone, None);
+        let zone = editions.zone();
+        let mut kept = fs::File::open(seals).ok().map(std::io::BufReader::new);
+        let part = seals.with_extension("part");
+        let mut made = std::io::BufWriter::new(fs::File::create(&part)?);
+        let mut last: Option<Box<[u8]>> = None;
+        loop {
+            let names = zone.read().map_err(|error| error.to_string())?;
+            let names = names.names_behind(last.as_deref(), SIGNED_AT_ONCE);
+            let Some(name) = names.last() else { break };
+            last = Some(name.clone());
+            let draft = editions.draft(vec![(APEX.to_owned(), apex.clone())], &names);
+            let signatures = match &mut kept {
+                None => self.sign(&draft)?,
+                Some(kept) => read_signatures(kept, draft.due())?,
+            };
+            if kept.is_none() {
+                signatures
+                    .iter()
+                    .try_for_each(|signature| made.write_all(&signature.bytes()))?;
+            }
+            let written = draft.signed(self.stamp, &signatures)?;
+            editions.publish_written(FIRST_SERIAL, written);
+        }
+        if kept.is_none() {
+            made.flush()?;
+            fs::rename(part, seals)?;
+        }
+        let mut zone = zone.write().map_err(|error| error.to_string())?;
+        Ok(std::mem::replace(&mut *zone, Zone::new(APEX)?))
+    }
+}
+
+fn read_signatures(from: &mut impl Read, count: usize) -> Result<Vec<ZoneSignature>, Failed> {
+    let mut signatures = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut bytes = [0; SIGNATURE];
+        from.read_exact(&mut bytes)?;
+        signatures.push(ZoneSignature::from_bytes(bytes));
+    }
+    Ok(signatures)
 }
 
 fn with_serial(apex: &Node, serial: u32) -> Node {

@@ -3,6 +3,7 @@
 //!     cargo bench -p spokes --bench network [-- NAME]      NAME: verify publish catch-up page render start memory
 //!                                                            council names wiped dns
 //!     cargo bench -p spokes --bench network -- dns 100000 1000000     so many blogs each
+//!                                                            (with `signed` behind it also signed)
 //!
 //! Prints one line for each figure; `docs/benchmarks.md` keeps them with machine and date. Only the
 //! ratios last: whatever else the machine does slows both sides.
@@ -24,6 +25,9 @@ mod million;
 mod name_server;
 mod render;
 mod wiped;
+#[path = "../../tests/common/zone_keys.rs"]
+#[expect(clippy::unwrap_used, reason = "the tests have it too")]
+mod zone_keys;
 
 use std::{
     fs,
@@ -87,7 +91,7 @@ fn main() -> Result<(), Failed> {
     }
     if asks("dns") {
         let numbers: Vec<u64> = wanted.iter().filter_map(|word| word.parse().ok()).collect();
-        dns::dns(&numbers)?;
+        dns::dns(&numbers, wanted.iter().any(|word| word == "signed"))?;
     }
     Ok(())
 }

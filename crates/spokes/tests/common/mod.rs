@@ -20,6 +20,7 @@ pub(crate) mod small_disk;
 pub(crate) mod stock;
 pub(crate) mod trace;
 pub(crate) mod vectors;
+pub(crate) mod zone_keys;
 
 use std::{
     process::Command,

@@ -3,12 +3,15 @@
 //! It is written down twice, for our server as [`Node`]s and for others as a zone file, without the program's own
 //! encoder: so a record that is encoded wrongly differs.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, mem, slice};
 
-use spokes::dns::zone::Zone;
-use spokes_rules::zone::{Data, Node, RrSet, Soa};
+use spokes::dns::{edition::Editions, signer::ZoneSecret, signing::Stamp, zone::Zone};
+use spokes_rules::{
+    dnssec::Signs,
+    zone::{Data, Node, RrSet, Soa},
+};
 
-use crate::common::Random;
+use crate::common::{Random, zone_keys};
 
 pub(crate) const APEX: &str = "blogs.example.org";
 pub(crate) const SERIAL: u32 = 4_294_967_290;
@@ -51,6 +54,33 @@ impl MadeUp {
             zone.set(&absolute(name), node.clone()).unwrap();
         }
         zone
+    }
+
+    /// As our server has it, signed.
+    pub(crate) fn signed(&self) -> Zone {
+        let secret = |seed| ZoneSecret::from_seed(&[seed; 32]).unwrap();
+        let (top, node) = (secret(1), secret(2));
+        let stamp = Stamp {
+            inception: 1_700_000_000,
+            expiration: 3_000_000_000,
+            tag: node.key().tag(Signs::Zone),
+        };
+        let editions = Editions::new(APEX).unwrap();
+        let mut zone = Zone::new(APEX).unwrap();
+        zone.secure();
+        editions.replace(zone, None);
+        let names = self.names.iter();
+        let mut names: Vec<_> = names.map(|(name, node)| (absolute(name), node.clone())).collect();
+        let times = (stamp.inception, stamp.expiration);
+        let keys = zone_keys::signed(APEX, &[top], slice::from_ref(&node), (TTL_SERVERS, times));
+        let apex = names.iter_mut().find(|(name, _)| name == APEX).unwrap();
+        apex.1.extend(keys);
+        let draft = editions.draft(names, &[]);
+        let signatures = draft.sign(&node, stamp).unwrap();
+        editions.publish_written(SERIAL, draft.signed(stamp, &signatures).unwrap());
+        let zone = editions.zone();
+        let mut zone = zone.write().unwrap();
+        mem::replace(&mut *zone, Zone::new(APEX).unwrap())
     }
 
     /// As others read it (RFC 1035 section 5).

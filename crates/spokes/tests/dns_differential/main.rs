@@ -56,8 +56,17 @@ struct Comparison {
 
 #[test]
 fn three_servers_say_the_same() {
+    compared(false);
+}
+
+#[test]
+fn three_servers_say_the_same_of_a_signed_zone() {
+    compared(true);
+}
+
+fn compared(is_signed: bool) {
     let questions = setting("SPOKES_DIFFERENTIAL_QUERIES", QUESTIONS);
-    let mut comparison = Comparison::begin(setting("SPOKES_DIFFERENTIAL_SEED", 7));
+    let mut comparison = Comparison::begin(setting("SPOKES_DIFFERENTIAL_SEED", 7), is_signed);
     let (began, mut told) = (Instant::now(), Instant::now());
     for first in (0..questions).step_by(AT_ONCE) {
         for (question, said) in comparison.ask(first..questions.min(first + AT_ONCE)) {
@@ -83,13 +92,13 @@ fn three_servers_say_the_same() {
 }
 
 impl Comparison {
-    fn begin(seed: usize) -> Self {
+    fn begin(seed: usize, is_signed: bool) -> Self {
         let mut dice = Random::new(u64::try_from(seed).unwrap());
         let zone = MadeUp::new(&mut dice, BLOGS);
         let home = tempfile::tempdir().unwrap();
         Self {
             seed,
-            servers: Servers::begin(&zone, home.path()),
+            servers: Servers::begin(&zone, is_signed, home.path()),
             zone,
             dice,
             needed: Needed::new(),
@@ -324,7 +333,7 @@ fn change_first(section: &mut Section, change: fn(&mut (u32, String))) -> bool {
 /// So that no rule forgives what it is not meant for.
 #[test]
 fn answers_that_are_wrong_are_found() {
-    let mut comparison = Comparison::begin(3);
+    let mut comparison = Comparison::begin(3, false);
     let mut found = [0; WRONG.len()];
     for first in (0..PLANTED).step_by(AT_ONCE) {
         for (question, said) in comparison.ask(first..first + AT_ONCE) {

@@ -46,15 +46,16 @@ pub(crate) const LABELS: [&str; 3] = ["ours", "knot", "nsd"];
 
 impl Servers {
     /// NSD reads the zone from a file, Knot gets it from us: so that both the answers and the transfer are compared with
-    /// what nobody but [`MadeUp`] has written.
-    pub(crate) fn begin(zone: &MadeUp, home: &Path) -> Self {
+    /// what nobody but [`MadeUp`] has written. Where it is signed both get it from us, since nobody else has signed it.
+    pub(crate) fn begin(zone: &MadeUp, is_signed: bool, home: &Path) -> Self {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
         let port = free_ports().1;
         let at = |ip: [u8; 4]| SocketAddr::from((Ipv4Addr::from(ip), port));
         let ours = at([127, 0, 1, 9]);
         let editions = Editions::new(APEX).unwrap();
-        editions.replace(zone.zone(), Some((home.to_owned(), SERIAL)));
+        let served = if is_signed { zone.signed() } else { zone.zone() };
+        editions.replace(served, Some((home.to_owned(), SERIAL)));
         let keys = Keys::default();
         keys.set([MirrorKey::new("knot", KEY_NAME, SECRET).unwrap()]);
         let server = Server::bind(ours, editions, keys);
@@ -79,10 +80,17 @@ impl Servers {
         };
         let file = home.join("made-up.zone");
         fs::write(&file, zone.file()).unwrap();
-        let nsd = format!(
+        let mut nsd = format!(
             "zone:\n    name: \"{APEX}\"\n    zonefile: \"{}\"",
             file.display()
         );
+        if is_signed {
+            nsd = format!(
+                "key:\n    name: \"{KEY_NAME}\"\n    algorithm: hmac-sha256\n    secret: \"{SECRET_IN_BASE64}\"\n\
+                 zone:\n    name: \"{APEX}\"\n    zonefile: \"got\"\n    request-xfr: AXFR {}@{port} {KEY_NAME}",
+                ours.ip()
+            );
+        }
         let others = [
             begin("knot", [127, 0, 1, 52], &knot),
             begin("nsd", [127, 0, 1, 53], &nsd),
