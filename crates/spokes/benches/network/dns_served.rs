@@ -180,8 +180,9 @@ impl Signing {
         let mut made = std::io::BufWriter::new(fs::File::create(&part)?);
         let mut last: Option<Box<[u8]>> = None;
         loop {
-            let names = zone.read().map_err(|error| error.to_string())?;
-            let names = names.names_behind(last.as_deref(), SIGNED_AT_ONCE);
+            let held = zone.read().map_err(|error| error.to_string())?;
+            let names = held.names_behind(last.as_deref(), SIGNED_AT_ONCE);
+            drop(held);
             let Some(name) = names.last() else { break };
             last = Some(name.clone());
             let draft = editions.draft(vec![(APEX.to_owned(), apex.clone())], &names);
