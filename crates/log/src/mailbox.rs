@@ -9,13 +9,18 @@ use sequoia_openpgp::{
 
 use crate::{
     key::{Certificate, is_revoked, minimal_packets, policy, stamp},
+    text::is_ignorable,
     time::Time,
 };
+
+/// What makes an address, and what looks like it: full width and small.
+const ODD: &str = "@<>＠＜＞﹫﹤﹥";
 
 /// Whether a user id says this mailbox, `local@domain` in ASCII: alone, or behind a name, in angle brackets.
 ///
 /// Letters count alike in both cases, as programs of `OpenPGP` have it. A name in which another address or other brackets
-/// stand, or what moves a terminal's cursor, says nothing: it would show somebody else to whoever reads it.
+/// stand, whatever their width, or what moves a terminal's cursor, turns the direction or is not seen, says nothing: it
+/// would show somebody else to whoever reads it.
 pub fn says(user_id: &str, mailbox: &str) -> bool {
     let (name, address) = match user_id.strip_suffix('>') {
         Some(named) => match named.split_once('<') {
@@ -24,7 +29,9 @@ pub fn says(user_id: &str, mailbox: &str) -> bool {
         },
         None => ("", user_id),
     };
-    let is_odd = |letter: char| letter.is_control() || "@<>".contains(letter);
+    // Persian names and others need the two that join letters or keep them apart.
+    let is_unseen = |letter| is_ignorable(letter) && !matches!(letter, '\u{200c}' | '\u{200d}');
+    let is_odd = |letter: char| letter.is_control() || ODD.contains(letter) || is_unseen(letter);
     mailbox.contains('@')
         && address.eq_ignore_ascii_case(mailbox)
         && !name.contains(is_odd)
@@ -88,6 +95,7 @@ mod tests {
         check("Maria <maria@blogs.example.org>", true);
         check("Maria González (blog) <maria@blogs.example.org>", true);
         check("مارية <maria@blogs.example.org>", true);
+        check("می\u{200c}روم <maria@blogs.example.org>", true);
         check("Maria <MARIA@Blogs.Example.ORG>", true);
     }
 
@@ -122,6 +130,10 @@ mod tests {
         check("\u{1b}[2K <maria@blogs.example.org>", false);
         check("Maria\0 <maria@blogs.example.org>", false);
         check("maria@blogs.example.org\0", false);
+        check("\u{202e}GRO.ELPMAXE TA SSOB <maria@blogs.example.org>", false);
+        check("Ma\u{200b}ria <maria@blogs.example.org>", false);
+        check("boss＠example.org <maria@blogs.example.org>", false);
+        check("＜boss＞ <maria@blogs.example.org>", false);
     }
 
     proptest! {

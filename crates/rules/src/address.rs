@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::{fmt, net::IpAddr};
 
-use spokes_log::text::Value;
+use spokes_log::text::{Value, is_ignorable};
 
 /// An address and a port, spelled `192.0.2.1:80` or `[2001:db8::1]:80`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -72,30 +72,6 @@ impl Operator {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// What leaves no trace where it is shown (Unicode's `Default_Ignorable_Code_Point`).
-fn is_ignorable(letter: char) -> bool {
-    matches!(
-        letter,
-        '\u{ad}'
-            | '\u{34f}'
-            | '\u{61c}'
-            | '\u{115f}'..='\u{1160}'
-            | '\u{17b4}'..='\u{17b5}'
-            | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{3164}'
-            | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}'
-            | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}'
-            | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}'
-            | '\u{e0000}'..='\u{e0fff}'
-    )
 }
 
 impl Value for Operator {

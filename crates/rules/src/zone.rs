@@ -22,7 +22,7 @@ use crate::{
     caa::Caa,
     dnssec,
     health::Takes,
-    keyset::{CDNSKEY, CDS, DNSKEY},
+    keyset::{CDNSKEY, CDS, DNSKEY, KEYS_TTL_MIN},
     node::Label,
     openpgpkey::{self, OPENPGPKEY},
     registry::{BlogRecord, Registry, Spoke, Touched},
@@ -32,8 +32,9 @@ use crate::{
 const TTL_MOVING: u32 = 30;
 /// Seconds for which the names of servers may be remembered.
 const TTL_SERVERS: u32 = 3_600;
-/// Seconds for which an author's key may be remembered: an ended one is gone soon, and it moves seldom.
-const TTL_KEY: u32 = 300;
+/// Seconds for which an author's key may be remembered: no longer than any key of the zone, which has signed it (SPEC dns
+/// 6.4), however short that is. It does not follow theirs, since nothing touches it when that changes.
+const TTL_KEY: u32 = KEYS_TTL_MIN;
 /// Seconds for which "there is no such name" may be remembered: names are asked for just before they
 /// are claimed.
 const TTL_NEGATIVE: u32 = 10;
@@ -416,7 +417,7 @@ fn of_key(registry: &Registry, id: BlogId) -> Option<(String, Node)> {
         data: bytes.to_vec(),
     });
     let set = data.map(|data| RrSet {
-        ttl: ttl_of_servers(registry).min(TTL_KEY),
+        ttl: TTL_KEY,
         data: vec![data],
     });
     Some((owner, set.into_iter().collect()))

@@ -127,7 +127,7 @@ fn whoever_has_the_mailbox_of_her_blog_in_her_key_is_found_by_it() {
         CLAIM,
         &expect![[r#"
         claim maria for maria@blogs.example.org at a: record 10 NewBlog
-        maria maria@blogs.example.org for 300 s
+        maria maria@blogs.example.org for 30 s
     "#]],
     );
     check(
@@ -151,7 +151,7 @@ fn a_key_that_has_ended_is_not_found_any_more() {
         &expect![[r#"
             claim maria for maria@blogs.example.org at a: record 10 NewBlog
             keys maria@blogs.example.org hands to Maria@Blogs.example.org at a: record 11 Keys
-            maria Maria@Blogs.example.org for 300 s
+            maria Maria@Blogs.example.org for 30 s
         "#]],
     );
     check(
@@ -167,7 +167,7 @@ fn a_key_that_has_ended_is_not_found_any_more() {
         &expect![[r#"
             claim maria for maria@blogs.example.org at a: record 10 NewBlog
             keys maria@blogs.example.org ends Maria@Blogs.example.org at a: record 11 Keys
-            maria maria@blogs.example.org for 300 s
+            maria maria@blogs.example.org for 30 s
         "#]],
     );
 }
@@ -210,7 +210,7 @@ fn a_newer_form_of_a_key_brings_the_mailbox_or_takes_it() {
         .expect("bound");
     let named = pgp::insert(cert.clone(), [user_id.into(), bound.into()]);
     brings(&mut town, "joan", &pgp::armor(&named));
-    assert_eq!(keys(&mut town, &["joan"]), "maria joan for 300 s\n");
+    assert_eq!(keys(&mut town, &["joan"]), "maria joan for 30 s\n");
 
     // Something else: the same key stays.
     brings(
@@ -220,7 +220,7 @@ fn a_newer_form_of_a_key_brings_the_mailbox_or_takes_it() {
             .certificate()
             .armored(),
     );
-    assert_eq!(keys(&mut town, &["joan"]), "maria joan for 300 s\n");
+    assert_eq!(keys(&mut town, &["joan"]), "maria joan for 30 s\n");
 
     let revoked = revoke(named, 90, ReasonForRevocation::KeyCompromised);
     let other = secret(&make(builder().add_userid("Second")));
@@ -237,7 +237,7 @@ fn a_key_is_found_though_the_registrys_clock_is_behind() {
     town.welcome("early", early);
     town.now = START - 200;
     town.tell("claim maria for early at a");
-    assert_eq!(keys(&mut town, &["early"]), "maria early for 300 s\n");
+    assert_eq!(keys(&mut town, &["early"]), "maria early for 30 s\n");
 }
 
 #[test]

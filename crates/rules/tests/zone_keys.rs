@@ -8,7 +8,7 @@ use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
 use spokes_log::time::Time;
 use spokes_rules::{
     dnssec::{self, Signs, ZoneKey, ZoneSignature},
-    keyset::{CDNSKEY, CDS, DNSKEY, KEYS_TTL, KeySet, NodeZoneKey, TopKey, Window},
+    keyset::{CDNSKEY, CDS, DNSKEY, KEYS_TTL, KEYS_TTL_MIN, KeySet, NodeZoneKey, TopKey, Window},
     node::Label,
     request::Wish,
     zone::{self, Data, Version},
@@ -31,6 +31,18 @@ fn set(from: Time, tops: &[(u8, bool)], nodes: &[u8], weeks: i64) -> Box<KeySet>
 
 /// With other nodes' keys that rest.
 fn resting(from: Time, tops: &[(u8, bool)], nodes: &[u8], rest: &[u8], weeks: i64) -> Box<KeySet> {
+    remembered(KEYS_TTL, from, tops, nodes, rest, weeks)
+}
+
+/// Which may be remembered for so long.
+fn remembered(
+    ttl: u32,
+    from: Time,
+    tops: &[(u8, bool)],
+    nodes: &[u8],
+    rest: &[u8],
+    weeks: i64,
+) -> Box<KeySet> {
     let apex = dnssec::wire("blogs.example.org");
     let top = |(seed, stays): &(u8, bool)| TopKey {
         key: key(*seed).1,
@@ -43,7 +55,7 @@ fn resting(from: Time, tops: &[(u8, bool)], nodes: &[u8], rest: &[u8], weeks: i6
     };
     let resting = rest.iter().map(|seed| node(*seed, false));
     let mut set = KeySet {
-        ttl: KEYS_TTL,
+        ttl,
         top: tops.iter().map(top).collect(),
         nodes: nodes
             .iter()
@@ -151,6 +163,20 @@ fn the_apex_shows_what_was_signed_ahead() {
         (all[..3].to_vec(), vec![]),
         "nobody signed so far"
     );
+}
+
+/// Each step is compared with the zone made anew, as one makes it that was not there when the older names came.
+#[test]
+fn a_set_touches_no_name_but_the_apex() {
+    let mut town = Town::with_spokes();
+    let said = town.tell("claim maria for maria@blogs.example.org at a");
+    assert!(said.contains("NewBlog"), "{said}");
+    let begun = town.now + -3_600;
+    town.says("council", 3);
+    let brief = remembered(KEYS_TTL_MIN, begun, &[(1, true)], &[3], &[], 2);
+    assert!(town.signs(brief).ends_with("Council"));
+    let longer = remembered(KEYS_TTL, begun, &[(1, true)], &[3], &[], 2);
+    assert!(town.signs(longer).ends_with("Council"));
 }
 
 #[test]

@@ -42,6 +42,7 @@ use crate::{
 
 mod anew;
 mod book;
+mod condition;
 mod door;
 mod elsewhere;
 mod found;
@@ -226,6 +227,7 @@ impl Council {
             () = self.look_after_doubts() => Ok(()),
             () = self.look_after_sets() => Ok(()),
             () = self.look_after_mirrors() => Ok(()),
+            () = self.look_after_parting() => Ok(()),
             () = self.watch_mirrors() => Ok(()),
             () = self.look_after_seat() => Ok(()),
             told = self.look_after_founding() => told,
@@ -251,9 +253,10 @@ impl Council {
             if self.book.publication().is_hidden() && self.order.is_whole() {
                 let revealed = tokio::task::block_in_place(|| self.book.reveal());
                 match revealed {
-                    Ok(()) => {
+                    Ok(true) => {
                         tracing::info!("this node holds all there is; it votes, and answers DNS")
                     }
+                    Ok(false) => {}
                     Err(outage) => tracing::error!(%outage, "the zone cannot be published"),
                 }
             }
@@ -284,32 +287,6 @@ impl Council {
                 tracing::warn!(%outage, "the next start takes longer");
             }
         }
-    }
-
-    /// Whether this node answers for the network, in a word for programs that watch it.
-    fn health(&self) -> Response {
-        if let Some(why) = self.order.anew().why() {
-            let why = format!("stands down: {why}.\n");
-            return web::answer(StatusCode::SERVICE_UNAVAILABLE, "text/plain", why);
-        }
-        if !self.book.publication().is_hidden() {
-            return web::answer(StatusCode::OK, "text/plain", "ok\n");
-        }
-        let records = *self.book.grown().borrow();
-        if !self.order.has_no_vote() {
-            let why = format!(
-                "reading: this council node makes its index again from its journal and has {records} records so \
-                 far; it answers no DNS until it has all. Nothing is lost, and nothing needs to be done.\n"
-            );
-            return web::answer(StatusCode::SERVICE_UNAVAILABLE, "text/plain", why);
-        }
-        let why = format!(
-            "empty: this council node has {records} records and not yet all; it votes for nobody and answers no \
-             DNS. An organizer has it filled with \"spokes council seat {0}\", or with \"spokes council refill \
-             {0}\" if it held something before.\n",
-            self.config.label
-        );
-        web::answer(StatusCode::SERVICE_UNAVAILABLE, "text/plain", why)
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response {

@@ -26,7 +26,7 @@ use crate::{
 ///
 /// Whoever changes what a registry holds, or how a record changes it, counts this up: then nodes fold their
 /// whole log once.
-pub const SNAPSHOT_FORM: u32 = 10;
+pub const SNAPSHOT_FORM: u32 = 11;
 
 impl Registry {
     /// All of it, for this node's own disk.

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 use super::{
     problem_of,
-    publication::{self, Publication, Published},
+    publication::{self, Publication, Published, recovered},
     raft::{Answers, Batch, Ledger, Member, NodeId, Types, members},
 };
 use crate::{
@@ -151,11 +151,11 @@ impl Book {
     ///
     /// # Errors
     /// When a name cannot be published.
-    pub(super) fn reveal(&self) -> Result<(), Outage> {
+    pub(super) fn reveal(&self) -> Result<bool, Outage> {
         // Whoever applies holds the index: nothing changes meanwhile.
         let index = self.index();
         let revealed = self.ask(|registry| self.publication.reveal(registry, &index));
-        revealed.unwrap_or(Ok(()))
+        revealed.unwrap_or(Ok(false))
     }
 
     /// Reads from the registry; none as long as nothing of it is here.
@@ -212,8 +212,7 @@ impl Book {
     /// When the index fails.
     pub(super) fn founded_anew(&self) -> Result<Option<(RecordWire, RecordWire)>, Outage> {
         let index = self.index();
-        let place = index.query_row("SELECT place FROM recovered", [], |row| row.get(0));
-        let Some(place) = place.optional()? else {
+        let Some(place) = recovered(&index)? else {
             return Ok(None);
         };
         let [found, recover] = [0, place].map(|place: u64| record_at(&index, place));
@@ -313,7 +312,7 @@ impl Book {
         }
         keep(index, &record)?;
         if note_recovery(index, &record)? {
-            self.publication.skip(index)?;
+            self.publication.skip(record.index);
         }
         Ok(Ok(TakenWire {
             index: record.index,

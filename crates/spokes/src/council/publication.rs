@@ -105,6 +105,8 @@ pub(super) struct Publication {
 #[derive(Debug, Default)]
 struct State {
     last: Option<Published>,
+    /// The record by which the council was founded anew last.
+    recovered: Option<u64>,
     /// What was touched since the last version.
     stale: Stale,
     /// What was touched since this node looked whether anything has changed by it.
@@ -120,6 +122,31 @@ struct State {
     found: u64,
     /// How many it found on the last one.
     unsigned: Option<u64>,
+    left_out: LeftOut,
+}
+
+/// Why versions were left out since the last one.
+#[derive(Clone, Copy, Debug, Default)]
+struct LeftOut {
+    /// They were made of another state than this node's.
+    strange: bool,
+    /// Their signatures are not over what this node would publish.
+    unfit: bool,
+}
+
+impl State {
+    /// The version behind the last one.
+    fn next(&self, registry: &Registry, minute: i64) -> Published {
+        let version = match self.last {
+            Some(last) if self.recovered.is_some_and(|record| record >= last.records) => {
+                last.version.skip().next(minute)
+            }
+            Some(last) => last.version.next(minute),
+            None => Version::first(registry, minute),
+        };
+        let records = registry.head().records;
+        Published { version, records }
+    }
 }
 
 impl Publication {
@@ -187,17 +214,40 @@ impl Publication {
         Ok(())
     }
 
-    /// Shows all with the next version, or now where nothing has come behind the last one.
+    /// Shows all with the next version, or now: where nothing has come behind the last one, and where that is signed,
+    /// since a council that was founded anew may have no key that signs a next one. Whether it is shown now. A node that
+    /// could not follow the others shows nothing.
     ///
     /// # Errors
     /// When a name cannot be published, or the index fails.
-    pub(super) fn reveal(&self, registry: &Registry, index: &Connection) -> Result<(), Outage> {
+    pub(super) fn reveal(&self, registry: &Registry, index: &Connection) -> Result<bool, Outage> {
         let mut state = self.state();
-        state.reveals = true;
-        match state.last {
-            Some(last) if state.stale.is_empty() => self.begin(&mut state, registry, last, index),
-            _ => Ok(()),
+        state.reveals = !state.left_out.unfit;
+        let is_ready = state.stale.is_empty() || state.behind.is_some();
+        match state.last.filter(|_| is_ready && state.reveals) {
+            Some(last) => self.begin(&mut state, registry, last, index).map(|()| true),
+            None => Ok(false),
         }
+    }
+
+    /// Whether a version was left out since the last one; others may have gone on with it.
+    pub(super) fn left_out(&self) -> bool {
+        let left_out = self.state().left_out;
+        left_out.strange || left_out.unfit
+    }
+
+    /// Stops answering, as one that cannot follow the others.
+    ///
+    /// # Errors
+    /// None: an empty zone can always be made.
+    pub(super) fn part(&self) -> Result<(), Outage> {
+        self.state().left_out.unfit = true;
+        self.hide()
+    }
+
+    /// Whether it answers nothing because it cannot follow the others.
+    pub(super) fn is_parted(&self) -> bool {
+        self.is_hidden() && self.state().left_out.unfit
     }
 
     /// Begins at a start: with the registry as of the last version.
@@ -212,6 +262,7 @@ impl Publication {
     ) -> Result<(), Outage> {
         let mut state = self.state();
         state.last = Some(last);
+        state.recovered = recovered(index)?;
         state.is_signed = registry.zone_keys().signed.is_some();
         if !self.is_hidden() {
             return self.begin(&mut state, registry, last, index);
@@ -253,17 +304,10 @@ impl Publication {
         }
     }
 
-    /// The council was founded anew on what this node holds: what others published behind it is not known here.
-    ///
-    /// # Errors
-    /// When the index fails.
-    pub(super) fn skip(&self, index: &Connection) -> std::io::Result<()> {
-        let mut state = self.state();
-        let Some(last) = &mut state.last else {
-            return Ok(());
-        };
-        last.version = last.version.skip();
-        last.note(index)
+    /// The council was founded anew by this record: what others published before it may not be known here, so the first
+    /// version that covers it gets a much higher number.
+    pub(super) fn skip(&self, record: u64) {
+        self.state().recovered = Some(record);
     }
 
     /// The council has agreed on another version, with the slate of this minute: answers with it from now on. Where the
@@ -280,7 +324,7 @@ impl Publication {
         index: &Connection,
     ) -> std::io::Result<()> {
         let mut state = self.state();
-        let published = next(state.last, registry, minute);
+        let published = state.next(registry, minute);
         let version = published.version;
         if state.is_signed {
             let fits = |sheaf: &&Sheaf| {
@@ -293,10 +337,12 @@ impl Publication {
                     serial = version.serial,
                     "a version was signed for another state"
                 );
+                state.left_out.strange = true;
                 return Ok(());
             };
             let names = state.stale.names(registry, version);
             let Some(written) = self.written(&state, registry, names, sheaf) else {
+                state.left_out.unfit = true;
                 return Ok(());
             };
             seal(index, &written)?;
@@ -308,6 +354,7 @@ impl Publication {
         published.note(index)?;
         let is_first = state.last.replace(published).is_none();
         (state.stale, state.fresh) = <(Stale, Stale)>::default();
+        state.left_out = LeftOut::default();
         if is_first && !self.is_hidden() || state.reveals {
             let begun = self.begin(&mut state, registry, published, index);
             begun.map_err(|outage| std::io::Error::other(outage.to_string()))?;
@@ -417,7 +464,7 @@ impl Publication {
     ) -> Option<(Published, Draft)> {
         let state = self.state();
         state.last?;
-        let published = next(state.last, registry, minute);
+        let published = state.next(registry, minute);
         let names = state.stale.names(registry, published.version);
         let draft = self.of_zone(&state, |zone| zone.draft(names, renewed));
         Some((published, draft))
@@ -470,14 +517,13 @@ impl Publication {
     }
 }
 
-/// The version behind the last one.
-fn next(last: Option<Published>, registry: &Registry, minute: i64) -> Published {
-    let version = match last {
-        Some(last) => last.version.next(minute),
-        None => Version::first(registry, minute),
-    };
-    let records = registry.head().records;
-    Published { version, records }
+/// The record by which the council was founded anew last.
+///
+/// # Errors
+/// When the index fails.
+pub(super) fn recovered(index: &Connection) -> Result<Option<u64>, Outage> {
+    let place = index.query_row("SELECT place FROM recovered", [], |row| row.get(0));
+    Ok(place.optional()?)
 }
 
 /// The whole zone of the version up to which this registry goes, with the signatures that are kept.

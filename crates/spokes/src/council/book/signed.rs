@@ -218,3 +218,42 @@ fn a_signed_zone_goes_on_while_it_is_hidden() {
     drop(book);
     assert_eq!(all_of(&signing.shelf.open().unwrap()), all);
 }
+
+/// A council that was founded anew may have no key that signs.
+#[test]
+fn a_hidden_zone_is_shown_as_of_its_last_version_where_nobody_signs() {
+    let (signing, book) = Signing::begin();
+    signing.publish(&book, &signing.sheaf(&book));
+    let (shown, all) = (book.shown(), all_of(&book));
+    book.publication().hide().unwrap();
+    signing.mirror(&book, "m1");
+    assert!(book.reveal().unwrap());
+    assert_eq!((book.shown(), all_of(&book)), (shown, all));
+    signing.publish(&book, &signing.sheaf(&book));
+    assert_eq!(book.shown().0, shown.0 + 1);
+    assert!(signing.is_whole(&book));
+}
+
+#[test]
+fn a_node_that_cannot_follow_the_others_answers_nothing() {
+    let (signing, book) = Signing::begin();
+    signing.publish(&book, &signing.sheaf(&book));
+    let shown = book.shown();
+    signing.mirror(&book, "m1");
+    let theirs = signing.sheaf(&book).terms;
+    let signatures: Vec<_> = signing.sheaf(&book).signatures().unwrap();
+    signing.publish(&book, &Sheaf::new(theirs, &signatures[1..]));
+    let publication = book.publication();
+    assert!(publication.left_out() && !publication.is_parted());
+    assert_eq!(book.shown(), shown, "others may have left it out, too");
+    publication.part().unwrap();
+    assert!(publication.is_parted());
+    assert!(!book.reveal().unwrap());
+    assert_eq!(book.shown(), (0, None));
+    // It can again.
+    signing.publish(&book, &signing.sheaf(&book));
+    assert!(!publication.left_out());
+    assert!(book.reveal().unwrap());
+    assert_eq!(book.shown().0, shown.0 + 1);
+    assert!(signing.is_whole(&book));
+}
