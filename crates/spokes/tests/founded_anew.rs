@@ -289,6 +289,33 @@ fn a_council_on_a_new_disk_invites_and_fills_those_that_are_empty() {
     let _elm = town.spoke("elm", 2, &anew);
 }
 
+/// The keys that signed are lost with their disks: what they have signed last is shown, and the organizer brings in the new
+/// one.
+#[test]
+fn a_signed_zone_is_shown_by_a_council_on_a_new_disk_and_takes_its_key() {
+    let town = Town::new();
+    let mut first = town.found();
+    let (_spoke, zone_key) = (town.spoke("oak", 1, &first), town.home.path().join("zone.key"));
+    let zone_key = ["--key", zone_key.to_str().unwrap()];
+    wait_for("the node has said its key", PATIENCE, || {
+        let begin = ["council", "dnssec", "begin", "--dir", first.dir()];
+        (run(&program(), &[&begin[..], &zone_key].concat()).0 == 0).then_some(())
+    });
+    wait_for("all is signed", PATIENCE, || {
+        let said = first.organize(&["dnssec", "status"]);
+        said.contains("Every name is signed").then_some(())
+    });
+    let (backup, key) = town.keeps(&first, &first);
+    let shown = town.dig(1);
+    first.stop();
+    let anew = town.recover(1, &backup, &key);
+    let answer = |said: &str| said.lines().find(|l| l.contains("SOA\tns1")).map(str::to_owned);
+    assert!(answer(&shown).is_some(), "{shown}");
+    assert_eq!(answer(&town.dig(1)), answer(&shown), "its signature fits no other number");
+    let said = anew.organize(&[&["dnssec", "sign"][..], &zone_key].concat());
+    assert!(said.contains("A key of council1 is shown"), "{said}");
+}
+
 #[test]
 fn spokes_that_do_not_know_where_the_council_is_now_say_so() {
     let town = Town::new();

@@ -501,6 +501,29 @@ fn all_restart(demo: &Demo) {
     }
 }
 
+/// A node whose index is gone makes each version again from its journal, and has the same zone in the end.
+fn makes_its_index_again(demo: &Demo) {
+    demo.kill("council3");
+    let dir = demo.node("council3").data;
+    for file in fs::read_dir(&dir).unwrap() {
+        let file = file.unwrap().path();
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let is_made = ["registry.db", "registry.kept", "zone.history"];
+        if is_made.iter().any(|made| name.starts_with(made)) {
+            fs::remove_file(file).unwrap();
+        }
+    }
+    demo.restart("council3");
+    let serial = |node: u8| {
+        let at = format!("127.0.1.{node}");
+        dig(&at, demo.dns_port, &["+short", "blogs.localhost", "SOA"])
+    };
+    wait_for("it has the zone again", PATIENCE, || {
+        let theirs = serial(1);
+        (!theirs.is_empty() && serial(3) == theirs).then_some(())
+    });
+}
+
 /// Said once more, the keys are signed for further weeks; others are none of it.
 fn signs_with_its_keys_alone(demo: &Demo, home: &Path, key: &str) {
     let said = council(demo, &["sign", "--key", key, "--weeks", "20"]);
@@ -528,6 +551,12 @@ fn signs_with_its_keys_alone(demo: &Demo, home: &Path, key: &str) {
 fn a_network_signs_its_zone_and_goes_on_when_nodes_die() {
     let demo = Demo::start_with(3, &["--empty", "--council", "3"]);
     let maria = Author::with_blog(&demo, "maria", "a");
+    // She is found by her key, too: a name that is older than the zone's keys.
+    let mut rosa = Author {
+        key: common::author::random_key("Rosa <rosa@blogs.localhost>"),
+        ..Author::new("rosa")
+    };
+    assert_eq!(rosa.create(&demo, "b").status, 201);
     assert!(council(&demo, &["status"]).contains("not signed"));
     let home = tempfile::tempdir().unwrap();
     let key = home.path().join("zone.key");
@@ -569,6 +598,8 @@ fn a_network_signs_its_zone_and_goes_on_when_nodes_die() {
     demo.restart(&leader);
     all_restart(&demo);
     let all = [1, 2, 3];
+    validated(&demo, &trusted, &all);
+    makes_its_index_again(&demo);
     validated(&demo, &trusted, &all);
     signs_with_its_keys_alone(&demo, home.path(), key);
     all_signed(&demo);
