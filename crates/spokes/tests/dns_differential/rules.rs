@@ -2,7 +2,7 @@
 //! to both answers after which they have to be equal. Nothing else may differ.
 
 use crate::{
-    question::{AXFR, CLASS_ANY, IXFR, MAILA, MAILB, OPT, Oddity, Question, TKEY, TSIG},
+    question::{AXFR, CLASS_ANY, IXFR, MAILA, MAILB, OPT, Oddity, Question, RRSIG, TKEY, TSIG},
     told::{Section, Told},
 };
 
@@ -147,6 +147,16 @@ pub(crate) const RULES: &[Rule] = &[
         },
     },
     Rule {
+        name: "RRSIG as a question",
+        why: "signatures alone serve nobody (RFC 8482 section 7 has the same of ANY): Knot gives one, NSD and we all",
+        mend: |case, ours, theirs| {
+            let is_one = case.question.rtype == RRSIG && case.other == "knot";
+            if is_one && !theirs.answer.is_empty() && holds_some(&ours.answer, &theirs.answer) {
+                theirs.answer.clone_from(&ours.answer);
+            }
+        },
+    },
+    Rule {
         name: "class ANY",
         why: "such an answer could have no authority (RFC 1034 section 4.3.2): we refuse, others answer as for IN",
         mend: |case, ours, theirs| {
@@ -160,6 +170,14 @@ pub(crate) const RULES: &[Rule] = &[
 /// Whether these sets are among those, whole.
 fn holds(all: &Section, some: &Section) -> bool {
     some.iter().all(|(key, set)| all.get(key) == Some(set))
+}
+
+/// Whether each of these records is among those.
+fn holds_some(all: &Section, some: &Section) -> bool {
+    some.iter().all(|(key, set)| {
+        let all = all.get(key);
+        all.is_some_and(|all| set.iter().all(|(record, times)| all.get(record) == Some(times)))
+    })
 }
 
 fn has_records(told: &Told) -> bool {
