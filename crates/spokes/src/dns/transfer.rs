@@ -152,16 +152,16 @@ enum Changes {
 
 /// What changed since a version; none when the whole zone is what it needs.
 fn since(editions: &Editions, serial: u32) -> Option<Changes> {
-    let copy = editions.copy()?;
-    let ahead = copy.serial().wrapping_sub(serial);
+    let head = editions.head()?;
+    let ahead = head.serial.wrapping_sub(serial);
     // What is not behind is the same or ahead (RFC 1982 section 3.2).
     if ahead == 0 || ahead > u32::MAX / 2 {
-        return Some(Changes::None(copy.apex().clone(), copy.soa().to_vec()));
+        return Some(Changes::None(head.apex, head.soa));
     }
     let (since, soa) = editions.since(serial)?;
-    let names = u64::try_from(copy.names()).unwrap_or(u64::MAX);
+    let names = u64::try_from(head.names).unwrap_or(u64::MAX);
     let is_short = since.bytes() <= names.saturating_mul(NAME_BYTES);
-    is_short.then(|| Changes::Some(copy.apex().clone(), soa, since))
+    is_short.then_some(Changes::Some(head.apex, soa, since))
 }
 
 struct Out<'a, S> {
@@ -228,8 +228,29 @@ impl<S: AsyncWrite + Unpin> Out<'_, S> {
 /// The SOA record of this version, as an answer to a request for what changed that came as a datagram: it says
 /// whether there is something to come for by a stream (RFC 1995 section 4).
 pub(crate) fn by_datagram(editions: &Editions, request: Request) -> Option<Vec<u8>> {
-    let copy = editions.copy()?;
-    let mut sheets = Sheets::new(request.id, copy.apex(), Rtype::IXFR);
-    sheets.push(&[], copy.soa());
+    let head = editions.head()?;
+    let mut sheets = Sheets::new(request.id, &head.apex, Rtype::IXFR);
+    sheets.push(&[], &head.soa);
     sheets.end().pop()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::testing::{APEX, zone};
+
+    /// A mirror may ask as often as it likes.
+    #[test]
+    fn what_is_not_the_whole_zone_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let editions = Editions::new(APEX).unwrap();
+        editions.replace(zone(), Some((dir.path().to_owned(), 7)));
+        let wanted = Wanted::Since(7);
+        for _ in 0..10_000 {
+            assert!(by_datagram(&editions, Request { id: 1, wanted }).is_some());
+            assert!(matches!(since(&editions, 7), Some(Changes::None(..))));
+            assert!(since(&editions, 3).is_none());
+        }
+        assert_eq!(editions.copies(), 0);
+    }
 }
