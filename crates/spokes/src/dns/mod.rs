@@ -53,6 +53,8 @@ pub mod serve;
 
 mod sockets;
 
+mod seats;
+
 mod streams;
 
 pub mod trial;

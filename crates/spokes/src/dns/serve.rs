@@ -2,14 +2,12 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLockReadGuard};
 use std::time::Duration;
 
 use domain::base::iana::OptRcode;
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 use crate::dns::answer::{Manner, Reply, Request, Transport, reply, reply_error};
 use crate::dns::cookie::CookieSecret;
@@ -19,7 +17,7 @@ use crate::dns::edition::Editions;
 use crate::dns::limit::ANSWERS_PER_SECOND;
 use crate::dns::signed::{Checked, Keys, Signer, check};
 use crate::dns::sockets;
-use crate::dns::streams::{Limits, accept_streams};
+use crate::dns::streams::{Limits, Streams};
 use crate::dns::transfer::{self, Transfers, Wanted};
 use crate::dns::zone::{SharedZone, Zone};
 
@@ -49,7 +47,7 @@ impl Server {
     ///
     /// # Errors
     /// That of the socket, in a sentence that names the port and what to do.
-    pub async fn bind(addr: SocketAddr, editions: Editions, keys: Keys) -> io::Result<Self> {
+    pub fn bind(addr: SocketAddr, editions: Editions, keys: Keys) -> io::Result<Self> {
         let secret = CookieSecret::random();
         let secret = secret.map_err(|cause| io::Error::other(cause.to_string()))?;
         let mut choices = if addr.port() == 0 { PORT_CHOICES } else { 1 };
@@ -58,7 +56,7 @@ impl Server {
             let datagrams = sockets::bind(addr, sockets::count());
             let datagrams = datagrams.map_err(|cause| explain("UDP", addr, &cause))?;
             let both = datagrams[0].local_addr()?;
-            match TcpListener::bind(both).await {
+            match sockets::listen(both) {
                 Ok(streams) => {
                     let desk = Desk::new(editions, keys, secret, ANSWERS_PER_SECOND);
                     return Ok(Self {
@@ -92,15 +90,14 @@ impl Server {
     /// Answers until `shutdown` is over; then connections are cut, which clients are used to.
     ///
     /// # Panics
-    /// When one of its loops ends, which only a panic in it can cause, or no thread can be had.
+    /// When one of its loops ends, which only a panic in it can cause, or no threads can be had.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let mut datagrams = Loops::start(self.datagrams, &self.desk);
-        let mut streams = JoinSet::new();
-        streams.spawn(accept_streams(self.streams, self.desk));
+        let mut streams = Streams::start(self.streams, self.desk);
         tokio::select! {
             () = shutdown => {}
             () = datagrams.ended() => panic!("a loop without an end ended"),
-            ended = streams.join_next() => panic!("a loop without an end ended: {ended:?}"),
+            () = streams.ended() => panic!("a loop without an end ended"),
         }
     }
 }
