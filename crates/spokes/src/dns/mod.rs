@@ -27,6 +27,8 @@ mod edns;
 
 pub mod edition;
 
+mod berths;
+
 mod history;
 
 pub mod notify;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use domain::base::iana::OptRcode;
 
 use crate::dns::answer::{Manner, Reply, Request, Transport, reply, reply_error};
+use crate::dns::berths::Berths;
 use crate::dns::cookie::CookieSecret;
 use crate::dns::datagrams::Loops;
 use crate::dns::door::Door;
@@ -18,7 +19,7 @@ use crate::dns::limit::ANSWERS_PER_SECOND;
 use crate::dns::signed::{Checked, Keys, Signer, check};
 use crate::dns::sockets;
 use crate::dns::streams::{Limits, Streams};
-use crate::dns::transfer::{self, Transfers, Wanted};
+use crate::dns::transfer::{self, Wanted};
 use crate::dns::zone::{SharedZone, Zone};
 
 /// The longest request: a name, four records and some padding. Longer ones were updates or attacks.
@@ -125,7 +126,7 @@ pub(super) struct Desk {
     zone: SharedZone,
     pub(super) editions: Editions,
     keys: Keys,
-    pub(super) transfers: Transfers,
+    pub(super) berths: Berths,
     pub(super) limits: Limits,
     turns: Arc<AtomicU64>,
     pub(super) door: Arc<Door>,
@@ -158,7 +159,7 @@ impl Desk {
             zone: editions.zone(),
             editions,
             keys,
-            transfers: Transfers::default(),
+            berths: Berths::default(),
             limits: Limits::default(),
             turns: Arc::default(),
             door: Arc::new(Door::new(cookies, answers_per_second)),
@@ -213,13 +214,14 @@ impl Desk {
         };
         let wanted = transfer::read(&request, self.zone().apex());
         let reply = match (wanted, asker.transport) {
-            (Some(wanted), Transport::Tcp) => {
+            (Ok(Some(wanted)), Transport::Tcp) => {
                 return Some(Said::Transfer(request, wanted, signer));
             }
-            (Some(wanted), Transport::Udp { .. }) if wanted.wanted != Wanted::All => {
+            (Ok(Some(wanted)), Transport::Udp { .. }) if wanted.wanted != Wanted::All => {
                 transfer::by_datagram(&self.editions, wanted)
             }
-            _ => None,
+            (Err(transfer::Malformed), _) => Some(self.error(&request, OptRcode::FORMERR)),
+            (Ok(_), _) => None,
         };
         let reply = reply.or_else(|| {
             let mut reply = Vec::new();

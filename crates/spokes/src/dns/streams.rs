@@ -315,7 +315,7 @@ async fn transferred<S: AsyncWrite + Unpin>(
 ) -> Result<Vec<u8>, Ended> {
     let began = Instant::now();
     let mirror = signer.mirror().to_owned();
-    let sent = transfer::send(&desk.editions, &desk.transfers, wanted, &mut signer, stream).await;
+    let sent = transfer::send(&desk.editions, &desk.berths, wanted, &mut signer, stream).await;
     tracing::debug!(mirror, ?wanted, ?sent, took = ?began.elapsed(), "a transfer of the zone");
     match sent {
         Ok(()) => Ok(Vec::new()),

@@ -486,6 +486,8 @@ pub(super) mod transfers {
             1 + (1 + 2 + 1) + (1 + 2 + 1 + 2) + 1,
             "{changes:#?}"
         );
+        let senseless = ask(Rtype::IXFR, None).await.unwrap_err();
+        assert_eq!(senseless.0, Rcode::FORMERR, "it does not say since when");
         let unknown = ask(Rtype::IXFR, Some(u32::MAX - 5)).await.unwrap();
         assert_eq!(unknown.len(), 3_000 * 4 + 2 - 2, "all of it");
     }
