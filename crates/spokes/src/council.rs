@@ -178,9 +178,7 @@ impl Council {
     pub async fn serve(self: Arc<Self>, shutdown: watch::Receiver<bool>) -> Result<(), Outage> {
         let taken = |e: std::io::Error| Outage::new(e.to_string());
         let editions = self.book.publication().editions().clone();
-        let dns = Server::bind(self.config.dns, editions, self.keys.clone())
-            .await
-            .map_err(taken)?;
+        let dns = Server::bind(self.config.dns, editions, self.keys.clone()).map_err(taken)?;
         let cookies = CookieSecret::of_node(&self.secret.seed());
         let dns = dns.with_door(cookies, self.config.dns_rate);
         let api = bind(self.config.api).await?;

@@ -257,9 +257,7 @@ impl Press {
         let shared = labels.map(|label| MirrorKey::new(label, &key_name(label), SECRET).unwrap());
         keys.set(shared.clone());
         let at = SocketAddr::from(([127, 0, 1, 9], free_ports().1));
-        let server = runtime
-            .block_on(Server::bind(at, editions.clone(), keys))
-            .unwrap();
+        let server = Server::bind(at, editions.clone(), keys).unwrap();
         runtime.spawn(server.run(std::future::pending()));
         for (label, key) in labels.into_iter().zip(shared) {
             let mirror = SocketAddr::new(address(label).parse().unwrap(), at.port());

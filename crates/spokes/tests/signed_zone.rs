@@ -75,9 +75,7 @@ impl Press {
         let keys = Keys::default();
         keys.set([MirrorKey::new("dig", "dig.council1.blogs.example", SECRET).unwrap()]);
         let at = SocketAddr::new(SERVER.parse().unwrap(), free_ports().1);
-        let server = runtime
-            .block_on(Server::bind(at, editions.clone(), keys))
-            .unwrap();
+        let server = Server::bind(at, editions.clone(), keys).unwrap();
         runtime.spawn(server.run(std::future::pending()));
         let mut press = Self {
             editions,

@@ -95,9 +95,8 @@ impl Order {
         let keys = Keys::default();
         let key = MirrorKey::new(MIRROR, KEY_NAME, SECRET)?;
         keys.set([key.clone()]);
-        let server = Server::bind(at(self.port), editions.clone(), keys);
+        let server = Server::bind(at(self.port), editions.clone(), keys)?;
         // One client asks all of it, as those of others are told too.
-        let server = runtime.block_on(server)?;
         let server = server.with_door(
             CookieSecret::random().map_err(|error| error.to_string())?,
             0,

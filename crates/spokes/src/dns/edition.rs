@@ -143,21 +143,35 @@ impl Editions {
         self.0.serial.send_replace(Some(serial));
     }
 
+    /// What there is to know about the version that there is now; none where it cannot be handed on.
+    ///
+    /// It waits for no batch that is being published, and leaves nothing behind, however often it is asked for.
+    pub(crate) fn head(&self) -> Option<Head> {
+        let can_be_handed_on = self.0.serial.borrow().is_some();
+        let zone = self.0.zone.read().unwrap_or_else(PoisonError::into_inner);
+        can_be_handed_on.then(|| Head::of(&zone))?
+    }
+
     /// The version that there is now, to be read while others are published; none where it cannot be handed on.
+    ///
+    /// As long as it is there, each batch that is published looks whether it is to keep something for it.
     pub(crate) fn copy(&self) -> Option<Arc<Copy>> {
         let mut state = self.state();
-        let serial = (*self.0.serial.borrow())?;
-        let zone = self.0.zone.read().unwrap_or_else(PoisonError::into_inner);
         let copy = Arc::new(Copy {
             zone: Arc::clone(&self.0.zone),
-            serial,
-            apex: zone.apex().clone(),
-            soa: soa_of(&zone)?,
-            names: zone.len(),
+            head: self.head()?,
             reading: Mutex::default(),
         });
+        // Also what is no longer read takes memory as long as somebody points at it.
+        state.copies.retain(|copy| copy.strong_count() > 0);
         state.copies.push(Arc::downgrade(&copy));
         Some(copy)
+    }
+
+    /// How many copies are known.
+    #[cfg(test)]
+    pub(crate) fn copies(&self) -> usize {
+        self.state().copies.len()
     }
 
     /// The apex, and its SOA record without its owner; none as long as there is no version.
@@ -189,14 +203,41 @@ impl State {
     }
 }
 
+/// A version without its names.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) serial: u32,
+    pub(crate) apex: WireName,
+    /// Its SOA record without its owner.
+    pub(crate) soa: Vec<u8>,
+    /// How many names hold records.
+    pub(crate) names: usize,
+}
+
+/// Where the serial stands in a SOA record, from its end (RFC 1035 section 3.3.13).
+const SERIAL_FROM_END: usize = 20;
+
+impl Head {
+    fn of(zone: &Zone) -> Option<Self> {
+        let soa = soa_of(zone)?;
+        // Not that which was announced: while a batch is being published the record is ahead of it.
+        let (serial, _) = soa
+            .last_chunk::<SERIAL_FROM_END>()?
+            .split_first_chunk::<4>()?;
+        Some(Self {
+            serial: u32::from_be_bytes(*serial),
+            apex: zone.apex().clone(),
+            soa,
+            names: zone.len(),
+        })
+    }
+}
+
 /// One version of the zone, read part by part. What has changed in parts that were not read yet is kept as it was.
 #[derive(Debug)]
 pub(crate) struct Copy {
     zone: SharedZone,
-    serial: u32,
-    apex: WireName,
-    soa: Vec<u8>,
-    names: usize,
+    head: Head,
     /// Locked behind the zone.
     reading: Mutex<Reading>,
 }
@@ -237,24 +278,14 @@ impl Copy {
         }
     }
 
-    /// The serial of this version.
-    pub(crate) fn serial(&self) -> u32 {
-        self.serial
-    }
-
     /// Its SOA record without its owner.
     pub(crate) fn soa(&self) -> &[u8] {
-        &self.soa
-    }
-
-    /// How many names hold records.
-    pub(crate) fn names(&self) -> usize {
-        self.names
+        &self.head.soa
     }
 
     /// Its apex.
     pub(crate) fn apex(&self) -> &WireName {
-        &self.apex
+        &self.head.apex
     }
 
     /// How many parts there are.
@@ -283,7 +314,7 @@ impl Copy {
 
     fn push(&self, name: &[u8], sets: WireSets<'_>, sheets: &mut Sheets) {
         for set in sets.iter().filter(|set| set.rtype() != Rtype::SOA) {
-            for body in set.records(&self.apex) {
+            for body in set.records(self.apex()) {
                 sheets.push(name, &body);
             }
         }
@@ -408,6 +439,37 @@ mod tests {
                 prop_assert!(version.values().all(|count| *count == 1));
             }
         }
+    }
+
+    #[test]
+    fn copies_that_nobody_reads_any_more_are_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let editions = begun(dir.path());
+        let read: Vec<_> = (0..3).map(|_| editions.copy().unwrap()).collect();
+        for _ in 0..10_000 {
+            drop(editions.copy());
+        }
+        assert!(editions.copies() <= read.len() + 1);
+        assert!(editions.state().copies.capacity() < 32);
+    }
+
+    #[test]
+    fn what_there_is_to_know_is_that_of_the_last_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let editions = begun(dir.path());
+        let told = |head: Head| {
+            (
+                head.serial,
+                head.names,
+                head.soa == editions.soa().unwrap().1,
+            )
+        };
+        assert_eq!(told(editions.head().unwrap()), (1, 1, true));
+        let names = [(format!("n1.{APEX}"), addresses(&[1])), apex(70_000)];
+        editions.publish(70_000, names.into());
+        assert_eq!(told(editions.head().unwrap()), (70_000, 2, true));
+        editions.replace(Zone::new(APEX).unwrap(), None);
+        assert!(editions.head().is_none() && editions.copy().is_none());
     }
 
     #[test]

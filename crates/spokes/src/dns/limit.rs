@@ -31,7 +31,7 @@ const WAYS: usize = 4;
 const IPV4_PREFIX_BITS: u32 = 24;
 
 /// One IPv6 network: a customer of the usual kind gets this much (RFC 6177).
-const IPV6_PREFIX_BITS: u32 = 56;
+pub(crate) const IPV6_PREFIX_BITS: u32 = 56;
 
 /// A time wraps after 12 days; what seems to be further ahead than a bucket reaches is long past.
 const TIME_BITS: u32 = 40;

@@ -27,6 +27,8 @@ mod edns;
 
 pub mod edition;
 
+mod berths;
+
 mod history;
 
 pub mod notify;
@@ -52,6 +54,8 @@ pub mod limit;
 pub mod serve;
 
 mod sockets;
+
+mod seats;
 
 mod streams;
 

@@ -2,16 +2,15 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLockReadGuard};
 use std::time::Duration;
 
 use domain::base::iana::OptRcode;
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 use crate::dns::answer::{Manner, Reply, Request, Transport, reply, reply_error};
+use crate::dns::berths::Berths;
 use crate::dns::cookie::CookieSecret;
 use crate::dns::datagrams::Loops;
 use crate::dns::door::Door;
@@ -19,8 +18,8 @@ use crate::dns::edition::Editions;
 use crate::dns::limit::ANSWERS_PER_SECOND;
 use crate::dns::signed::{Checked, Keys, Signer, check};
 use crate::dns::sockets;
-use crate::dns::streams::{Limits, accept_streams};
-use crate::dns::transfer::{self, Transfers, Wanted};
+use crate::dns::streams::{Limits, Streams};
+use crate::dns::transfer::{self, Wanted};
 use crate::dns::zone::{SharedZone, Zone};
 
 /// The longest request: a name, four records and some padding. Longer ones were updates or attacks.
@@ -49,7 +48,7 @@ impl Server {
     ///
     /// # Errors
     /// That of the socket, in a sentence that names the port and what to do.
-    pub async fn bind(addr: SocketAddr, editions: Editions, keys: Keys) -> io::Result<Self> {
+    pub fn bind(addr: SocketAddr, editions: Editions, keys: Keys) -> io::Result<Self> {
         let secret = CookieSecret::random();
         let secret = secret.map_err(|cause| io::Error::other(cause.to_string()))?;
         let mut choices = if addr.port() == 0 { PORT_CHOICES } else { 1 };
@@ -58,7 +57,7 @@ impl Server {
             let datagrams = sockets::bind(addr, sockets::count());
             let datagrams = datagrams.map_err(|cause| explain("UDP", addr, &cause))?;
             let both = datagrams[0].local_addr()?;
-            match TcpListener::bind(both).await {
+            match sockets::listen(both) {
                 Ok(streams) => {
                     let desk = Desk::new(editions, keys, secret, ANSWERS_PER_SECOND);
                     return Ok(Self {
@@ -92,15 +91,14 @@ impl Server {
     /// Answers until `shutdown` is over; then connections are cut, which clients are used to.
     ///
     /// # Panics
-    /// When one of its loops ends, which only a panic in it can cause, or no thread can be had.
+    /// When one of its loops ends, which only a panic in it can cause, or no threads can be had.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let mut datagrams = Loops::start(self.datagrams, &self.desk);
-        let mut streams = JoinSet::new();
-        streams.spawn(accept_streams(self.streams, self.desk));
+        let mut streams = Streams::start(self.streams, self.desk);
         tokio::select! {
             () = shutdown => {}
             () = datagrams.ended() => panic!("a loop without an end ended"),
-            ended = streams.join_next() => panic!("a loop without an end ended: {ended:?}"),
+            () = streams.ended() => panic!("a loop without an end ended"),
         }
     }
 }
@@ -128,7 +126,7 @@ pub(super) struct Desk {
     zone: SharedZone,
     pub(super) editions: Editions,
     keys: Keys,
-    pub(super) transfers: Transfers,
+    pub(super) berths: Berths,
     pub(super) limits: Limits,
     turns: Arc<AtomicU64>,
     pub(super) door: Arc<Door>,
@@ -161,7 +159,7 @@ impl Desk {
             zone: editions.zone(),
             editions,
             keys,
-            transfers: Transfers::default(),
+            berths: Berths::default(),
             limits: Limits::default(),
             turns: Arc::default(),
             door: Arc::new(Door::new(cookies, answers_per_second)),
@@ -216,13 +214,14 @@ impl Desk {
         };
         let wanted = transfer::read(&request, self.zone().apex());
         let reply = match (wanted, asker.transport) {
-            (Some(wanted), Transport::Tcp) => {
+            (Ok(Some(wanted)), Transport::Tcp) => {
                 return Some(Said::Transfer(request, wanted, signer));
             }
-            (Some(wanted), Transport::Udp { .. }) if wanted.wanted != Wanted::All => {
+            (Ok(Some(wanted)), Transport::Udp { .. }) if wanted.wanted != Wanted::All => {
                 transfer::by_datagram(&self.editions, wanted)
             }
-            _ => None,
+            (Err(transfer::Malformed), _) => Some(self.error(&request, OptRcode::FORMERR)),
+            (Ok(_), _) => None,
         };
         let reply = reply.or_else(|| {
             let mut reply = Vec::new();

@@ -1,25 +1,32 @@
-//! TCP: one task for each connection.
+//! TCP: one task for each connection, on threads of their own.
 //!
-//! A connection may be slow or greedy: it has a task of its own, and `Limits` bound what it holds.
+//! A connection may be slow or greedy: it has a task of its own that lets others go on after a little work, and `Limits`
+//! bound what it holds. What else the node does, its consensus above all, runs on other threads: whoever floods these
+//! delays other streams and nothing else.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::net::{IpAddr, TcpListener};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle, available_parallelism};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use domain::base::iana::OptRcode;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::dns::answer::{Reply, Transport};
+use crate::dns::seats::{Seat, Seats};
 use crate::dns::serve::{Asker, Desk, PAUSE_AFTER_ERROR, REQUEST_BYTES_MAX, Said};
 use crate::dns::signed::Signer;
 use crate::dns::transfer::{self, Failed};
+
+/// Threads that answer streams, at most: nearly all questions come by datagram, and have threads of their own.
+const THREADS_MAX: usize = 4;
 
 /// TCP connections in all. Each holds about 30 KB at most in ordinary use: together a few tens of
 /// megabytes, and far from the usual limit of open files.
@@ -28,9 +35,6 @@ pub(super) const CONNECTIONS_MAX: usize = 1000;
 /// TCP connections of one client. A resolver needs one or two (RFC 7766 section 6.2.2); behind one
 /// address there may be several resolvers.
 pub(super) const CONNECTIONS_PER_CLIENT_MAX: usize = 20;
-
-/// One IPv6 customer holds at least this prefix, and with it as many addresses as she likes.
-const CLIENT_IPV6_PREFIX_BITS: u32 = 64;
 
 /// How long a connection may say nothing. RFC 7766 section 6.2.3 wants seconds.
 const IDLE_TIME_OUT: Duration = Duration::from_secs(10);
@@ -44,6 +48,10 @@ const WRITE_TIME_OUT: Duration = Duration::from_secs(5);
 /// Replies wait until there are this many bytes, or until all requests received are answered.
 /// Bounds what a client can make us hold by asking a lot and reading nothing.
 const REPLIES_HELD_BYTES: usize = 16 * 1024;
+
+/// Requests of one connection that are answered before others get their turn: some tens of microseconds, so that with
+/// all seats taken by those who ask without end each waits for a fraction of a second.
+const REQUESTS_PER_TURN: u32 = 64;
 
 /// The two bytes before each message of a stream (RFC 7766 section 8).
 const LENGTH_BYTES: usize = 2;
@@ -70,8 +78,82 @@ impl Default for Limits {
     }
 }
 
+/// The threads; they end when this is dropped.
+#[derive(Debug)]
+pub(super) struct Streams {
+    stop: Option<oneshot::Sender<()>>,
+    /// That which accepts; it owns those that answer.
+    thread: Option<JoinHandle<()>>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Streams {
+    /// Answers whoever connects, on threads of their own.
+    pub(super) fn start(listener: TcpListener, desk: Desk) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        let (tell, ended) = oneshot::channel();
+        let thread = thread::Builder::new().name("dns-streams".to_owned());
+        let started = thread.spawn(move || {
+            // Dropped however this ends, which says so.
+            let _tell = tell;
+            if let Err(cause) = run(listener, desk, stopped) {
+                tracing::error!(%cause, "DNS connections cannot be accepted");
+            }
+        });
+        Self {
+            stop: Some(stop),
+            thread: started
+                .inspect_err(
+                    |cause| tracing::error!(%cause, "a thread for DNS could not be started"),
+                )
+                .ok(),
+            ended,
+        }
+    }
+
+    /// Waits until they have ended, which only a panic or a want of threads can cause.
+    pub(super) async fn ended(&mut self) {
+        // An error: nobody will say so any more.
+        drop((&mut self.ended).await);
+    }
+}
+
+impl Drop for Streams {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // One that panicked has said so.
+            drop(thread.join());
+        }
+    }
+}
+
+/// Answers until whoever may stop it does so or is gone. It is not run by another runtime: there this one could not be
+/// dropped.
+fn run(listener: TcpListener, desk: Desk, stopped: oneshot::Receiver<()>) -> io::Result<()> {
+    let runtime = runtime()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        tokio::select! {
+            () = accept_streams(listener, desk) => {}
+            _ = stopped => {}
+        }
+        Ok::<_, io::Error>(())
+    })
+}
+
+/// Half of the cores at most: what else the node does finds one that no stream keeps busy.
+fn runtime() -> io::Result<Runtime> {
+    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+    Builder::new_multi_thread()
+        .worker_threads(cores.div_ceil(2).min(THREADS_MAX))
+        .thread_name("dns-stream")
+        .enable_all()
+        .build()
+}
+
 /// Answers whoever connects, for ever.
-pub(super) async fn accept_streams(listener: TcpListener, desk: Desk) {
+async fn accept_streams(listener: tokio::net::TcpListener, desk: Desk) {
     let seats = Arc::new(Seats::default());
     let mut conversations = JoinSet::new();
     loop {
@@ -80,7 +162,8 @@ pub(super) async fn accept_streams(listener: TcpListener, desk: Desk) {
                 // Without a seat the stream is closed at once, and the client may try another
                 // server: better than to let it wait.
                 Ok((stream, client)) => {
-                    let Some(seat) = Seats::take(&seats, client.ip(), &desk.limits) else {
+                    let now = Instant::now();
+                    let Some(seat) = Seats::take(&seats, client.ip(), &desk.limits, now) else {
                         continue;
                     };
                     // A reply is whole when we write it: waiting for more would only delay it. Who is gone
@@ -90,7 +173,7 @@ pub(super) async fn accept_streams(listener: TcpListener, desk: Desk) {
                     conversations.spawn(async move {
                         let ended = tokio::select! {
                             ended = converse(stream, client.ip(), &seat, &desk) => ended,
-                            () = seat.place.wanted.notified() => Ended::Unseated,
+                            () = seat.lost() => Ended::Unseated,
                         };
                         tracing::trace!(%client, ?ended, "a DNS connection ended");
                         drop(seat);
@@ -107,115 +190,6 @@ pub(super) async fn accept_streams(listener: TcpListener, desk: Desk) {
     }
 }
 
-/// Who is connected.
-///
-/// Whoever comes finds a seat: where there is none, that is free which has stood still longest, be it that its client
-/// says nothing, sends half a request, or does not read. So strangers who sit and wait keep nobody out, mirrors least of
-/// all: a transfer is never unseated, and there are few at once.
-#[derive(Debug, Default)]
-pub(super) struct Seats(pub(super) Mutex<Sitting>);
-
-#[derive(Debug, Default)]
-pub(super) struct Sitting {
-    pub(super) taken: HashMap<u64, (IpAddr, Arc<Place>)>,
-    /// Counts connections and what they get done, so that each has another number.
-    turn: u64,
-}
-
-#[derive(Debug)]
-pub(super) struct Place {
-    /// The turn in which something went on here last; the highest of all while it must not be disturbed.
-    moved: AtomicU64,
-    /// Somebody else gets the seat.
-    pub(super) wanted: Notify,
-}
-
-const UNDISTURBED: u64 = u64::MAX;
-
-/// A connection's place, given back when dropped.
-pub(super) struct Seat {
-    seats: Arc<Seats>,
-    number: u64,
-    pub(super) place: Arc<Place>,
-}
-
-impl Seats {
-    fn sitting(&self) -> MutexGuard<'_, Sitting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn take(seats: &Arc<Self>, client: IpAddr, limits: &Limits) -> Option<Seat> {
-        let client = as_client(client);
-        let mut sitting = seats.sitting();
-        let of_client = sitting.taken.values().filter(|(who, _)| *who == client);
-        if of_client.count() >= limits.connections_per_client {
-            sitting.unseat(|who| who == client)?;
-        } else if sitting.taken.len() >= limits.connections {
-            sitting.unseat(|_| true)?;
-        }
-        let number = sitting.next();
-        let place = Arc::new(Place {
-            moved: AtomicU64::new(number),
-            wanted: Notify::new(),
-        });
-        sitting.taken.insert(number, (client, Arc::clone(&place)));
-        let seats = Arc::clone(seats);
-        Some(Seat {
-            seats,
-            number,
-            place,
-        })
-    }
-}
-
-impl Sitting {
-    fn next(&mut self) -> u64 {
-        self.turn += 1;
-        self.turn
-    }
-
-    /// Frees the seat that stood still longest among these; none where all must not be disturbed.
-    fn unseat(&mut self, among: impl Fn(IpAddr) -> bool) -> Option<()> {
-        let seats = self.taken.iter().filter(|(_, (client, _))| among(*client));
-        let moved =
-            seats.map(|(number, (_, place))| (place.moved.load(Ordering::Relaxed), *number));
-        let (_, number) = moved.filter(|(moved, _)| *moved != UNDISTURBED).min()?;
-        let (_, place) = self.taken.remove(&number)?;
-        place.wanted.notify_one();
-        Some(())
-    }
-}
-
-impl Seat {
-    /// Something went on: a request came whole, or replies were sent.
-    fn moved(&self) {
-        let turn = self.seats.sitting().next();
-        self.place.moved.store(turn, Ordering::Relaxed);
-    }
-
-    /// From now on nobody else gets this seat, until something has gone on again.
-    pub(super) fn hold(&self) {
-        self.place.moved.store(UNDISTURBED, Ordering::Relaxed);
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.seats.sitting().taken.remove(&self.number);
-    }
-}
-
-/// The address that stands for a client: IPv4 also where it comes in through an IPv6 socket.
-fn as_client(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => {
-            let mask = u128::MAX << (u128::BITS - CLIENT_IPV6_PREFIX_BITS);
-            IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & mask))
-        }
-    }
-}
-
 /// Why a connection is over.
 #[derive(Debug)]
 pub(super) enum Ended {
@@ -225,7 +199,7 @@ pub(super) enum Ended {
     Slow,
     /// What came is no request we would ever answer.
     Senseless,
-    /// Somebody else came while this one had stood still longest.
+    /// Somebody else came, and gets the seat.
     Unseated,
 }
 
@@ -277,7 +251,8 @@ pub(super) async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// Takes every whole request from `inbox`, and sends replies where there are many; says whether there was one.
+/// Takes every whole request from `inbox`, and sends replies where there are many, turn by turn; says whether there was
+/// one.
 async fn answer_whole<S: AsyncRead + AsyncWrite + Unpin>(
     inbox: &mut BytesMut,
     replies: &mut Vec<u8>,
@@ -287,7 +262,7 @@ async fn answer_whole<S: AsyncRead + AsyncWrite + Unpin>(
     desk: &Desk,
 ) -> Result<bool, Ended> {
     let mut reply = Vec::new();
-    let mut was_one = false;
+    let (mut was_one, mut in_turn) = (false, 0);
     while let Some((head, rest)) = inbox.split_first_chunk::<LENGTH_BYTES>() {
         let length = usize::from(u16::from_be_bytes(*head));
         if length > REQUEST_BYTES_MAX {
@@ -320,9 +295,11 @@ async fn answer_whole<S: AsyncRead + AsyncWrite + Unpin>(
         let length = u16::try_from(reply.len()).expect("answer keeps to what TCP carries");
         replies.extend_from_slice(&length.to_be_bytes());
         replies.extend_from_slice(&reply);
-        if replies.len() >= REPLIES_HELD_BYTES {
+        in_turn += 1;
+        if replies.len() >= REPLIES_HELD_BYTES || in_turn >= REQUESTS_PER_TURN {
             send(replies, stream, desk.limits.write).await?;
             seat.moved();
+            in_turn = 0;
         }
     }
     Ok(was_one)
@@ -338,7 +315,7 @@ async fn transferred<S: AsyncWrite + Unpin>(
 ) -> Result<Vec<u8>, Ended> {
     let began = Instant::now();
     let mirror = signer.mirror().to_owned();
-    let sent = transfer::send(&desk.editions, &desk.transfers, wanted, &mut signer, stream).await;
+    let sent = transfer::send(&desk.editions, &desk.berths, wanted, &mut signer, stream).await;
     tracing::debug!(mirror, ?wanted, ?sent, took = ?began.elapsed(), "a transfer of the zone");
     match sent {
         Ok(()) => Ok(Vec::new()),
@@ -351,6 +328,7 @@ async fn transferred<S: AsyncWrite + Unpin>(
     }
 }
 
+/// Sends what there is, and lets others have their turn.
 async fn send<S: AsyncWrite + Unpin>(
     replies: &mut Vec<u8>,
     stream: &mut S,
@@ -359,6 +337,7 @@ async fn send<S: AsyncWrite + Unpin>(
     match timeout(patience, stream.write_all(replies)).await {
         Ok(Ok(())) => {
             replies.clear();
+            yield_now().await;
             Ok(())
         }
         Ok(Err(_)) => Err(Ended::Closed),

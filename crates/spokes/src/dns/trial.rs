@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 use crate::dns::answer::{Reply, Transport, UDP_ANSWER_BYTES_MAX};
 use crate::dns::cookie::CookieSecret;
 use crate::dns::datagrams::answer_one;
 use crate::dns::door::Moment;
 use crate::dns::edition::Editions;
+use crate::dns::seats::Seats;
 use crate::dns::serve::{Asker, Desk, Said, Turns};
 use crate::dns::signed::Keys;
-use crate::dns::streams::{Limits, Seats, converse};
+use crate::dns::streams::{Limits, converse};
 
 /// A server without sockets.
 #[derive(Debug)]
@@ -72,7 +74,8 @@ impl Trial {
     /// When the only seat cannot be had.
     pub async fn stream<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) {
         let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let seat = Seats::take(&Arc::default(), client, &Limits::default());
+        let limits = Limits::default();
+        let seat = Seats::take(&Arc::default(), client, &limits, Instant::now());
         let seat = seat.expect("nobody else sits here");
         converse(stream, client, &seat, &self.desk).await;
     }

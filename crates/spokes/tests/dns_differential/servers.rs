@@ -58,9 +58,9 @@ impl Servers {
         editions.replace(served, Some((home.to_owned(), SERIAL)));
         let keys = Keys::default();
         keys.set([MirrorKey::new("knot", KEY_NAME, SECRET).unwrap()]);
-        let server = Server::bind(ours, editions, keys);
+        let server = Server::bind(ours, editions, keys).unwrap();
         let cookies = CookieSecret::random().unwrap();
-        let server = runtime.block_on(server).unwrap().with_door(cookies, 0);
+        let server = server.with_door(cookies, 0);
         runtime.spawn(server.run(std::future::pending()));
 
         let knot = format!(

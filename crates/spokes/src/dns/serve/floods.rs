@@ -1,14 +1,20 @@
 //! Who asks too much, and who holds seats.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::UdpSocket;
-use tokio::time::timeout;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout};
 
 use super::tests::{ADA, HOME, PATIENCE, ask_tcp, connect, framed, start, start_at};
 use super::*;
-use crate::dns::testing::{request, told, with_option};
+use crate::dns::seats::Seats;
+use crate::dns::streams::converse;
+use crate::dns::testing::{APEX, request, told, with_option, zone};
 
 async fn ask(socket: &UdpSocket, server: SocketAddr, request: &[u8]) -> Vec<u8> {
     socket.send_to(request, server).await.unwrap();
@@ -151,4 +157,93 @@ async fn strangers_who_sit_and_wait_keep_no_mirror_out() {
     let mut stream = connect(server.addr, HOME).await;
     let said = ask_tcp(&mut stream, "A n1.blogs.example.org").await;
     assert!(said.unwrap().starts_with("NOERROR aa"));
+}
+
+/// A client that always has something to ask, and takes whatever it is sent.
+struct Endless {
+    asked: Vec<u8>,
+    at: usize,
+    answered: Arc<AtomicU64>,
+}
+
+impl AsyncRead for Endless {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let end = self.asked.len().min(self.at + buffer.remaining());
+        buffer.put_slice(&self.asked[self.at..end]);
+        self.at = end % self.asked.len();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Endless {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.answered
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// On one thread, so that whoever never waits would be the only one.
+#[tokio::test]
+async fn who_asks_without_end_lets_others_have_their_turn() {
+    let editions = Editions::new(APEX).unwrap();
+    editions.replace(zone(), None);
+    let secret = CookieSecret::of_node(&[7; 32]);
+    let desk = Desk::new(editions, Keys::default(), secret, 0);
+    let answered = Arc::new(AtomicU64::new(0));
+    // Short requests, so that very many fit what is read at once.
+    let stream = Endless {
+        asked: framed(&request("A .")).repeat(1_000),
+        at: 0,
+        answered: Arc::clone(&answered),
+    };
+    let asking = tokio::spawn(async move {
+        let client = IpAddr::from([192, 0, 2, 66]);
+        let seat = Seats::take(&Arc::default(), client, &desk.limits, Instant::now()).unwrap();
+        converse(stream, client, &seat, &desk).await
+    });
+    let mut before = 0;
+    for _ in 0..100 {
+        yield_now().await;
+        let now = answered.load(Ordering::Relaxed);
+        // Refusals of a short question, with their lengths; at most two turns between ours.
+        let (most, turn) = (2 * 64 * 20, now - before);
+        assert!(turn <= most, "{turn} bytes in one turn");
+        before = now;
+    }
+    assert!(before > 0);
+    asking.abort();
+}
+
+/// The test has but one thread, and keeps it.
+#[tokio::test]
+async fn streams_are_answered_while_all_else_stands_still() {
+    let server = start(|_| {}).await;
+    // It has begun.
+    let said = ask_tcp(&mut connect(server.addr, HOME).await, ADA).await;
+    assert!(said.unwrap().starts_with("NOERROR"));
+    let mut stream = TcpStream::connect(server.addr).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(&framed(&request(ADA))).unwrap();
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).unwrap();
+    let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut reply).unwrap();
+    assert!(told(&reply).starts_with("NOERROR"));
 }
