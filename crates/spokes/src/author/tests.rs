@@ -235,7 +235,11 @@ async fn a_no_out_of_a_pipe_stops_what_is_for_ever() {
         &["was left as it is", "with --yes"],
     );
     let unasked = format!("{publish} --yes");
-    check(maria.run_piped(&unasked, "").await, 0, &["this replaces it"]);
+    check(
+        maria.run_piped(&unasked, "").await,
+        0,
+        &["this replaces it"],
+    );
 }
 
 #[tokio::test]
