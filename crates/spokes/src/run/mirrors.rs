@@ -151,9 +151,9 @@ fn answers_at(node: &NodeWire, at: SocketAddr) -> bool {
 /// Asks the council which mirrors there are, and each of them for its version.
 async fn list(look: Look) -> Result<(), Outage> {
     let (door, console) = (look.door(Whose::Nobodys).await?, Console::standard());
-    let status: CouncilStatusWire = door.get("/api/v1/registry/status").await?;
+    let mut status: CouncilStatusWire = door.get("/api/v1/registry/status").await?;
     let mut lines = Vec::new();
-    for mirror in &status.mirrors {
+    for mirror in &mut status.mirrors {
         let address: Option<SocketAddr> = mirror.address.parse().ok();
         let theirs = match address {
             Some(address) => probe::serial(address, door.domain()).await,
@@ -184,6 +184,10 @@ async fn list(look: Look) -> Result<(), Outage> {
             "{} at {}: {version}; {sent}",
             mirror.label, mirror.address
         ));
+        // One that was let in just now counts as well until the council has looked.
+        if theirs.is_none() {
+            mirror.down_since.get_or_insert_with(|| "now".to_owned());
+        }
     }
     if look.json {
         console.json(&serde_json::json!({"serial": status.serial, "mirrors": lines}));
