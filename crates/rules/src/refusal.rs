@@ -107,7 +107,7 @@ impl fmt::Display for Refusal {
             Self::LabelTaken(label) => {
                 write!(
                     f,
-                    "a node is called \"{label}\" already; choose another with --label"
+                    "a node is called \"{label}\" already; choose another label"
                 )
             }
             Self::AddressInside(address) => write!(

@@ -45,8 +45,8 @@ fn a_spoke_is_invited_joins_and_is_admitted_once() {
         "invite t | join a with t keyed d | join council-1 with t | join d with t keyed a",
         &expect![[r#"
             invite t: record 10 Nothing
-            join a with t keyed d: a node is called "a" already; choose another with --label
-            join council-1 with t: a node is called "council-1" already; choose another with --label
+            join a with t keyed d: a node is called "a" already; choose another label
+            join council-1 with t: a node is called "council-1" already; choose another label
             join d with t keyed a: "a" has this key already
             = "#]],
     );

@@ -55,13 +55,19 @@ fn address(label: &str) -> &'static str {
 /// Lets a mirror in; what it is to have in its configuration.
 fn let_in(demo: &Demo, label: &str, program: &str) -> String {
     let at = format!("{}:{}", address(label), demo.dns_port);
-    council(demo, &["mirror", "add", label, "--at", &at]);
+    let said = council(demo, &["mirror", "add", label, "--at", &at]);
+    let named = format!("blogs.localhost.      NS    {label}.ns.blogs.localhost.");
+    assert!(said.contains(&named) && said.contains("--dir"), "{said}");
     wait_for("all nodes say their secrets", PATIENCE, || {
-        let keys = council(demo, &["mirror", "keys", label, "--for", program]);
+        let dir = demo.node("council1").data;
+        let words = ["mirror", "keys", label, "--for", program];
+        let at = ["--dir", dir.to_str().unwrap()];
+        let (code, keys) = run(&self::program(), &[&["council"], &words[..], &at].concat());
         let nodes = ["council1", "council2", "council3"];
         let all = nodes
             .iter()
             .all(|node| keys.contains(&format!("{label}.{node}.blogs.localhost")));
+        assert!(all || code != 0, "who does not get all is told: {keys}");
         all.then_some(keys)
     })
 }
@@ -155,9 +161,11 @@ fn stock_servers_copy_the_zone_and_go_on_without_the_council() {
     }
     wrong_secrets_are_refused(&demo, &keys);
     all_are_listed(&demo);
+    no_mirror_is_where_a_node_is(&demo);
 
     // One node dies; the next carries on.
     demo.kill("council1");
+    what_is_missing_is_said_in_the_file(&demo);
     maria.post(&demo, "c", "still-here", "Still here.");
     let _oak = Author::with_blog(&demo, "oak", "b");
     for mirror in &mirrors {
@@ -202,6 +210,53 @@ fn all_are_listed(demo: &Demo) {
             == 3)
             .then_some(())
     });
+}
+
+fn no_mirror_is_where_a_node_is(demo: &Demo) {
+    let dir = demo.node("council1").data;
+    for (at, why) in [
+        ("127.0.1.2:53", "council2 of the council answers DNS at"),
+        (
+            "127.0.1.2",
+            "say an IP address and a port, as 192.0.2.53:53",
+        ),
+    ] {
+        let words = [
+            "council",
+            "mirror",
+            "add",
+            "ash",
+            "--at",
+            at,
+            "--dir",
+            dir.to_str().unwrap(),
+        ];
+        let (code, said) = run(&program(), &words);
+        assert!(code != 0 && said.contains(why), "{said}");
+    }
+    let status = council(demo, &["status"]);
+    assert!(
+        status.contains("3 mirrors, all well") && status.contains("DNSSEC: not signed"),
+        "{status}"
+    );
+}
+
+/// One of three nodes is down.
+fn what_is_missing_is_said_in_the_file(demo: &Demo) {
+    let dir = demo.node("council2").data;
+    let words = [
+        "council",
+        "mirror",
+        "keys",
+        "bind",
+        "--dir",
+        dir.to_str().unwrap(),
+    ];
+    let (code, said) = run(&program(), &words);
+    assert!(
+        code != 0 && said.contains("# Missing, it did not say its secret: council1"),
+        "{said}"
+    );
 }
 
 fn wrong_secrets_are_refused(demo: &Demo, keys: &str) {

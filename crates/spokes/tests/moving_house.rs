@@ -531,6 +531,7 @@ fn an_author_moves_her_blog_home() {
             .arg("blog")
             .args(arguments)
             .args(["--network", &network, "--key-file", key.to_str().unwrap()])
+            .arg("--yes")
             .env("XDG_STATE_HOME", home.path())
             .output()
             .unwrap();

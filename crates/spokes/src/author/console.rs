@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::shown::{escaped, shown};
 
-/// How long a pipe may take to say no: whoever pipes an answer has written it before, and a script
+/// How long a pipe may take to answer: whoever pipes an answer has written it before, and a script
 /// that keeps its pipe open and says nothing must not be kept waiting.
 const PIPE_WAIT: Duration = Duration::from_millis(300);
 
@@ -35,7 +35,7 @@ enum Person {
     There,
     /// Nobody: a script that writes to a terminal's place.
     Absent,
-    /// Nobody either, but a pipe or a file in whose first line a "no" may stand.
+    /// Nobody either, but a pipe or a file in whose first line an answer may stand.
     Piped(Piped),
     /// A test, with answers laid out.
     Played(Mutex<VecDeque<bool>>),
@@ -44,23 +44,21 @@ enum Person {
 /// What stands in for somebody who types.
 struct Piped {
     input: Mutex<Option<Box<dyn BufRead + Send>>>,
-    /// Read once: one "no" is meant for every question.
-    says_no: OnceLock<bool>,
+    /// Read once: one answer is meant for every question. None where the input ended, or says nothing.
+    answer: OnceLock<Option<String>>,
 }
 
 impl Piped {
     fn new(input: impl BufRead + Send + 'static) -> Self {
         Self {
             input: Mutex::new(Some(Box::new(input))),
-            says_no: OnceLock::new(),
+            answer: OnceLock::new(),
         }
     }
 
-    fn says_no(&self) -> bool {
-        *self.says_no.get_or_init(|| {
-            let Some(mut input) = held(&self.input).take() else {
-                return false;
-            };
+    fn answer(&self) -> Option<&str> {
+        let answer = self.answer.get_or_init(|| {
+            let mut input = held(&self.input).take()?;
             let (told, hears) = mpsc::channel();
             // It may wait for ever, and ends with the process.
             thread::spawn(move || {
@@ -68,9 +66,10 @@ impl Piped {
                 input.read_line(&mut line).ok();
                 told.send(line).ok();
             });
-            let line = hears.recv_timeout(PIPE_WAIT).unwrap_or_default();
-            matches!(line.trim().to_lowercase().as_str(), "n" | "no")
-        })
+            let line = hears.recv_timeout(PIPE_WAIT).ok();
+            line.filter(|line| !line.is_empty())
+        });
+        answer.as_deref()
     }
 }
 
@@ -179,26 +178,16 @@ impl Console {
         !matches!(self.person, Person::Absent | Person::Piped(_))
     }
 
-    /// Whether nobody is there, and a pipe says no for them.
-    pub(crate) fn is_told_no(&self) -> bool {
-        matches!(&self.person, Person::Piped(piped) if piped.says_no())
-    }
-
-    /// Asks for consent to what stays for ever: only a yes is one. Where nobody is there, the
-    /// command line is, unless a pipe says no.
-    pub(crate) fn consents(&self, question: &str) -> bool {
-        if self.is_attended() {
-            return self.ask(question, false);
-        }
-        !self.is_told_no()
-    }
-
-    /// Asks yes or no. Enter, and nobody being there, mean `otherwise`; a pipe may still say no.
+    /// Asks yes or no. Enter means `otherwise`. That nobody answers is a no: what is signed and published stays, so
+    /// somebody has to have wanted it.
     pub fn ask(&self, question: &str, otherwise: bool) -> bool {
         let hint = if otherwise { "[Y/n]" } else { "[y/N]" };
         match &self.person {
-            Person::Absent => otherwise,
-            Person::Piped(piped) => otherwise && !piped.says_no(),
+            Person::Absent => self.goes_unanswered(question),
+            Person::Piped(piped) => match piped.answer() {
+                Some(line) => means_yes(line, otherwise),
+                None => self.goes_unanswered(question),
+            },
             Person::Played(answers) => {
                 self.say(&format!("{question} {hint}"));
                 held(answers).pop_front().unwrap_or(otherwise)
@@ -213,13 +202,25 @@ impl Console {
                 match io::stdin().lock().read_line(&mut answer) {
                     // The end of input is no yes.
                     Ok(0) | Err(_) => false,
-                    Ok(_) => match answer.trim().to_lowercase().as_str() {
-                        "" => otherwise,
-                        said => matches!(said, "y" | "yes"),
-                    },
+                    Ok(_) => means_yes(&answer, otherwise),
                 }
             }
         }
+    }
+
+    fn goes_unanswered(&self, question: &str) -> bool {
+        self.say(&format!(
+            "{question} Nobody is here to answer, and that is a no. Say it with --yes where nobody can be asked."
+        ));
+        false
+    }
+}
+
+/// What a typed line says to a question.
+fn means_yes(line: &str, otherwise: bool) -> bool {
+    match line.trim().to_lowercase().as_str() {
+        "" => otherwise,
+        said => matches!(said, "y" | "yes"),
     }
 }
 
@@ -264,23 +265,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_no_out_of_a_pipe_is_a_no() {
-        for (input, says_no) in [
-            ("n\nyes\n", true),
-            ("No\r\n", true),
-            ("no", true),
-            ("", false),
-            ("y\n", false),
-            ("\n", false),
-            ("a text that is not meant for us\nn\n", false),
+    fn only_a_yes_out_of_a_pipe_is_a_yes() {
+        for (input, otherwise, says_yes) in [
+            ("n\nyes\n", true, false),
+            ("No\r\n", true, false),
+            ("no", true, false),
+            ("", true, false),
+            ("y\n", false, true),
+            ("Yes", false, true),
+            ("\n", true, true),
+            ("\n", false, false),
+            ("a text that is not meant for us\ny\n", true, false),
         ] {
-            let (console, _) = Console::captured_with_pipe(input);
+            let (console, captured) = Console::captured_with_pipe(input);
             assert!(!console.is_attended(), "{input:?}");
             for _ in 0..2 {
-                assert_eq!(console.consents("sure?"), !says_no, "{input:?}");
-                assert_eq!(console.ask("sure?", true), !says_no, "{input:?}");
-                assert!(!console.ask("sure?", false), "{input:?}");
+                assert_eq!(console.ask("sure?", otherwise), says_yes, "{input:?}");
             }
+            let is_told = captured.words().contains("with --yes");
+            assert_eq!(is_told, input.is_empty(), "{input:?}");
         }
     }
 
@@ -299,17 +302,17 @@ mod tests {
         let (open, silent) = mpsc::channel();
         let piped = Piped::new(BufReader::new(Silent(silent)));
         let (told, hears) = mpsc::channel();
-        thread::spawn(move || told.send(piped.says_no()));
+        thread::spawn(move || told.send(piped.answer().map(str::to_owned)));
         let said = hears.recv_timeout(PIPE_WAIT * 30);
-        assert_eq!(said, Ok(false));
+        assert_eq!(said, Ok(None));
         drop(open);
     }
 
     #[test]
     fn only_a_yes_is_consent() {
         let (console, captured) = Console::captured(&[true, false]);
-        assert!(console.consents("sure?"));
-        assert!(!console.consents("sure?"));
+        assert!(console.ask("sure?", false));
+        assert!(!console.ask("sure?", false));
         assert!(captured.words().contains("[y/N]"), "Enter means no");
     }
 
@@ -355,7 +358,7 @@ mod tests {
         console.progress("nobody watches");
         assert_eq!(captured.facts(), "one\n");
         assert_eq!(captured.words(), "on the way\n");
-        assert!(console.ask("sure?", true), "nobody is there");
+        assert!(!console.ask("sure?", true), "nobody is there");
         let (console, _) = Console::captured(&[false]);
         assert!(!console.ask("sure?", true));
         assert!(console.ask("sure?", true), "answers ran out");

@@ -83,9 +83,9 @@ pub(crate) async fn create(args: &Create, desk: &Desk<'_>) -> Result<(), Stop> {
             check_free(&network, &name).await?;
             let certificate = signer.certificate(args.uid.as_deref()).await?;
             show(&network, &name, &certificate, console);
-            if !common.yes && !console.consents("Sign this and ask for the name?") {
+            if !common.yes && !console.ask("Sign this and ask for the name?", false) {
                 return Err(Stop::Refused(
-                    "not asked for, because the answer was no; nothing was signed, nothing was sent"
+                    "nothing was published, because the answer was no; nothing was signed, nothing was sent"
                         .to_owned(),
                 ));
             }

@@ -61,7 +61,7 @@ pub(crate) struct Common {
     /// Print facts as JSON
     #[arg(long, global = true)]
     json: bool,
-    /// Answer every question with yes
+    /// Answer every question with yes; where nobody can be asked the answer is no otherwise
     #[arg(long, global = true)]
     yes: bool,
 }

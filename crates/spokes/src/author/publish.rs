@@ -427,11 +427,8 @@ fn may_replace(session: &Session<'_>, item: &Item, current: &Post, manner: Manne
         "{}: \"{}\" is there already, entry {sequence} ({title}), signed {}",
         item.name, current.article.slug, current.signed
     );
-    if manner.ask && session.console.is_attended() {
+    if manner.ask {
         return session.console.ask(&format!("{what}. Replace it?"), true);
-    }
-    if manner.ask && session.console.is_told_no() {
-        return false;
     }
     session.console.say(&format!("{what}; this replaces it"));
     true

@@ -71,7 +71,12 @@ impl Maria {
     /// The same from another of her machines.
     async fn run_from(&self, state: &str, line: &str, answers: &[bool]) -> (u8, Captured) {
         let (console, captured) = Console::captured(answers);
-        (self.run_at(&console, state, line).await, captured)
+        // Where nobody can be asked the command line says yes.
+        let line = match answers {
+            [] => format!("{line} --yes"),
+            _ => line.to_owned(),
+        };
+        (self.run_at(&console, state, &line).await, captured)
     }
 
     /// The same with a pipe in the place of somebody who types.
@@ -208,7 +213,13 @@ async fn a_no_out_of_a_pipe_stops_what_is_for_ever() {
         &["nothing was signed, nothing was sent"],
     );
     assert!(maria.fake.nodes().blogs.is_empty(), "nothing was sent");
-    check(maria.run_piped(create, "").await, 0, &["maria is yours"]);
+    check(
+        maria.run_piped(create, "").await,
+        1,
+        &["nothing was published", "with --yes"],
+    );
+    assert!(maria.fake.nodes().blogs.is_empty(), "nothing was sent");
+    check(maria.run_piped(create, "y\n").await, 0, &["maria is yours"]);
     maria.write("one.md", "Some words.");
     let publish = "publish DIR/one.md --blog maria KEY";
     check(maria.run_piped(publish, "n\n").await, 0, &["safe on"]);
@@ -218,7 +229,17 @@ async fn a_no_out_of_a_pipe_stops_what_is_for_ever() {
         1,
         &["was left as it is"],
     );
-    check(maria.run_piped(publish, "").await, 0, &["this replaces it"]);
+    check(
+        maria.run_piped(publish, "").await,
+        1,
+        &["was left as it is", "with --yes"],
+    );
+    let unasked = format!("{publish} --yes");
+    check(
+        maria.run_piped(&unasked, "").await,
+        0,
+        &["this replaces it"],
+    );
 }
 
 #[tokio::test]

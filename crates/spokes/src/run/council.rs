@@ -11,7 +11,11 @@ use spokes_rules::{
     request::{Address, Domain, Policy, Wish},
 };
 
-use super::{ServeArgs, certificates, delegation, dnssec, mirrors, places, seconds, until_told};
+use super::{
+    ServeArgs, certificates,
+    delegation::{self, Parent, Server},
+    dnssec, mirrors, places, seconds, until_told,
+};
 use crate::{
     clock,
     council::{self, Beginning, Council, Recovery, Stand},
@@ -359,9 +363,19 @@ fn after_recovery(recovered: &council::Recovered, dir: &Path) -> Vec<String> {
             node.api
         ));
     }
-    lines.push("This alone should stand at the registrar now:".to_owned());
-    let server = (*server, node.dns.0.ip());
+    lines.push(
+        "Of the council's nodes this one alone should stand at the registrar now, and no other one:".to_owned(),
+    );
+    let server = Server::of_council(domain.as_str(), *server, node.dns.0.ip());
     lines.extend(delegation::lines(domain.as_str(), &[server]));
+    lines.push(format!(
+        "Mirrors stay there, and so do DS records: once this node runs, \"spokes council dnssec status --dir {}\" prints all \
+         that should stand there. It also says whether the zone is signed: then say \"spokes council dnssec sign\" at once, \
+         with --with {} if this is a new machine, and again when it says so. Mirrors get the secrets of this node: \"spokes \
+         council mirror keys\", where \"spokes council mirror list\" shows any.",
+        dir.display(),
+        node.label
+    ));
     if !others.is_empty() {
         lines.push(
             "Another node belongs there again once \"spokes council status\" says that it is up to date; take the seat \
@@ -392,11 +406,50 @@ async fn seat(told: Organized, is_given: bool) -> Result<(), Outage> {
     if tell.is_json() {
         return Ok(());
     }
-    if let Some(servers) = delegation::servers(&door, records).await {
-        let lines = delegation::said(door.domain(), &named, is_given, &servers);
-        lines.iter().for_each(|line| demo::speak(line));
-    }
+    let at = tell.at();
+    let Some((parent, _)) = Parent::behind(&door, records).await else {
+        demo::speak(&format!(
+            "No node has said so far what should stand at the registrar now: \"spokes council dnssec status {at}\" does."
+        ));
+        return Ok(());
+    };
+    let lines = after_seat(&parent, &named, is_given, &tell);
+    lines.iter().for_each(|line| demo::speak(line));
     Ok(())
+}
+
+/// What an organizer reads who has just given or taken a seat.
+fn after_seat(parent: &Parent, label: &Label, is_given: bool, tell: &places::Tell) -> Vec<String> {
+    let domain = &parent.domain;
+    let mut said = vec![if is_given {
+        format!(
+            "Once \"spokes council status\" says that {label} is up to date, this should stand at the registrar, and \
+             nothing else of {domain}:"
+        )
+    } else {
+        format!(
+            "This should stand at the registrar now, and nothing else of {domain}; as long as {label} stands there, some \
+             readers ask a server that does not answer, and wait:"
+        )
+    }];
+    said.extend(parent.lines());
+    if !parent.keys.is_empty() {
+        said.push(dnssec::time_to_sign(label, is_given));
+    }
+    let mirrors: Vec<_> = parent.mirrors.iter().chain(&parent.unwell).collect();
+    if !mirrors.is_empty() {
+        said.push(
+            "Mirrors have to be given the secrets of the nodes that there are now, each its own:"
+                .to_owned(),
+        );
+    }
+    let end = format!(".ns.{domain}");
+    let commands = mirrors.iter().map(|mirror| {
+        let mirror = mirror.name.strip_suffix(&end).unwrap_or(&mirror.name);
+        format!("  {}", tell.mirror_keys(mirror))
+    });
+    said.extend(commands);
+    said
 }
 
 fn say_founded(
@@ -408,14 +461,23 @@ fn say_founded(
     for line in [
         format!("The network {domain} is founded: {}", registry.network()),
         String::new(),
-        "At the registrar of the domain above it, delegate:".to_owned(),
+        format!(
+            "At the registrar of the domain above it this should stand, and nothing else of {domain}:"
+        ),
     ] {
         demo::speak(&line);
     }
-    let lines = delegation::lines(domain.as_str(), &[(1, dns.ip())]);
-    lines.iter().for_each(|line| demo::speak(line));
+    let parent = Parent {
+        domain: domain.to_string(),
+        servers: vec![Server::of_council(domain.as_str(), 1, dns.ip())],
+        mirrors: Vec::new(),
+        unwell: Vec::new(),
+        keys: Vec::new(),
+    };
+    parent.lines().iter().for_each(|line| demo::speak(line));
     for line in [
-        "With each seat on the council that is given or taken this changes; the command says how."
+        "With each seat on the council that is given or taken, with mirrors and with signatures this changes; the commands \
+         say how."
             .to_owned(),
         String::new(),
         format!(

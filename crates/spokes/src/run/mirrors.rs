@@ -8,14 +8,17 @@ use spokes_rules::{
     request::{Address, Wish},
 };
 
-use super::places::{Look, Tell};
+use super::{
+    delegation::{self, Server},
+    places::{Look, Tell},
+};
 use crate::{
     author::Console,
     council::{self, Door, SharedKey, Whose},
     demo,
     dns::probe,
     outage::Outage,
-    wire::places::CouncilStatusWire,
+    wire::places::{CouncilStatusWire, NodeWire},
 };
 
 #[derive(Debug, Subcommand)]
@@ -32,7 +35,7 @@ pub(super) enum MirrorCommand {
         #[arg(value_parser = Label::parse)]
         label: Label,
         /// Where its DNS answers.
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = place)]
         at: SocketAddr,
         #[command(flatten)]
         tell: Tell,
@@ -43,6 +46,8 @@ pub(super) enum MirrorCommand {
     List(Look),
     /// Prints what goes into the mirror's configuration: where the council's nodes are, and the secrets that they share
     /// with it. For nobody but who runs it.
+    ///
+    /// Where a node does not say its secret a comment names it, and the exit code is 1: say it again when it is there.
     ///
     /// Example: spokes council mirror keys mirror1 --for bind --dir /var/lib/council
     Keys(Keys),
@@ -86,16 +91,13 @@ pub(super) enum Program {
 
 pub(super) async fn run(command: MirrorCommand) -> Result<(), Outage> {
     match command {
-        MirrorCommand::Add { label, at, tell } => {
-            let said = format!(
-                "{label} may copy the zone. What it needs for that: spokes council mirror keys {label} --for bind"
-            );
-            let address = Address(at);
-            tell.order(Wish::Mirror { label, address }, &said).await?;
-            Ok(())
-        }
+        MirrorCommand::Add { label, at, tell } => add(label, at, &tell).await,
         MirrorCommand::Remove { label, tell } => {
-            let said = format!("{label} gets nothing any more.");
+            let said = format!(
+                "{label} gets nothing any more. Its lines do not belong at the registrar any more: \"spokes council dnssec \
+                 status {}\" prints all that should stand there.",
+                tell.at()
+            );
             tell.order(Wish::Unmirror { label }, &said).await?;
             Ok(())
         }
@@ -104,12 +106,54 @@ pub(super) async fn run(command: MirrorCommand) -> Result<(), Outage> {
     }
 }
 
+fn place(text: &str) -> Result<SocketAddr, String> {
+    let parsed = text.parse();
+    parsed.map_err(|_| "say an IP address and a port, as 192.0.2.53:53".to_owned())
+}
+
+async fn add(label: Label, at: SocketAddr, tell: &Tell) -> Result<(), Outage> {
+    let status: CouncilStatusWire = tell.door().await?.get("/api/v1/registry/status").await?;
+    if let Some(node) = status.nodes.iter().find(|node| answers_at(node, at)) {
+        return Err(Outage::new(format!(
+            "{} of the council answers DNS at {} itself, and a mirror there would be gone with it; nothing was changed. \
+             Name an address of another machine with --at",
+            node.label, node.dns
+        )));
+    }
+    let is_there = status.mirrors.iter().any(|m| m.label == label.as_str());
+    let domain = &status.domain;
+    let server = Server::of_mirror(domain, label.as_str(), at.ip());
+    let lines = delegation::lines(domain, &[server]).join("\n");
+    let may = if is_there {
+        "may copy the zone already. It has other secrets now, and the old ones end: until it is given the new ones it gets \
+         nothing"
+    } else {
+        "may copy the zone"
+    };
+    let said = format!(
+        "{label} {may}. What it needs for that: {}\nOnce \"spokes council mirror list {}\" says that it has the last \
+         version, this belongs at the registrar as well:\n{lines}",
+        tell.mirror_keys(label.as_str()),
+        tell.look_at()
+    );
+    let address = Address(at);
+    tell.order(Wish::Mirror { label, address }, &said).await?;
+    Ok(())
+}
+
+/// Whether resolvers that are sent to this address reach a node of the council: they ask at one port only.
+fn answers_at(node: &NodeWire, at: SocketAddr) -> bool {
+    let dns: Option<SocketAddr> = node.dns.parse().ok();
+    let sits = matches!(node.sits.as_str(), "sits" | "fills");
+    sits && dns.is_some_and(|dns| dns.ip() == at.ip())
+}
+
 /// Asks the council which mirrors there are, and each of them for its version.
 async fn list(look: Look) -> Result<(), Outage> {
     let (door, console) = (look.door(Whose::Nobodys).await?, Console::standard());
-    let status: CouncilStatusWire = door.get("/api/v1/registry/status").await?;
+    let mut status: CouncilStatusWire = door.get("/api/v1/registry/status").await?;
     let mut lines = Vec::new();
-    for mirror in &status.mirrors {
+    for mirror in &mut status.mirrors {
         let address: Option<SocketAddr> = mirror.address.parse().ok();
         let theirs = match address {
             Some(address) => probe::serial(address, door.domain()).await,
@@ -140,13 +184,44 @@ async fn list(look: Look) -> Result<(), Outage> {
             "{} at {}: {version}; {sent}",
             mirror.label, mirror.address
         ));
+        // One that was let in just now counts as well until the council has looked.
+        if theirs.is_none() {
+            mirror.down_since.get_or_insert_with(|| "now".to_owned());
+        }
     }
     if look.json {
         console.json(&serde_json::json!({"serial": status.serial, "mirrors": lines}));
     } else if status.mirrors.is_empty() {
         console.fact("No mirror copies the zone; \"spokes council mirror add\" lets one in.");
+    } else {
+        for line in at_registrar(&status) {
+            console.fact(&line);
+        }
     }
     Ok(())
+}
+
+/// What belongs at the registrar for mirrors.
+fn at_registrar(status: &CouncilStatusWire) -> Vec<String> {
+    let domain = &status.domain;
+    let (well, unwell) = delegation::mirrors(domain, &status.mirrors);
+    let mut lines = Vec::new();
+    for (servers, which) in [
+        (
+            well,
+            "For mirrors this belongs at the registrar, beside the council's nodes:",
+        ),
+        (
+            unwell,
+            "This belongs there once they have the last version, and may stay where it stands there already:",
+        ),
+    ] {
+        if !servers.is_empty() {
+            lines.push(which.to_owned());
+            lines.extend(delegation::lines(domain, &servers));
+        }
+    }
+    lines
 }
 
 async fn print_keys(wanted: Keys) -> Result<(), Outage> {
@@ -164,14 +239,22 @@ async fn print_keys(wanted: Keys) -> Result<(), Outage> {
             silent.join(", ")
         )));
     }
-    demo::speak(&configured(program, door.domain(), &keys));
-    if !silent.is_empty() {
-        eprintln!(
-            "These nodes did not say their secret, and are missing above: {}. Say the same again when they are there.",
-            silent.join(", ")
-        );
+    // In the file itself: whoever has it later does not see what was said on the way.
+    for node in &silent {
+        demo::speak(&format!(
+            "# Missing, it did not say its secret: {}",
+            node.replace('\n', " ")
+        ));
     }
-    Ok(())
+    demo::speak(&configured(program, door.domain(), &keys));
+    if silent.is_empty() {
+        return Ok(());
+    }
+    Err(Outage::new(format!(
+        "these nodes did not say their secret, and are missing above: {}. The mirror works with the others; say the same \
+         again when they are there",
+        silent.join(", ")
+    )))
 }
 
 /// What goes into a mirror's configuration.

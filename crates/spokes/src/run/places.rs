@@ -19,12 +19,17 @@ use spokes_rules::{
     request::{MEMBERS_MAX, Wish},
 };
 
+use super::dnssec::summary;
 use crate::{
     author::Console,
+    clock,
     council::{Door, Whose},
     demo,
     outage::Outage,
-    wire::places::{BlogPlaceWire, BlogsWire, CouncilStatusWire, SpokeWire, SpokesWire},
+    wire::{
+        places::{BlogPlaceWire, BlogsWire, CouncilStatusWire, SpokeWire, SpokesWire},
+        zone_keys::ZoneKeysWire,
+    },
 };
 
 /// How often somebody who watches is told how far it is.
@@ -158,6 +163,24 @@ impl Look {
             (None, None) => Err(Outage::new("say which council: --dir or --network")),
         }
     }
+
+    /// Which council, as it was said: for commands that are printed.
+    pub(super) fn at(&self) -> String {
+        match (&self.dir, &self.network) {
+            (Some(dir), _) => format!("--dir {}", quoted(&dir.display().to_string())),
+            (None, Some(url)) => format!("--network {}", quoted(url)),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// The command that prints a mirror's configuration: secrets are told beside a council node alone.
+    pub(super) fn mirror_keys(&self, mirror: &str) -> String {
+        let dir = match &self.dir {
+            Some(_) => self.at(),
+            None => "--dir DIR (of a council node, and where it runs)".to_owned(),
+        };
+        format!("spokes council mirror keys {mirror} --for bind {dir}")
+    }
 }
 
 impl Tell {
@@ -183,9 +206,39 @@ impl Tell {
         Ok((door, taken.index + 1))
     }
 
+    /// Which council and by which key, as it was said: for commands that are printed.
+    pub(super) fn at(&self) -> String {
+        match &self.organizer {
+            Some(file) => format!(
+                "{} --organizer {}",
+                self.look.at(),
+                quoted(&file.display().to_string())
+            ),
+            None => self.look.at(),
+        }
+    }
+
+    /// Which council alone: for commands that need no key.
+    pub(super) fn look_at(&self) -> String {
+        self.look.at()
+    }
+
+    pub(super) fn mirror_keys(&self, mirror: &str) -> String {
+        self.look.mirror_keys(mirror)
+    }
+
     /// Whether facts are wanted as JSON.
     pub(super) fn is_json(&self) -> bool {
         self.look.json
+    }
+}
+
+/// A word of a command as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-:@%+,=[]".contains(c);
+    match word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
     }
 }
 
@@ -491,9 +544,14 @@ async fn status(look: Look, console: &Console) -> Result<(), Outage> {
             "records": most, "nodes": nodes,
         }));
     } else {
+        let keys = door.get::<ZoneKeysWire>("/api/v1/registry/zone-keys").await;
+        let signed = keys.ok().map(|keys| summary(&keys, clock::now()));
         for line in seen::status_lines(door.domain(), &said, leader.as_deref(), most) {
             console.fact(&line);
         }
+        signed
+            .iter()
+            .for_each(|line| console.fact(&format!("  {line}")));
     }
     match leader {
         Some(_) => Ok(()),
@@ -519,14 +577,14 @@ async fn spokes(look: Look, console: &Console) -> Result<(), Outage> {
             behind => format!(", still takes in {behind}"),
         };
         console.fact(&format!(
-            "{} ({}) at {}: {}, {health}, load {} of {}, {takes}; {} blogs, primary of {}{behind}",
+            "{} ({}) at {}: {}, {health}, load {} of {}, {takes}; {}, primary of {}{behind}",
             spoke.label,
             spoke.operator,
             spoke.address,
             spoke.standing,
             spoke.load,
             Load::FULL,
-            spoke.blogs,
+            leaving::counted(spoke.blogs),
             spoke.primary_of
         ));
     }

@@ -80,7 +80,8 @@ impl Tool {
                 }
                 let began = Instant::now();
                 let path = file.to_str().unwrap();
-                let (facts, said) = self.say(&["publish", path, "--blog", &self.blog, "--json"]);
+                let (facts, said) =
+                    self.say(&["publish", path, "--blog", &self.blog, "--yes", "--json"]);
                 let safe = safe(&facts);
                 self.turns.lock().unwrap().push(Turn {
                     began,

@@ -337,7 +337,7 @@ fn on_fewer(when: When, pairs: impl Iterator<Item = (usize, usize)>) -> Vec<Stri
     lines.collect()
 }
 
-fn counted(blogs: usize) -> String {
+pub(super) fn counted(blogs: usize) -> String {
     match blogs {
         1 => "1 blog".to_owned(),
         _ => format!("{blogs} blogs"),

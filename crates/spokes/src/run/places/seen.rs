@@ -52,7 +52,14 @@ pub(super) fn status_lines(
     most: u64,
 ) -> Vec<String> {
     let leads = leader.unwrap_or("nobody");
-    let mut lines = vec![format!("{domain}: {leads} leads, {most} records")];
+    let answers = said.iter().any(|(_, read)| read.is_ok());
+    // Where nobody answers nobody knows how many there are.
+    let records = if answers {
+        format!(", {most} records")
+    } else {
+        String::new()
+    };
+    let mut lines = vec![format!("{domain}: {leads} leads{records}")];
     for (node, read) in said {
         let fills = match known(*node, said) {
             Some(seat) if seat.sits == "fills" => ", being filled",
@@ -77,6 +84,7 @@ pub(super) fn status_lines(
     let newest = newest.max_by_key(|status| status.records);
     let rules = newest.iter().flat_map(|status| &status.caa);
     lines.extend(rules.map(|rule| format!("  CAA  {rule}")));
+    lines.extend(newest.and_then(mirrors));
     let asks = newest.iter().flat_map(|status| &status.nodes);
     lines.extend(asks.filter(|node| node.sits == "asks").map(|node| {
         format!(
@@ -85,6 +93,22 @@ pub(super) fn status_lines(
         )
     }));
     lines
+}
+
+/// "2 mirrors, 1 not well"; none where there are none.
+fn mirrors(status: &CouncilStatusWire) -> Option<String> {
+    let all = status.mirrors.len();
+    let mirrors = if all == 1 { "mirror" } else { "mirrors" };
+    let well = status
+        .mirrors
+        .iter()
+        .filter(|mirror| mirror.down_since.is_none());
+    let unwell = match all - well.count() {
+        0 if all == 1 => "well".to_owned(),
+        0 => "all well".to_owned(),
+        unwell => format!("{unwell} not well"),
+    };
+    (all > 0).then(|| format!("  {all} {mirrors}, {unwell}"))
 }
 
 /// Why nothing can be changed where nobody leads, and what to do.
@@ -123,6 +147,7 @@ pub(super) fn called(node: SocketAddr, said: &[StatusSaid]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::places::MirrorWire;
 
     /// How three nodes stand of which the first `answer` do, and a fourth that asks or is filled.
     fn shown(answer: usize, fourth: &str) -> String {
@@ -152,7 +177,13 @@ mod tests {
                 blogs: 0,
                 nodes: nodes.clone(),
                 serial: None,
-                mirrors: Vec::new(),
+                mirrors: ["oak", "ash"]
+                    .map(|label| MirrorWire {
+                        label: label.into(),
+                        address: "192.0.2.53:53".into(),
+                        down_since: (label == "ash").then(|| "since".into()),
+                    })
+                    .to_vec(),
                 caa: vec!["issue letsencrypt.org".into()],
             };
             let silent = || Outage::new(format!("{} does not answer", api(n)));
@@ -175,12 +206,15 @@ mod tests {
         for part in [
             "council1  192.0.2.1:80  up to date\n",
             "  CAA  issue letsencrypt.org\n",
+            "  2 mirrors, 1 not well\n",
             "council4  192.0.2.4:80  asks for a seat: \"spokes council seat council4\" gives it one\n",
             "3 of 3 nodes answer and nobody leads them so far",
         ] {
             assert!(all.contains(part), "{part}: {all}");
         }
         assert!(!all.contains("recover"), "nothing is lost: {all}");
+        let nobody = status_lines("blogs.example", &[], None, 0);
+        assert_eq!(nobody, ["blogs.example: nobody leads"]);
         let one = shown(1, "asks");
         for part in [
             "council3  192.0.2.3:80  silent: 192.0.2.3:80 does not answer\n",
