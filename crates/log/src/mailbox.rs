@@ -130,7 +130,10 @@ mod tests {
         check("\u{1b}[2K <maria@blogs.example.org>", false);
         check("Maria\0 <maria@blogs.example.org>", false);
         check("maria@blogs.example.org\0", false);
-        check("\u{202e}GRO.ELPMAXE TA SSOB <maria@blogs.example.org>", false);
+        check(
+            "\u{202e}GRO.ELPMAXE TA SSOB <maria@blogs.example.org>",
+            false,
+        );
         check("Ma\u{200b}ria <maria@blogs.example.org>", false);
         check("boss＠example.org <maria@blogs.example.org>", false);
         check("＜boss＞ <maria@blogs.example.org>", false);

@@ -295,7 +295,10 @@ fn a_council_on_a_new_disk_invites_and_fills_those_that_are_empty() {
 fn a_signed_zone_is_shown_by_a_council_on_a_new_disk_and_takes_its_key() {
     let town = Town::new();
     let mut first = town.found();
-    let (_spoke, zone_key) = (town.spoke("oak", 1, &first), town.home.path().join("zone.key"));
+    let (_spoke, zone_key) = (
+        town.spoke("oak", 1, &first),
+        town.home.path().join("zone.key"),
+    );
     let zone_key = ["--key", zone_key.to_str().unwrap()];
     wait_for("the node has said its key", PATIENCE, || {
         let begin = ["council", "dnssec", "begin", "--dir", first.dir()];
@@ -309,9 +312,17 @@ fn a_signed_zone_is_shown_by_a_council_on_a_new_disk_and_takes_its_key() {
     let shown = town.dig(1);
     first.stop();
     let anew = town.recover(1, &backup, &key);
-    let answer = |said: &str| said.lines().find(|l| l.contains("SOA\tns1")).map(str::to_owned);
+    let answer = |said: &str| {
+        said.lines()
+            .find(|l| l.contains("SOA\tns1"))
+            .map(str::to_owned)
+    };
     assert!(answer(&shown).is_some(), "{shown}");
-    assert_eq!(answer(&town.dig(1)), answer(&shown), "its signature fits no other number");
+    assert_eq!(
+        answer(&town.dig(1)),
+        answer(&shown),
+        "its signature fits no other number"
+    );
     let said = anew.organize(&[&["dnssec", "sign"][..], &zone_key].concat());
     assert!(said.contains("A key of council1 is shown"), "{said}");
 }

@@ -158,7 +158,10 @@ impl Signing {
 
     /// The keys, signed by the one that no server holds.
     fn keys(&self) -> Node {
-        let (top, nodes) = (std::slice::from_ref(&self.top), std::slice::from_ref(&self.secret));
+        let (top, nodes) = (
+            std::slice::from_ref(&self.top),
+            std::slice::from_ref(&self.secret),
+        );
         let times = (self.stamp.inception, self.stamp.expiration);
         zone_keys::signed(APEX, top, nodes, (3_600, times))
     }

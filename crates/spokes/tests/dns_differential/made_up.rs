@@ -70,7 +70,9 @@ impl MadeUp {
         zone.secure();
         editions.replace(zone, None);
         let names = self.names.iter();
-        let mut names: Vec<_> = names.map(|(name, node)| (absolute(name), node.clone())).collect();
+        let mut names: Vec<_> = names
+            .map(|(name, node)| (absolute(name), node.clone()))
+            .collect();
         let times = (stamp.inception, stamp.expiration);
         let keys = zone_keys::signed(APEX, &[top], slice::from_ref(&node), (TTL_SERVERS, times));
         let apex = names.iter_mut().find(|(name, _)| name == APEX).unwrap();

@@ -176,7 +176,10 @@ fn holds(all: &Section, some: &Section) -> bool {
 fn holds_some(all: &Section, some: &Section) -> bool {
     some.iter().all(|(key, set)| {
         let all = all.get(key);
-        all.is_some_and(|all| set.iter().all(|(record, times)| all.get(record) == Some(times)))
+        all.is_some_and(|all| {
+            set.iter()
+                .all(|(record, times)| all.get(record) == Some(times))
+        })
     })
 }
 

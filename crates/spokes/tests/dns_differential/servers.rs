@@ -54,7 +54,11 @@ impl Servers {
         let at = |ip: [u8; 4]| SocketAddr::from((Ipv4Addr::from(ip), port));
         let ours = at([127, 0, 1, 9]);
         let editions = Editions::new(APEX).unwrap();
-        let served = if is_signed { zone.signed() } else { zone.zone() };
+        let served = if is_signed {
+            zone.signed()
+        } else {
+            zone.zone()
+        };
         editions.replace(served, Some((home.to_owned(), SERIAL)));
         let keys = Keys::default();
         keys.set([MirrorKey::new("knot", KEY_NAME, SECRET).unwrap()]);

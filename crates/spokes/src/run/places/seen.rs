@@ -67,12 +67,14 @@ pub(super) fn status_lines(
         };
         lines.push(match read {
             Ok(status) if status.records == most => {
-                format!("  {}  {node}  up to date{fills}", status.node)
+                let names = names(status, *node, said);
+                format!("  {}  {node}  up to date{fills}{names}", status.node)
             }
             Ok(status) => format!(
-                "  {}  {node}  {} records behind{fills}",
+                "  {}  {node}  {} records behind{fills}{}",
                 status.node,
-                most - status.records
+                most - status.records,
+                names(status, *node, said)
             ),
             Err(outage) => {
                 let label = called(*node, said).unwrap_or("?");
@@ -94,6 +96,28 @@ pub(super) fn status_lines(
     }));
     lines
 }
+
+/// What there is to say of a node's names in DNS: nothing where it publishes what the others do, or nearly.
+fn names(status: &CouncilStatusWire, node: SocketAddr, said: &[StatusSaid]) -> String {
+    let all = said.iter().filter_map(|(_, read)| read.as_ref().ok());
+    let serials: Vec<u32> = all.filter_map(|status| status.serial).collect();
+    let Some(mine) = status.serial else {
+        return match serials.as_slice() {
+            [] => String::new(),
+            _ => format!(", answers no DNS: http://{node}/healthz says why"),
+        };
+    };
+    // RFC 1982: what is further than half of all numbers is behind.
+    let ahead = serials.iter().map(|theirs| theirs.wrapping_sub(mine));
+    let behind = ahead.filter(|ahead| *ahead <= u32::MAX / 2).max();
+    match behind.unwrap_or(0) {
+        0..=VERSIONS_ON_THEIR_WAY => String::new(),
+        behind => format!(", its names are {behind} versions behind"),
+    }
+}
+
+/// Versions between nodes that are asked one after the other.
+const VERSIONS_ON_THEIR_WAY: u32 = 20;
 
 /// "2 mirrors, 1 not well"; none where there are none.
 fn mirrors(status: &CouncilStatusWire) -> Option<String> {
@@ -176,7 +200,7 @@ mod tests {
                 confirmed: false,
                 blogs: 0,
                 nodes: nodes.clone(),
-                serial: None,
+                serial: [Some(100), None, Some(70), Some(99)][n - 1],
                 mirrors: ["oak", "ash"]
                     .map(|label| MirrorWire {
                         label: label.into(),
@@ -205,6 +229,8 @@ mod tests {
         let all = shown(3, "asks");
         for part in [
             "council1  192.0.2.1:80  up to date\n",
+            "council2  192.0.2.2:80  up to date, answers no DNS: http://192.0.2.2:80/healthz says why\n",
+            "council3  192.0.2.3:80  up to date, its names are 30 versions behind\n",
             "  CAA  issue letsencrypt.org\n",
             "  2 mirrors, 1 not well\n",
             "council4  192.0.2.4:80  asks for a seat: \"spokes council seat council4\" gives it one\n",
