@@ -21,6 +21,9 @@ pub(super) const GONE_FOR_GOOD: &str = "\"spokes council status\" shows who is s
 
 /// Says where else it can be said what this silent node should have heard.
 pub(super) async fn instead_of(dir: &Path, me: SocketAddr, silent: &Outage) -> Outage {
+    let silent = silent.to_string();
+    // It may be a whole sentence, which goes on here.
+    let silent = silent.trim_end_matches('.');
     let mut asked = false;
     for node in others(dir, me) {
         asked = true;
