@@ -225,7 +225,6 @@ impl Council {
             () = self.look_after_doubts() => Ok(()),
             () = self.look_after_sets() => Ok(()),
             () = self.look_after_mirrors() => Ok(()),
-            () = self.look_after_parting() => Ok(()),
             () = self.watch_mirrors() => Ok(()),
             () = self.look_after_seat() => Ok(()),
             told = self.look_after_founding() => told,

@@ -324,6 +324,12 @@ fn a_signed_zone_is_shown_by_a_council_on_a_new_disk_and_takes_its_key() {
         "its signature fits no other number"
     );
     let said = anew.organize(&[&["dnssec", "sign"][..], &zone_key].concat());
+    assert!(
+        said.contains("stays out") && said.contains("--with council1"),
+        "{said}"
+    );
+    let sign = ["dnssec", "sign", "--with", "council1"];
+    let said = anew.organize(&[&sign[..], &zone_key].concat());
     assert!(said.contains("A key of council1 is shown"), "{said}");
 }
 

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 use super::{
     problem_of,
-    publication::{self, Publication, Published, recovered},
+    publication::{self, Publication, Published},
     raft::{Answers, Batch, Ledger, Member, NodeId, Types, members},
 };
 use crate::{
@@ -212,7 +212,8 @@ impl Book {
     /// When the index fails.
     pub(super) fn founded_anew(&self) -> Result<Option<(RecordWire, RecordWire)>, Outage> {
         let index = self.index();
-        let Some(place) = recovered(&index)? else {
+        let place = index.query_row("SELECT place FROM recovered", [], |row| row.get(0));
+        let Some(place) = place.optional()? else {
             return Ok(None);
         };
         let [found, recover] = [0, place].map(|place: u64| record_at(&index, place));
@@ -312,7 +313,7 @@ impl Book {
         }
         keep(index, &record)?;
         if note_recovery(index, &record)? {
-            self.publication.skip(record.index);
+            self.publication.skip(index)?;
         }
         Ok(Ok(TakenWire {
             index: record.index,

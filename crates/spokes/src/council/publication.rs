@@ -42,6 +42,10 @@ CREATE TABLE IF NOT EXISTS published (
     minute  INTEGER NOT NULL,
     records INTEGER NOT NULL                -- that it covers
 ) STRICT;
+CREATE TABLE IF NOT EXISTS skipped (
+    one     INTEGER PRIMARY KEY CHECK (one = 1),
+    times   INTEGER NOT NULL                -- that the council was founded anew since that version
+) STRICT;
 CREATE TABLE IF NOT EXISTS signed (
     name    BLOB PRIMARY KEY,               -- without the apex, as it travels
     seal    BLOB NOT NULL                   -- its link and signatures, encoded
@@ -80,10 +84,9 @@ impl Published {
         let Self { version, records } = self;
         let sql = "INSERT INTO published (one, serial, minute, records) VALUES (1, ?1, ?2, ?3) \
                    ON CONFLICT (one) DO UPDATE SET serial = ?1, minute = ?2, records = ?3";
-        index
-            .execute(sql, (version.serial, version.minute, records))
-            .map_err(std::io::Error::other)?;
-        Ok(())
+        let noted = index.execute(sql, (version.serial, version.minute, records));
+        let begun = noted.and_then(|_| index.execute("DELETE FROM skipped", []));
+        begun.map(drop).map_err(std::io::Error::other)
     }
 }
 
@@ -105,8 +108,8 @@ pub(super) struct Publication {
 #[derive(Debug, Default)]
 struct State {
     last: Option<Published>,
-    /// The record by which the council was founded anew last.
-    recovered: Option<u64>,
+    /// How often the council was founded anew since then.
+    skips: u32,
     /// What was touched since the last version.
     stale: Stale,
     /// What was touched since this node looked whether anything has changed by it.
@@ -122,26 +125,19 @@ struct State {
     found: u64,
     /// How many it found on the last one.
     unsigned: Option<u64>,
-    left_out: LeftOut,
-}
-
-/// Why versions were left out since the last one.
-#[derive(Clone, Copy, Debug, Default)]
-struct LeftOut {
-    /// They were made of another state than this node's.
-    strange: bool,
-    /// Their signatures are not over what this node would publish.
-    unfit: bool,
 }
 
 impl State {
     /// The version behind the last one.
     fn next(&self, registry: &Registry, minute: i64) -> Published {
         let version = match self.last {
-            Some(last) if self.recovered.is_some_and(|record| record >= last.records) => {
-                last.version.skip().next(minute)
+            Some(last) => {
+                let mut version = last.version;
+                for _ in 0..self.skips {
+                    version = version.skip();
+                }
+                version.next(minute)
             }
-            Some(last) => last.version.next(minute),
             None => Version::first(registry, minute),
         };
         let records = registry.head().records;
@@ -204,50 +200,27 @@ impl Publication {
         let mut state = self.state();
         let was_hidden = self.hidden.swap(true, Ordering::AcqRel);
         state.reveals = false;
-        let nothing = || Zone::new(NOBODY).map_err(outage);
+        let nothing = Zone::new(NOBODY).map_err(outage)?;
+        let shown = self.editions.replace(nothing, None);
         if state.is_signed && !was_hidden {
-            let zone = self.editions.zone();
-            let mut zone = zone.write().unwrap_or_else(PoisonError::into_inner);
-            state.behind = Some(std::mem::replace(&mut zone, nothing()?));
+            state.behind = Some(shown);
         }
-        self.editions.replace(nothing()?, None);
         Ok(())
     }
 
     /// Shows all with the next version, or now: where nothing has come behind the last one, and where that is signed,
-    /// since a council that was founded anew may have no key that signs a next one. Whether it is shown now. A node that
-    /// could not follow the others shows nothing.
+    /// since a council that was founded anew may have no key that signs a next one. Whether it is shown now.
     ///
     /// # Errors
     /// When a name cannot be published, or the index fails.
     pub(super) fn reveal(&self, registry: &Registry, index: &Connection) -> Result<bool, Outage> {
         let mut state = self.state();
-        state.reveals = !state.left_out.unfit;
+        state.reveals = true;
         let is_ready = state.stale.is_empty() || state.behind.is_some();
-        match state.last.filter(|_| is_ready && state.reveals) {
+        match state.last.filter(|_| is_ready) {
             Some(last) => self.begin(&mut state, registry, last, index).map(|()| true),
             None => Ok(false),
         }
-    }
-
-    /// Whether a version was left out since the last one; others may have gone on with it.
-    pub(super) fn left_out(&self) -> bool {
-        let left_out = self.state().left_out;
-        left_out.strange || left_out.unfit
-    }
-
-    /// Stops answering, as one that cannot follow the others.
-    ///
-    /// # Errors
-    /// None: an empty zone can always be made.
-    pub(super) fn part(&self) -> Result<(), Outage> {
-        self.state().left_out.unfit = true;
-        self.hide()
-    }
-
-    /// Whether it answers nothing because it cannot follow the others.
-    pub(super) fn is_parted(&self) -> bool {
-        self.is_hidden() && self.state().left_out.unfit
     }
 
     /// Begins at a start: with the registry as of the last version.
@@ -262,7 +235,8 @@ impl Publication {
     ) -> Result<(), Outage> {
         let mut state = self.state();
         state.last = Some(last);
-        state.recovered = recovered(index)?;
+        let skips = index.query_row("SELECT times FROM skipped", [], |row| row.get(0));
+        state.skips = skips.optional()?.unwrap_or(0);
         state.is_signed = registry.zone_keys().signed.is_some();
         if !self.is_hidden() {
             return self.begin(&mut state, registry, last, index);
@@ -304,10 +278,20 @@ impl Publication {
         }
     }
 
-    /// The council was founded anew by this record: what others published before it may not be known here, so the first
-    /// version that covers it gets a much higher number.
-    pub(super) fn skip(&self, record: u64) {
-        self.state().recovered = Some(record);
+    /// The council was founded anew on what this node holds: what others published behind it is not known here, so the
+    /// next version gets a much higher number. The last one keeps its own, which is what was signed.
+    ///
+    /// # Errors
+    /// When the index fails.
+    pub(super) fn skip(&self, index: &Connection) -> std::io::Result<()> {
+        let mut state = self.state();
+        if state.last.is_none() {
+            return Ok(());
+        }
+        state.skips += 1;
+        let sql = "INSERT INTO skipped (one, times) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET times = ?1";
+        let noted = index.execute(sql, [state.skips]);
+        noted.map(drop).map_err(std::io::Error::other)
     }
 
     /// The council has agreed on another version, with the slate of this minute: answers with it from now on. Where the
@@ -337,12 +321,10 @@ impl Publication {
                     serial = version.serial,
                     "a version was signed for another state"
                 );
-                state.left_out.strange = true;
                 return Ok(());
             };
             let names = state.stale.names(registry, version);
             let Some(written) = self.written(&state, registry, names, sheaf) else {
-                state.left_out.unfit = true;
                 return Ok(());
             };
             seal(index, &written)?;
@@ -352,9 +334,9 @@ impl Publication {
             self.editions.publish(version.serial, names);
         }
         published.note(index)?;
+        state.skips = 0;
         let is_first = state.last.replace(published).is_none();
         (state.stale, state.fresh) = <(Stale, Stale)>::default();
-        state.left_out = LeftOut::default();
         if is_first && !self.is_hidden() || state.reveals {
             let begun = self.begin(&mut state, registry, published, index);
             begun.map_err(|outage| std::io::Error::other(outage.to_string()))?;
@@ -515,15 +497,6 @@ impl Publication {
             names.any(|(owner, node)| zone.would_change(&owner, &node))
         })
     }
-}
-
-/// The record by which the council was founded anew last.
-///
-/// # Errors
-/// When the index fails.
-pub(super) fn recovered(index: &Connection) -> Result<Option<u64>, Outage> {
-    let place = index.query_row("SELECT place FROM recovered", [], |row| row.get(0));
-    Ok(place.optional()?)
 }
 
 /// The whole zone of the version up to which this registry goes, with the signatures that are kept.

@@ -68,14 +68,19 @@ impl Editions {
     }
 
     /// Puts another zone in its place, of which nobody knows how it came about; with a directory, what is kept
-    /// there leads to it.
-    pub fn replace(&self, zone: Zone, history: Option<(PathBuf, u32)>) {
+    /// there leads to it. Gives the one that was there. Whoever reads a copy of that begins again.
+    pub fn replace(&self, zone: Zone, history: Option<(PathBuf, u32)>) -> Zone {
         let mut state = self.state();
+        let before = {
+            let place = &mut *self.0.zone.write().unwrap_or_else(PoisonError::into_inner);
+            let copies = state.copies.iter().filter_map(Weak::upgrade);
+            copies.for_each(|copy| copy.lose());
+            std::mem::replace(place, zone)
+        };
         *state = State::default();
-        *self.0.zone.write().unwrap_or_else(PoisonError::into_inner) = zone;
         let Some((dir, serial)) = history else {
             self.0.serial.send_replace(None);
-            return;
+            return before;
         };
         match History::open(&dir, serial) {
             Ok(history) => state.history = Some(history),
@@ -84,6 +89,7 @@ impl Editions {
             ),
         }
         self.0.serial.send_replace(Some(serial));
+        before
     }
 
     /// Publishes what names answer from now on, each once, the apex with the new serial last.
@@ -278,6 +284,13 @@ impl Copy {
         }
     }
 
+    /// Another zone came in its place.
+    fn lose(&self) {
+        let mut reading = self.reading();
+        reading.is_lost = true;
+        reading.kept.clear();
+    }
+
     /// Its SOA record without its owner.
     pub(crate) fn soa(&self) -> &[u8] {
         &self.head.soa
@@ -451,6 +464,23 @@ mod tests {
         }
         assert!(editions.copies() <= read.len() + 1);
         assert!(editions.state().copies.capacity() < 32);
+    }
+
+    #[test]
+    fn a_version_whose_zone_has_gone_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let editions = begun(dir.path());
+        let copy = editions.copy().unwrap();
+        let mut sheets = Sheets::new(1, copy.apex(), Rtype::AXFR);
+        assert!(copy.read_next(&mut sheets));
+        let shown = editions.replace(Zone::new(APEX).unwrap(), None);
+        assert!(!copy.read_next(&mut sheets));
+        editions.replace(shown, Some((dir.path().to_owned(), 1)));
+        assert!(
+            !copy.read_next(&mut sheets),
+            "what changed meanwhile was not kept"
+        );
+        assert!(editions.copy().unwrap().read_next(&mut sheets));
     }
 
     #[test]

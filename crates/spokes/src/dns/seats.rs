@@ -118,8 +118,12 @@ impl Sitting {
     ) -> Option<()> {
         let clients = self.taken.iter().filter(|(client, _)| among(**client));
         let seats = clients.flat_map(|(client, places)| {
-            // Who holds as many as anybody gives one of his own.
-            let rank = (Reverse(places.len()), *client != newcomer);
+            // Who holds as many as anybody gives one of his own. What he cannot give is not held against him.
+            let is_free = |place: &&Place| place.stillness(now).is_some();
+            let rank = (
+                Reverse(places.values().filter(is_free).count()),
+                *client != newcomer,
+            );
             places.iter().filter_map(move |(number, place)| {
                 Some((rank, place.stillness(now)?, *client, *number))
             })
