@@ -481,7 +481,8 @@ fn a_mirror_that_was_away_for_longer_than_changes_are_kept_gets_the_whole_zone()
     drop(press.runtime);
 }
 
-/// Blogs whose records, some 150 KB, are several times what lies on the way of a transfer that is held.
+/// Blogs whose records, some 150 KB, are more than what lies on the way of a transfer that is held: 106 KB in the buffers
+/// of the node and of the relay.
 const BLOGS: usize = 600;
 /// Authors who begin their blogs side by side.
 const AUTHORS: usize = 4;
@@ -548,7 +549,7 @@ fn a_node_that_dies_in_the_middle_of_a_transfer_is_followed_by_the_next() {
     let whole: Vec<usize> = whole.map(|carried| carried.bytes).collect();
     eprintln!("bytes of the transfers that broke off: {cut:?}; of those behind them: {whole:?}");
     assert!(cut.len() == 3 && whole.len() >= 3);
-    assert!(cut.iter().max().unwrap() * 2 < *whole.iter().min().unwrap());
+    assert!(cut.iter().max().unwrap() * 5 / 4 < *whole.iter().min().unwrap());
     let all = records_of(&demo, 2, &keys);
     assert!(all.len() > 4 * BLOGS, "{}", all.len());
     for mirror in &mirrors {
