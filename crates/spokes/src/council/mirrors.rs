@@ -3,7 +3,13 @@
 //! The secret comes out of the node's own key and the record that let the mirror in, so it is kept nowhere, no two
 //! share one, and a mirror that is let in again gets another.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use futures_util::future::join_all;
@@ -295,7 +301,13 @@ async fn ask(secret: &NodeSecret, node: &NodeWire, mirror: &Label) -> Result<Sha
     let at = Address::parse(&node.peer).map_err(Outage::new)?;
     let line = Line::new(secret, key)?;
     let said = line
-        .post(at.0, MIRROR_KEY, &mirror.as_str(), KEY_WAIT)
+        .post(
+            at.0,
+            MIRROR_KEY,
+            &mirror.as_str(),
+            KEY_WAIT,
+            &AtomicBool::default(),
+        )
         .await;
     let said = said.map_err(|silence| silence.outage)?;
     said.map_err(|problem| Outage::new(problem.detail))

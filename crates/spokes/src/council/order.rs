@@ -326,11 +326,16 @@ impl Order {
         request: &RequestWire,
     ) -> Result<Result<TakenWire, Unsequenced>, bool> {
         let mut metrics = self.part.raft().metrics();
-        let answer = self.ways.post(leader, "/request", request, ORDER_WAIT);
+        let sent = AtomicBool::default();
+        let answer = self
+            .ways
+            .post_noting(leader, "/request", request, ORDER_WAIT, &sent);
         let answer = tokio::select! {
             answer = answer => answer,
             // A leader who was cut off does not say so; the next one is asked instead.
-            _ = metrics.wait_for(|m| m.current_leader != Some(leader)) => return Err(true),
+            _ = metrics.wait_for(|m| m.current_leader != Some(leader)) => {
+                return Err(sent.load(Ordering::Relaxed));
+            }
         };
         match answer {
             Ok(Ok(taken)) => Ok(Ok(taken)),

@@ -5,7 +5,10 @@ use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -468,7 +471,8 @@ impl Line {
         Ok(sender)
     }
 
-    /// Sends a message and reads the answer.
+    /// Sends a message and reads the answer. From when on it may have arrived is noted, for whoever does not wait for
+    /// the answer.
     ///
     /// # Errors
     /// When the node is silent; what it refuses is its [`Problem`].
@@ -478,10 +482,11 @@ impl Line {
         path: &str,
         message: &B,
         wait: Duration,
+        sent: &AtomicBool,
     ) -> Result<Result<T, Problem>, Silence> {
         let silent = |why: String| Silence {
             outage: Outage::new(format!("the council node at {to} {why}")),
-            sent: true,
+            sent: sent.load(Ordering::Relaxed),
         };
         let unsaid = |why: String| Silence::before(Outage::new(why));
         let body = serde_json::to_vec(message).map_err(|e| unsaid(e.to_string()))?;
@@ -498,6 +503,7 @@ impl Line {
             };
             let ready = sender.ready().await;
             ready.map_err(|e| Silence::before(Outage::new(e.to_string())))?;
+            sent.store(true, Ordering::Relaxed);
             let answer = sender.send_request(request).await;
             let answer = answer.map_err(|e| silent(format!("broke off ({e})")))?;
             let status = answer.status();
@@ -574,6 +580,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_was_never_sent_is_not_of_unknown_fate() {
+        let [here, there] = [[1; 32], [2; 32]].map(|seed| NodeSecret::from_seed(&seed));
+        // It takes calls and never greets, as a host that died a moment ago.
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let line = Line::new(&there, here.key()).unwrap();
+        let (to, sent) = (listener.local_addr().unwrap(), AtomicBool::default());
+        let wait = Duration::from_millis(100);
+        let said = line
+            .post::<_, Value>(to, "/", &json!({}), wait, &sent)
+            .await;
+        let silence = said.unwrap_err();
+        assert!(
+            !silence.sent && !sent.load(Ordering::Relaxed),
+            "{silence:?}"
+        );
+    }
+
+    #[tokio::test]
     async fn a_crowd_at_the_entrance_does_not_keep_a_node_out() {
         let [here, there] = [[1; 32], [2; 32]].map(|seed| NodeSecret::from_seed(&seed));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -587,7 +611,9 @@ mod tests {
         // Each time as a process that has just begun: it has no connection.
         let comes = || async {
             let line = Line::new(&there, key).unwrap();
-            let answer = line.post::<_, Value>(to, "/", &json!({}), SOON).await;
+            let answer = line
+                .post::<_, Value>(to, "/", &json!({}), SOON, &AtomicBool::default())
+                .await;
             answer.is_ok()
         };
         let one = std::iter::repeat_n(address(9), 2 * STRANGERS_MAX);

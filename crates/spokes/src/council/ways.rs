@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -212,11 +212,24 @@ impl Ways {
         message: &B,
         wait: Duration,
     ) -> Result<Result<T, Problem>, Silence> {
+        self.post_noting(to, path, message, wait, &AtomicBool::default())
+            .await
+    }
+
+    /// As [`Ways::post`]; from when on the message may have arrived is noted, for whoever does not wait for the answer.
+    pub(super) async fn post_noting<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        to: NodeId,
+        path: &str,
+        message: &B,
+        wait: Duration,
+        sent: &AtomicBool,
+    ) -> Result<Result<T, Problem>, Silence> {
         let address = self.peer(to);
         let unknown = || Silence::before(Outage::new(format!("{to} has no address")));
         let address = address.ok_or_else(unknown)?;
         let line = self.line(to).map_err(Silence::before)?;
-        let answer = line.post(address, path, message, wait).await;
+        let answer = line.post(address, path, message, wait, sent).await;
         if path == "/append" {
             self.heard.note(to, matches!(answer, Ok(Ok(_))));
         }
