@@ -157,7 +157,7 @@ impl Press {
         let mut last = None;
         loop {
             let zone = self.editions.zone();
-            let names = zone.read().unwrap().names_behind(last.as_deref(), 20);
+            let names = zone.read().names_behind(last.as_deref(), 20);
             let Some(name) = names.last() else { return };
             last = Some(name.clone());
             self.serial += 1;

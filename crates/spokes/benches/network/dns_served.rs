@@ -182,9 +182,7 @@ impl Signing {
         let mut made = std::io::BufWriter::new(fs::File::create(&part)?);
         let mut last: Option<Box<[u8]>> = None;
         loop {
-            let held = zone.read().map_err(|error| error.to_string())?;
-            let names = held.names_behind(last.as_deref(), SIGNED_AT_ONCE);
-            drop(held);
+            let names = zone.read().names_behind(last.as_deref(), SIGNED_AT_ONCE);
             let Some(name) = names.last() else { break };
             last = Some(name.clone());
             let draft = editions.draft(vec![(APEX.to_owned(), apex.clone())], &names);
@@ -204,8 +202,8 @@ impl Signing {
             made.flush()?;
             fs::rename(part, seals)?;
         }
-        let mut zone = zone.write().map_err(|error| error.to_string())?;
-        Ok(std::mem::replace(&mut *zone, Zone::new(APEX)?))
+        let nothing = Zone::new(APEX)?;
+        Ok(std::mem::replace(&mut *zone.write(), nothing))
     }
 }
 

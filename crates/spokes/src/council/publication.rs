@@ -386,7 +386,7 @@ impl Publication {
             return question(zone);
         }
         let zone = self.editions.zone();
-        let zone = zone.read().unwrap_or_else(PoisonError::into_inner);
+        let zone = zone.read();
         question(&zone)
     }
 
@@ -409,10 +409,7 @@ impl Publication {
         if self.is_hidden() {
             state.behind = Some(whole(registry, version, index)?);
         } else {
-            let zone = self.editions.zone();
-            zone.write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .secure();
+            self.editions.secure();
         }
         Ok(())
     }

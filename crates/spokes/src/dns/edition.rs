@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use domain::base::iana::Rtype;
+use parking_lot::{RwLock, RwLockWriteGuard};
 use spokes_rules::zone::Node;
 use tokio::sync::watch;
 
@@ -72,7 +73,7 @@ impl Editions {
     pub fn replace(&self, zone: Zone, history: Option<(PathBuf, u32)>) -> Zone {
         let mut state = self.state();
         let before = {
-            let place = &mut *self.0.zone.write().unwrap_or_else(PoisonError::into_inner);
+            let place = &mut *self.0.zone.write();
             let copies = state.copies.iter().filter_map(Weak::upgrade);
             copies.for_each(|copy| copy.lose());
             std::mem::replace(place, zone)
@@ -94,7 +95,7 @@ impl Editions {
 
     /// Publishes what names answer from now on, each once, the apex with the new serial last.
     pub fn publish(&self, serial: u32, names: Vec<(String, Node)>) {
-        let zone = self.0.zone.read().unwrap_or_else(PoisonError::into_inner);
+        let zone = self.0.zone.read();
         let encoded = names.iter().filter_map(|(owner, node)| {
             let encoded = zone.encoded(owner, node);
             let note = |error: &_| tracing::error!(owner, %error, "a name cannot be published");
@@ -108,7 +109,7 @@ impl Editions {
     /// What a version changes in the zone, and what is to be signed for it; see [`Zone::draft`].
     #[must_use]
     pub fn draft(&self, names: Vec<(String, Node)>, renewed: &[Box<[u8]>]) -> Draft {
-        let zone = self.0.zone.read().unwrap_or_else(PoisonError::into_inner);
+        let zone = self.0.zone.read();
         zone.draft(names, renewed)
     }
 
@@ -117,9 +118,10 @@ impl Editions {
         let mut state = self.state();
         state.copies.retain(|copy| copy.strong_count() > 0);
         let mut difference = Vec::new();
+        let mut zone = self.0.zone.write();
         for names in names.chunks(PUBLISHED_AT_ONCE) {
-            let zone = self.0.zone.write();
-            let mut zone = zone.unwrap_or_else(PoisonError::into_inner);
+            // To let go of it is not enough: whoever waits has to wake up, and would find it taken again.
+            RwLockWriteGuard::bump(&mut zone);
             for (name, sets) in names {
                 if let Some(change) = zone.write(name, sets) {
                     state.note(&zone, &change);
@@ -127,15 +129,10 @@ impl Editions {
                 }
             }
         }
+        drop(zone);
         let before = *self.0.serial.borrow();
         if let (Some(from), Some(history)) = (before, &mut state.history) {
-            let apex = self
-                .0
-                .zone
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .apex()
-                .clone();
+            let apex = self.0.zone.read().apex().clone();
             let mut noted = Difference::default();
             // The apex came last, and goes first: its SOA is what a difference begins with.
             difference
@@ -149,12 +146,20 @@ impl Editions {
         self.0.serial.send_replace(Some(serial));
     }
 
+    /// From now on the order of names is kept, which a signed zone needs.
+    pub fn secure(&self) {
+        // Nothing changes meanwhile, and a million names are not ordered while answers wait.
+        let _state = self.state();
+        let order = self.0.zone.read().ordered();
+        self.0.zone.write().secure_in(order);
+    }
+
     /// What there is to know about the version that there is now; none where it cannot be handed on.
     ///
     /// It waits for no batch that is being published, and leaves nothing behind, however often it is asked for.
     pub(crate) fn head(&self) -> Option<Head> {
         let can_be_handed_on = self.0.serial.borrow().is_some();
-        let zone = self.0.zone.read().unwrap_or_else(PoisonError::into_inner);
+        let zone = self.0.zone.read();
         can_be_handed_on.then(|| Head::of(&zone))?
     }
 
@@ -182,7 +187,7 @@ impl Editions {
 
     /// The apex, and its SOA record without its owner; none as long as there is no version.
     pub(crate) fn soa(&self) -> Option<(WireName, Vec<u8>)> {
-        let zone = self.0.zone.read().unwrap_or_else(PoisonError::into_inner);
+        let zone = self.0.zone.read();
         Some((zone.apex().clone(), soa_of(&zone)?))
     }
 
@@ -190,7 +195,7 @@ impl Editions {
     pub(crate) fn since(&self, serial: u32) -> Option<(Since, Vec<u8>)> {
         let state = self.state();
         let since = state.history.as_ref()?.since(serial)?;
-        let zone = self.0.zone.read().unwrap_or_else(PoisonError::into_inner);
+        let zone = self.0.zone.read();
         Some((since, soa_of(&zone)?))
     }
 }
@@ -306,7 +311,7 @@ impl Copy {
 
     /// Adds the records of the next part, but for the SOA; false when this version is lost.
     pub(crate) fn read_next(&self, sheets: &mut Sheets) -> bool {
-        let zone = self.zone.read().unwrap_or_else(PoisonError::into_inner);
+        let zone = self.zone.read();
         let mut reading = self.reading();
         if reading.is_lost {
             return false;
@@ -337,6 +342,7 @@ impl Copy {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use domain::base::{Message, ParsedRecord};
     use domain::rdata::AllRecordData;
@@ -452,6 +458,33 @@ mod tests {
                 prop_assert!(version.values().all(|count| *count == 1));
             }
         }
+    }
+
+    /// Whoever asks while very much changes waits for one piece, and not until all is there.
+    #[test]
+    fn readers_get_in_between_two_pieces() {
+        const PIECES: usize = 100;
+        let dir = tempfile::tempdir().unwrap();
+        let editions = begun(dir.path());
+        let names = (0..PIECES * PUBLISHED_AT_ONCE)
+            .map(|n| (format!("n{n}.{APEX}"), addresses(&[1])))
+            .chain([apex(2)])
+            .collect();
+        let (zone, ends) = (editions.zone(), AtomicBool::default());
+        let seen = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut seen = BTreeSet::new();
+                while !ends.load(Ordering::Relaxed) {
+                    seen.insert(zone.read().len());
+                }
+                seen
+            });
+            editions.publish(2, names);
+            ends.store(true, Ordering::Relaxed);
+            reader.join().unwrap()
+        });
+        let before_and_after = 2;
+        assert!(seen.len() > before_and_after, "{seen:?}");
     }
 
     #[test]

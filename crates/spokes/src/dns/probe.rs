@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use domain::base::iana::{Rcode, Rtype};
@@ -134,7 +133,7 @@ pub(crate) async fn look(
         let mut ours = Vec::new();
         {
             let zone = editions.zone();
-            let zone = zone.read().unwrap_or_else(PoisonError::into_inner);
+            let zone = zone.read();
             let limit = UDP_ANSWER_BYTES_MAX;
             answer(&zone, &request, Transport::Udp { limit }, 0, &mut ours);
         }

@@ -3,11 +3,12 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLockReadGuard};
 use std::time::Duration;
 
 use domain::base::iana::OptRcode;
+use parking_lot::RwLockReadGuard;
 
 use crate::dns::answer::{Manner, Reply, Request, Transport, reply, reply_error};
 use crate::dns::berths::Berths;
@@ -167,9 +168,7 @@ impl Desk {
     }
 
     pub(super) fn zone(&self) -> RwLockReadGuard<'_, Zone> {
-        // A writer that panicked did so before it changed anything, or between two whole names:
-        // to go on answering beats silence.
-        self.zone.read().unwrap_or_else(PoisonError::into_inner)
+        self.zone.read()
     }
 
     /// Answers whoever is not to be limited.

@@ -9,9 +9,10 @@ use std::borrow::Borrow;
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use domain::base::iana::Rtype;
+use parking_lot::RwLock;
 
 use crate::dns::encode::{
     BadNode, WireName, WireSet, WireSets, bytes_before, encode, encode_denial,
@@ -27,7 +28,11 @@ pub(crate) const SHARDS: usize = 256;
 /// A zone that one writer changes while servers answer from it.
 ///
 /// Fill it before a server has it; later batches of some hundred names keep answers waiting for
-/// less than a millisecond.
+/// less than a millisecond. The lock can be handed on to whoever waits ([`RwLockWriteGuard::bump`]), and a writer that
+/// panicked leaves it open: it did so before it changed anything, or between two whole names, and to go on answering
+/// beats silence.
+///
+/// [`RwLockWriteGuard::bump`]: parking_lot::RwLockWriteGuard::bump
 pub type SharedZone = Arc<RwLock<Zone>>;
 
 /// The names of one zone, with their records encoded.
@@ -207,13 +212,22 @@ impl Zone {
 
     /// Keeps the order of names from now on, which a signed zone needs.
     pub fn secure(&mut self) {
-        if self.order.is_some() {
-            return;
+        if self.order.is_none() {
+            self.order = Some(self.ordered());
         }
+    }
+
+    /// The order of names as they are.
+    pub(crate) fn ordered(&self) -> Order {
         let mut order = Order::default();
         for part in 0..SHARDS {
             self.part(part).for_each(|(name, _)| order.insert(name));
         }
+        order
+    }
+
+    /// As [`Self::secure`], with their order as it is now.
+    pub(crate) fn secure_in(&mut self, order: Order) {
         self.order = Some(order);
     }
 

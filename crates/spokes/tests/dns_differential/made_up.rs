@@ -81,7 +81,7 @@ impl MadeUp {
         let signatures = draft.sign(&node, stamp).unwrap();
         editions.publish_written(SERIAL, draft.signed(stamp, &signatures).unwrap());
         let zone = editions.zone();
-        let mut zone = zone.write().unwrap();
+        let mut zone = zone.write();
         mem::replace(&mut *zone, Zone::new(APEX).unwrap())
     }
 

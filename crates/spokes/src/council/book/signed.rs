@@ -136,7 +136,7 @@ impl Signing {
 /// All that the zone has of each name.
 fn all_of(book: &Book) -> Vec<(Vec<u8>, Vec<u8>)> {
     let zone = book.publication().editions().zone();
-    let zone = zone.read().unwrap();
+    let zone = zone.read();
     let names = zone.names_behind(None, usize::MAX);
     names
         .iter()

@@ -115,7 +115,7 @@ impl Book {
     /// How many names the zone has, and which version it is.
     pub(super) fn shown(&self) -> (usize, Option<u32>) {
         let editions = self.publication().editions();
-        let names = editions.zone().read().unwrap().len();
+        let names = editions.zone().read().len();
         (names, *editions.serial().borrow())
     }
 
