@@ -19,8 +19,9 @@ use spokes_rules::{
     dnssec::ZoneKey,
     health::{REPORT_SECONDS_MAX, Report},
     node::{Label, NodeKey, NodeSecret, Signed},
-    receipt::{Receipt, Seal},
+    receipt::{Held, Receipt, Seal},
     registry::{Refusal, Registry},
+    request::Ask,
     zone,
 };
 use tokio::{
@@ -35,6 +36,7 @@ use crate::{
     http::{self as web, Guest, Response},
     observe::observe,
     outage::Outage,
+    turns::Turns,
     wire::{
         self, CouncilWire, LogWire, NetworkWire, Problem, RequestWire, StatementsWire, TakenWire,
     },
@@ -60,6 +62,7 @@ mod press;
 mod publication;
 mod raft;
 mod rates;
+mod recovery;
 mod seats;
 mod sets;
 mod sheaf;
@@ -69,13 +72,12 @@ use anew::Anew;
 use book::Book;
 pub use door::{Door, Whose};
 pub use elsewhere::ask_elsewhere;
-pub use found::{
-    Beginning, Recovered, Recovery, Stand, backup, init, invite, organize, recover, stand,
-};
+pub use found::{Beginning, Stand, init, invite, organize, stand};
 pub use mirrors::{SharedKey, mirror_keys};
 use order::Order;
 use raft::LogStore;
 use rates::{Asker, Rates};
+pub use recovery::{Copied, Ready, Recovered, Recovery, backup, check};
 use ways::Ways;
 
 /// Questions for statements that are on their way to the leader at once: an eighth of the places it has for peers.
@@ -91,6 +93,12 @@ const REQUEST_BYTES_MAX: usize = 32 * 1024 * 1024;
 const STATEMENTS_PER_SPOKE_MAX: usize = 128;
 /// Bytes of one message with statements: a seal names all tips of a blog.
 const STATEMENTS_BYTES_MAX: usize = 1024 * 1024;
+/// Statements of one message: as many as a spoke sends. To check them takes some ten milliseconds.
+const STATEMENTS_MAX: usize = 200;
+/// Messages of one address that wait to be checked: a spoke that tells of a report, of a set and of another one.
+const STATEMENTS_WAIT_MAX: usize = 8;
+/// How long they wait; whoever sent them sends them again.
+const STATEMENTS_WAIT: Duration = Duration::from_secs(8);
 
 /// A running council node.
 #[derive(Debug)]
@@ -107,8 +115,8 @@ pub struct Council {
     statements: Mutex<BTreeMap<BlogId, Vec<Signed>>>,
     /// What observers say of spokes.
     reports: health::Reports,
-    /// Who brings statements takes turns: to check them takes a core for a while.
-    checking: Semaphore,
+    /// Who brings statements takes turns, guest by guest: to check them takes a core for a while.
+    checking: Arc<Turns>,
     /// Who asks the leader through this node takes turns.
     asking: Semaphore,
     /// Spokes of which somebody says what the registry does not.
@@ -136,7 +144,7 @@ impl Council {
         let book = Arc::new(found::open_book(dir, &journal, &secret)?);
         let keys::Ahead { nodes, recoveries } = keys::read_ahead(&journal, &book)?;
         let is_empty = journal.len() == 0 || journal.filling().is_some();
-        let anew = Anew::open(dir, is_empty, |text| {
+        let anew = Anew::open(dir, secret.key(), is_empty, |text| {
             anew::has(&book, text) || recoveries.iter().any(|ahead| ahead == text)
         })?;
         let known = keys::known_keys(dir, &config)?;
@@ -164,7 +172,7 @@ impl Council {
             order,
             statements: Mutex::default(),
             reports: health::Reports::default(),
-            checking: Semaphore::new(1),
+            checking: Turns::new(1, STATEMENTS_WAIT, STATEMENTS_WAIT_MAX),
             asking: Semaphore::new(ASKING_MAX),
             doubted: Mutex::default(),
             rates: Mutex::default(),
@@ -429,7 +437,9 @@ impl Council {
         }
         let signed = wire.signed.signed();
         let signed = signed.map_err(|why| Unsequenced::Malformed(why.to_owned()))?;
-        let known = self.is_known(signed.key) && signed.is_good();
+        // What a node has signed for somebody else, as spokes do for each reader, is not booked on it either.
+        let is_asked = Ask::parse(signed.text.as_bytes()).is_ok();
+        let known = is_asked && self.is_known(signed.key) && signed.is_good();
         let asker = match known {
             true => Asker::Node(signed.key),
             false => Asker::Stranger(from),
@@ -462,6 +472,7 @@ impl Council {
 
     /// Takes seals and receipts of a changing set, and opens it as soon as they suffice.
     async fn statements(self: Arc<Self>, request: Request<Incoming>) -> Response {
+        let from = Guest::of(&request).address();
         let body = match web::body(request, STATEMENTS_BYTES_MAX).await {
             Ok(body) => body,
             Err(response) => return response,
@@ -473,10 +484,19 @@ impl Council {
                 return web::refuse(StatusCode::UNPROCESSABLE_ENTITY, "invalid", why);
             }
         };
+        if wire.statements.len() > STATEMENTS_MAX {
+            let why = format!(
+                "A message holds {STATEMENTS_MAX} statements at most. Nothing was kept; send fewer at once."
+            );
+            return web::refuse(StatusCode::PAYLOAD_TOO_LARGE, "too-large", why);
+        }
         let node = Arc::clone(&self);
         let wire = {
-            // Nobody closes it.
-            let _turn = self.checking.acquire().await;
+            let Some(_turn) = self.checking.take(from).await else {
+                let why = "Very many tell this node something at once. Nothing was kept; send it again in a moment, or \
+                           to another node.";
+                return web::refuse(StatusCode::SERVICE_UNAVAILABLE, "busy", why);
+            };
             let checked =
                 tokio::task::spawn_blocking(move || node.is_said_by_nodes(&wire).then_some(wire));
             checked.await.unwrap_or_default()
@@ -495,10 +515,16 @@ impl Council {
         }
     }
 
-    /// Whether all of it comes from nodes: strangers may send what they like, so at the first one that does not
-    /// nothing more is checked, and nobody else is troubled.
+    /// Whether all of it comes from nodes and is for the council: strangers may send what they like, also what nodes
+    /// have signed for the log or for readers, so at the first one that is something else nothing more is checked, and
+    /// nobody else is troubled.
     fn is_said_by_nodes(&self, wire: &StatementsWire) -> bool {
-        let is_good = |signed: Signed| self.is_known(signed.key) && signed.is_good();
+        let is_for_us = |text: &[u8]| {
+            Report::parse(text).is_ok() || Seal::parse(text).is_ok() || Held::parse(text).is_ok()
+        };
+        let is_good = |signed: Signed| {
+            is_for_us(signed.text.as_bytes()) && self.is_known(signed.key) && signed.is_good()
+        };
         let mut statements = wire.statements.iter();
         statements.all(|wire| wire.signed().is_ok_and(is_good))
     }

@@ -24,5 +24,6 @@ pub mod run;
 mod shown;
 pub mod spoke;
 pub mod store;
+mod turns;
 pub mod web;
 pub mod wire;

@@ -445,6 +445,34 @@ fn after_a_recovery_the_dead_seats_keep_nobody_from_seeing_who_is_silent() {
     demo.assert_no_panic();
 }
 
+/// Whoever looks whether a backup is good, or founds a council anew that is well, is told before anything happens.
+fn trying_a_backup_out_stops_nobody(demo: &Demo, backup: &str) {
+    let said = organize(&["backup", "--check", backup]);
+    assert!(said.contains("holds all"), "{said}");
+    let (scratch, key) = (demo.dir.join("scratch"), demo.node("council1").data);
+    let key = key.join("organizer.key");
+    let founds = ["council", "recover", "--from", backup, "--label", "drill"];
+    let at = [
+        "--api",
+        "127.0.9.9:8080",
+        "--dns",
+        "127.0.9.9:5300",
+        "--dir",
+    ];
+    let (code, said) = run(
+        &program(),
+        &[
+            &founds[..],
+            &at,
+            &[scratch.to_str().unwrap()],
+            &["--organizer", key.to_str().unwrap()],
+        ]
+        .concat(),
+    );
+    assert!(code != 0 && said.contains("the council goes on"), "{said}");
+    assert!(!scratch.join("registry.journal").exists());
+}
+
 #[test]
 fn a_backup_brings_back_what_all_nodes_lost() {
     let demo = Demo::start_with(3, &["--empty", "--council", "3"]);
@@ -464,6 +492,7 @@ fn a_backup_brings_back_what_all_nodes_lost() {
     let third = Author::new("third").first(&demo.network, "third", now() + 3_600);
     assert_eq!(claim(&demo, "third", &third, "c"), 201);
     same_everywhere(&demo);
+    trying_a_backup_out_stops_nobody(&demo, to);
     for node in nodes() {
         demo.kill(&node);
         wipe(&demo, &node);

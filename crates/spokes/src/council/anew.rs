@@ -95,6 +95,8 @@ impl Word {
 #[derive(Debug)]
 pub(super) struct Anew {
     dir: PathBuf,
+    /// This node.
+    me: NodeKey,
     heard: Mutex<Option<(Word, Instant)>>,
     /// That is not in the registry yet, and is in the journal, or comes with what fills this node.
     is_coming: AtomicBool,
@@ -120,6 +122,7 @@ impl Anew {
     /// When the file cannot be read.
     pub(super) fn open(
         dir: &Path,
+        me: NodeKey,
         is_empty: bool,
         has: impl FnOnce(&str) -> bool,
     ) -> Result<Arc<Self>, Outage> {
@@ -129,7 +132,7 @@ impl Anew {
                 wire::read(&bytes).and_then(|wire| Word::read(Time::from_unix(i64::MAX), wire))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Arc::new(Self::of(dir, None, true)));
+                return Ok(Arc::new(Self::of(dir, me, None, true)));
             }
             Err(error) => return Err(Outage::file("reading", &path, &error)),
         };
@@ -140,12 +143,13 @@ impl Anew {
             ))
         })?;
         let is_coming = is_empty || has(&word.text);
-        Ok(Arc::new(Self::of(dir, Some(word), is_coming)))
+        Ok(Arc::new(Self::of(dir, me, Some(word), is_coming)))
     }
 
-    fn of(dir: &Path, word: Option<Word>, is_coming: bool) -> Self {
+    fn of(dir: &Path, me: NodeKey, word: Option<Word>, is_coming: bool) -> Self {
         Self {
             dir: dir.to_owned(),
+            me,
             heard: Mutex::new(word.map(|word| (word, Instant::now()))),
             is_coming: AtomicBool::new(is_coming),
             stands_down: AtomicBool::new(!is_coming),
@@ -223,11 +227,16 @@ impl Anew {
             return None;
         }
         let word = self.word()?;
+        let goes_on = if word.council.iter().any(|node| node.key == self.me) {
+            "Stop it, put registry.journal and registry.db of its directory aside, and start it empty: the council fills it"
+        } else {
+            "Its key has no seat there, whatever it is called: nobody would fill it. Stop it, and keep its directory for \
+             what it alone may hold; a server here joins under a label that was never used, with \"spokes council join\""
+        };
         Some(format!(
             "This council node stands down: an organizer has said on {} that the council was founded anew, without \
              what this one holds. It is at {} now. Nothing here was touched; this node votes for nobody and answers no \
-             DNS. Stop it, put registry.journal and registry.db of its directory aside, and start it empty: the \
-             council fills it",
+             DNS. {goes_on}",
             word.time,
             word.places()
         ))
@@ -558,7 +567,8 @@ mod tests {
     #[test]
     fn a_node_that_holds_what_was_given_up_stands_down_and_an_empty_one_does_not() {
         let dir = tempfile::tempdir().unwrap();
-        let none = Anew::open(dir.path(), false, |_| false).unwrap();
+        let open_as = |me: u8| Anew::open(dir.path(), secret(me).key(), false, |_| false).unwrap();
+        let none = open_as(2);
         let [has, lacks] = [|_: &str| true, |_: &str| false];
         assert_eq!(none.look(lacks, false, true), Now::TakesPart);
         // An empty one knows by whom it is filled, and is filled with the record.
@@ -581,10 +591,12 @@ mod tests {
         assert_eq!(none.look(lacks, false, true), Now::TakesPart, "it may come");
         late(&none);
         assert_eq!(none.look(lacks, false, true), Now::StandsDown);
-        assert!(none.why().unwrap().contains("council2 at 192.0.2.2:80"));
+        let why = none.why().unwrap();
+        assert!(why.contains("council2 at 192.0.2.2:80") && why.contains("the council fills it"));
+        assert!(open_as(1).why().unwrap().contains("has no seat there"));
         // So it stays over a start, unless its journal has the record or it was emptied.
         let open = |is_empty, has: fn(&str) -> bool| {
-            let opened = Anew::open(dir.path(), is_empty, has).unwrap();
+            let opened = Anew::open(dir.path(), secret(2).key(), is_empty, has).unwrap();
             opened.stands_down()
         };
         assert!(open(false, lacks) && !open(false, has) && !open(true, lacks));

@@ -1,10 +1,6 @@
 //! How a council begins, grows and is founded anew: directories, keys, and an organizer's words.
 
-use std::{
-    fs::File,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{fs::File, net::SocketAddr, path::Path};
 
 use openraft::{CommittedLeaderId, Entry, LogId, Membership, Vote, entry::EntryPayload};
 use rustix::{
@@ -19,7 +15,6 @@ use spokes_rules::{
 };
 
 use super::{
-    anew,
     book::{self, Book},
     journal::{Disk, Frame, Journal},
     raft::{Batch, Filled, Ledger as _, NodeId, Types, pack, unpack},
@@ -36,10 +31,6 @@ use crate::{
 
 /// The term in which a council begins.
 const FIRST_TERM: u64 = 1;
-/// How far a council that is founded anew leaves the terms behind that anybody may have voted in: an
-/// election takes a second, and these are eleven days of them.
-const TERMS_APART: u64 = 1_000_000;
-
 /// Entries of a council that has just begun: its members, and the founding.
 const FIRST_ENTRIES: u64 = 2;
 /// Entries that an index may lack at a start while this node goes on answering DNS. A loss of power takes some
@@ -160,14 +151,14 @@ pub(super) fn begin<D: Disk>(
         .map_err(|e| Outage::new(e.to_string()))
 }
 
-fn alone(me: NodeId, filled: Filled) -> Membership<NodeId, Filled> {
+pub(super) fn alone(me: NodeId, filled: Filled) -> Membership<NodeId, Filled> {
     let nodes = std::collections::BTreeMap::from([(me, filled)]);
     Membership::new(vec![std::collections::BTreeSet::from([me])], nodes)
 }
 
 /// Keeps all other processes from writing in a node's directory, as long as what this gives is there: two that
 /// write one journal destroy what the other one has acknowledged.
-fn lock(dir: &Path) -> Result<File, Outage> {
+pub(super) fn lock(dir: &Path) -> Result<File, Outage> {
     let path = dir.join("node.lock");
     let file = File::options()
         .create(true)
@@ -195,7 +186,11 @@ pub(super) fn open_journal(dir: &Path, secret: &NodeSecret) -> Result<Journal<Fi
     open_locked(dir, secret, lock(dir)?)
 }
 
-fn open_locked(dir: &Path, secret: &NodeSecret, lock: File) -> Result<Journal<File>, Outage> {
+pub(super) fn open_locked(
+    dir: &Path,
+    secret: &NodeSecret,
+    lock: File,
+) -> Result<Journal<File>, Outage> {
     let mut journal = Journal::open(&dir.join("registry.journal"))?.keep(lock);
     if journal.len() > 0 {
         return Ok(journal);
@@ -258,250 +253,8 @@ pub(super) fn open_book(
     Ok(book)
 }
 
-/// Copies the journal of a node, which may be running, and checks that the copy adds up to a registry.
-///
-/// # Errors
-/// When the node holds nothing or not yet all, the journal is damaged, or a disk fails.
-pub fn backup(dir: &Path, to: &Path) -> Result<Registry, Outage> {
-    let from = dir.join("registry.journal");
-    // Another backup may be writing beside this one.
-    let mut part = to.as_os_str().to_owned();
-    part.push(format!(".{}.part", config::random_hex::<4>()?));
-    let part = Path::new(&part);
-    let copied = copy_checked(&from, part).and_then(|registry| {
-        let failed = |e: std::io::Error| Outage::file("writing", to, &e);
-        std::fs::rename(part, to).map_err(failed)?;
-        let above = to.parent().filter(|above| !above.as_os_str().is_empty());
-        config::sync_dir(above.unwrap_or(Path::new("."))).map_err(failed)?;
-        Ok(registry)
-    });
-    if copied.is_err() {
-        drop(std::fs::remove_file(part));
-    }
-    copied
-}
-
-/// Copies a journal that somebody may be writing, and never touches it.
-fn copy_checked(from: &Path, part: &Path) -> Result<Registry, Outage> {
-    let copied = |e: std::io::Error| match from.exists() {
-        true => Outage::file("writing", part, &e),
-        false => Outage::file("copying", from, &e),
-    };
-    std::fs::copy(from, part).map_err(copied)?;
-    // What was being written when it was copied is cut off the copy here.
-    let journal = Journal::open(part)?;
-    let registry = fold(&journal)?.filter(|_| journal.filling().is_none());
-    registry.ok_or_else(|| {
-        Outage::new(format!(
-            "{} holds nothing of a registry, or not yet all; nothing was kept. Take the backup from another node",
-            from.display()
-        ))
-    })
-}
-
-/// How a council is founded anew.
-#[derive(Clone, Debug)]
-pub struct Recovery {
-    /// The directory of the node.
-    pub dir: PathBuf,
-    /// An organizer's key.
-    pub organizer: PathBuf,
-    /// A backup to begin with, where the node holds nothing.
-    pub from: Option<PathBuf>,
-    /// What the node will be, where its directory was lost, too.
-    pub node: Option<Stand>,
-}
-
-/// What a council that was founded anew begins with.
-#[derive(Clone, Debug)]
-pub struct Recovered {
-    /// How many records of the registry.
-    pub records: u64,
-    /// The network's domain.
-    pub domain: Domain,
-    /// The number of its node among all that ever stood, of which its name in DNS is made.
-    pub server: u64,
-    /// The node that it is founded on.
-    pub node: CouncilNode,
-    /// The others that sit: they are to be filled.
-    pub others: Vec<CouncilNode>,
-    /// Whether spokes know where the node is: one of the council answered there before.
-    pub is_known: bool,
-}
-
-/// Puts a backup where a node holds nothing.
-fn bring_back(dir: &Path, from: &Path) -> Result<(), Outage> {
-    let to = dir.join("registry.journal");
-    if to.exists() && Journal::open(&to)?.len() > 0 {
-        return Err(Outage::new(format!(
-            "{} holds something; nothing was changed. Put it aside first, or recover without --from",
-            to.display()
-        )));
-    }
-    let bytes = std::fs::read(from).map_err(|e| Outage::file("reading", from, &e))?;
-    config::write_file(&to, &bytes, 0o600)
-}
-
-/// Makes the key and the config of a node whose directory was lost.
-fn make_node(
-    dir: &Path,
-    node: &Stand,
-    secret: &NodeSecret,
-    registry: &Registry,
-) -> Result<(), Outage> {
-    let domain = &registry.founding().domain;
-    CouncilConfig {
-        layout: config::LAYOUT,
-        label: node.label.to_string(),
-        api: node.api,
-        dns: node.dns,
-        dns_rate: ANSWERS_PER_SECOND,
-        peer: Some(node.peer),
-        network: Some(registry.network().to_string()),
-        council_keys: vec![secret.key().to_string()],
-        base_url: format!("http://{domain}"),
-    }
-    .save(dir)
-}
-
-/// Founds the council anew on what this one node holds, with an organizer's key: it is a council of one
-/// then, until others have been given seats or are filled again. Everything that it holds counts, also
-/// what no majority had confirmed; what only others held is lost unless it is filled in from them.
-///
-/// The node must not be running.
-///
-/// # Errors
-/// When the node runs or holds nothing, the key is no organizer's, or the disk fails.
-pub fn recover(recovery: &Recovery) -> Result<Recovered, Outage> {
-    let Recovery {
-        dir,
-        organizer,
-        from,
-        node,
-    } = recovery;
-    if !organizer.exists() {
-        return Err(Outage::new(format!(
-            "{} is not there; say with --organizer where an organizer's key is",
-            organizer.display()
-        )));
-    }
-    if node.is_none() && !dir.join("config.toml").exists() {
-        return Err(Outage::new(format!(
-            "{} has no config.toml, so it is not known which node this is to be; say it with --label, --api and \
-             --dns, all three. Nothing was changed",
-            dir.display()
-        )));
-    }
-    let dir = &config::make_dir(dir)?;
-    let organizer = config::secret_key(organizer)?;
-    let lock = lock(dir)?;
-    let secret = config::secret_key(&dir.join("node.key"))?;
-    if let Some(from) = from {
-        bring_back(dir, from)?;
-    }
-    let mut journal = open_locked(dir, &secret, lock)?;
-    let registry = fold(&journal)?;
-    let Some(registry) = registry else {
-        return Err(Outage::new(
-            "this node holds nothing of a registry; recover on one that does, or say with --from where a \
-             backup is",
-        ));
-    };
-    if let Some(node) = node {
-        make_node(dir, node, &secret, &registry)?;
-    }
-    let config = CouncilConfig::load(dir)?;
-    anew::forget(dir)?;
-    let node = config.node(secret.key())?;
-    let mut sat = registry.seats().sitting().map(|(other, ..)| other);
-    let is_known = sat.any(|other| other.api == node.api);
-    let sat = registry.seats().sitting().map(|(other, ..)| other.clone());
-    let others: Vec<_> = sat.filter(|other| other.label != node.label).collect();
-    let request = recovery_of(&node, &others, &registry, &organizer)?;
-    let records = found_anew(&mut journal, &registry, &secret, request)?;
-    let seats = registry.seats();
-    let mut seat = seats.all().iter();
-    let seat = seat.find(|seat| seat.node.label == node.label);
-    Ok(Recovered {
-        records,
-        domain: registry.founding().domain.clone(),
-        server: seat.map_or(seats.all().len() as u64 + 1, |seat| seat.number),
-        node,
-        others,
-        is_known,
-    })
-}
-
-/// An organizer's request that founds the council anew: those that sat keep their seats, and are filled again.
-fn recovery_of(
-    node: &CouncilNode,
-    others: &[CouncilNode],
-    registry: &Registry,
-    organizer: &NodeSecret,
-) -> Result<RequestWire, Outage> {
-    let council = std::iter::once(node).chain(others).cloned().collect();
-    let now = clock::now();
-    let ask = Ask {
-        network: Some(registry.network()),
-        time: now,
-        what: Wish::Recover { council },
-    };
-    let request = Wanted::plain(Signed::new(organizer, &ask));
-    registry
-        .judge(now, &request)
-        .map_err(|why| Outage::new(format!("nothing was changed: {why}")))?;
-    Ok(RequestWire::from(&request))
-}
-
-/// Writes the entries with which a council of one goes on.
-fn found_anew(
-    journal: &mut Journal<File>,
-    registry: &Registry,
-    secret: &NodeSecret,
-    request: RequestWire,
-) -> Result<u64, Outage> {
-    let me = NodeId::of(secret.key());
-    let term = last_id(journal)?.map_or(0, |id| id.leader_id.term) + TERMS_APART;
-    let vote = Vote::new_committed(term, me);
-    let head = registry.head();
-    let filled = Filled(head.records);
-    let payloads = [
-        EntryPayload::Membership(alone(me, filled)),
-        EntryPayload::Normal(Batch {
-            time: clock::now().max(head.time).to_string(),
-            requests: vec![request.into()],
-            publish: None,
-            sheaf: None,
-        }),
-    ];
-    let failed = |e: serde_json::Error| Outage::new(e.to_string());
-    let mut frames = vec![
-        Frame::Vote(serde_json::to_vec(&vote).map_err(failed)?),
-        Frame::Filling(0),
-    ];
-    for (index, payload) in (journal.len()..).zip(payloads) {
-        let log_id = LogId::new(CommittedLeaderId::new(term, me), index);
-        let entry = Entry::<Types> { log_id, payload };
-        let bytes = pack(&entry).map_err(|e| Outage::new(e.to_string()))?;
-        frames.push(Frame::Entry(bytes));
-    }
-    journal
-        .write(&frames)
-        .map_err(|e| Outage::new(e.to_string()))?;
-    Ok(head.records)
-}
-
-fn last_id(journal: &Journal<File>) -> Result<Option<LogId<NodeId>>, Outage> {
-    let end = journal.len();
-    let failed = |e: std::io::Error| Outage::new(e.to_string());
-    let last = journal.read(end.saturating_sub(1)..end, u64::MAX);
-    let last = last.map_err(failed)?.pop();
-    let last = last.map(|bytes| unpack(&bytes)).transpose();
-    Ok(last.map_err(failed)?.map(|entry| entry.log_id))
-}
-
 /// The registry that all entries of a journal add up to, whether a majority had confirmed them or not.
-fn fold(journal: &Journal<File>) -> Result<Option<Registry>, Outage> {
+pub(super) fn fold(journal: &Journal<File>) -> Result<Option<Registry>, Outage> {
     let failed = |e: std::io::Error| Outage::new(e.to_string());
     let mut registry: Option<Registry> = None;
     for at in 0..journal.len() {
@@ -661,11 +414,11 @@ pub async fn invite(dir: &Path, expires: Time) -> Result<Invite, Outage> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A network of one node that has just been founded.
-    fn founded(dir: &Path) -> (Journal<File>, NodeSecret) {
+    pub(in crate::council) fn founded(dir: &Path) -> (Journal<File>, NodeSecret) {
         let at = "127.0.0.1:1".parse().unwrap();
         let beginning = Beginning {
             domain: Domain::parse("blogs.example").unwrap(),
@@ -682,7 +435,7 @@ mod tests {
     }
 
     /// Adds entries without a request.
-    fn add(journal: &mut Journal<File>, many: u64) {
+    pub(in crate::council) fn add(journal: &mut Journal<File>, many: u64) {
         let leader = CommittedLeaderId::new(FIRST_TERM, NodeId::default());
         let blank = |index| Entry::<Types> {
             log_id: LogId::new(leader, index),
@@ -726,60 +479,5 @@ mod tests {
             open(&journal).publication().is_hidden(),
             "somebody ended it half-way"
         );
-    }
-
-    fn sizes(dir: &Path) -> Vec<(String, u64)> {
-        let mut sizes: Vec<_> = std::fs::read_dir(dir)
-            .unwrap()
-            .map(|file| {
-                let file = file.unwrap();
-                let name = file.file_name().into_string().unwrap();
-                (name, file.metadata().unwrap().len())
-            })
-            .collect();
-        sizes.sort();
-        sizes
-    }
-
-    #[test]
-    fn only_one_process_writes_in_a_nodes_directory_and_backups_are_taken_beside_it() {
-        use std::io::Write as _;
-
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path();
-        let (journal, secret) = founded(path);
-        drop(journal);
-        let recovery = Recovery {
-            dir: path.to_owned(),
-            organizer: path.join("organizer.key"),
-            from: None,
-            node: None,
-        };
-        let runs = open_journal(path, &secret).unwrap();
-        // It is in the middle of a write.
-        let file = path.join("registry.journal");
-        let mut begun = File::options().append(true).open(&file).unwrap();
-        begun.write_all(b"\xc5SJ\n half a block").unwrap();
-        let before = sizes(path);
-        for said in [
-            recover(&recovery).map(drop),
-            open_journal(path, &secret).map(drop),
-        ] {
-            let said = said.unwrap_err().to_string();
-            assert!(said.contains("Nothing was changed"), "{said}");
-        }
-        let kept = tempfile::tempdir().unwrap();
-        let to = kept.path().join("registry.journal");
-        std::thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| (0..8).for_each(|_| drop(backup(path, &to).unwrap())));
-            }
-        });
-        assert_eq!(sizes(path), before, "nothing was cut off or added");
-        let left = sizes(kept.path());
-        assert!(left.len() == 1, "no half of a backup stays: {left:?}");
-        drop(runs);
-        assert!(recover(&recovery).unwrap().records > 0);
-        assert_eq!(open_journal(path, &secret).unwrap().torn(), 0);
     }
 }

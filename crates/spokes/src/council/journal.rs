@@ -183,7 +183,14 @@ impl Journal<File> {
             }
             Ok(journal)
         };
-        opened().map_err(|e: io::Error| Outage::file("opening", path, &e))
+        opened().map_err(|e: io::Error| match e.kind() {
+            io::ErrorKind::InvalidData => Outage::new(format!(
+                "{} cannot be used: {e}. Entries that others rely on are missing, so nothing was served. Empty this \
+                 node and have an organizer say \"spokes council refill\", or bring the file back from a backup",
+                path.display()
+            )),
+            _ => Outage::file("opening", path, &e),
+        })
     }
 }
 
@@ -228,13 +235,11 @@ impl<D: Disk> Journal<D> {
         while self.end < size {
             let Some(block) = window.block(self.end)? else {
                 if let Some(next) = window.next_block(self.end + 1)? {
-                    return Err(io::Error::other(format!(
-                        "the council's journal is damaged between bytes {} and {next}, and goes on behind; \
-                         entries that others rely on are missing, so nothing was served. Empty this node \
-                         and have an organizer say \"spokes council refill\", or bring the file back from a \
-                         backup",
+                    let why = format!(
+                        "it is damaged between bytes {} and {next}, and goes on behind",
                         self.end
-                    )));
+                    );
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, why));
                 }
                 self.torn = size - self.end;
                 self.disk.cut(self.end)?;

@@ -8,6 +8,7 @@ use std::{
 use clap::{Args, Subcommand};
 use spokes_rules::{
     node::Label,
+    registry::Registry,
     request::{Address, Domain, Policy, Wish},
 };
 
@@ -22,6 +23,7 @@ use crate::{
     demo,
     join::Invite,
     outage::Outage,
+    wire::places::CouncilStatusWire,
 };
 
 #[derive(Debug, Subcommand)]
@@ -83,21 +85,16 @@ pub(super) enum CouncilCommand {
     ///
     /// Example: spokes council refill council2 --dir /var/lib/council
     Refill(Organized),
-    /// Copies the registry of a node, which may be running, and checks the copy.
+    /// Copies the registry of a node, which may be running, and checks the copy; or checks a copy that there is.
     ///
     /// Example: spokes council backup --dir /var/lib/council --to /media/stick/registry.journal
-    Backup {
-        /// The directory of a council node.
-        #[arg(long)]
-        dir: PathBuf,
-        /// The file to write.
-        #[arg(long)]
-        to: PathBuf,
-    },
+    /// Example: spokes council backup --check /media/stick/registry.journal
+    Backup(Backup),
     /// Founds the council anew on what one node or a backup holds, when most of the others are gone for good.
     ///
     /// What only the others held is lost, unless spokes bring it again; no other node that still runs may go on beside
-    /// it. It takes seconds, with a million names some minutes. The organizer's key is the file organizer.key that
+    /// it, and each that hears of it stands down. So it is not done while a majority of the nodes is well: whether a backup
+    /// is good is seen with "spokes council backup --check". It takes seconds, with a million names some minutes. The organizer's key is the file organizer.key that
     /// "spokes council init" made. DNS names this node alone then, until others are filled.
     ///
     /// Example: spokes council recover --dir /var/lib/council --organizer /media/stick/organizer.key
@@ -113,6 +110,20 @@ pub(super) enum CouncilCommand {
     Caa(certificates::CaaCommand),
     #[command(flatten)]
     Places(places::PlacesCommand),
+}
+
+#[derive(Debug, Args)]
+#[group(id = "which", required = true, multiple = true)]
+pub(super) struct Backup {
+    /// The directory of a council node.
+    #[arg(long, requires = "to")]
+    dir: Option<PathBuf>,
+    /// The file to write.
+    #[arg(long, requires = "dir")]
+    to: Option<PathBuf>,
+    /// A file that may be a backup. It stays as it is, and no node hears of it.
+    #[arg(long, conflicts_with_all = ["dir", "to"])]
+    check: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -138,6 +149,9 @@ pub(super) struct Recovered {
     /// Where the council's other nodes reach it then; one port behind --api if it is left out.
     #[arg(long, requires = "label")]
     peer: Option<SocketAddr>,
+    /// Also where a majority of the council is well and goes on: it stands down as soon as it hears of this.
+    #[arg(long)]
+    although_it_is_led: bool,
 }
 
 #[derive(Debug, Args)]
@@ -221,23 +235,25 @@ pub(super) async fn run(command: CouncilCommand) -> Result<(), Outage> {
         CouncilCommand::Unseat(told) => seat(told, false).await,
         CouncilCommand::Refill(told) => {
             let Organized { label, tell } = told;
-            let said = format!("{label} is filled again from the others, and then votes again.");
+            let said = format!(
+                "{label} is filled again from the others as soon as it answers with the key of its seat, and then votes \
+                 again. \"spokes council status\" shows how far it is."
+            );
             tell.order(Wish::Refill { label }, &said).await.map(drop)
         }
-        CouncilCommand::Backup { dir, to } => {
-            let registry = council::backup(&dir, &to)?;
-            let head = registry.head();
-            demo::speak(&format!(
-                "{} holds all {} records of {} up to {}, checked. Keep it with an organizer's key: \"spokes \
-                 council recover\" founds the council anew from both.",
-                to.display(),
-                head.records,
-                registry.network(),
-                head.time
-            ));
+        CouncilCommand::Backup(Backup { dir, to, check }) => {
+            if let (Some(dir), Some(to)) = (dir, to) {
+                let registry = council::backup(&dir, &to)?;
+                demo::speak(&held(&to, &registry));
+            }
+            if let Some(file) = check {
+                let copied = council::check(&file)?;
+                demo::speak(&held(&file, &copied.registry));
+                torn(copied.torn).iter().for_each(|line| demo::speak(line));
+            }
             Ok(())
         }
-        CouncilCommand::Recover(wanted) => recover(wanted),
+        CouncilCommand::Recover(wanted) => recover(wanted).await,
     }
 }
 
@@ -294,7 +310,30 @@ async fn join(wanted: Standing) -> Result<(), Outage> {
     Ok(())
 }
 
-fn recover(wanted: Recovered) -> Result<(), Outage> {
+/// What a backup is good for.
+fn held(file: &Path, registry: &Registry) -> String {
+    let head = registry.head();
+    format!(
+        "{} holds all {} records of {} up to {}, checked. Keep it with an organizer's key: \"spokes council recover\" \
+         founds the council anew from both.",
+        file.display(),
+        head.records,
+        registry.network(),
+        head.time
+    )
+}
+
+/// What is said of a file that ends too early; none where it does not.
+fn torn(bytes: u64) -> Option<String> {
+    (bytes > 0).then(|| {
+        format!(
+            "The file ends in the middle of an entry: its last {bytes} bytes were left out, and what came behind them is \
+             not in it. If there is another copy, see which one goes further."
+        )
+    })
+}
+
+async fn recover(wanted: Recovered) -> Result<(), Outage> {
     let Recovered {
         dir,
         organizer,
@@ -303,6 +342,7 @@ fn recover(wanted: Recovered) -> Result<(), Outage> {
         api,
         dns,
         peer,
+        although_it_is_led,
     } = wanted;
     let node = match (label, api, dns) {
         (Some(label), Some(api), Some(dns)) => Some(Stand {
@@ -313,16 +353,32 @@ fn recover(wanted: Recovered) -> Result<(), Outage> {
         }),
         _ => None,
     };
-    let recovered = council::recover(&Recovery {
+    let ready = council::Ready::read(Recovery {
         organizer: organizer.unwrap_or_else(|| dir.join("organizer.key")),
         dir: dir.clone(),
         from,
         node,
     })?;
+    if !although_it_is_led && let Some(status) = ready.is_led_without().await {
+        return Err(needs_no_founding(&status, ready.records()));
+    }
+    let recovered = ready.found_anew()?;
     for line in after_recovery(&recovered, &dir) {
         demo::speak(&line);
     }
     Ok(())
+}
+
+/// Why a council that is well is not founded anew.
+fn needs_no_founding(status: &CouncilStatusWire, records: u64) -> Outage {
+    Outage::new(format!(
+        "the council goes on: {} says so, a majority stands behind it, and it has {} records, where {records} are here. \
+         Nothing was changed. Founded anew, its nodes would stand down as soon as they hear of it, with all that is not \
+         here. Whether a backup is good is seen with \"spokes council backup --check FILE\"; a node that lost what it had \
+         is filled with \"spokes council refill\". If the council is to be founded anew all the same, stop its nodes \
+         first; where others run them and you cannot, say --although-it-is-led",
+        status.node, status.records
+    ))
 }
 
 /// What to do when a council was founded anew, in its order.
@@ -334,16 +390,20 @@ fn after_recovery(recovered: &council::Recovered, dir: &Path) -> Vec<String> {
         is_known,
         domain,
         server,
+        last,
+        torn: left_out,
     } = recovered;
-    let mut lines = vec![
-        format!(
-            "The council is founded anew on {records} records of this node. Go on in this order:"
-        ),
+    let mut lines = vec![format!(
+        "The council is founded anew on {records} records of this node, the last of {last}."
+    )];
+    lines.extend(torn(*left_out));
+    lines.extend([
+        "Go on in this order:".to_owned(),
         format!(
             "1. Start this node: spokes council serve --dir {}",
             dir.display()
         ),
-    ];
+    ]);
     if !others.is_empty() {
         let places = others.iter().map(|o| format!("{} at {}", o.label, o.api));
         let places = places.collect::<Vec<_>>().join(", ");
@@ -452,12 +512,7 @@ fn after_seat(parent: &Parent, label: &Label, is_given: bool, tell: &places::Tel
     said
 }
 
-fn say_founded(
-    domain: &Domain,
-    dns: SocketAddr,
-    registry: &spokes_rules::registry::Registry,
-    dir: &Path,
-) {
+fn say_founded(domain: &Domain, dns: SocketAddr, registry: &Registry, dir: &Path) {
     for line in [
         format!("The network {domain} is founded: {}", registry.network()),
         String::new(),

@@ -25,7 +25,6 @@ use super::{
     Spoke,
     api::Site,
     finished::{HTML, PLAIN, medium, secure},
-    turns::Turns,
 };
 use crate::{
     clock,
@@ -35,6 +34,7 @@ use crate::{
     },
     http::{self as web, Guest, Response},
     outage::Outage,
+    turns::Turns,
     web::{
         desk::{DESK, Frame, notice},
         message::Message,

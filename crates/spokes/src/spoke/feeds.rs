@@ -16,11 +16,11 @@ use super::{
     front::{Wish, stamp_of},
     headlines::Told,
     pages::{EXCERPT_CHARS, language_of, timestamp, title},
-    turns::{Turn, Turns},
 };
 use crate::{
     http::{self as web, Guest, Response},
     render,
+    turns::{Turn, Turns},
     web::{
         data::{self, SITEMAP_ADDRESSES_MAX, SITEMAP_TYPE},
         feed,

@@ -19,13 +19,13 @@ use super::{
     Spoke,
     keys::way_to_keys,
     submit::{invalid, no_such_blog, not_here},
-    turns::{Turn, Turns},
 };
 use crate::{
     client::Reply,
     clock,
     council::{refused, unavailable},
     http::{self as web, Guest, Response},
+    turns::{Turn, Turns},
     wire::{self, RequestWire, WordWire},
 };
 

@@ -40,7 +40,6 @@ mod settle;
 mod shelf;
 mod sketch;
 mod submit;
-mod turns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -105,7 +104,7 @@ pub struct Spoke {
     /// Names that are asked for through the desk, and whether the council was silent.
     claiming: Mutex<BTreeMap<String, bool>>,
     /// Who is served at the desk, and whose key is read, at a time.
-    desk_turns: Arc<turns::Turns>,
+    desk_turns: Arc<crate::turns::Turns>,
     desk_keys: Semaphore,
     /// None until the first record has come.
     registry: RwLock<Option<Registry>>,
@@ -158,9 +157,9 @@ pub struct Spoke {
     room: room::Room,
     counts: readers::Counts,
     renders: renders::Renders,
-    searches: Arc<turns::Turns>,
-    feeds: Arc<turns::Turns>,
-    homes: Arc<turns::Turns>,
+    searches: Arc<crate::turns::Turns>,
+    feeds: Arc<crate::turns::Turns>,
+    homes: Arc<crate::turns::Turns>,
     mended: AtomicU64,
     /// How many receipts for pages may still be signed.
     receipts_left: health::Receipts,

@@ -22,10 +22,10 @@ use super::{
     front::Wish,
     headlines::Told,
     pages::{language_of, line},
-    turns::Turns,
 };
 use crate::{
     http::{self as web, Guest, Response},
+    turns::Turns,
     web::{message::Message, page},
 };
 

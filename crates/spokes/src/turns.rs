@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 /// Places to work, and a line before them.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(crate) struct Turns {
     wait: Duration,
     of_guest_max: usize,
     line: Mutex<Line>,
@@ -32,11 +32,11 @@ struct Line {
 
 /// A place to work; dropped, it goes to the next one.
 #[derive(Debug)]
-pub(super) struct Turn(Option<Arc<Turns>>);
+pub(crate) struct Turn(Option<Arc<Turns>>);
 
 impl Turns {
     /// So many places; whoever waits does so this long, and of one guest so many requests at a time.
-    pub(super) fn new(places: usize, wait: Duration, of_guest_max: usize) -> Arc<Self> {
+    pub(crate) fn new(places: usize, wait: Duration, of_guest_max: usize) -> Arc<Self> {
         let line = Mutex::new(Line {
             free: places,
             waiting: BTreeMap::new(),
@@ -50,7 +50,7 @@ impl Turns {
     }
 
     /// A place; none where none came free in time, or where this guest has too many waiting.
-    pub(super) async fn take(self: &Arc<Self>, guest: IpAddr) -> Option<Turn> {
+    pub(crate) async fn take(self: &Arc<Self>, guest: IpAddr) -> Option<Turn> {
         let called = match self.stand_in_line(guest) {
             Ok(turn) => return Some(turn),
             Err(called) => called?,
