@@ -17,7 +17,7 @@ use common::{
 use serde_json::{Value, json};
 use spokes::{
     council::{self, Beginning},
-    wire::EntryWire,
+    wire::{self, EntryWire, SignedWire},
 };
 use spokes_log::{
     chain::Chain,
@@ -389,7 +389,7 @@ fn the_council_takes_few_requests_of_unknown_keys_and_no_statements() {
     let network = Some(Hash::parse(&demo.network).unwrap());
     let wire = |secret: &NodeSecret, text: &dyn std::fmt::Display| {
         let signed = NodeSigned::new(secret, &text);
-        serde_json::to_value(spokes::wire::SignedWire::from(&signed)).unwrap()
+        serde_json::to_value(SignedWire::from(&signed)).unwrap()
     };
     let blog = maria.parent.as_ref().unwrap().1;
     let ask = |n: i64| Ask {
@@ -424,8 +424,11 @@ fn the_council_takes_few_requests_of_unknown_keys_and_no_statements() {
     // A forged key of a spoke is an unknown one; the spoke itself goes on.
     Author::with_blog(&demo, "nadia", "a");
 
-    let statements: Vec<Value> = (0..500).map(|n| wire(&nobody, &ask(n))).collect();
-    let reply = post("/api/v1/registry/statements", &statements.into());
+    signs_for_readers(&demo);
+    let statements: Vec<Value> = (0..201).map(|n| wire(&nobody, &ask(n))).collect();
+    let reply = post("/api/v1/registry/statements", &statements[..].into());
+    assert_eq!((reply.status, reply.kind().as_str()), (413, "too-large"));
+    let reply = post("/api/v1/registry/statements", &statements[..200].into());
     assert_eq!((reply.status, reply.kind().as_str()), (422, "invalid"));
     assert!(
         reply.detail().contains("not signed by a node"),
@@ -443,6 +446,35 @@ fn the_council_takes_few_requests_of_unknown_keys_and_no_statements() {
         reply.text()
     );
     demo.assert_no_panic();
+}
+
+/// A spoke signs something for each reader. Whoever sends that to the council takes nothing of the spoke's share.
+fn signs_for_readers(demo: &Demo) {
+    let nonce = [("Spokes-Nonce", "00112233445566778899aabbccddeeff")];
+    let page = http::request(
+        demo.address("a"),
+        "GET",
+        &demo.host("nadia"),
+        "/",
+        &nonce,
+        b"",
+    );
+    let served = page.unwrap();
+    let served = wire::signed_of_a_header(served.header("spokes-served").unwrap()).unwrap();
+    let served = SignedWire::from(&served);
+    let body = json!({ "signed": served }).to_string();
+    let statements = json!([served]).to_string();
+    for _ in 0..400 {
+        let reply = http::post(demo.council(), "/api/v1/registry/requests", &body).unwrap();
+        assert!(
+            matches!(reply.status, 422 | 429) && !reply.detail().contains("one node"),
+            "{}",
+            reply.text()
+        );
+    }
+    let reply = http::post(demo.council(), "/api/v1/registry/statements", &statements).unwrap();
+    assert_eq!(reply.status, 422, "{}", reply.text());
+    Author::with_blog(demo, "thomas", "a");
 }
 
 #[test]
@@ -474,7 +506,7 @@ fn what_stands_in_the_log_already_is_answered_and_never_kept_again() {
         },
     };
     let signed = NodeSigned::new(&secret, &ask);
-    let signed = serde_json::to_value(spokes::wire::SignedWire::from(&signed)).unwrap();
+    let signed = serde_json::to_value(SignedWire::from(&signed)).unwrap();
     let body = json!({ "signed": signed, "statements": [signed] }).to_string();
     let reply = http::post(to, "/api/v1/registry/requests", &body).unwrap();
     assert_eq!(reply.status, 409, "{}", reply.text());
