@@ -298,6 +298,8 @@ impl Demo {
             if is_new && number == 1 {
                 self.found(&dir)?;
             } else if is_new {
+                // The first answers before it has read what it was founded with.
+                self.wait_network().await?;
                 let expires = clock::now() + 3_600;
                 let invite = council::invite(&self.dir.join("council1"), expires).await?;
                 let stand = Stand {

@@ -517,7 +517,7 @@ fn of_a_member_few_statements_are_kept() {
             time: now(),
         })
     };
-    let many: Vec<Value> = (0..300).map(statement).collect();
+    let many: Vec<Value> = (0..200).map(statement).collect();
     let body = Value::from(many).to_string();
     let reply = http::post(demo.council(), "/api/v1/registry/statements", &body).unwrap();
     assert_eq!(
