@@ -88,13 +88,15 @@ pub(super) enum CouncilCommand {
     /// Copies the registry of a node, which may be running, and checks the copy; or checks a copy that there is.
     ///
     /// Example: spokes council backup --dir /var/lib/council --to /media/stick/registry.journal
+    ///
     /// Example: spokes council backup --check /media/stick/registry.journal
     Backup(Backup),
     /// Founds the council anew on what one node or a backup holds, when most of the others are gone for good.
     ///
     /// What only the others held is lost, unless spokes bring it again; no other node that still runs may go on beside
     /// it, and each that hears of it stands down. So it is not done while a majority of the nodes is well: whether a backup
-    /// is good is seen with "spokes council backup --check". It takes seconds, with a million names some minutes. The organizer's key is the file organizer.key that
+    /// is good is seen with "spokes council backup --check". It takes seconds, with a million names some minutes. The
+    /// organizer's key is the file organizer.key that
     /// "spokes council init" made. DNS names this node alone then, until others are filled.
     ///
     /// Example: spokes council recover --dir /var/lib/council --organizer /media/stick/organizer.key
