@@ -132,16 +132,20 @@ pub struct Cover<'a> {
 impl Cover<'_> {
     /// The data of the RRSIG record, up to the signature (RFC 4034 section 3.1).
     pub fn rrsig(&self, owner: &[u8]) -> Vec<u8> {
-        let mut data = self.rtype.to_be_bytes().to_vec();
-        // A name of 255 bytes has 127 at most.
-        let labels = u8::try_from(canonical(owner).len()).unwrap_or(u8::MAX);
-        data.extend([ALGORITHM, labels]);
-        for number in [self.ttl, self.expiration, self.inception] {
-            data.extend(number.to_be_bytes());
-        }
-        data.extend(self.tag.to_be_bytes());
-        data.extend(self.apex);
+        let mut data = Vec::new();
+        self.append(labels(owner), &mut data);
         data
+    }
+
+    /// The same behind other bytes, of an owner with so many labels.
+    pub fn append(&self, labels: u8, out: &mut Vec<u8>) {
+        out.extend(self.rtype.to_be_bytes());
+        out.extend([ALGORITHM, labels]);
+        for number in [self.ttl, self.expiration, self.inception] {
+            out.extend(number.to_be_bytes());
+        }
+        out.extend(self.tag.to_be_bytes());
+        out.extend(self.apex);
     }
 
     /// The bytes that are signed: that data, and each record in canonical form and order (RFC 4034 section 3.1.8.1).
@@ -162,9 +166,9 @@ impl Cover<'_> {
     }
 }
 
-/// The data of an NSEC record (RFC 4034 section 4.1): the next name, and the types at this one.
-pub fn nsec(next: &[u8], rtypes: &BTreeSet<u16>) -> Vec<u8> {
-    let mut data = next.to_vec();
+/// Types as an NSEC record lists them (RFC 4034 section 4.1.2).
+pub fn rtype_bits(rtypes: &BTreeSet<u16>) -> Vec<u8> {
+    let mut data = Vec::new();
     // A block for each 256 types of which there is one.
     let mut blocks: Vec<(u8, [u8; 32])> = Vec::new();
     for rtype in rtypes {
@@ -199,6 +203,16 @@ pub fn wire(name: &str) -> Vec<u8> {
     }
     wire.push(0);
     wire
+}
+
+/// How many labels a name has, the root aside: 127 at most, since it has 255 bytes at most.
+pub fn labels(name: &[u8]) -> u8 {
+    let (mut rest, mut count) = (name, 0u8);
+    while let Some((length @ 1.., behind)) = rest.split_first() {
+        rest = behind.get(usize::from(*length)..).unwrap_or_default();
+        count = count.saturating_add(1);
+    }
+    count
 }
 
 /// The order of names in a zone (RFC 4034 section 6.1): by their labels, the last first.
@@ -294,11 +308,10 @@ mod tests {
     #[test]
     fn the_types_of_a_name_are_bits() {
         let types = BTreeSet::from([1, 15, 46, 47, 1234]);
-        let mut expected = wire("host.example.com");
-        expected.extend([0, 6, 0x40, 0x01, 0, 0, 0, 0x03, 4, 27]);
+        let mut expected = vec![0, 6, 0x40, 0x01, 0, 0, 0, 0x03, 4, 27];
         expected.extend(vec![0; 26]);
         expected.push(0x20);
-        assert_eq!(nsec(&wire("host.example.com"), &types), expected);
+        assert_eq!(rtype_bits(&types), expected);
     }
 
     /// The example of RFC 4034 section 6.1, without its odd letters.

@@ -5,15 +5,18 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead as _, Read, Write as _},
+    io::BufRead as _,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
+use rusqlite::Connection;
 use spokes::dns::{
     cookie::CookieSecret,
     edition::Editions,
+    filling::{Names, Seals, fill},
     notify::notify,
+    seals,
     serve::Server,
     signed::{Keys, MirrorKey},
     signer::ZoneSecret,
@@ -24,6 +27,8 @@ use spokes_rules::{
     dnssec::{Signs, ZoneSignature},
     zone::{Data, Node, RrSet, Soa},
 };
+
+use spokes::outage::Outage;
 
 use crate::{Failed, zone_keys};
 
@@ -43,7 +48,8 @@ pub(crate) struct Order {
     pub(crate) mirror: u16,
     /// Threads that answer.
     pub(crate) workers: usize,
-    /// Whether the zone is signed: with the signatures that lie beside it, which the first server puts there.
+    /// Whether the zone is signed: with the signatures that are kept beside it as a council's node keeps them; the first
+    /// server puts them there.
     pub(crate) is_signed: bool,
 }
 
@@ -82,12 +88,11 @@ impl Order {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(self.workers).enable_all().build()?;
         let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let (mut zone, mut apex) = read_zone(&self.zone)?;
         let signs = self.is_signed.then(Signing::begin).transpose()?;
-        if let Some(signs) = &signs {
-            apex.extend(signs.keys());
-            zone = signs.all_of(zone, &apex, &self.zone.with_extension("seals"))?;
-        }
+        let (zone, apex) = match &signs {
+            None => read_zone(&self.zone, Node::new(), None)?,
+            Some(signs) => signs.all_of(&self.zone)?,
+        };
         let editions = Editions::new(APEX)?;
         let history = self.zone.with_extension("history");
         fs::create_dir_all(&history)?;
@@ -134,8 +139,6 @@ impl Order {
 
 /// Names that are signed at once, as a council does it that begins to.
 const SIGNED_AT_ONCE: usize = 1_000;
-/// Bytes of a signature.
-const SIGNATURE: usize = 64;
 
 /// What signs the zone: one key for the names, and one for the keys.
 struct Signing {
@@ -171,50 +174,41 @@ impl Signing {
         Ok(signatures.ok_or("no random numbers")?)
     }
 
-    /// The zone with all its signatures: those of the file, or new ones, which are put there.
-    fn all_of(&self, mut zone: Zone, apex: &Node, seals: &Path) -> Result<Zone, Failed> {
-        let editions = Editions::new(APEX)?;
+    /// The zone with all its signatures: those that are kept beside it, or new ones, which are kept there; and what its
+    /// apex has.
+    fn all_of(&self, path: &Path) -> Result<(Zone, Node), Failed> {
+        let kept = path.with_extension("db");
+        if !kept.exists() {
+            let part = path.with_extension("part");
+            self.keep_all_of(path, &Connection::open(&part)?)?;
+            fs::rename(part, &kept)?;
+        }
+        let (mut zone, apex) = read_zone(path, self.keys(), Some(&Connection::open(kept)?))?;
         zone.secure();
+        Ok((zone, apex))
+    }
+
+    fn keep_all_of(&self, path: &Path, index: &Connection) -> Result<(), Failed> {
+        let (mut zone, apex) = read_zone(path, self.keys(), None)?;
+        zone.secure();
+        let editions = Editions::new(APEX)?;
         editions.replace(zone, None);
         let zone = editions.zone();
-        let mut kept = fs::File::open(seals).ok().map(std::io::BufReader::new);
-        let part = seals.with_extension("part");
-        let mut made = std::io::BufWriter::new(fs::File::create(&part)?);
+        index.execute_batch(seals::CREATE)?;
+        index.execute_batch("BEGIN")?;
         let mut last: Option<Box<[u8]>> = None;
         loop {
             let names = zone.read().names_behind(last.as_deref(), SIGNED_AT_ONCE);
             let Some(name) = names.last() else { break };
             last = Some(name.clone());
             let draft = editions.draft(vec![(APEX.to_owned(), apex.clone())], &names);
-            let signatures = match &mut kept {
-                None => self.sign(&draft)?,
-                Some(kept) => read_signatures(kept, draft.due())?,
-            };
-            if kept.is_none() {
-                signatures
-                    .iter()
-                    .try_for_each(|signature| made.write_all(&signature.bytes()))?;
-            }
+            let signatures = self.sign(&draft)?;
             let written = draft.signed(self.stamp, &signatures)?;
+            seals::keep(index, &written)?;
             editions.publish_written(FIRST_SERIAL, written);
         }
-        if kept.is_none() {
-            made.flush()?;
-            fs::rename(part, seals)?;
-        }
-        let nothing = Zone::new(APEX)?;
-        Ok(std::mem::replace(&mut *zone.write(), nothing))
+        Ok(index.execute_batch("COMMIT")?)
     }
-}
-
-fn read_signatures(from: &mut impl Read, count: usize) -> Result<Vec<ZoneSignature>, Failed> {
-    let mut signatures = Vec::with_capacity(count);
-    for _ in 0..count {
-        let mut bytes = [0; SIGNATURE];
-        from.read_exact(&mut bytes)?;
-        signatures.push(ZoneSignature::from_bytes(bytes));
-    }
-    Ok(signatures)
 }
 
 fn with_serial(apex: &Node, serial: u32) -> Node {
@@ -227,21 +221,41 @@ fn with_serial(apex: &Node, serial: u32) -> Node {
     apex
 }
 
-/// The zone out of a file that this program has written; and what its apex has.
-fn read_zone(path: &Path) -> Result<(Zone, Node), Failed> {
+/// The zone out of a file that this program has written, with signatures that are kept; and what its apex has, with these
+/// keys.
+fn read_zone(path: &Path, keys: Node, kept: Option<&Connection>) -> Result<(Zone, Node), Failed> {
+    let mut apex = Node::new();
+    let names = |names: &mut Names<'_>| {
+        let said = say_names(path, |owner, mut node| {
+            if owner == APEX {
+                node.extend(keys.clone());
+                apex.clone_from(&node);
+            }
+            Ok(names.set(owner, &node)?)
+        });
+        said.map_err(|failed| Outage::new(failed.to_string()))
+    };
+    let seals = |seals: &mut Seals| match kept {
+        None => Ok(()),
+        Some(index) => seals::read(index, seals).map_err(Outage::from),
+    };
+    let zone = fill(APEX, names, seals)?;
+    Ok((zone, apex))
+}
+
+fn say_names(
+    path: &Path,
+    mut say: impl FnMut(&str, Node) -> Result<(), Failed>,
+) -> Result<(), Failed> {
     let file = std::io::BufReader::new(fs::File::open(path)?);
-    let mut zone = Zone::new(APEX)?;
-    let (mut apex, mut node) = (Node::new(), BTreeMap::<String, RrSet>::new());
-    let mut owner = String::new();
-    let mut finish = |owner: &str, node: &mut BTreeMap<String, RrSet>| -> Result<(), Failed> {
+    let (mut owner, mut node) = (String::new(), BTreeMap::<String, RrSet>::new());
+    let mut finish = |owner: &str, node: &mut BTreeMap<String, RrSet>| {
         let node: Node = std::mem::take(node).into_values().collect();
-        if owner == APEX {
-            apex.clone_from(&node);
+        if node.is_empty() {
+            Ok(())
+        } else {
+            say(owner, node)
         }
-        if !node.is_empty() {
-            zone.set(owner, node)?;
-        }
-        Ok(())
     };
     for line in file.lines() {
         let line = line?;
@@ -259,8 +273,7 @@ fn read_zone(path: &Path) -> Result<(Zone, Node), Failed> {
         });
         set.data.push(read_data(rtype, word()?)?);
     }
-    finish(&owner, &mut node)?;
-    Ok((zone, apex))
+    finish(&owner, &mut node)
 }
 
 fn read_data(rtype: &str, text: &str) -> Result<Data, Failed> {

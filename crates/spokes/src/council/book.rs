@@ -30,7 +30,9 @@ use super::{
     raft::{Answers, Batch, Ledger, Member, NodeId, Types, members},
 };
 use crate::{
-    config, kept,
+    config,
+    dns::seals,
+    kept,
     outage::Outage,
     wire::{LogWire, Problem, RecordWire, TakenWire},
 };
@@ -462,6 +464,7 @@ fn open_index(path: &Path) -> Result<Connection, Outage> {
     // Older programs pass them over.
     index.execute_batch(CREATE_RECOVERED)?;
     index.execute_batch(publication::CREATE)?;
+    index.execute_batch(seals::CREATE)?;
     if found < SCHEMA {
         index.execute_batch(&format!(
             "BEGIN; {CREATE} PRAGMA user_version = {SCHEMA}; COMMIT;"

@@ -26,7 +26,9 @@ use super::sheaf::Sheaf;
 use crate::{
     dns::{
         edition::Editions,
-        signing::{Draft, Written, seal_of, sealed},
+        filling::{Names, Seals, fill},
+        seals,
+        signing::{Draft, Written},
         zone::Zone,
     },
     outage::Outage,
@@ -46,10 +48,6 @@ CREATE TABLE IF NOT EXISTS skipped (
     one     INTEGER PRIMARY KEY CHECK (one = 1),
     times   INTEGER NOT NULL                -- that the council was founded anew since that version
 ) STRICT;
-CREATE TABLE IF NOT EXISTS signed (
-    name    BLOB PRIMARY KEY,               -- without the apex, as it travels
-    seal    BLOB NOT NULL                   -- its link and signatures, encoded
-) STRICT, WITHOUT ROWID;
 ";
 
 /// Names that are looked at at once for signatures that wear out: of 3,000,000 each in ten minutes.
@@ -327,7 +325,7 @@ impl Publication {
             let Some(written) = self.written(&state, registry, names, sheaf) else {
                 return Ok(());
             };
-            seal(index, &written)?;
+            seals::keep(index, &written).map_err(std::io::Error::other)?;
             self.put(&mut state, version, written);
         } else if !self.is_hidden() && state.last.is_some() && !state.reveals {
             let names = state.stale.names(registry, version);
@@ -499,42 +497,22 @@ impl Publication {
 /// The whole zone of the version up to which this registry goes, with the signatures that are kept.
 fn whole(registry: &Registry, version: Version, index: &Connection) -> Result<Zone, Outage> {
     let domain = registry.founding().domain.as_str();
-    let mut zone = Zone::new(domain).map_err(outage)?;
-    for (owner, node) in zone::project(registry, version) {
-        zone.set(&owner, node).map_err(outage)?;
-    }
-    if registry.zone_keys().signed.is_none() {
-        return Ok(zone);
-    }
-    let mut statement = index.prepare("SELECT name, seal FROM signed")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let (name, seal): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        if let Some(plain) = zone.at(&name).filter(|plain| !plain.is_empty()) {
-            let sets = sealed(plain, &seal);
-            zone.write(&name, &sets);
-        }
-    }
-    zone.secure();
-    Ok(zone)
-}
-
-/// Keeps what a version has signed.
-fn seal(index: &Connection, Written(names): &Written) -> std::io::Result<()> {
-    let keep = || {
-        let sql = "INSERT INTO signed (name, seal) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET seal = ?2";
-        let mut put = index.prepare_cached(sql)?;
-        let mut remove = index.prepare_cached("DELETE FROM signed WHERE name = ?1")?;
-        for (name, sets) in names {
-            if sets.is_empty() {
-                remove.execute([&name[..]])?;
-            } else {
-                put.execute([&name[..], seal_of(sets)])?;
-            }
-        }
-        Ok::<_, rusqlite::Error>(())
+    let is_signed = registry.zone_keys().signed.is_some();
+    let names = |zone: &mut Names<'_>| {
+        let mut names = zone::project(registry, version);
+        names.try_for_each(|(owner, node)| zone.set(&owner, &node).map_err(Outage::from))
     };
-    keep().map_err(std::io::Error::other)
+    let seals = |zone: &mut Seals| -> Result<(), Outage> {
+        if is_signed {
+            seals::read(index, zone)?;
+        }
+        Ok(())
+    };
+    let mut zone = fill(domain, names, seals)?;
+    if is_signed {
+        zone.secure();
+    }
+    Ok(zone)
 }
 
 /// Whether a request's text may ask for a name. Who looks for one before it is there does not find it for a while.

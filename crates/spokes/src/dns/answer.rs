@@ -11,9 +11,10 @@ use domain::dep::octseq::Parser;
 
 use crate::dns::cookie::WHOLE_COOKIE_BYTES;
 use crate::dns::edns::Edns;
-use crate::dns::encode::{WireSet, WireSets, denial_ttl};
-use crate::dns::secured::{Proof, append_signatures, pointer};
-use crate::dns::zone::{Found, Zone, set_of};
+use crate::dns::encode::{WireSet, denial_ttl};
+use crate::dns::seal::Whole;
+use crate::dns::secured::{Held, Proof, pointer};
+use crate::dns::zone::{Found, Zone};
 
 /// The largest UDP answer we send, and what we say we can receive, in bytes.
 ///
@@ -261,7 +262,7 @@ impl<'a> Asked<'a> {
 struct Verdict<'z> {
     rcode: OptRcode,
     is_authoritative: bool,
-    answer: Option<WireSet<'z>>,
+    answer: Option<Held<'z>>,
     authority: Option<WireSet<'z>>,
     /// For who validates, where the zone is signed.
     secured: Option<Secured<'z>>,
@@ -269,7 +270,7 @@ struct Verdict<'z> {
 
 /// Where the signatures of an answer are, and what proves a denial.
 struct Secured<'z> {
-    sets: WireSets<'z>,
+    of: Option<Whole<'z>>,
     proof: Proof<'z>,
 }
 
@@ -310,24 +311,24 @@ fn judge<'z>(zone: &'z Zone, opcode: Opcode, request: &Request<'_>) -> Verdict<'
         return Verdict::error(OptRcode::REFUSED);
     }
     let name = &asked.name.bytes[..asked.name.length];
-    let (rcode, sets) = match zone.find(name) {
+    let (rcode, whole) = match zone.find(name) {
         Found::Outside => return Verdict::error(OptRcode::REFUSED),
-        Found::Missing => (OptRcode::NXDOMAIN, WireSets::of(&[])),
-        Found::Name(sets) => (OptRcode::NOERROR, sets),
+        Found::Missing => (OptRcode::NXDOMAIN, None),
+        Found::Name(whole) => (OptRcode::NOERROR, Some(whole)),
     };
-    let answer = set_of(sets, asked.rtype);
+    let answer = whole.and_then(|whole| Held::of(whole, asked.rtype));
     let Some(denial) = zone.denial() else {
         return Verdict::error(OptRcode::SERVFAIL);
     };
     let validates = request.edns().is_some_and(Edns::wants_dnssec) && zone.order().is_some();
     let secured = validates.then(|| {
         let before = &name[..name.len() - zone.apex_bytes()];
-        let (sets, proof) = match (&answer, rcode) {
-            (Some(_), _) => (sets, Proof::default()),
-            (None, OptRcode::NXDOMAIN) => (zone.of_apex(), Proof::no_name(zone, before)),
-            (None, _) => (zone.of_apex(), Proof::no_data(zone, before)),
+        let (of, proof) = match (&answer, rcode) {
+            (Some(_), _) => (whole, Proof::default()),
+            (None, OptRcode::NXDOMAIN) => (zone.whole(&[]), Proof::no_name(zone, before)),
+            (None, _) => (zone.whole(&[]), Proof::no_data(zone, before)),
         };
-        Secured { sets, proof }
+        Secured { of, proof }
     });
     let authority = if answer.is_none() { Some(denial) } else { None };
     Verdict {
@@ -358,22 +359,23 @@ fn write(
     // Only a question of this zone has records: then its name ends in the apex, 4 bytes of type
     // and class before here.
     let apex = || u16::try_from(records_at - 4 - zone.apex_bytes()).expect("names are short");
-    if let Some(set) = verdict.answer {
-        set.append(out, apex(), manner.rotation);
-        let signatures = verdict.secured.as_ref().map_or(0, |secured| {
-            let owner = pointer(QUESTION_AT);
-            append_signatures(secured.sets, set.rtype(), &owner, None, out)
-        });
-        head.counts_mut().set_ancount(set.count() + signatures);
+    let signatures = |rtype, owner: [u8; 2], ttl, out: &mut Vec<u8>| {
+        let of = verdict.secured.as_ref().and_then(|secured| secured.of);
+        of.map_or(0, |of| of.append_signatures(Some(rtype), &owner, ttl, out))
+    };
+    if let Some(held) = verdict.answer {
+        let count = held.append(out, (QUESTION_AT, apex()), manner.rotation);
+        let count = count + signatures(held.rtype(), pointer(QUESTION_AT), None, out);
+        head.counts_mut().set_ancount(count);
     }
     if let Some(set) = verdict.authority {
         set.append(out, apex(), manner.rotation);
-        let proof = verdict.secured.as_ref().map_or(0, |secured| {
-            let (owner, ttl) = (pointer(apex()), denial_ttl(set));
-            append_signatures(secured.sets, Rtype::SOA, &owner, ttl, out)
-                + secured.proof.append(apex(), out)
-        });
-        head.counts_mut().set_nscount(set.count() + proof);
+        let (owner, ttl) = (pointer(apex()), denial_ttl(set));
+        let mut count = set.count() + signatures(Rtype::SOA, owner, ttl, out);
+        if let Some(secured) = &verdict.secured {
+            count += secured.proof.append(apex(), out);
+        }
+        head.counts_mut().set_nscount(count);
     }
     let opt_bytes = request.edns.map_or(0, |_| Edns::reply_bytes(manner.cookie));
     let is_truncated = out.len() + opt_bytes > reply_bytes_max(manner.transport, request.edns());

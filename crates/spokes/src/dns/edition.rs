@@ -11,10 +11,11 @@ use spokes_rules::zone::Node;
 use tokio::sync::watch;
 
 use crate::dns::encode::{BadNode, WireName, WireSets};
-use crate::dns::history::{Difference, History, Since};
+use crate::dns::history::{Difference, History, Since, is_soa};
+use crate::dns::seal::Whole;
 use crate::dns::sheets::Sheets;
 use crate::dns::signing::{Draft, Written};
-use crate::dns::zone::{Change, SHARDS, SharedZone, Zone, set_of};
+use crate::dns::zone::{Change, SHARDS, SharedZone, Zone};
 
 /// Names that are published under one lock: a spoke may have 100,000 of them, and readers who ask for others do not
 /// wait for all.
@@ -202,7 +203,7 @@ impl Editions {
 
 /// The zone's SOA record without its owner.
 fn soa_of(zone: &Zone) -> Option<Vec<u8>> {
-    let set = set_of(zone.of_apex(), Rtype::SOA)?;
+    let set = zone.of_apex().of_type(Rtype::SOA)?;
     set.records(zone.apex()).pop()
 }
 
@@ -331,11 +332,9 @@ impl Copy {
     }
 
     fn push(&self, name: &[u8], sets: WireSets<'_>, sheets: &mut Sheets) {
-        for set in sets.iter().filter(|set| set.rtype() != Rtype::SOA) {
-            for body in set.records(self.apex()) {
-                sheets.push(name, &body);
-            }
-        }
+        let records = Whole::new(name, sets, self.apex()).records();
+        let others = records.iter().filter(|body| !is_soa(body));
+        others.for_each(|body| sheets.push(name, body));
     }
 }
 

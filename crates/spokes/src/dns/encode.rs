@@ -8,11 +8,11 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::str::FromStr;
 
-use domain::base::Name;
 use domain::base::iana::{Class, Rtype};
 
+use crate::dns::seal::{MARK, Seal};
+use crate::outage::Outage;
 use spokes_rules::zone::{Data, Node, RrSet};
 
 /// A pointer to the question's name, which follows the 12 bytes of the header.
@@ -23,6 +23,10 @@ const RECORD_HEAD: usize = 2 + 2 + 2 + 4 + 2;
 
 /// The two highest bits that make two bytes a pointer (RFC 1035 section 4.1.4).
 const POINTER: u16 = 0xC000;
+
+/// The longest label, and the longest name as it travels (RFC 1035 section 2.3.4).
+const LABEL_BYTES_MAX: usize = 63;
+const NAME_BYTES_MAX: usize = 255;
 
 /// What fits a TCP message of 65,535 bytes beside header, the longest question and OPT.
 pub(crate) const RRSET_BYTES_MAX: usize = 65_000;
@@ -76,6 +80,12 @@ impl fmt::Display for BadNode {
 
 impl std::error::Error for BadNode {}
 
+impl From<BadNode> for Outage {
+    fn from(error: BadNode) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
 /// A name as it travels: labels with their lengths, and the root's zero (RFC 1035 section 3.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WireName(Box<[u8]>);
@@ -88,12 +98,20 @@ impl WireName {
     /// digits, hyphen and underscore. A `*` is refused with the rest: it would be a wildcard.
     pub(crate) fn parse(text: &str) -> Result<Self, BadNode> {
         let bad = || BadNode::Name(text.to_owned());
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b);
-        if text.is_empty() || text.ends_with('.') || !text.bytes().all(plain) {
+        let plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(b);
+        let mut name = Vec::with_capacity(text.len() + 2);
+        for label in text.as_bytes().split(|byte| *byte == b'.') {
+            if !(1..=LABEL_BYTES_MAX).contains(&label.len()) || !label.iter().all(plain) {
+                return Err(bad());
+            }
+            name.push(u8::try_from(label.len()).map_err(|_| bad())?);
+            name.extend_from_slice(label);
+        }
+        name.push(0);
+        if name.len() > NAME_BYTES_MAX {
             return Err(bad());
         }
-        let name = Name::<Vec<u8>>::from_str(text).map_err(|_| bad())?;
-        Ok(Self(name.as_slice().into()))
+        Ok(Self(name.into()))
     }
 
     /// The bytes, the root's zero included.
@@ -119,7 +137,7 @@ pub(crate) fn bytes_before(name: &[u8], apex: &[u8]) -> Option<usize> {
 /// some of its own.
 ///
 /// A set is four numbers of two bytes (its type, how many records, bytes of its places, bytes of its records), the
-/// places, and the records.
+/// places, and the records. Behind the last one a signed zone has the name's seal ([`crate::dns::seal`]).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WireSets<'z>(&'z [u8]);
 
@@ -138,6 +156,9 @@ impl<'z> WireSets<'z> {
     pub(crate) fn iter(self) -> impl Iterator<Item = WireSet<'z>> + use<'z> {
         let (mut rest, mut all) = (self.0, self.0);
         std::iter::from_fn(move || {
+            if rest.starts_with(&MARK) {
+                return None;
+            }
             let (rtype, count) = (number(&mut rest)?, number(&mut rest)?);
             let (places, bytes) = (number(&mut rest)?, number(&mut rest)?);
             let (apex_at, more) = rest.split_at_checked(places.into())?;
@@ -152,6 +173,17 @@ impl<'z> WireSets<'z> {
                 whole,
             })
         })
+    }
+
+    /// The sets as they lie here, and behind them the seal, its mark with it; none where nothing is signed.
+    pub(crate) fn split(self) -> (&'z [u8], &'z [u8]) {
+        let sets = self.iter().map(|set| set.encoded().len());
+        self.0.split_at(sets.sum())
+    }
+
+    /// What a signed zone has of the name more than these sets.
+    pub(crate) fn seal(self) -> Option<Seal<'z>> {
+        self.split().1.strip_prefix(&MARK).map(Seal::of)
     }
 
     /// The one of a type, if there is one.
@@ -202,6 +234,12 @@ impl<'z> WireSet<'z> {
             rest = behind;
             record.get(QUESTION_POINTER.len()..)
         })
+    }
+
+    /// Seconds for which it may be remembered.
+    pub(crate) fn ttl(&self) -> Option<u32> {
+        let ttl = self.bodies().next()?.get(4..8)?;
+        Some(u32::from_be_bytes(ttl.try_into().ok()?))
     }
 
     /// How many records there are.
@@ -315,31 +353,6 @@ pub(crate) fn denial_ttl(soa: WireSet<'_>) -> Option<u32> {
     Some(ttl.min(u32::from_be_bytes(*minimum)))
 }
 
-/// A set of records that are given without their owner, names in them not compressed: type, class, time to live,
-/// length, data.
-///
-/// # Errors
-/// [`BadNode::TooLarge`].
-pub(crate) fn encode_bodies(rtype: Rtype, bodies: &[Vec<u8>]) -> Result<Vec<u8>, BadNode> {
-    let too_large = || BadNode::TooLarge(format!("{rtype} data"));
-    let length: usize = bodies
-        .iter()
-        .map(|body| QUESTION_POINTER.len() + body.len())
-        .sum();
-    let count = u16::try_from(bodies.len()).map_err(|_| too_large())?;
-    let length = u16::try_from(length).map_err(|_| too_large())?;
-    let head = [rtype.to_int(), count, 0, length];
-    let mut set: Vec<u8> = head
-        .iter()
-        .flat_map(|number| number.to_be_bytes())
-        .collect();
-    for body in bodies {
-        set.extend(QUESTION_POINTER);
-        set.extend(body);
-    }
-    Ok(set)
-}
-
 fn encode_set(
     owner: &str,
     is_apex: bool,
@@ -362,7 +375,7 @@ fn encode_set(
     let mut seen = HashSet::new();
     for data in &set.data {
         // RFC 2181 section 5: no record twice. Two spokes may well share one address.
-        if !seen.insert(data) {
+        if set.data.len() > 1 && !seen.insert(data) {
             continue;
         }
         writer.record(data, set.ttl)?;
@@ -396,7 +409,8 @@ impl<'a> Writer<'a> {
     fn new(apex: &'a WireName) -> Self {
         Self {
             apex,
-            bytes: Vec::new(),
+            // Some addresses, or what a blog is.
+            bytes: Vec::with_capacity(256),
             apex_at: Vec::new(),
         }
     }
@@ -408,9 +422,11 @@ impl<'a> Writer<'a> {
         };
         let (places, bytes) = (short(2 * self.apex_at.len())?, short(self.bytes.len())?);
         let head = [rtype.to_int(), count, places, bytes];
-        let numbers = head.iter().chain(&self.apex_at);
-        let mut set: Vec<u8> = numbers.flat_map(|number| number.to_be_bytes()).collect();
-        set.extend(self.bytes);
+        let mut set = Vec::with_capacity(8 + usize::from(places) + self.bytes.len());
+        for number in head.iter().chain(&self.apex_at) {
+            set.extend_from_slice(&number.to_be_bytes());
+        }
+        set.extend_from_slice(&self.bytes);
         Ok(set)
     }
 

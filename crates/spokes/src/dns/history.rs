@@ -14,6 +14,7 @@ use std::sync::Arc;
 use domain::base::iana::Rtype;
 
 use crate::dns::encode::{WireName, WireSets};
+use crate::dns::seal::Whole;
 use crate::dns::zone::Change;
 
 /// Bytes kept in both files: the changes of days, and less than a mirror would take up otherwise.
@@ -34,8 +35,8 @@ impl Difference {
     /// Notes what a name answers now and did not, and the other way around.
     pub(crate) fn note(&mut self, change: &Change, apex: &WireName) {
         let records = |sets: &[u8]| -> BTreeSet<Vec<u8>> {
-            let sets = WireSets::of(sets);
-            sets.iter().flat_map(|set| set.records(apex)).collect()
+            let whole = Whole::new(&change.name, WireSets::of(sets), apex);
+            whole.records().into_iter().collect()
         };
         let (before, after) = (records(&change.before), records(&change.after));
         let lists = [
@@ -51,7 +52,8 @@ impl Difference {
     }
 }
 
-fn is_soa(body: &[u8]) -> bool {
+/// Whether a record without its owner is the start of authority.
+pub(crate) fn is_soa(body: &[u8]) -> bool {
     body.starts_with(&Rtype::SOA.to_int().to_be_bytes())
 }
 

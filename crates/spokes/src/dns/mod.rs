@@ -43,6 +43,12 @@ pub mod signer;
 
 mod order;
 
+pub mod filling;
+
+pub mod seals;
+
+mod seal;
+
 pub mod signing;
 
 mod secured;

@@ -3,29 +3,79 @@
 
 use domain::base::iana::Rtype;
 
-use crate::dns::encode::WireSets;
+use crate::dns::encode::WireSet;
 use crate::dns::order::Key;
-use crate::dns::signing::covers;
+use crate::dns::seal::Whole;
 use crate::dns::zone::Zone;
 
 /// The two highest bits that make two bytes a pointer (RFC 1035 section 4.1.4).
 const POINTER: u16 = 0xC000;
 /// How far a pointer reaches. What lies farther has its owner in full.
 const POINTER_REACH: usize = 1 << 14;
-/// Where in a record without its owner the time to live stands.
-const TTL_AT: std::ops::Range<usize> = 4..8;
 /// A wildcard's label (RFC 4592 section 2.1.1).
 const WILDCARD: [u8; 2] = [1, b'*'];
+
+/// What answers a question.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Held<'z> {
+    /// One of a name's sets.
+    Set(WireSet<'z>),
+    /// The link of a name.
+    Link(Whole<'z>),
+    /// All its signatures.
+    Signatures(Whole<'z>),
+}
+
+impl<'z> Held<'z> {
+    /// What a name has of a type; for ANY its first set (RFC 8482 section 4.1).
+    pub(crate) fn of(whole: Whole<'z>, rtype: Rtype) -> Option<Self> {
+        let mut sets = whole.sets().iter();
+        let set = sets.find(|set| rtype == Rtype::ANY || set.rtype() == rtype);
+        let sealed = || whole.sets().seal().and(Some(whole));
+        match rtype {
+            Rtype::NSEC => sealed().map(Self::Link),
+            Rtype::RRSIG if set.is_none() => sealed().map(Self::Signatures),
+            _ => set.map(Self::Set),
+        }
+    }
+
+    /// Which type of signatures goes with it.
+    pub(crate) fn rtype(&self) -> Rtype {
+        match self {
+            Self::Set(set) => set.rtype(),
+            Self::Link(_) => Rtype::NSEC,
+            Self::Signatures(_) => Rtype::RRSIG,
+        }
+    }
+
+    /// Appends its records, owned by the question's name, to a message; see [`WireSet::append`]. How many they are.
+    pub(crate) fn append(
+        &self,
+        out: &mut Vec<u8>,
+        (question, apex): (u16, u16),
+        rotation: u64,
+    ) -> u16 {
+        let owner = pointer(question);
+        match self {
+            Self::Set(set) => {
+                set.append(out, apex, rotation);
+                set.count()
+            }
+            Self::Link(whole) => whole.append_link(&owner, out),
+            Self::Signatures(whole) => whole.append_signatures(None, &owner, None, out),
+        }
+    }
+}
 
 /// The links that prove a denial: at most that over the name, and that over the wildcard that could answer for it.
 #[derive(Debug, Default)]
 pub(crate) struct Proof<'z>([Option<Link<'z>>; 2]);
 
-/// A name that holds records, without the apex, and its sets.
-#[derive(Debug, PartialEq)]
+/// A name that holds records, without the apex, and all that it has.
+#[derive(Debug)]
 struct Link<'z> {
     name: Vec<u8>,
-    sets: &'z [u8],
+    whole: Whole<'z>,
 }
 
 impl<'z> Proof<'z> {
@@ -39,7 +89,8 @@ impl<'z> Proof<'z> {
     pub(crate) fn no_name(zone: &'z Zone, name: &[u8]) -> Self {
         let over = Link::over(zone, name);
         let wildcard = [&WILDCARD, encloser(zone, name)].concat();
-        let wildcard = Link::over(zone, &wildcard).filter(|link| over.as_ref() != Some(link));
+        let wildcard = Link::over(zone, &wildcard)
+            .filter(|link| over.as_ref().is_none_or(|over| over.name != link.name));
         Self([over, wildcard])
     }
 
@@ -54,56 +105,29 @@ impl<'z> Link<'z> {
     /// At a name, or over the place where it would be; none where the zone is not signed there.
     fn over(zone: &'z Zone, name: &[u8]) -> Option<Self> {
         let name = zone.order()?.at_or_before(&Key::of(name))?.name();
-        let sets = zone.at(&name)?;
-        Some(Self { name, sets })
+        let whole = zone.whole(&name)?;
+        Some(Self { name, whole })
     }
 
     fn append(&self, apex: u16, out: &mut Vec<u8>) -> u16 {
-        let sets = WireSets::of(self.sets);
-        let Some(body) = sets
-            .of_type(Rtype::NSEC)
-            .and_then(|set| set.bodies().next())
-        else {
-            return 0;
-        };
         let at = out.len();
         let written = [&self.name[..], &pointer(apex)].concat();
-        out.extend_from_slice(&written);
-        out.extend_from_slice(body);
+        if self.whole.append_link(&written, out) == 0 {
+            return 0;
+        }
         let near = u16::try_from(at)
             .ok()
             .filter(|at| usize::from(*at) < POINTER_REACH);
         let owner = near.map_or(written, |at| pointer(at).to_vec());
-        1 + append_signatures(sets, Rtype::NSEC, &owner, None, out)
+        1 + self
+            .whole
+            .append_signatures(Some(Rtype::NSEC), &owner, None, out)
     }
 }
 
 /// Bytes that point to a place in the message.
 pub(crate) fn pointer(at: u16) -> [u8; 2] {
     (POINTER | at).to_be_bytes()
-}
-
-/// Appends the signatures over a set, with its time to live where that is another one here; how many there are.
-pub(crate) fn append_signatures(
-    sets: WireSets<'_>,
-    rtype: Rtype,
-    owner: &[u8],
-    ttl: Option<u32>,
-    out: &mut Vec<u8>,
-) -> u16 {
-    let signatures = sets.of_type(Rtype::RRSIG);
-    let bodies = signatures.into_iter().flat_map(|set| set.bodies());
-    let mut count = 0;
-    for body in bodies.filter(|body| covers(body) == Some(rtype)) {
-        out.extend_from_slice(owner);
-        let at = out.len();
-        out.extend_from_slice(body);
-        if let (Some(ttl), Some(place)) = (ttl, out[at..].get_mut(TTL_AT)) {
-            place.copy_from_slice(&ttl.to_be_bytes());
-        }
-        count += 1;
-    }
-    count
 }
 
 /// The longest name that is there and that this one, which is not, ends in. Names may have 127 labels, and whatever

@@ -9,35 +9,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::Range;
 
-use domain::base::iana::{Class, Rtype};
+use domain::base::iana::Rtype;
 use rayon::prelude::*;
-use spokes_rules::dnssec::{Cover, ZoneKey, ZoneSignature, nsec};
+use spokes_rules::dnssec::{Cover, ZoneKey, ZoneSignature, rtype_bits};
 use spokes_rules::zone::Node;
 
-use crate::dns::encode::{WireName, WireSet, WireSets, denial_ttl, encode_bodies};
+use crate::dns::encode::{WireName, WireSet, WireSets, denial_ttl};
 use crate::dns::order::{Changed, Key};
+pub use crate::dns::seal::Stamp;
+use crate::dns::seal::{BODY_HEAD, MARK, Seal, Signature, Whole, link, seal, seal_of_sets};
 use crate::dns::signer::{ZoneSecret, is_by};
 use crate::dns::zone::Zone;
-
-/// Type, class, time to live and length, which stand before a record's data.
-const BODY_HEAD: usize = 2 + 2 + 4 + 2;
-/// Where in a record without its owner the signature says until when it counts, and whose it is (RFC 4034 section 3.1).
-const EXPIRATION: Range<usize> = BODY_HEAD + 8..BODY_HEAD + 12;
-const INCEPTION: Range<usize> = BODY_HEAD + 12..BODY_HEAD + 16;
-const TAG: Range<usize> = BODY_HEAD + 16..BODY_HEAD + 18;
-
-/// What all signatures of one draft have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    /// From when on they count, seconds since 1970 modulo 2^32.
-    pub inception: u32,
-    /// Until when.
-    pub expiration: u32,
-    /// The number of the key.
-    pub tag: u16,
-}
 
 /// What names are to answer, and what is to be signed before they do.
 #[derive(Debug)]
@@ -50,15 +33,17 @@ pub struct Draft {
 #[derive(Debug)]
 struct Drafted {
     name: Box<[u8]>,
-    /// Its sets, without signatures.
+    /// Its sets, without link and signatures.
     sets: Vec<u8>,
+    /// None in a zone that is not signed, and where a name goes.
+    link: Option<Vec<u8>>,
     signatures: Vec<Held>,
 }
 
 #[derive(Debug)]
 enum Held {
-    /// A record without its owner: the set is what it was.
-    Known(Vec<u8>),
+    /// The set is what it was.
+    Known(Signature),
     /// The set of this type is to be signed.
     Due(Rtype),
 }
@@ -131,10 +116,10 @@ impl Zone {
         }
         let renewed: BTreeSet<Key> = renewed.iter().map(|name| Key::of(name)).collect();
         let mut others = chain.touched();
-        others.extend(&renewed);
+        others.extend(renewed.iter().cloned());
         others.retain(|key| plain.of(key).is_none());
         let ttl = self.ttl_of_denials(plain);
-        let keys = plain.all().map(|(key, _)| key).chain(others);
+        let keys = plain.all().map(|(key, _)| key).chain(&others);
         let drafted = keys.filter_map(|key| {
             let name = key.name();
             let before = WireSets::of(self.at(&name).unwrap_or_default());
@@ -144,8 +129,7 @@ impl Zone {
                 let name = name.into();
                 return sets.map(|_| Drafted::new(name, Vec::new()));
             }
-            let next = chain.after(key).unwrap_or(key).name();
-            let next = [&next, self.apex().as_slice()].concat();
+            let next = chain.after(key).unwrap_or_else(|| key.clone()).name();
             let is_renewed = renewed.contains(key);
             Some(drafted(
                 name.into(),
@@ -209,141 +193,107 @@ fn drafted(
     (next, ttl): (&[u8], u32),
     is_renewed: bool,
 ) -> Drafted {
+    let seal = before.seal().filter(|_| !is_renewed);
     let known = |rtype: Rtype| {
-        let known = before.of_type(Rtype::RRSIG).filter(|_| !is_renewed);
-        known?.bodies().find(|body| covers(body) == Some(rtype))
+        seal?
+            .signatures()
+            .find(|signature| signature.covers == rtype)
     };
-    // Organizers sign keys; their signatures come with them. What is taken from the zone has the others, too.
-    let given: Vec<&[u8]> = after
-        .of_type(Rtype::RRSIG)
-        .into_iter()
-        .flat_map(|set| set.bodies())
-        .collect();
-    let given = given
-        .into_iter()
-        .filter(|body| covers(body).is_some_and(is_of_keys));
-    let given: Vec<Vec<u8>> = given.map(<[u8]>::to_vec).collect();
-    let mut signatures: Vec<Held> = given.into_iter().map(Held::Known).collect();
-    let plain = after.iter().filter(|set| !is_link(set.rtype()));
+    let held = |rtype, is_same: bool| {
+        let known = known(rtype).filter(|_| is_same);
+        known.map_or(Held::Due(rtype), Held::Known)
+    };
+    // Organizers sign keys; their signatures come with them.
+    let mut signatures: Vec<Held> = of_keys(after).into_iter().map(Held::Known).collect();
     let mut rtypes: BTreeSet<u16> = [Rtype::RRSIG, Rtype::NSEC].map(Rtype::to_int).into();
     let mut sets = Vec::new();
-    for set in plain {
+    for set in plain(after) {
         let rtype = set.rtype();
         sets.extend(set.encoded());
         rtypes.insert(rtype.to_int());
-        if is_of_keys(rtype) {
-            continue;
+        if !is_of_keys(rtype) {
+            let was = before.of_type(rtype).map(|set| set.encoded());
+            signatures.push(held(rtype, was == Some(set.encoded())));
         }
-        let was = before.of_type(rtype).map(|set| set.encoded());
-        let known = known(rtype).filter(|_| was == Some(set.encoded()));
-        signatures.push(known.map_or(Held::Due(rtype), |body| Held::Known(body.to_vec())));
     }
-    let link = link(next, &rtypes, ttl);
-    let was = before.of_type(Rtype::NSEC).map(|set| set.encoded());
-    let known = known(Rtype::NSEC).filter(|_| was == Some(link.as_slice()));
-    signatures.push(known.map_or(Held::Due(Rtype::NSEC), |body| Held::Known(body.to_vec())));
-    sets.extend(link);
+    let link = link(ttl, next, &rtype_bits(&rtypes));
+    signatures.push(held(
+        Rtype::NSEC,
+        seal.map(Seal::link) == Some(link.as_slice()),
+    ));
     Drafted {
         name,
         sets,
+        link: Some(link),
         signatures,
     }
 }
 
-/// Which types say how the chain goes on, or what was signed.
-fn is_link(rtype: Rtype) -> bool {
-    rtype == Rtype::NSEC || rtype == Rtype::RRSIG
+/// Sets without signatures: those of an apex are among the others as long as nothing else of the zone is signed.
+fn plain(sets: WireSets<'_>) -> impl Iterator<Item = WireSet<'_>> {
+    sets.iter().filter(|set| set.rtype() != Rtype::RRSIG)
+}
+
+/// The signatures over keys, wherever they are.
+fn of_keys(sets: WireSets<'_>) -> Vec<Signature> {
+    let given = sets.of_type(Rtype::RRSIG).into_iter();
+    let given = given
+        .flat_map(|set| set.bodies())
+        .filter_map(Signature::read);
+    let sealed = sets.seal().into_iter().flat_map(Seal::signatures);
+    given
+        .chain(sealed)
+        .filter(|signature| is_of_keys(signature.covers))
+        .collect()
 }
 
 fn is_of_keys(rtype: Rtype) -> bool {
     [Rtype::DNSKEY, Rtype::CDS, Rtype::CDNSKEY].contains(&rtype)
 }
 
-/// Which type a signature covers (RFC 4034 section 3.1.1).
-pub(crate) fn covers(body: &[u8]) -> Option<Rtype> {
-    let covered = body.get(BODY_HEAD..BODY_HEAD + 2)?;
-    Some(Rtype::from_int(u16::from_be_bytes(
-        covered.try_into().ok()?,
-    )))
-}
-
 /// Whether something of a name is not signed by any of these keys, or its signature does not count from the one time to
 /// the other, seconds since 1970 modulo 2^32 (RFC 1982).
 pub(crate) fn is_worn(sets: WireSets<'_>, tags: &BTreeSet<u16>, (from, until): (u32, u32)) -> bool {
-    let is_good = |body: &[u8]| {
-        let numbers = (body.get(EXPIRATION), body.get(INCEPTION), body.get(TAG));
-        let (Some(expiration), Some(inception), Some(tag)) = numbers else {
-            return false;
-        };
-        let number = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .fold(0, |number, byte| number << 8 | u32::from(*byte))
-        };
-        let reaches = |number: u32, other: u32| number.wrapping_sub(other) <= u32::MAX / 2;
-        let counts = reaches(number(expiration), until) && reaches(from, number(inception));
-        counts && u16::try_from(number(tag)).is_ok_and(|tag| tags.contains(&tag))
+    let Some(seal) = sets.seal() else {
+        return true;
     };
-    let mut signed = sets.iter().filter(|set| {
-        let rtype = set.rtype();
-        rtype != Rtype::RRSIG && !is_of_keys(rtype)
-    });
-    let is_signed = |set: WireSet<'_>| {
-        let signatures = sets.of_type(Rtype::RRSIG);
-        let mut bodies = signatures.into_iter().flat_map(|set| set.bodies());
-        bodies.any(|body| covers(body) == Some(set.rtype()) && is_good(body))
+    let reaches = |number: u32, other: u32| number.wrapping_sub(other) <= u32::MAX / 2;
+    let is_good = |stamp: Stamp| {
+        let counts = reaches(stamp.expiration, until) && reaches(from, stamp.inception);
+        counts && tags.contains(&stamp.tag)
     };
-    sets.of_type(Rtype::NSEC).is_none() || !signed.all(is_signed)
+    let is_signed = |rtype: Rtype| {
+        let mut of_set = seal
+            .signatures()
+            .filter(|signature| signature.covers == rtype);
+        of_set.any(|signature| is_good(signature.stamp))
+    };
+    let rtypes = plain(sets).map(|set| set.rtype()).chain([Rtype::NSEC]);
+    !rtypes.filter(|rtype| !is_of_keys(*rtype)).all(is_signed)
 }
 
-/// What a signed zone has of a name more than what it is to answer: its link and all signatures, encoded.
+/// What a signed zone has of a name more than what it is to answer.
 pub(crate) fn seal_of(sets: &[u8]) -> &[u8] {
-    let links = WireSets::of(sets).iter().filter(|set| is_link(set.rtype()));
-    let bytes: usize = links.map(|set| set.encoded().len()).sum();
-    // They come last.
-    &sets[sets.len() - bytes..]
+    WireSets::of(sets).split().1
 }
 
-/// Sets as they were with that.
-pub(crate) fn sealed(plain: &[u8], seal: &[u8]) -> Vec<u8> {
-    let plain = WireSets::of(plain)
-        .iter()
-        .filter(|set| !is_link(set.rtype()));
-    let mut sets: Vec<u8> = plain.flat_map(|set| set.encoded()).copied().collect();
-    sets.extend(seal);
-    sets
+/// Sets as they were with that; it may be of an older program.
+pub(crate) fn sealed(sets: &[u8], kept: &[u8], apex: &WireName) -> Vec<u8> {
+    let mut whole = Vec::with_capacity(sets.len() + kept.len());
+    plain(WireSets::of(sets)).for_each(|set| whole.extend_from_slice(set.encoded()));
+    if kept.starts_with(&MARK) {
+        whole.extend_from_slice(kept);
+    } else {
+        whole.extend(seal_of_sets(WireSets::of(kept), apex).unwrap_or_default());
+    }
+    whole
 }
 
 /// Whether a name that answers the one would answer the same with the other, but for links and signatures that are
 /// made when it is published.
 pub(crate) fn is_same(answered: WireSets<'_>, new: WireSets<'_>) -> bool {
-    fn of_keys(sets: WireSets<'_>) -> impl Iterator<Item = &[u8]> {
-        let signatures = sets.of_type(Rtype::RRSIG).into_iter();
-        let bodies = signatures.flat_map(|set| set.bodies());
-        bodies.filter(|body| covers(body).is_some_and(is_of_keys))
-    }
-    let plain = |sets: WireSets<'_>| -> Vec<Vec<u8>> {
-        let sets = sets.iter().filter(|set| !is_link(set.rtype()));
-        sets.map(|set| set.encoded().to_vec()).collect()
-    };
-    plain(answered) == plain(new) && of_keys(answered).eq(of_keys(new))
-}
-
-/// The encoded NSEC set.
-fn link(next: &[u8], rtypes: &BTreeSet<u16>, ttl: u32) -> Vec<u8> {
-    let body = body(Rtype::NSEC, ttl, &nsec(next, rtypes));
-    // Two names and some types fit any message.
-    encode_bodies(Rtype::NSEC, &[body]).unwrap_or_default()
-}
-
-/// A record without its owner.
-fn body(rtype: Rtype, ttl: u32, data: &[u8]) -> Vec<u8> {
-    let mut body = rtype.to_int().to_be_bytes().to_vec();
-    body.extend(Class::IN.to_int().to_be_bytes());
-    body.extend(ttl.to_be_bytes());
-    body.extend(u16::try_from(data.len()).unwrap_or(u16::MAX).to_be_bytes());
-    body.extend(data);
-    body
+    let sets = |sets| plain(sets).map(|set| set.encoded());
+    sets(answered).eq(sets(new)) && of_keys(answered) == of_keys(new)
 }
 
 impl Drafted {
@@ -351,16 +301,22 @@ impl Drafted {
         Self {
             name,
             sets,
+            link: None,
             signatures: Vec::new(),
         }
     }
 
-    fn due(&self) -> impl Iterator<Item = WireSet<'_>> {
-        let due = self.signatures.iter().filter_map(|held| match held {
+    /// What it has without what is to be signed.
+    fn unsigned(&self) -> Vec<u8> {
+        let seal = self.link.iter().flat_map(|link| seal(link, []));
+        self.sets.iter().copied().chain(seal).collect()
+    }
+
+    fn due(&self) -> impl Iterator<Item = Rtype> {
+        self.signatures.iter().filter_map(|held| match held {
             Held::Known(_) => None,
             Held::Due(rtype) => Some(*rtype),
-        });
-        due.filter_map(|rtype| WireSets::of(&self.sets).of_type(rtype))
+        })
     }
 }
 
@@ -372,15 +328,29 @@ struct Due<'a> {
 }
 
 impl<'a> Due<'a> {
-    fn new(name: &[u8], set: &WireSet<'_>, apex: &'a WireName, stamp: Stamp) -> Self {
-        let bodies = set.records(apex);
+    /// A set of a type, of a name without the apex.
+    fn new(
+        name: &[u8],
+        sets: WireSets<'_>,
+        rtype: Rtype,
+        apex: &'a WireName,
+        stamp: Stamp,
+    ) -> Self {
+        let bodies = match sets.of_type(rtype) {
+            Some(set) => set.records(apex),
+            None => {
+                let mut link = Vec::new();
+                Whole::new(name, sets, apex).append_link(&[], &mut link);
+                vec![link]
+            }
+        };
         let ttl = bodies
             .first()
             .and_then(|body| body.get(4..8)?.try_into().ok());
         Self {
             owner: [name, apex.as_slice()].concat(),
             cover: Cover {
-                rtype: set.rtype().to_int(),
+                rtype: rtype.to_int(),
                 ttl: ttl.map_or(0, u32::from_be_bytes),
                 inception: stamp.inception,
                 expiration: stamp.expiration,
@@ -395,13 +365,6 @@ impl<'a> Due<'a> {
         let data = self.bodies.iter().filter_map(|body| body.get(BODY_HEAD..));
         self.cover.signed(&self.owner, data)
     }
-
-    /// The record without its owner.
-    fn rrsig(&self, signature: ZoneSignature) -> Vec<u8> {
-        let mut data = self.cover.rrsig(&self.owner);
-        data.extend(signature.bytes());
-        body(Rtype::RRSIG, self.cover.ttl, &data)
-    }
 }
 
 impl Draft {
@@ -413,8 +376,12 @@ impl Draft {
 
     fn all_due(&self, stamp: Stamp) -> impl Iterator<Item = Due<'_>> {
         self.names.iter().flat_map(move |drafted| {
+            let unsigned = drafted.unsigned();
             let due = drafted.due();
-            due.map(move |set| Due::new(&drafted.name, &set, &self.apex, stamp))
+            due.map(move |rtype| {
+                let sets = WireSets::of(&unsigned);
+                Due::new(&drafted.name, sets, rtype, &self.apex, stamp)
+            })
         })
     }
 
@@ -447,21 +414,19 @@ impl Draft {
         if given != due {
             return Err(Unfit { given, due });
         }
-        let (mut signatures, apex) = (signatures.iter(), self.apex);
+        let mut signatures = signatures.iter();
         let names = self.names.into_iter().map(|drafted| {
-            let records = drafted.signatures.iter().filter_map(|held| match held {
-                Held::Known(body) => Some(body.clone()),
-                Held::Due(rtype) => {
-                    let set = WireSets::of(&drafted.sets).of_type(*rtype)?;
-                    let due = Due::new(&drafted.name, &set, &apex, stamp);
-                    Some(due.rrsig(*signatures.next()?))
-                }
+            let held = drafted.signatures.iter().filter_map(|held| match held {
+                Held::Known(signature) => Some(*signature),
+                Held::Due(covers) => signatures.next().map(|signature| Signature {
+                    covers: *covers,
+                    stamp,
+                    signature: *signature,
+                }),
             });
-            let records: Vec<Vec<u8>> = records.collect();
             let mut sets = drafted.sets;
-            if !records.is_empty() {
-                // Some ten signatures of some hundred bytes.
-                sets.extend(encode_bodies(Rtype::RRSIG, &records).unwrap_or_default());
+            if let Some(link) = &drafted.link {
+                sets.extend(seal(link, held));
             }
             (drafted.name, sets)
         });

@@ -17,7 +17,9 @@ use parking_lot::RwLock;
 use crate::dns::encode::{
     BadNode, WireName, WireSet, WireSets, bytes_before, encode, encode_denial,
 };
+use crate::dns::filling::Made;
 use crate::dns::order::{Key, Order};
+use crate::dns::seal::Whole;
 use crate::dns::signing;
 use spokes_rules::zone::Node;
 
@@ -40,7 +42,7 @@ pub type SharedZone = Arc<RwLock<Zone>>;
 pub struct Zone {
     apex: WireName,
     /// What exists, and how many names directly below each do.
-    shards: Box<[HashMap<Piece, u32>]>,
+    shards: Box<[Shard]>,
     /// Seeded, as those of the maps are: strangers choose names and could aim at one shard.
     hasher: RandomState,
     /// Names that hold records.
@@ -51,16 +53,25 @@ pub struct Zone {
     order: Option<Order>,
 }
 
+/// One part of the names, and how many lie directly below each.
+pub(crate) type Shard = HashMap<Piece, u32>;
+
 /// A name that exists: it holds records, or a name below it does (RFC 8020 section 2).
 ///
 /// Itself and its sets are one piece of memory: how many bytes its labels before the apex are, these, and the sets.
 #[derive(Debug)]
-struct Piece(Box<[u8]>);
+pub(crate) struct Piece(Box<[u8]>);
 
 impl Piece {
-    fn new(name: &[u8], sets: &[u8]) -> Self {
+    /// A name, and its sets, which may be given in parts.
+    pub(crate) fn new(name: &[u8], sets: &[&[u8]]) -> Self {
         let length = u8::try_from(name.len()).expect("a name has 255 bytes at most");
-        Self([&[length], name, sets].concat().into())
+        let bytes: usize = sets.iter().map(|part| part.len()).sum();
+        let mut piece = Vec::with_capacity(1 + name.len() + bytes);
+        piece.push(length);
+        piece.extend_from_slice(name);
+        sets.iter().for_each(|part| piece.extend_from_slice(part));
+        Self(piece.into())
     }
 
     fn split(&self) -> (&[u8], &[u8]) {
@@ -110,7 +121,7 @@ pub(crate) enum Found<'z> {
     /// It would be of this zone, but neither it nor anything below it holds records.
     Missing,
     /// It exists, perhaps only because of a name below it: then there are no sets.
-    Name(WireSets<'z>),
+    Name(Whole<'z>),
 }
 
 impl Zone {
@@ -133,6 +144,31 @@ impl Zone {
         // The apex always exists, even without records.
         zone.shard_mut(&[]).insert(Piece::new(&[], &[]), 0);
         Ok(zone)
+    }
+
+    /// This zone, which is empty, filled with parts that were made for it.
+    pub(crate) fn filled(mut self, parts: Vec<Made>) -> Self {
+        let (mut between, mut again) = (Vec::new(), Vec::new());
+        let filled = parts.into_iter().map(|made| {
+            between.extend(made.between);
+            again.extend(made.again);
+            made.shard
+        });
+        self.shards = filled.collect();
+        self.shard_mut(&[]).entry(Piece::new(&[], &[])).or_insert(0);
+        self.names = (0..SHARDS).map(|part| self.part(part).count()).sum();
+        for name in between.iter().filter(|name| !name.is_empty()) {
+            self.tell_parent(name);
+        }
+        for piece in again {
+            let (name, sets) = piece.split();
+            if let Some(children) = self.shard_mut(parent(name)).get_mut(parent(name)) {
+                *children -= 1;
+            }
+            self.put(name, sets);
+        }
+        self.note_denial();
+        self
     }
 
     /// Says all that `owner` answers from now on; an empty node removes it.
@@ -183,15 +219,13 @@ impl Zone {
             before: answered.into(),
             after: sets.into(),
         };
-        if name.is_empty() {
-            self.denial = WireSets::of(sets)
-                .of_type(Rtype::SOA)
-                .and_then(encode_denial);
-        }
         if sets.is_empty() {
             self.clear(name);
         } else {
             self.put(name, sets);
+        }
+        if name.is_empty() {
+            self.note_denial();
         }
         Some(change)
     }
@@ -219,11 +253,8 @@ impl Zone {
 
     /// The order of names as they are.
     pub(crate) fn ordered(&self) -> Order {
-        let mut order = Order::default();
-        for part in 0..SHARDS {
-            self.part(part).for_each(|(name, _)| order.insert(name));
-        }
-        order
+        let names = (0..SHARDS).flat_map(|part| self.part(part));
+        Order::of(names.map(|(name, _)| name))
     }
 
     /// As [`Self::secure`], with their order as it is now.
@@ -253,10 +284,10 @@ impl Zone {
     /// on where there is none. None where the zone is not signed.
     #[must_use]
     pub fn names_behind(&self, name: Option<&[u8]>, count: usize) -> Vec<Box<[u8]>> {
-        let order = self.order.as_ref();
+        let (order, key) = (self.order.as_ref(), name.map(Key::of));
         let names = order
             .into_iter()
-            .flat_map(|order| order.behind(name.map(Key::of)));
+            .flat_map(|order| order.behind(key.as_ref()));
         names.take(count).map(|key| key.name().into()).collect()
     }
 
@@ -277,10 +308,14 @@ impl Zone {
         let Some(before) = bytes_before(name, self.apex.as_slice()) else {
             return Found::Outside;
         };
-        match self.at(&name[..before]) {
-            Some(sets) => Found::Name(WireSets::of(sets)),
-            None => Found::Missing,
-        }
+        self.whole(&name[..before])
+            .map_or(Found::Missing, Found::Name)
+    }
+
+    /// All that a name without the apex has; none where it does not exist.
+    pub(crate) fn whole(&self, name: &[u8]) -> Option<Whole<'_>> {
+        let sets = WireSets::of(self.at(name)?);
+        Some(Whole::new(name, sets, &self.apex))
     }
 
     /// The SOA record that negative answers carry; none while the zone is not filled.
@@ -291,6 +326,11 @@ impl Zone {
     /// How many bytes the apex takes at the end of a question's name.
     pub(crate) fn apex_bytes(&self) -> usize {
         self.apex.as_slice().len()
+    }
+
+    /// What says to which part a name belongs.
+    pub(crate) fn hasher(&self) -> &RandomState {
+        &self.hasher
     }
 
     /// The apex, as it travels.
@@ -310,12 +350,16 @@ impl Zone {
         names.filter(|(_, sets)| !sets.is_empty())
     }
 
+    /// All names that exist, each with its sets, and how many lie directly below it.
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&[u8], &[u8], u32)> {
+        let pieces = self.shards.iter().flatten();
+        pieces.map(|(piece, children)| (piece.split().0, piece.split().1, *children))
+    }
+
     /// The sets of the apex.
     pub(crate) fn of_apex(&self) -> WireSets<'_> {
-        match self.find(self.apex.as_slice()) {
-            Found::Name(sets) => sets,
-            _ => WireSets::of(&[]),
-        }
+        WireSets::of(self.at(&[]).unwrap_or_default())
     }
 
     /// `name` is without the apex, here and below.
@@ -323,15 +367,21 @@ impl Zone {
         let shard = self.shard_mut(name);
         let old = shard.remove_entry(name);
         let was_empty = old.as_ref().is_none_or(|(old, _)| old.sets().is_empty());
-        let mut is_new = old.is_none();
+        let is_new = old.is_none();
         let children = old.map_or(0, |(_, children)| children);
-        shard.insert(Piece::new(name, sets), children);
+        shard.insert(Piece::new(name, &[sets]), children);
         self.names += usize::from(was_empty);
         if let (true, Some(order)) = (was_empty, &mut self.order) {
             order.insert(name);
         }
-        // A new name is one child more of its parent, which may be new in turn. The apex exists.
-        let mut name = name;
+        if is_new {
+            self.tell_parent(name);
+        }
+    }
+
+    /// A new name is one child more of its parent, which may be new in turn. The apex exists.
+    fn tell_parent(&mut self, name: &[u8]) {
+        let (mut name, mut is_new) = (name, true);
         while is_new {
             name = parent(name);
             let shard = self.shard_mut(name);
@@ -342,6 +392,11 @@ impl Zone {
                 *children += 1;
             }
         }
+    }
+
+    fn note_denial(&mut self) {
+        let soa = self.of_apex().of_type(Rtype::SOA);
+        self.denial = soa.and_then(encode_denial);
     }
 
     fn clear(&mut self, name: &[u8]) {
@@ -374,19 +429,14 @@ impl Zone {
         (self.hasher.hash_one(name) % SHARDS as u64) as usize
     }
 
-    fn shard_mut(&mut self, name: &[u8]) -> &mut HashMap<Piece, u32> {
+    fn shard_mut(&mut self, name: &[u8]) -> &mut Shard {
         let shard = self.shard(name);
         &mut self.shards[shard]
     }
 }
 
-/// The set that answers a question for `rtype`; for ANY the first (RFC 8482 section 4.1).
-pub(crate) fn set_of(sets: WireSets<'_>, rtype: Rtype) -> Option<WireSet<'_>> {
-    sets.iter()
-        .find(|set| rtype == Rtype::ANY || set.rtype() == rtype)
-}
-
-fn parent(name: &[u8]) -> &[u8] {
+/// The name above one that is not the apex, without the apex as well.
+pub(crate) fn parent(name: &[u8]) -> &[u8] {
     &name[1 + usize::from(name[0])..]
 }
 
@@ -395,6 +445,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::dns::secured::Held;
     use crate::dns::testing::{APEX, addresses, set, soa};
     use spokes_rules::zone::{Data, RrSet};
 
@@ -403,7 +454,7 @@ mod tests {
         match zone.find(WireName::parse(name).unwrap().as_slice()) {
             Found::Outside => "outside".to_owned(),
             Found::Missing => "missing".to_owned(),
-            Found::Name(sets) => sets.iter().count().to_string(),
+            Found::Name(whole) => whole.sets().iter().count().to_string(),
         }
     }
 
@@ -557,10 +608,10 @@ mod tests {
         zone.set("ada.blogs.example.org", addresses(&[1, 2, 1]))
             .unwrap();
         let name = WireName::parse("ada.blogs.example.org").unwrap();
-        let Found::Name(sets) = zone.find(name.as_slice()) else {
+        let Found::Name(whole) = zone.find(name.as_slice()) else {
             panic!("ada exists")
         };
-        assert_eq!(set_of(sets, Rtype::A).unwrap().count(), 2);
+        assert_eq!(whole.sets().of_type(Rtype::A).unwrap().count(), 2);
     }
 
     #[test]
@@ -571,11 +622,10 @@ mod tests {
             data: vec![Data::Soa(soa())],
         };
         zone.set(APEX, vec![soa]).unwrap();
-        let Found::Name(sets) = zone.find(zone.apex.as_slice()) else {
-            panic!("the apex exists")
-        };
+        let whole = zone.whole(&[]).expect("the apex exists");
         let mut out = Vec::new();
-        set_of(sets, Rtype::ANY).unwrap().append(&mut out, 12, 0);
+        let first = Held::of(whole, Rtype::ANY).unwrap();
+        assert_eq!(first.append(&mut out, (12, 12), 0), 1);
         assert_eq!(out[6..10], [0x7F, 0xFF, 0xFF, 0xFF]);
     }
 

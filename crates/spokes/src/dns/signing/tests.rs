@@ -53,9 +53,9 @@ fn signed() -> Zone {
 
 /// What the link of a name says: the next name, and the types of this one.
 fn link_of(zone: &Zone, name: &[u8]) -> (Vec<u8>, BTreeSet<u16>) {
-    let sets = WireSets::of(zone.at(name).unwrap());
-    let link = sets.of_type(Rtype::NSEC).unwrap();
-    let data = link.bodies().next().unwrap()[BODY_HEAD..].to_vec();
+    let mut link = Vec::new();
+    assert_eq!(zone.whole(name).unwrap().append_link(&[], &mut link), 1);
+    let data = link.split_off(BODY_HEAD);
     let mut at = 0;
     while data[at] != 0 {
         at += 1 + usize::from(data[at]);
@@ -86,28 +86,31 @@ fn check(zone: &Zone) {
         let (next, rtypes) = link_of(zone, name);
         let expected = [&names[(at + 1) % names.len()][..], apex].concat();
         assert_eq!(next, expected, "behind {name:?}");
-        let there: BTreeSet<u16> = sets.iter().map(|set| set.rtype().to_int()).collect();
-        assert_eq!(rtypes, there, "of {name:?}");
-        let signatures = sets.of_type(Rtype::RRSIG).unwrap();
-        let plain = sets.iter().filter(|set| set.rtype() != Rtype::RRSIG);
-        let mut count = 0;
-        for set in plain {
-            count += 1;
-            let of_set = |body: &&[u8]| covers(body) == Some(set.rtype());
-            let mut of_set = signatures.bodies().filter(of_set);
-            let (record, none) = (of_set.next().unwrap(), of_set.next());
-            assert_eq!(none, None);
-            let due = Due::new(name, &set, zone.apex(), stamp());
-            let bytes = record[record.len() - 64..].try_into().unwrap();
-            let signature = ZoneSignature::from_bytes(bytes);
-            assert_eq!(record, due.rrsig(signature));
-            assert!(
-                key.has_signed(&due.bytes(), signature),
-                "{name:?} {}",
-                set.rtype()
-            );
+        let there = sets.iter().map(|set| set.rtype()).chain([Rtype::NSEC]);
+        let there: Vec<Rtype> = there.collect();
+        let listed: BTreeSet<u16> = there
+            .iter()
+            .chain(&[Rtype::RRSIG])
+            .map(|rtype| rtype.to_int())
+            .collect();
+        assert_eq!(rtypes, listed, "of {name:?}");
+        let records = zone.whole(name).unwrap().records();
+        let signatures: Vec<&Vec<u8>> = records
+            .iter()
+            .filter(|record| record[..2] == [0, 46])
+            .collect();
+        assert_eq!(signatures.len(), there.len());
+        for rtype in there {
+            let of_set =
+                |record: &&&Vec<u8>| record[BODY_HEAD..][..2] == rtype.to_int().to_be_bytes();
+            let record = signatures.iter().find(of_set).unwrap();
+            let due = Due::new(name, sets, rtype, zone.apex(), stamp());
+            let (data, bytes) = record[BODY_HEAD..].split_last_chunk::<64>().unwrap();
+            let signature = ZoneSignature::from_bytes(*bytes);
+            assert_eq!(data, due.cover.rrsig(&due.owner));
+            assert_eq!(record[4..8], due.cover.ttl.to_be_bytes());
+            assert!(key.has_signed(&due.bytes(), signature), "{name:?} {rtype}");
         }
-        assert_eq!(signatures.bodies().count(), count);
     }
 }
 
@@ -381,13 +384,40 @@ fn what_is_worn_is_signed_again() {
 fn a_seal_is_all_but_what_is_to_be_answered() {
     let (plain, signed) = (zone(), signed());
     for name in [&b""[..], b"\x03ada", b"\x05_blog\x03ada"] {
+        let apex = signed.apex();
         let (plain, sets) = (plain.at(name).unwrap(), signed.at(name).unwrap());
         let seal = seal_of(sets);
         assert_eq!([plain, seal].concat(), sets);
-        assert_eq!(sealed(plain, seal), sets);
-        assert_eq!(sealed(sets, seal), sets);
+        assert_eq!(sealed(plain, seal, apex), sets);
+        assert_eq!(sealed(sets, seal, apex), sets);
         assert_eq!(seal_of(plain), b"");
+        // Older programs kept records as they travel.
+        let records = signed.whole(name).unwrap().records();
+        let of = |rtype: Rtype| {
+            let of_type = |record: &&Vec<u8>| record[..2] == rtype.to_int().to_be_bytes();
+            let bodies: Vec<Vec<u8>> = records.iter().filter(of_type).cloned().collect();
+            let (count, length) = (bodies.len(), bodies.iter().map(|body| 2 + body.len()).sum());
+            let head = [rtype.to_int().into(), count, 0, length];
+            let head = head.map(|number| u16::try_from(number).unwrap().to_be_bytes());
+            let bodies = bodies.iter().map(|body| [&[0xC0, 12], &body[..]].concat());
+            [head.concat(), bodies.collect::<Vec<_>>().concat()].concat()
+        };
+        let older = [of(Rtype::NSEC), of(Rtype::RRSIG)].concat();
+        assert_eq!(sealed(plain, &older, apex), sets);
+        // What is damaged is none, and harms nothing else: the name is signed again.
+        for length in 0..older.len() {
+            let torn = sealed(plain, &older[..length], apex);
+            assert!(torn.starts_with(plain));
+        }
     }
+}
+
+#[test]
+fn what_is_kept_of_many_is_small() {
+    let signed = signed();
+    let bytes = seal_of(signed.at(b"\x05_blog\x03ada").unwrap()).len();
+    // The mark; time to live, "edit.maria", three bytes for types in seven; two types with their signatures, one stamp.
+    assert_eq!(bytes, 2 + 4 + (1 + 5) + (1 + 8) + (3 + 10 + 64) + (3 + 64));
 }
 
 #[test]
