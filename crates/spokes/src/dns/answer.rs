@@ -12,8 +12,7 @@ use domain::dep::octseq::Parser;
 use crate::dns::cookie::WHOLE_COOKIE_BYTES;
 use crate::dns::edns::Edns;
 use crate::dns::encode::{WireSet, denial_ttl};
-use crate::dns::seal::Whole;
-use crate::dns::secured::{Held, Proof, pointer};
+use crate::dns::secured::{Held, Proof, Secured, pointer};
 use crate::dns::zone::{Found, Zone};
 
 /// The largest UDP answer we send, and what we say we can receive, in bytes.
@@ -268,12 +267,6 @@ struct Verdict<'z> {
     secured: Option<Secured<'z>>,
 }
 
-/// Where the signatures of an answer are, and what proves a denial.
-struct Secured<'z> {
-    of: Option<Whole<'z>>,
-    proof: Proof<'z>,
-}
-
 impl Verdict<'_> {
     fn error(rcode: OptRcode) -> Self {
         Verdict {
@@ -323,12 +316,13 @@ fn judge<'z>(zone: &'z Zone, opcode: Opcode, request: &Request<'_>) -> Verdict<'
     let validates = request.edns().is_some_and(Edns::wants_dnssec) && zone.order().is_some();
     let secured = validates.then(|| {
         let before = &name[..name.len() - zone.apex_bytes()];
-        let (of, proof) = match (&answer, rcode) {
-            (Some(_), _) => (whole, Proof::default()),
-            (None, OptRcode::NXDOMAIN) => (zone.whole(&[]), Proof::no_name(zone, before)),
-            (None, _) => (zone.whole(&[]), Proof::no_data(zone, before)),
-        };
-        Secured { of, proof }
+        match (&answer, rcode) {
+            (Some(_), _) => Secured::new(whole, Proof::default()),
+            (None, OptRcode::NXDOMAIN) => {
+                Secured::new(zone.whole(&[]), Proof::no_name(zone, before))
+            }
+            (None, _) => Secured::new(zone.whole(&[]), Proof::no_data(zone, before)),
+        }
     });
     let authority = if answer.is_none() { Some(denial) } else { None };
     Verdict {
@@ -360,8 +354,8 @@ fn write(
     // and class before here.
     let apex = || u16::try_from(records_at - 4 - zone.apex_bytes()).expect("names are short");
     let signatures = |rtype, owner: [u8; 2], ttl, out: &mut Vec<u8>| {
-        let of = verdict.secured.as_ref().and_then(|secured| secured.of);
-        of.map_or(0, |of| of.append_signatures(Some(rtype), &owner, ttl, out))
+        let secured = verdict.secured.as_ref();
+        secured.map_or(0, |secured| secured.append(rtype, &owner, ttl, out))
     };
     if let Some(held) = verdict.answer {
         let count = held.append(out, (QUESTION_AT, apex()), manner.rotation);
@@ -373,7 +367,7 @@ fn write(
         let (owner, ttl) = (pointer(apex()), denial_ttl(set));
         let mut count = set.count() + signatures(Rtype::SOA, owner, ttl, out);
         if let Some(secured) = &verdict.secured {
-            count += secured.proof.append(apex(), out);
+            count += secured.append_proof(apex(), out);
         }
         head.counts_mut().set_nscount(count);
     }

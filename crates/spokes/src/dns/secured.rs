@@ -67,6 +67,37 @@ impl<'z> Held<'z> {
     }
 }
 
+/// Where the signatures of an answer are, and what proves a denial.
+#[derive(Debug)]
+pub(crate) struct Secured<'z> {
+    of: Option<Whole<'z>>,
+    proof: Proof<'z>,
+}
+
+impl<'z> Secured<'z> {
+    /// Signatures are those of this name.
+    pub(crate) fn new(of: Option<Whole<'z>>, proof: Proof<'z>) -> Self {
+        Self { of, proof }
+    }
+
+    /// Appends those over a type, with a time to live where that is another one here; how many there are.
+    pub(crate) fn append(
+        &self,
+        rtype: Rtype,
+        owner: &[u8],
+        ttl: Option<u32>,
+        out: &mut Vec<u8>,
+    ) -> u16 {
+        let append = |of: &Whole<'_>| of.append_signatures(Some(rtype), owner, ttl, out);
+        self.of.as_ref().map_or(0, append)
+    }
+
+    /// Appends what proves the denial to a message whose question holds the apex at byte `apex`; how many records.
+    pub(crate) fn append_proof(&self, apex: u16, out: &mut Vec<u8>) -> u16 {
+        self.proof.append(apex, out)
+    }
+}
+
 /// The links that prove a denial: at most that over the name, and that over the wildcard that could answer for it.
 #[derive(Debug, Default)]
 pub(crate) struct Proof<'z>([Option<Link<'z>>; 2]);
@@ -94,8 +125,8 @@ impl<'z> Proof<'z> {
         Self([over, wildcard])
     }
 
-    /// Appends the links, signed, to a message whose question holds the apex at byte `apex`; how many records.
-    pub(crate) fn append(&self, apex: u16, out: &mut Vec<u8>) -> u16 {
+    /// Appends the links, signed.
+    fn append(&self, apex: u16, out: &mut Vec<u8>) -> u16 {
         let links = self.0.iter().flatten();
         links.map(|link| link.append(apex, out)).sum()
     }
