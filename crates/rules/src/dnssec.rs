@@ -215,7 +215,8 @@ pub fn labels(name: &[u8]) -> u8 {
     count
 }
 
-/// The order of names in a zone (RFC 4034 section 6.1): by their labels, the last first.
+/// The order of names in a zone (RFC 4034 section 6.1): by their labels, the last first. This is the plain form; a server
+/// has one that compares bytes, which is tested against this.
 pub fn canonical(name: &[u8]) -> Vec<&[u8]> {
     let (mut rest, mut labels) = (name, Vec::new());
     while let Some((length, behind)) = rest.split_first() {

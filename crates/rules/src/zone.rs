@@ -221,8 +221,8 @@ pub type Node = Vec<RrSet>;
 /// Records with the absolute names that own them.
 pub type Owned = Vec<(String, Node)>;
 
-/// All records of the network in a version. One after the other: all at once would take as much memory as the zone
-/// that is made of them, in between its pieces.
+/// All records of the network in a version, each name once. One after the other: they are millions, and take far more
+/// memory than the zone that is made of them.
 pub fn project(registry: &Registry, version: Version) -> impl Iterator<Item = (String, Node)> {
     let spokes = registry.spokes();
     let spokes = spokes.map(|(label, spoke)| of_spoke(registry, label, spoke));

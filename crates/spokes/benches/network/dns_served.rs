@@ -235,7 +235,7 @@ fn read_zone(path: &Path, keys: Node, kept: Option<&Connection>) -> Result<(Zone
         });
         said.map_err(|failed| Outage::new(failed.to_string()))
     };
-    let seals = |seals: &mut Seals| match kept {
+    let seals = |seals: &mut Seals<'_>| match kept {
         None => Ok(()),
         Some(index) => seals::read(index, seals).map_err(Outage::from),
     };

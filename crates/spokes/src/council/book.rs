@@ -41,8 +41,9 @@ use crate::{
 const PAGE_RECORDS: u64 = 500;
 /// Bytes of records in one answer: far below what a follower reads (the largest record fits, alone).
 const PAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// The schema that this program writes.
-const SCHEMA: i64 = 2;
+/// The schema that this program writes: since the third, what is kept of signatures has a form of its own
+/// ([`crate::dns::seals`]), which older programs would take for none.
+const SCHEMA: i64 = 3;
 /// The schema of networks whose council was one node, without a journal.
 const SCHEMA_ALONE: i64 = 1;
 
@@ -52,7 +53,7 @@ CREATE TABLE IF NOT EXISTS record (
     request TEXT NOT NULL,                  -- canonical, verbatim
     json    TEXT NOT NULL                   -- SPEC http 3.5
 ) STRICT;
-CREATE TABLE applied (
+CREATE TABLE IF NOT EXISTS applied (
     one     INTEGER PRIMARY KEY CHECK (one = 1),
     place   TEXT NOT NULL,                  -- in the journal
     members TEXT NOT NULL

@@ -150,7 +150,7 @@ impl Publication {
     /// None: an empty zone can always be made.
     pub(super) fn new(dir: PathBuf, hidden: bool) -> Result<Self, Outage> {
         Ok(Self {
-            editions: Editions::new(NOBODY).map_err(outage)?,
+            editions: Editions::new(NOBODY)?,
             dir,
             hidden: AtomicBool::new(hidden),
             state: Mutex::default(),
@@ -198,7 +198,7 @@ impl Publication {
         let mut state = self.state();
         let was_hidden = self.hidden.swap(true, Ordering::AcqRel);
         state.reveals = false;
-        let nothing = Zone::new(NOBODY).map_err(outage)?;
+        let nothing = Zone::new(NOBODY)?;
         let shown = self.editions.replace(nothing, None);
         if state.is_signed && !was_hidden {
             state.behind = Some(shown);
@@ -502,7 +502,7 @@ fn whole(registry: &Registry, version: Version, index: &Connection) -> Result<Zo
         let mut names = zone::project(registry, version);
         names.try_for_each(|(owner, node)| zone.set(&owner, &node).map_err(Outage::from))
     };
-    let seals = |zone: &mut Seals| -> Result<(), Outage> {
+    let seals = |zone: &mut Seals<'_>| -> Result<(), Outage> {
         if is_signed {
             seals::read(index, zone)?;
         }
@@ -522,7 +522,3 @@ pub(super) fn is_claim(text: &str) -> bool {
 
 /// The apex of a node that does not know, or does not say yet, whose it is.
 const NOBODY: &str = "invalid";
-
-fn outage(error: impl std::fmt::Display) -> Outage {
-    Outage::new(error.to_string())
-}

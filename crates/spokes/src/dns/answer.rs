@@ -11,8 +11,8 @@ use domain::dep::octseq::Parser;
 
 use crate::dns::cookie::WHOLE_COOKIE_BYTES;
 use crate::dns::edns::Edns;
-use crate::dns::encode::{WireSet, denial_ttl};
-use crate::dns::secured::{Held, Proof, Secured, pointer};
+use crate::dns::encode::{NAME_BYTES_MAX, WireSet, denial_ttl};
+use crate::dns::secured::{Answered, Proof, Secured, pointer};
 use crate::dns::zone::{Found, Zone};
 
 /// The largest UDP answer we send, and what we say we can receive, in bytes.
@@ -32,9 +32,6 @@ const QUESTION_AT: u16 = 12;
 
 /// The bit of the header's third byte that says so (RFC 1035 section 4.1.1).
 const TRUNCATED: u8 = 0x02;
-
-/// The longest name (RFC 1035 section 3.1).
-const NAME_BYTES_MAX: usize = 255;
 
 /// How a request came, which says how long the reply may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -261,7 +258,7 @@ impl<'a> Asked<'a> {
 struct Verdict<'z> {
     rcode: OptRcode,
     is_authoritative: bool,
-    answer: Option<Held<'z>>,
+    answer: Option<Answered<'z>>,
     authority: Option<WireSet<'z>>,
     /// For who validates, where the zone is signed.
     secured: Option<Secured<'z>>,
@@ -309,7 +306,7 @@ fn judge<'z>(zone: &'z Zone, opcode: Opcode, request: &Request<'_>) -> Verdict<'
         Found::Missing => (OptRcode::NXDOMAIN, None),
         Found::Name(whole) => (OptRcode::NOERROR, Some(whole)),
     };
-    let answer = whole.and_then(|whole| Held::of(whole, asked.rtype));
+    let answer = whole.and_then(|whole| Answered::of(whole, asked.rtype));
     let Some(denial) = zone.denial() else {
         return Verdict::error(OptRcode::SERVFAIL);
     };

@@ -11,7 +11,7 @@ use std::fmt;
 
 use domain::base::iana::{Class, Rtype};
 
-use crate::dns::seal::{MARK, Seal};
+use crate::dns::seal::{MARK, Seal, Signature};
 use crate::outage::Outage;
 use spokes_rules::zone::{Data, Node, RrSet};
 
@@ -21,12 +21,15 @@ const QUESTION_POINTER: [u8; 2] = [0xC0, 12];
 /// Owner, type, class, time to live and length of a record that the question's name owns.
 const RECORD_HEAD: usize = 2 + 2 + 2 + 4 + 2;
 
+/// Type, class, time to live and length, which stand before a record's data.
+pub(crate) const BODY_HEAD: usize = RECORD_HEAD - QUESTION_POINTER.len();
+
 /// The two highest bits that make two bytes a pointer (RFC 1035 section 4.1.4).
-const POINTER: u16 = 0xC000;
+pub(crate) const POINTER: u16 = 0xC000;
 
 /// The longest label, and the longest name as it travels (RFC 1035 section 2.3.4).
 const LABEL_BYTES_MAX: usize = 63;
-const NAME_BYTES_MAX: usize = 255;
+pub(crate) const NAME_BYTES_MAX: usize = 255;
 
 /// What fits a TCP message of 65,535 bytes beside header, the longest question and OPT.
 pub(crate) const RRSET_BYTES_MAX: usize = 65_000;
@@ -183,7 +186,16 @@ impl<'z> WireSets<'z> {
 
     /// What a signed zone has of the name more than these sets.
     pub(crate) fn seal(self) -> Option<Seal<'z>> {
-        self.split().1.strip_prefix(&MARK).map(Seal::of)
+        self.split().1.strip_prefix(&MARK).and_then(Seal::of)
+    }
+
+    /// All signatures: those of the seal, and those over an apex's keys, which are among its sets as long as nothing else
+    /// of the zone is signed.
+    pub(crate) fn signatures(self) -> impl Iterator<Item = Signature> + use<'z> {
+        let given = self.of_type(Rtype::RRSIG).into_iter();
+        let given = given.flat_map(|set| set.bodies());
+        let sealed = self.seal().into_iter().flat_map(Seal::signatures);
+        given.filter_map(Signature::read).chain(sealed)
     }
 
     /// The one of a type, if there is one.
@@ -290,9 +302,8 @@ impl WireSet<'_> {
                 from = pointer + 2;
             }
             record.extend_from_slice(&self.bytes[from..end]);
-            let body = RECORD_HEAD - QUESTION_POINTER.len();
-            let length = u16::try_from(record.len() - body).expect("two names more fit");
-            record[body - 2..body].copy_from_slice(&length.to_be_bytes());
+            let length = u16::try_from(record.len() - BODY_HEAD).expect("two names more fit");
+            record[BODY_HEAD - 2..BODY_HEAD].copy_from_slice(&length.to_be_bytes());
             records.push(record);
             at = end;
         }

@@ -5,8 +5,6 @@
 //! memory. Whoever made names first and signed them then would leave a hole behind each.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher as _;
 use std::thread;
 
 use rayon::prelude::*;
@@ -19,22 +17,20 @@ use crate::dns::zone::{Piece, SHARDS, Shard, Zone, parent};
 
 /// Names with some bytes each, by the part to which they belong.
 #[derive(Debug)]
-struct Poured {
-    hasher: RandomState,
+struct Poured<'z> {
+    zone: &'z Zone,
     parts: Box<[Vec<u8>]>,
 }
 
-impl Poured {
-    fn new(hasher: &RandomState) -> Self {
-        Self {
-            hasher: hasher.clone(),
-            parts: (0..SHARDS).map(|_| Vec::new()).collect(),
-        }
+impl<'z> Poured<'z> {
+    /// Nothing, for a zone that is empty.
+    fn new(zone: &'z Zone) -> Self {
+        let parts = (0..SHARDS).map(|_| Vec::new()).collect();
+        Self { zone, parts }
     }
 
     fn pour(&mut self, name: &[u8], bytes: &[u8]) {
-        let part = (self.hasher.hash_one(name) % SHARDS as u64) as usize;
-        let part = &mut self.parts[part];
+        let part = &mut self.parts[self.zone.part_of(name)];
         for bytes in [name, bytes] {
             // A name's sets are far shorter: each fits a message.
             let length = u32::try_from(bytes.len()).expect("some kilobytes");
@@ -61,18 +57,17 @@ fn poured(mut part: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 /// The names of a zone that is being made.
 #[derive(Debug)]
 pub struct Names<'z> {
-    empty: &'z Zone,
-    sets: Poured,
-    parents: Poured,
+    sets: Poured<'z>,
+    parents: Poured<'z>,
 }
 
 impl Names<'_> {
-    /// Says all that `owner` answers; see [`Zone::set`].
+    /// Says all that `owner` answers, which is said once; see [`Zone::set`].
     ///
     /// # Errors
     /// As there.
     pub fn set(&mut self, owner: &str, node: &Node) -> Result<(), BadNode> {
-        let (name, sets) = self.empty.encoded(owner, node)?;
+        let (name, sets) = self.sets.zone.encoded(owner, node)?;
         if !sets.is_empty() {
             self.sets.pour(&name, &sets);
             if !name.is_empty() {
@@ -85,9 +80,9 @@ impl Names<'_> {
 
 /// Signatures of a zone that is being made.
 #[derive(Debug)]
-pub struct Seals(Poured);
+pub struct Seals<'z>(Poured<'z>);
 
-impl Seals {
+impl Seals<'_> {
     /// Says what was kept of a name, without the apex. Where there is no such name it is passed over.
     pub fn set(&mut self, name: &[u8], seal: &[u8]) {
         self.0.pour(name, seal);
@@ -101,13 +96,12 @@ impl Seals {
 pub fn fill<E: From<BadNode> + Send>(
     apex: &str,
     names: impl FnOnce(&mut Names<'_>) -> Result<(), E> + Send,
-    seals: impl FnOnce(&mut Seals) -> Result<(), E>,
+    seals: impl FnOnce(&mut Seals<'_>) -> Result<(), E>,
 ) -> Result<Zone, E> {
     let zone = Zone::new(apex)?;
-    let poured = || Poured::new(zone.hasher());
+    let poured = || Poured::new(&zone);
     let mut kept = Seals(poured());
     let mut said = Names {
-        empty: &zone,
         sets: poured(),
         parents: poured(),
     };
@@ -117,9 +111,8 @@ pub fn fill<E: From<BadNode> + Send>(
         let said = saying.join();
         sealed.and(said.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })?;
-    let Names { sets, parents, .. } = said;
-    let parts = sets.parts.into_vec().into_par_iter();
-    let parts = parts.zip(parents.parts.into_vec());
+    let parts = said.sets.parts.into_vec().into_par_iter();
+    let parts = parts.zip(said.parents.parts.into_vec());
     let parts = parts.zip(kept.0.parts.into_vec());
     let apex = zone.apex();
     let made: Vec<Made> = parts
@@ -134,8 +127,6 @@ pub(crate) struct Made {
     pub(crate) shard: Shard,
     /// Names that hold nothing and are there for those below them: nobody said yet that they are below others.
     pub(crate) between: Vec<Box<[u8]>>,
-    /// What was said of names once more, which counts. Their parents were told twice that they are there.
-    pub(crate) again: Vec<Piece>,
 }
 
 impl Made {
@@ -154,11 +145,7 @@ impl Made {
             } else {
                 Piece::new(name, &[&sealed(sets, seal, apex)])
             };
-            if made.shard.contains_key(name) {
-                made.again.push(piece);
-            } else {
-                made.shard.insert(piece, 0);
-            }
+            made.shard.insert(piece, 0);
         }
         for (name, _) in poured(parents) {
             if let Some(children) = made.shard.get_mut(name) {
@@ -179,7 +166,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::dns::testing::{APEX, addresses, apex};
+    use crate::dns::testing::{APEX, addresses, apex, apex_with_key};
 
     /// All that a zone holds, with how many names are below each.
     fn told(zone: &Zone) -> BTreeMap<Vec<u8>, (Vec<u8>, u32)> {
@@ -191,8 +178,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
-        /// A zone that is made in one go is the one that comes about name by name, whatever is said twice or is kept
-        /// of names that are not there.
+        /// A zone that is made in one go is the one that comes about name by name, whatever is kept of names that are
+        /// not there.
         #[test]
         fn all_at_once_is_one_after_the_other(
             said in proptest::collection::vec(
@@ -205,14 +192,12 @@ mod tests {
             let labels = |path: &[usize]| -> String {
                 path.iter().map(|n| ["a", "bb", "c-c", "edit"][*n].to_owned() + ".").collect()
             };
-            let mut names: Vec<(String, Node)> = said.iter()
+            // Each name is said once, and some say nothing.
+            let names: BTreeMap<String, Node> = said.iter()
                 .filter(|(path, _)| !path.is_empty())
                 .map(|(path, last)| (labels(path) + APEX, if last.is_empty() { Node::new() } else { addresses(last) }))
-                .filter(|(_, node)| !node.is_empty())
+                .chain(has_apex.then(|| (APEX.to_owned(), apex_with_key())))
                 .collect();
-            if has_apex {
-                names.insert(names.len() / 2, (APEX.to_owned(), apex()));
-            }
             let seal_of = |wire: &[u8]| crate::dns::seal::seal(&crate::dns::seal::link(7, wire, b"\0\x01\x40"), []);
             let seals: BTreeMap<Vec<u8>, Vec<u8>> = sealed_names.iter().map(|path| {
                 let owner = WireName::parse(&(labels(path) + APEX)).unwrap();

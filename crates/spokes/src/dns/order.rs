@@ -259,7 +259,9 @@ impl Order {
         let mut walk = Walk::new(first, block);
         let (first, changed) = if *first == key {
             let behind = walk.step().then(|| Key(walk.key[..].into()));
-            (behind, block[walk.at..].to_vec())
+            let changed = block[walk.at..].to_vec();
+            self.0.remove(&key);
+            (behind, changed)
         } else {
             walk.go_before(&key.0, false);
             let (before, at) = (walk.key.clone(), walk.at);
@@ -273,7 +275,6 @@ impl Order {
             }
             (Some(first.clone()), changed)
         };
-        self.0.remove(&key);
         if let Some(first) = first {
             self.put(first, changed);
         }
@@ -300,17 +301,21 @@ impl Order {
         let from = key.and_then(|key| self.block(key));
         let from = from.map_or(Bound::Unbounded, |(first, _)| Bound::Included(first));
         let blocks = self.0.range::<Key, _>((from, Bound::Unbounded));
-        let names = blocks.flat_map(|(first, block)| {
+        let place = key.cloned();
+        blocks.flat_map(move |(first, block)| {
             let mut walk = Walk::new(first, block);
             let mut is_there = true;
+            // Of the first block only what is behind it.
+            if let Some(place) = place.as_ref().filter(|place| first <= place) {
+                walk.go_before(&place.0, true);
+                is_there = walk.step();
+            }
             std::iter::from_fn(move || {
                 let key = is_there.then(|| Key(walk.key[..].into()));
                 is_there = is_there && walk.step();
                 key
             })
-        });
-        let key = key.cloned();
-        names.skip_while(move |name| key.as_ref().is_some_and(|key| name <= key))
+        })
     }
 
     /// The name at a place, or the last one before it; none where there is no name at all.

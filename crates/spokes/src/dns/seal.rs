@@ -9,13 +9,11 @@ use std::ops::Range;
 use domain::base::iana::{Class, Rtype};
 use spokes_rules::dnssec::{Cover, ZoneSignature, labels};
 
-use crate::dns::encode::{WireName, WireSet, WireSets, bytes_before};
+use crate::dns::encode::{BODY_HEAD, WireName, WireSet, WireSets, bytes_before};
 
 /// Stands where sets have their type: there is no such type (RFC 6895 section 3.1).
 pub(crate) const MARK: [u8; 2] = [0; 2];
 
-/// Type, class, time to live and length, which stand before a record's data.
-pub(crate) const BODY_HEAD: usize = 2 + 2 + 4 + 2;
 /// Where in the data of a signature it says until when it counts, from when on, and whose it is (RFC 4034 section 3.1).
 const EXPIRATION: Range<usize> = 8..12;
 const INCEPTION: Range<usize> = 12..16;
@@ -101,7 +99,7 @@ pub(crate) fn link(ttl: u32, next: &[u8], rtypes: &[u8]) -> Vec<u8> {
     link
 }
 
-/// What [`Seal::of`] reads.
+/// A seal, with its mark.
 pub(crate) fn seal(link: &[u8], signatures: impl IntoIterator<Item = Signature>) -> Vec<u8> {
     let mut seal = [&MARK[..], link].concat();
     let mut last = None;
@@ -158,9 +156,10 @@ struct Parts<'z> {
 }
 
 impl<'z> Seal<'z> {
-    /// Out of what [`seal`] has made, without its mark.
-    pub(crate) fn of(bytes: &'z [u8]) -> Self {
-        Self(bytes)
+    /// Out of what [`seal`] has made, without its mark; none where it is damaged.
+    pub(crate) fn of(bytes: &'z [u8]) -> Option<Self> {
+        let seal = Self(bytes);
+        seal.parts().map(|_| seal)
     }
 
     fn parts(self) -> Option<Parts<'z>> {
@@ -245,16 +244,13 @@ impl<'z> Whole<'z> {
         if self.append_link(&[], &mut link) > 0 {
             records.push(link);
         }
-        records.extend(self.signatures().filter_map(|signature| {
+        let sealed = self.sets.seal().into_iter().flat_map(Seal::signatures);
+        records.extend(sealed.filter_map(|signature| {
             let mut record = Vec::new();
             self.append(&signature, &[], None, &mut record)
                 .then_some(record)
         }));
         records
-    }
-
-    fn signatures(&self) -> impl Iterator<Item = Signature> + use<'z> {
-        self.sets.seal().into_iter().flat_map(Seal::signatures)
     }
 
     /// Appends the link; how many records that is.
@@ -281,7 +277,7 @@ impl<'z> Whole<'z> {
         ttl: Option<u32>,
         out: &mut Vec<u8>,
     ) -> u16 {
-        let signatures = self.signatures();
+        let signatures = self.sets.signatures();
         let signatures =
             signatures.filter(|signature| covers.is_none_or(|of| of == signature.covers));
         signatures
@@ -289,7 +285,7 @@ impl<'z> Whole<'z> {
             .sum()
     }
 
-    /// Whether it is over something that is there.
+    /// Appends one; false where it is over nothing that is there.
     fn append(
         &self,
         signature: &Signature,

@@ -36,7 +36,7 @@ pub fn keep(index: &Connection, Written(names): &Written) -> rusqlite::Result<()
 ///
 /// # Errors
 /// When the database fails.
-pub fn read(index: &Connection, seals: &mut Seals) -> rusqlite::Result<()> {
+pub fn read(index: &Connection, seals: &mut Seals<'_>) -> rusqlite::Result<()> {
     let mut statement = index.prepare("SELECT name, seal FROM signed")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {

@@ -3,21 +3,18 @@
 
 use domain::base::iana::Rtype;
 
-use crate::dns::encode::WireSet;
+use crate::dns::encode::{POINTER, WireSet};
 use crate::dns::order::Key;
 use crate::dns::seal::Whole;
+use crate::dns::sheets::POINTER_REACH;
 use crate::dns::zone::Zone;
 
-/// The two highest bits that make two bytes a pointer (RFC 1035 section 4.1.4).
-const POINTER: u16 = 0xC000;
-/// How far a pointer reaches. What lies farther has its owner in full.
-const POINTER_REACH: usize = 1 << 14;
 /// A wildcard's label (RFC 4592 section 2.1.1).
 const WILDCARD: [u8; 2] = [1, b'*'];
 
 /// What answers a question.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Held<'z> {
+pub(crate) enum Answered<'z> {
     /// One of a name's sets.
     Set(WireSet<'z>),
     /// The link of a name.
@@ -26,7 +23,7 @@ pub(crate) enum Held<'z> {
     Signatures(Whole<'z>),
 }
 
-impl<'z> Held<'z> {
+impl<'z> Answered<'z> {
     /// What a name has of a type; for ANY its first set (RFC 8482 section 4.1).
     pub(crate) fn of(whole: Whole<'z>, rtype: Rtype) -> Option<Self> {
         let mut sets = whole.sets().iter();

@@ -12,8 +12,8 @@ use crate::dns::encode::WireName;
 /// Bytes from which on a message is full: pointers reach the first 16 KiB (RFC 1035 section 4.1.4), and a signature
 /// for each costs little.
 const SHEET_BYTES: usize = 16 * 1024;
-/// How far a pointer reaches.
-const POINTER_REACH: usize = 1 << 14;
+/// How far a pointer reaches. What lies farther has its owner in full.
+pub(crate) const POINTER_REACH: usize = 1 << 14;
 /// A pointer to the apex, with which the question begins.
 const APEX_POINTER: u16 = 0xC000 | 12;
 

@@ -15,10 +15,10 @@ use rayon::prelude::*;
 use spokes_rules::dnssec::{Cover, ZoneKey, ZoneSignature, rtype_bits};
 use spokes_rules::zone::Node;
 
-use crate::dns::encode::{WireName, WireSet, WireSets, denial_ttl};
+use crate::dns::encode::{BODY_HEAD, WireName, WireSet, WireSets, denial_ttl};
 use crate::dns::order::{Changed, Key};
 pub use crate::dns::seal::Stamp;
-use crate::dns::seal::{BODY_HEAD, MARK, Seal, Signature, Whole, link, seal, seal_of_sets};
+use crate::dns::seal::{Seal, Signature, Whole, link, seal, seal_of_sets};
 use crate::dns::signer::{ZoneSecret, is_by};
 use crate::dns::zone::Zone;
 
@@ -236,13 +236,8 @@ fn plain(sets: WireSets<'_>) -> impl Iterator<Item = WireSet<'_>> {
 
 /// The signatures over keys, wherever they are.
 fn of_keys(sets: WireSets<'_>) -> Vec<Signature> {
-    let given = sets.of_type(Rtype::RRSIG).into_iter();
-    let given = given
-        .flat_map(|set| set.bodies())
-        .filter_map(Signature::read);
-    let sealed = sets.seal().into_iter().flat_map(Seal::signatures);
-    given
-        .chain(sealed)
+    let signatures = sets.signatures();
+    signatures
         .filter(|signature| is_of_keys(signature.covers))
         .collect()
 }
@@ -277,15 +272,18 @@ pub(crate) fn seal_of(sets: &[u8]) -> &[u8] {
     WireSets::of(sets).split().1
 }
 
-/// Sets as they were with that; it may be of an older program.
+/// Sets as they were with that; it may be of an older program. Without it where it is damaged.
 pub(crate) fn sealed(sets: &[u8], kept: &[u8], apex: &WireName) -> Vec<u8> {
-    let mut whole = Vec::with_capacity(sets.len() + kept.len());
+    let seal = match WireSets::of(kept).seal() {
+        Some(_) => kept.to_vec(),
+        None => match seal_of_sets(WireSets::of(kept), apex) {
+            Some(seal) => seal,
+            None => return sets.to_vec(),
+        },
+    };
+    let mut whole = Vec::with_capacity(sets.len() + seal.len());
     plain(WireSets::of(sets)).for_each(|set| whole.extend_from_slice(set.encoded()));
-    if kept.starts_with(&MARK) {
-        whole.extend_from_slice(kept);
-    } else {
-        whole.extend(seal_of_sets(WireSets::of(kept), apex).unwrap_or_default());
-    }
+    whole.extend(seal);
     whole
 }
 

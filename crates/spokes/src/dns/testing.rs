@@ -9,6 +9,7 @@ use domain::base::{Message, MessageBuilder, Name, Record, Ttl};
 use domain::rdata::{A, AllRecordData};
 
 use crate::dns::zone::Zone;
+use spokes_rules::dnssec::{Cover, wire};
 use spokes_rules::zone::{Data, Node, RrSet, Soa};
 
 pub(crate) const APEX: &str = "blogs.example.org";
@@ -67,6 +68,27 @@ pub(crate) fn apex() -> Node {
     ];
     apex.extend(addresses(&[1, 2, 3]));
     apex
+}
+
+/// The same with a key, and with what an organizer signed of it.
+pub(crate) fn apex_with_key() -> Node {
+    let (dnskey, rrsig) = (Rtype::DNSKEY.to_int(), Rtype::RRSIG.to_int());
+    let (mut node, owner) = (apex(), wire(APEX));
+    let cover = Cover {
+        rtype: dnskey,
+        ttl: 7200,
+        inception: 1,
+        expiration: 2,
+        tag: 3,
+        apex: &owner,
+    };
+    let signature = [cover.rrsig(&owner), vec![9; 64]].concat();
+    let records = [(dnskey, vec![1, 0, 3, 13, 5]), (rrsig, signature)];
+    node.extend(records.map(|(rtype, data)| RrSet {
+        ttl: 7200,
+        data: vec![Data::Other { rtype, data }],
+    }));
+    node
 }
 
 pub(crate) fn zone() -> Zone {

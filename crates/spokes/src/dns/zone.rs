@@ -148,10 +148,9 @@ impl Zone {
 
     /// This zone, which is empty, filled with parts that were made for it.
     pub(crate) fn filled(mut self, parts: Vec<Made>) -> Self {
-        let (mut between, mut again) = (Vec::new(), Vec::new());
+        let mut between = Vec::new();
         let filled = parts.into_iter().map(|made| {
             between.extend(made.between);
-            again.extend(made.again);
             made.shard
         });
         self.shards = filled.collect();
@@ -159,13 +158,6 @@ impl Zone {
         self.names = (0..SHARDS).map(|part| self.part(part).count()).sum();
         for name in between.iter().filter(|name| !name.is_empty()) {
             self.tell_parent(name);
-        }
-        for piece in again {
-            let (name, sets) = piece.split();
-            if let Some(children) = self.shard_mut(parent(name)).get_mut(parent(name)) {
-                *children -= 1;
-            }
-            self.put(name, sets);
         }
         self.note_denial();
         self
@@ -328,11 +320,6 @@ impl Zone {
         self.apex.as_slice().len()
     }
 
-    /// What says to which part a name belongs.
-    pub(crate) fn hasher(&self) -> &RandomState {
-        &self.hasher
-    }
-
     /// The apex, as it travels.
     pub(crate) fn apex(&self) -> &WireName {
         &self.apex
@@ -445,7 +432,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::dns::secured::Held;
+    use crate::dns::secured::Answered;
     use crate::dns::testing::{APEX, addresses, set, soa};
     use spokes_rules::zone::{Data, RrSet};
 
@@ -624,7 +611,7 @@ mod tests {
         zone.set(APEX, vec![soa]).unwrap();
         let whole = zone.whole(&[]).expect("the apex exists");
         let mut out = Vec::new();
-        let first = Held::of(whole, Rtype::ANY).unwrap();
+        let first = Answered::of(whole, Rtype::ANY).unwrap();
         assert_eq!(first.append(&mut out, (12, 12), 0), 1);
         assert_eq!(out[6..10], [0x7F, 0xFF, 0xFF, 0xFF]);
     }

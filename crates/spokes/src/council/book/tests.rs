@@ -146,6 +146,22 @@ fn what_was_kept_is_not_judged_again_and_what_came_after_is() {
 }
 
 #[test]
+fn an_older_index_goes_on_and_a_newer_one_is_left_alone() {
+    let shelf = Shelf::new();
+    let is_schema = |schema: i64| {
+        let index = Connection::open(shelf.at()).unwrap();
+        index.pragma_update(None, "user_version", schema).unwrap();
+    };
+    is_schema(SCHEMA - 1);
+    assert_eq!(shelf.open().unwrap().records(), Some(RECORDS));
+    is_schema(SCHEMA + 1);
+    let why = shelf.open().unwrap_err().to_string();
+    assert!(why.contains("newer program"), "{why}");
+    is_schema(SCHEMA);
+    assert_eq!(shelf.open().unwrap().records(), Some(RECORDS));
+}
+
+#[test]
 fn what_is_off_is_not_used_and_the_whole_log_is_judged() {
     let shelf = Shelf::new();
     shelf.open().unwrap().keep(true).unwrap();

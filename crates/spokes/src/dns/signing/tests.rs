@@ -7,7 +7,7 @@ use spokes_rules::zone::{Data, RrSet};
 
 use super::*;
 use crate::dns::answer::{Reply, Transport, answer};
-use crate::dns::testing::{APEX, addresses, request, set, soa, told, zone};
+use crate::dns::testing::{APEX, addresses, apex_with_key, request, set, soa, told, zone};
 
 const STAMP: Stamp = Stamp {
     inception: 1_800_000_000,
@@ -378,6 +378,43 @@ fn what_is_worn_is_signed_again() {
     }
     // Numbers of seconds come round.
     assert!(!worn_from(&zone, b"", &[tag], (STAMP.expiration, u32::MAX)));
+}
+
+#[test]
+fn keys_come_with_their_signatures_before_the_rest_is_signed_and_then() {
+    let mut zone = zone();
+    zone.set(APEX, apex_with_key()).unwrap();
+    let keys = |zone: &Zone| {
+        let said = said(zone, &format!("DNSKEY {APEX} edns=1232 do"));
+        said.matches("RRSIG DNSKEY").count()
+    };
+    zone.secure();
+    assert_eq!(keys(&zone), 1);
+    let records = |zone: &Zone| zone.whole(&[]).unwrap().records().len();
+    let before = records(&zone);
+    let due = change(&mut zone, vec![(APEX.to_owned(), apex_with_key())], &[]);
+    assert_eq!(keys(&zone), 1);
+    // A link, and a signature over all but the keys, which have theirs: SOA, NS, CAA, A, AAAA and the link.
+    assert_eq!((due, records(&zone)), (6, before + 1 + 6));
+    // Said again, and signed again, it is the same.
+    assert_eq!(
+        change(&mut zone, vec![(APEX.to_owned(), apex_with_key())], &[]),
+        0
+    );
+    assert_eq!(change(&mut zone, vec![], &[Box::default()]), 6);
+    assert_eq!((keys(&zone), records(&zone)), (1, before + 1 + 6));
+    let said = said(&zone, &format!("RRSIG {APEX}"));
+    assert_eq!(said.matches("RRSIG").count(), 1 + 7, "{said}");
+    // As a node that starts makes it.
+    let seal = seal_of(zone.at(&[]).unwrap()).to_vec();
+    let mut plain = crate::dns::testing::zone();
+    plain.set(APEX, apex_with_key()).unwrap();
+    let plain = plain.at(&[]).unwrap();
+    assert_eq!(sealed(plain, &seal, zone.apex()), zone.at(&[]).unwrap());
+    // Where it is damaged the keys keep what signs them.
+    for length in 0..5 {
+        assert_eq!(sealed(plain, &seal[..length], zone.apex()), plain);
+    }
 }
 
 #[test]
