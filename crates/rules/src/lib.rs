@@ -56,6 +56,8 @@ pub mod primary;
 
 pub mod replica;
 
+pub mod circle;
+
 pub mod sign_in;
 
 pub mod zone;

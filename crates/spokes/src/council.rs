@@ -205,6 +205,7 @@ impl Council {
             async move { node.answer(request).await }
         };
         let node = Arc::clone(&self);
+        let hosts = node.order.hosts();
         let known = move |key| node.order.knows(key);
         let node = Arc::clone(&self);
         let peers_handler = move |peer, request| {
@@ -214,7 +215,7 @@ impl Council {
         let peers = peers::serve(
             peers_at,
             &self.secret,
-            Arc::new(known),
+            (Arc::new(known), hosts),
             peers_handler,
             ended(shutdown.clone()),
         );

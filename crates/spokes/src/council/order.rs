@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
+    net::IpAddr,
     path::PathBuf,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
@@ -223,6 +224,11 @@ impl Order {
     /// Whether another node with this key may speak with this one.
     pub(super) fn knows(&self, key: NodeKey) -> bool {
         self.ways.knows(key)
+    }
+
+    /// From where nodes of the council are to be expected.
+    pub(super) fn hosts(&self) -> Vec<IpAddr> {
+        self.ways.hosts()
     }
 
     /// What this node has heard of a council founded anew.

@@ -227,7 +227,7 @@ impl ClientCertVerifier for Pinned {
 pub(super) async fn serve<H, F>(
     listener: TcpListener,
     secret: &NodeSecret,
-    known: Known,
+    (known, hosts): (Known, Vec<IpAddr>),
     handler: H,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Outage>
@@ -248,7 +248,7 @@ where
         .with_cert_resolver(Arc::new(resolver));
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let entrance = Arc::new(Mutex::new(Entrance::default()));
+    let entrance = Arc::new(Mutex::new(Entrance::of(hosts)));
     tokio::pin!(shutdown);
     loop {
         let stream = tokio::select! {
@@ -290,6 +290,15 @@ struct Entrance {
 }
 
 impl Entrance {
+    /// Nobody is there; nodes will come from these hosts. A node that has just begun has seen none come yet, and a crowd
+    /// of strangers would keep them out.
+    fn of(hosts: Vec<IpAddr>) -> Self {
+        let mut entrance = Self::default();
+        let hosts = hosts.into_iter().map(Guest::known_as);
+        hosts.for_each(|host| entrance.note_node(host));
+        entrance
+    }
+
     /// Whether there is room for one more from an address; it has taken it then.
     fn takes(&mut self, from: IpAddr) -> bool {
         let is_stranger = |address: &IpAddr| !self.nodes_from.contains(address);
@@ -568,6 +577,14 @@ mod tests {
         assert!(!entrance.takes(address(2)) && entrance.takes(address(50)));
     }
 
+    #[test]
+    fn a_node_that_has_just_begun_expects_the_others_where_they_are() {
+        let mut entrance = Entrance::of(vec![address(1)]);
+        let strangers = (100..200).filter(|n| entrance.takes(address(*n)));
+        assert_eq!(strangers.count(), STRANGERS_MAX);
+        assert!(entrance.takes(address(1)) && !entrance.takes(address(2)));
+    }
+
     /// Opens connections and shows nothing.
     async fn stand(to: SocketAddr, from: impl Iterator<Item = IpAddr>) -> Vec<TcpStream> {
         let mut standing = Vec::new();
@@ -606,7 +623,7 @@ mod tests {
         let answer = |_, _| async { web::json(StatusCode::OK, &json!({})) };
         tokio::spawn(async move {
             let never = std::future::pending::<()>();
-            serve(listener, &here, known, answer, never).await
+            serve(listener, &here, (known, Vec::new()), answer, never).await
         });
         // Each time as a process that has just begun: it has no connection.
         let comes = || async {

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
@@ -183,6 +183,16 @@ impl Ways {
     /// Where another node of the council is reached.
     pub(super) fn peer(&self, id: NodeId) -> Option<SocketAddr> {
         self.node(id).map(|node| node.peer.0)
+    }
+
+    /// From where nodes of the council are to be expected.
+    pub(super) fn hosts(&self) -> Vec<IpAddr> {
+        let seated = self.book.ask(|registry| {
+            let seats = registry.seats().all().iter();
+            seats.map(|seat| seat.node.peer.0.ip()).collect::<Vec<_>>()
+        });
+        let ahead = self.ahead.iter().map(|node| node.peer.0.ip());
+        seated.into_iter().flatten().chain(ahead).collect()
     }
 
     /// What a node is called.
