@@ -18,7 +18,7 @@ use spokes_rules::zone::Node;
 use crate::dns::encode::{BODY_HEAD, WireName, WireSet, WireSets, denial_ttl};
 use crate::dns::order::{Changed, Key};
 pub use crate::dns::seal::Stamp;
-use crate::dns::seal::{Seal, Signature, Whole, link, seal, seal_of_sets};
+use crate::dns::seal::{MARK, Seal, Signature, Whole, link, seal, seal_of_sets};
 use crate::dns::signer::{ZoneSecret, is_by};
 use crate::dns::zone::Zone;
 
@@ -274,12 +274,14 @@ pub(crate) fn seal_of(sets: &[u8]) -> &[u8] {
 
 /// Sets as they were with that; it may be of an older program. Without it where it is damaged.
 pub(crate) fn sealed(sets: &[u8], kept: &[u8], apex: &WireName) -> Vec<u8> {
-    let seal = match WireSets::of(kept).seal() {
-        Some(_) => kept.to_vec(),
-        None => match seal_of_sets(WireSets::of(kept), apex) {
-            Some(seal) => seal,
-            None => return sets.to_vec(),
-        },
+    let is_ours = kept.starts_with(&MARK);
+    let seal = if is_ours {
+        WireSets::of(kept).seal().map(|_| kept.to_vec())
+    } else {
+        seal_of_sets(WireSets::of(kept), apex)
+    };
+    let Some(seal) = seal else {
+        return sets.to_vec();
     };
     let mut whole = Vec::with_capacity(sets.len() + seal.len());
     plain(WireSets::of(sets)).for_each(|set| whole.extend_from_slice(set.encoded()));

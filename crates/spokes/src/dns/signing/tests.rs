@@ -441,6 +441,9 @@ fn a_seal_is_all_but_what_is_to_be_answered() {
         };
         let older = [of(Rtype::NSEC), of(Rtype::RRSIG)].concat();
         assert_eq!(sealed(plain, &older, apex), sets);
+        // A set of no records before a mark is neither the one nor the other.
+        let neither = [&[0, 47][..], &[0; 100]].concat();
+        assert_eq!(sealed(plain, &neither, apex), plain);
         // What is damaged is none, and harms nothing else: the name is signed again.
         for length in 0..older.len() {
             let torn = sealed(plain, &older[..length], apex);
