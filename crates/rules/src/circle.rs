@@ -178,8 +178,8 @@ impl<'a> Roles<'a> {
         self.choose(spokes, AGGREGATORS, b"aggregator")
     }
 
-    /// So many spokes: of different operators, where the circle has no such from elsewhere, and only then of one; those
-    /// without a duty first, in an order that nobody chose.
+    /// So many spokes of different operators, from elsewhere where the circle has too few such, and from the circle again
+    /// where there are none; those without a duty first, in an order that nobody chose.
     fn choose(&mut self, among: Range<usize>, wanted: usize, duty: &[u8]) -> Vec<Label> {
         let mut chosen: Vec<usize> = Vec::new();
         let own = self.order(among, duty);

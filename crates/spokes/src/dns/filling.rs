@@ -32,7 +32,7 @@ impl<'z> Poured<'z> {
     fn pour(&mut self, name: &[u8], bytes: &[u8]) {
         let part = &mut self.parts[self.zone.part_of(name)];
         for bytes in [name, bytes] {
-            // A name's sets are far shorter: each fits a message.
+            // What a name has fits a message, and a database keeps nothing that is longer than a gigabyte.
             let length = u32::try_from(bytes.len()).expect("some kilobytes");
             part.extend_from_slice(&length.to_ne_bytes());
             part.extend_from_slice(bytes);
