@@ -296,7 +296,7 @@ mod tests {
                 prop_assert_eq!(around.len(), circles.depth());
                 prop_assert!(around.iter().all(|circle| circles.spokes(circle).contains(label)));
             }
-            let inner: BTreeSet<_> = circles.inner.iter().filter_map(|label| well(label)).collect();
+            let inner: BTreeSet<_> = circles.inner.iter().filter_map(well).collect();
             prop_assert_eq!(inner.len(), circles.inner.len().min(there.len()));
             prop_assert!(circles.inner.len() < INNER.end);
         }
