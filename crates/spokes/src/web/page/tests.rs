@@ -3,7 +3,11 @@ use std::path::PathBuf;
 use super::*;
 use crate::{
     render::{Links, article, summary},
-    web::{blog::ARCHIVE_POSTS, front::SpokeState, words::Tongue},
+    web::{
+        blog::ARCHIVE_POSTS,
+        front::{CircleLines, NoticeLine, Noticed, SpokeState},
+        words::Tongue,
+    },
 };
 
 const NASTY: &str = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)>";
@@ -308,6 +312,18 @@ fn trust_samples() -> Vec<(&'static str, String)> {
         mended: 0,
         started: since,
         age_seconds: 5,
+        circles: CircleLines {
+            levels: 1,
+            circle: vec!["a".to_owned(), "b".to_owned()],
+            aggregators: vec!["a".to_owned()],
+            inner: vec!["b".to_owned()],
+        },
+        noticed: vec![NoticeLine {
+            spoke: "b".to_owned(),
+            what: Noticed::LeavesOut,
+            blog: "maria".to_owned(),
+            last: since,
+        }],
         tongue: Tongue::English,
         says_tongue: false,
     };
