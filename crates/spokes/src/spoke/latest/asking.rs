@@ -170,7 +170,7 @@ impl Spoke {
             unjudged,
             lies,
         } = self.judge(question, lines.collect(), lies);
-        let is_news = !told.is_empty();
+        let mut is_news = !told.is_empty();
         if let Some(heard) = lock(&self.latest.heard).get_mut(question) {
             if instance(&heard.cursor) != instance(&wire.cursor) {
                 heard.told.clear();
@@ -182,8 +182,10 @@ impl Spoke {
             heard.told.extend(told);
             heard.unjudged.extend(unjudged);
             let shown: BTreeSet<u64> = wire.shown.into_iter().take(front::LATEST).collect();
+            let before = heard.told.len();
             heard.told.retain(|number, _| shown.contains(number));
             heard.unjudged.retain(|number, _| shown.contains(number));
+            is_news |= heard.told.len() < before;
         }
         match (lies, is_news) {
             (0, true) => Took::News,
