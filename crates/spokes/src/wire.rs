@@ -673,6 +673,23 @@ pub struct LatestWire {
     pub added: Vec<HeadlineWire>,
 }
 
+/// What a member of a blog's set says of an entry.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StandingOfPostWire {
+    /// `current`, the current version of a post; `erased`; or `other`.
+    pub standing: String,
+    /// Of a current version, how it is shown, without proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<HeadlineWire>,
+}
+
+/// Whether a list of the latest posts has an entry.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct HasWire {
+    /// Whether it does.
+    pub has: bool,
+}
+
 /// A post of the front page, for programs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "as spokes_rules::front::Headline")]

@@ -15,7 +15,7 @@ use common::{
     author::{Author, Signed, article, draft, now},
     demo::Demo,
     http,
-    rogue::Rogue,
+    rogue::{Rogue, StandIn},
     setting, wait_for,
 };
 use serde_json::{Value, json};
@@ -23,6 +23,8 @@ use spokes_log::draft::Says;
 
 /// Longer than news takes through all levels of a busy machine; what it takes is printed, and measured elsewhere.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than it takes to find out that both who gather for a circle lie, and to go round them.
+const PATIENCE_WITH_LIARS: Duration = Duration::from_secs(40);
 
 /// The entries that a spoke's front page shows, newest first.
 fn front(demo: &Demo, label: &str) -> Vec<String> {
@@ -33,6 +35,15 @@ fn front(demo: &Demo, label: &str) -> Vec<String> {
     let headlines = reply.json()["headlines"].as_array().unwrap().clone();
     let entry = |headline: &Value| headline["entry"].as_str().unwrap().to_owned();
     headlines.iter().map(entry).collect()
+}
+
+/// The members of a blog's set, as this spoke knows them.
+fn members(demo: &Demo, label: &str, blog: &str) -> Vec<String> {
+    let wire = demo.api(label, &format!("blogs/{blog}")).json();
+    let members = wire["members"].as_array().unwrap().iter();
+    members
+        .map(|member| member["label"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn status(demo: &Demo, label: &str) -> Value {
@@ -56,10 +67,19 @@ fn circles(demo: &Demo, label: &str, levels: u64) -> Value {
 
 /// How long it takes until all of these spokes show a post.
 fn spread(demo: &Demo, spokes: &[String], post: &Signed) -> Vec<Duration> {
+    spread_within(PATIENCE, demo, spokes, post)
+}
+
+fn spread_within(
+    patience: Duration,
+    demo: &Demo,
+    spokes: &[String],
+    post: &Signed,
+) -> Vec<Duration> {
     let (began, id) = (Instant::now(), post.id().to_string());
     let mut waiting: BTreeSet<&String> = spokes.iter().collect();
     let mut took = Vec::new();
-    wait_for("every front page shows it", PATIENCE, || {
+    wait_for("every front page shows it", patience, || {
         waiting.retain(|label| {
             let is_there = front(demo, label).contains(&id);
             if is_there {
@@ -103,8 +123,16 @@ fn a_post_is_on_every_front_page_whoever_dies_in_the_circles() {
         |demo: &Demo, authors: &mut Vec<Author>, living: &[String], rounds: usize, what: &str| {
             let mut took = Vec::new();
             for _ in 0..rounds {
-                turn += 1;
-                let author = turn % authors.len();
+                // One whose posts become safe although some are dead.
+                let author = loop {
+                    turn += 1;
+                    let author = turn % authors.len();
+                    let members = members(demo, &living[0], &authors[author].name);
+                    let there = members.iter().filter(|label| living.contains(label));
+                    if 2 * there.count() > members.len() {
+                        break author;
+                    }
+                };
                 let post = draft(fresh(&format!("post-{turn}")), "Words.");
                 let post = authors[author].publish(demo, living, post);
                 took.extend(spread(demo, living, &post));
@@ -155,6 +183,14 @@ fn a_post_is_on_every_front_page_whoever_dies_in_the_circles() {
         });
     }
     assert_eq!(first.len(), 20);
+    for label in &all {
+        let noticed = status(&demo, label)["noticed"].clone();
+        assert_eq!(
+            noticed,
+            json!([]),
+            "{label} accuses somebody though nobody lied"
+        );
+    }
     demo.assert_no_panic();
 }
 
@@ -196,7 +232,8 @@ fn noticed(demo: &Demo, what: &str) -> bool {
 fn an_aggregator_that_leaves_out_or_brings_back_is_passed_by_and_named() {
     let (demo, rogue, beside) = with_rogue_that_gathers();
     let all = demo.labels();
-    let empty = json!({ "cursor": "x-1", "age_seconds": 0, "shown": [], "added": [] });
+    let empty =
+        json!({ "cursor": "x-1", "age_seconds": 0, "shown": [], "added": [], "has": false });
     let lie = empty.to_string().into_bytes();
     rogue.says(move |path| path.starts_with("/api/v1/latest?of=").then(|| lie.clone()));
     let mut maria = Author::with_blog(&demo, "maria", &beside);
@@ -229,11 +266,6 @@ fn an_aggregator_that_leaves_out_or_brings_back_is_passed_by_and_named() {
     let second = maria.publish(&demo, &all, draft(fresh("second"), "Other words."));
     maria.publish(&demo, &all, draft(Says::Erase { erases }, ""));
     let (gone, there) = (first.id().to_string(), second.id().to_string());
-    thread::sleep(Duration::from_secs(9));
-    println!("{gone} {there} {:?}", demo.members("maria"));
-    for label in &all {
-        println!("{label} {:?} {}", front(&demo, label), status(&demo, label));
-    }
     for label in &all {
         wait_for("what she took back is gone", PATIENCE, || {
             let shown = front(&demo, label);
@@ -250,5 +282,75 @@ fn an_aggregator_that_leaves_out_or_brings_back_is_passed_by_and_named() {
             "{label} shows it again"
         );
     }
+    demo.assert_no_panic();
+}
+
+#[test]
+fn a_post_that_both_aggregators_leave_out_goes_to_the_inner_circle_itself() {
+    let demo = Demo::start_with(8, &["--empty", "--circle", "4", "--replicas", "1"]);
+    let all = demo.labels();
+    let known = circles(&demo, &all[0], 1);
+    wait_for("all know all", PATIENCE, || {
+        let same = |label: &String| status(&demo, label)["circles"]["inner"] == known["inner"];
+        all.iter().all(same).then_some(())
+    });
+    let inner = labels(&known["inner"]);
+    // One whose circle two others gather, both of them outside of the inner circle.
+    let found = all.iter().find_map(|label| {
+        let gathering = labels(&status(&demo, label)["circles"]["aggregators"]);
+        let others = gathering.iter().all(|g| g != label && !inner.contains(g));
+        (others && gathering.len() == 2).then(|| (label.clone(), gathering))
+    });
+    let (spoke, gathering) =
+        found.unwrap_or_else(|| panic!("nobody has others that gather: {known}"));
+    let mut maria = Author::with_blog(&demo, "maria", &spoke);
+    let empty =
+        json!({ "cursor": "x-1", "age_seconds": 0, "shown": [], "added": [], "has": false });
+    let lie = empty.to_string().into_bytes();
+    let _liars: Vec<StandIn> = gathering
+        .iter()
+        .map(|label| {
+            let lie = lie.clone();
+            let says = move |path: &str| path.starts_with("/api/v1/latest").then(|| lie.clone());
+            StandIn::in_place_of(&demo, label, says)
+        })
+        .collect();
+    let post = maria.publish(&demo, &[spoke.clone()], draft(fresh("first"), "Words."));
+    let living: Vec<String> = all
+        .iter()
+        .filter(|label| !gathering.contains(label))
+        .cloned()
+        .collect();
+    let took = spread_within(PATIENCE_WITH_LIARS, &demo, &living, &post);
+    told("though both leave it out", took);
+    wait_for("both are named", PATIENCE_WITH_LIARS, || {
+        let all = living
+            .iter()
+            .map(|label| status(&demo, label)["noticed"].clone());
+        let all: Vec<Value> = all
+            .flat_map(|noticed| noticed.as_array().unwrap().clone())
+            .collect();
+        let named = |label: &String| {
+            let mut all = all.iter();
+            all.any(|n| n["about"] == label.as_str() && n["what"] == "leaves-out")
+        };
+        gathering.iter().all(named).then_some(())
+    });
+    for label in &living {
+        let noticed = status(&demo, label)["noticed"].clone();
+        for notice in noticed.as_array().unwrap() {
+            let about = notice["about"].as_str().unwrap().to_owned();
+            assert!(
+                gathering.contains(&about),
+                "{label} says of an honest one: {notice}"
+            );
+        }
+    }
+    // Nobody took them for dead.
+    let page = http::get(demo.address(&spoke), &demo.domain, "/status").text();
+    assert!(
+        !page.contains("silent since"),
+        "they were found out in another way"
+    );
     demo.assert_no_panic();
 }

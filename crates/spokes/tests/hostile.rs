@@ -469,7 +469,8 @@ fn a_primary_can_name_its_authors_words_and_invent_none() {
         line(4, &truth, &first),
     ];
     rogue.says(move |path| {
-        let latest = json!({ "cursor": "x-4", "age_seconds": 0, "shown": [1, 2, 3, 4], "added": added });
+        let latest =
+            json!({ "cursor": "x-4", "age_seconds": 0, "shown": [1, 2, 3, 4], "added": added });
         let is_own = path.starts_with("/api/v1/latest?of=own");
         is_own.then(|| latest.to_string().into_bytes())
     });
@@ -486,7 +487,9 @@ fn a_primary_can_name_its_authors_words_and_invent_none() {
     let who_saw = ["a", "b"].into_iter().filter(|label| {
         let noticed = demo.api(label, "status").json()["noticed"].clone();
         let notices = noticed.as_array().unwrap().iter();
-        notices.clone().any(|n| n["about"] == "r" && n["what"] == "invents")
+        notices
+            .clone()
+            .any(|n| n["about"] == "r" && n["what"] == "invents")
     });
     assert!(who_saw.count() > 0, "nobody says what the rogue did");
     goes_on(&demo, &mut maria, "second");

@@ -40,6 +40,9 @@ pub struct Duties {
     pub below: BTreeMap<usize, Vec<Group>>,
     /// Whom it asks for what all have; none where it is of the inner circle and gathers that itself.
     pub above: Option<Group>,
+    /// One of the inner circle whom it asks for the same now and then, so that those of its circle together can hide
+    /// nothing from it; none where it asks the inner circle anyway.
+    pub witness: Option<Question>,
     /// Of the inner circle: the groups of the whole network.
     pub inner: Vec<Group>,
 }
@@ -52,6 +55,7 @@ impl Duties {
             .chain(&self.above)
             .chain(&self.inner)
             .flatten()
+            .chain(&self.witness)
             .collect()
     }
 }
@@ -81,8 +85,12 @@ impl Circles {
             inner.extend(circles.flat_map(|circle| self.gathered(top, circle, me, silent)));
         }
         let above = (!is_inner).then(|| self.above(me, highest, silent));
+        let asks_inner = |above: &Group| above.iter().any(|q| self.inner.contains(&q.whom));
+        let without = above.as_ref().filter(|above| !asks_inner(above));
+        let witness = without.and_then(|_| self.inner_for(me, silent).into_iter().next());
         Duties {
             below,
+            witness: witness.map(all_of),
             above,
             inner,
         }
@@ -146,10 +154,6 @@ impl Circles {
             None => self.ring.iter().position(|label| label == me),
         };
         let mut asked = Group::new();
-        let ask = |whom: &Label| Question {
-            whom: whom.clone(),
-            reach: Reach::All,
-        };
         let from = highest.map_or(0, |(level, _)| level + 1);
         for level in self.levels.iter().skip(from) {
             let around =
@@ -158,19 +162,37 @@ impl Circles {
                 .get(around)
                 .map_or(&[][..], |circle| &circle.aggregators);
             // Whoever is not on the roster yet asks those of the first circle: somebody must tell it.
-            asked.extend(around.iter().filter(|label| *label != me).map(ask));
+            asked.extend(around.iter().filter(|label| *label != me).map(all_of));
             if asked.iter().any(|question| !silent(&question.whom)) {
                 return asked;
             }
         }
+        asked.extend(
+            self.inner_for(me, silent)
+                .into_iter()
+                .take(INNER_ASKED)
+                .map(all_of),
+        );
+        asked
+    }
+
+    /// The inner circle in the order in which a spoke turns to it: each to others first, so that none of them has all to
+    /// serve.
+    fn inner_for(&self, me: &Label, silent: &dyn Fn(&Label) -> bool) -> Vec<&Label> {
         let mut order: Vec<&Label> = self.inner.iter().filter(|label| *label != me).collect();
-        // Each asks others, so that none of them has all to serve.
         order.sort_by_cached_key(|label| {
             let both = [me.as_str(), label.as_str()].join(" ");
             (silent(label), *Hash::of(both.as_bytes()).as_bytes())
         });
-        asked.extend(order.into_iter().take(INNER_ASKED).map(ask));
-        asked
+        order
+    }
+}
+
+/// The question to this spoke for what all have.
+fn all_of(whom: &Label) -> Question {
+    Question {
+        whom: whom.clone(),
+        reach: Reach::All,
     }
 }
 

@@ -198,15 +198,12 @@ impl Spoke {
             return send(request, &finished);
         }
         let facts = self.ask(|registry| {
-            let line =
-                |(label, spoke): (&Label, &spokes_rules::registry::Spoke)| {
-                    SpokeLine {
-                        label: ToString::to_string(label),
-                        operator: spoke.operator.to_string(),
-                        state: state_of(spoke),
-                        blogs: registry.blogs_on(label) as u64,
-                    }
-                };
+            let line = |(label, spoke): (&Label, &spokes_rules::registry::Spoke)| SpokeLine {
+                label: ToString::to_string(label),
+                operator: spoke.operator.to_string(),
+                state: state_of(spoke),
+                blogs: registry.blogs_on(label) as u64,
+            };
             let spokes: Vec<SpokeLine> = registry.spokes().map(line).collect();
             let blogs = registry.blogs().count() as u64;
             (spokes, blogs, registry.head().records)

@@ -86,6 +86,30 @@ impl Told {
     }
 }
 
+#[cfg(test)]
+impl Told {
+    /// One that says this, of an entry that nobody looks at.
+    pub(super) fn for_tests(headline: Headline) -> Self {
+        let id = headline.place.1;
+        Self {
+            source: Source {
+                blog: headline.blog,
+                article: headline.article,
+                entry: id,
+                titled_by: id,
+                spoken_by: id,
+                keys: Vec::new(),
+            },
+            headline,
+            signed: Time::from_unix(0),
+            authors: Vec::new(),
+            is_edited: false,
+            tags: Vec::new(),
+            proof: None,
+        }
+    }
+}
+
 impl Source {
     /// The sources of articles of a blog that is held here.
     pub(super) fn of(replica: &Replica, posts: &[&Post]) -> Vec<Self> {
@@ -201,24 +225,29 @@ impl Spoke {
         let mut proof = Vec::new();
         for id in told.source.entries() {
             let sealed = self.sound_entry(told.source.blog, id).await?;
+            // What was erased since then proves nothing.
+            (!sealed.entry().is_erased()).then_some(())?;
             proof.push(sealed);
         }
         Some(proof)
     }
 
+    /// Whether a list may have posts of this blog, as far as is known here: its own one has those of the blogs whose
+    /// primary that spoke is. Else what an author took back could go round for ever.
+    pub(super) fn may_tell(&self, question: &Question, source: &Source) -> bool {
+        let may = self.ask(|registry| {
+            let record = registry.blog(source.blog)?;
+            let is_own = *record.set.primary() == question.whom;
+            Some(question.reach != Reach::Own || is_own)
+        });
+        may.flatten() == Some(true)
+    }
+
     /// What the authors say in a headline that somebody passed on; why not, where it is not their word. None where it
     /// is not known here whose blog that is.
-    pub(super) fn check_headline(
-        &self,
-        from: &Question,
-        wire: &HeadlineWire,
-    ) -> Option<Result<Told, String>> {
+    pub(super) fn check_headline(&self, wire: &HeadlineWire) -> Option<Result<Told, String>> {
         let source = Source::read(wire)?;
         let record = self.ask(|r| r.blog(source.blog).cloned()).flatten()?;
-        if from.reach == Reach::Own && *record.set.primary() != from.whom {
-            // It may have been until a moment ago.
-            return None;
-        }
         let mut proof = Vec::new();
         let wanted = source.entries();
         for wire in wire.proof.iter().take(wanted.len()) {
@@ -237,6 +266,12 @@ impl Spoke {
             let (first, entry) = (find(source.blog)?, find(source.entry)?);
             let keys = source.keys.iter().map(|id| find(*id));
             let keys: Vec<SealedEntry> = keys.collect::<Result<_, _>>()?;
+            // Each names what it stands behind, so that there is one way to say it.
+            let places = keys.iter().map(|sealed| sealed.entry().skeleton());
+            let in_order = places.clone().is_sorted_by(|a, b| a.sequence < b.sequence);
+            if !in_order || places.clone().any(|skeleton| skeleton.kind != Kind::Keys) {
+                return Err("what was named as keys is none".to_owned());
+            }
             let facts = [find(source.titled_by)?, find(source.spoken_by)?];
             for sealed in facts.iter().chain([&entry]) {
                 ring::check_author(&first, &keys, sealed).map_err(|fault| fault.to_string())?;

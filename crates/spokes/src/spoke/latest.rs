@@ -11,14 +11,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
-use spokes_log::name::{BlogId, Hash};
+use spokes_log::name::{BlogId, EntryId, Hash};
 use spokes_rules::{
     circle::{Circles, Duties, Group, Member, Question, Reach},
     front,
@@ -33,13 +33,13 @@ pub(super) use self::watching::{Notice, What};
 use self::{
     asking::Heard,
     list::{List, News},
-    watching::Watched,
+    watching::{Watched, Word},
 };
 use super::{Spoke, headlines::Told};
 use crate::{
     clock,
     http::{self as web, Response},
-    wire::{FrontWire, HeadlineWire, LatestWire, PostWire},
+    wire::{FrontWire, HasWire, LatestWire, PostWire, StandingOfPostWire},
 };
 
 /// How often the lists are put together although nothing was heard: posts wait for their dates, and whoever fell
@@ -68,6 +68,7 @@ pub(super) struct Latest {
     heard: Mutex<BTreeMap<Question, Heard>>,
     /// What others may ask for.
     lists: Mutex<BTreeMap<Reach, List>>,
+    lists_made: AtomicU64,
     /// Grows with each change of a list.
     changed: watch::Sender<u64>,
     /// Told when there is something to put together.
@@ -88,6 +89,9 @@ pub(super) struct Circled {
     pub(super) circles: Circles,
     pub(super) duties: Duties,
 }
+
+/// A question that is being asked: whether seldom, and by whom.
+type Asking = (bool, JoinHandle<()>);
 
 /// All headlines that are known, in one state.
 #[derive(Clone, Debug)]
@@ -121,6 +125,7 @@ impl Latest {
             touched: Mutex::default(),
             heard: Mutex::default(),
             lists: Mutex::default(),
+            lists_made: AtomicU64::new(0),
             changed: watch::channel(0).0,
             news: Notify::new(),
             circles: Mutex::new(Arc::new(circled)),
@@ -163,6 +168,12 @@ impl Latest {
         Arc::clone(&lock(&self.circles))
     }
 
+    /// A list whose numbers are not taken for those of one before it.
+    fn new_list(&self, instance: &str) -> List {
+        let number = self.lists_made.fetch_add(1, Ordering::Relaxed);
+        List::new(&format!("{instance}.{number}"))
+    }
+
     /// What whoever follows a list is to hear, and when it is as new as it can be.
     fn news_of(&self, reach: Reach, cursor: &str) -> Option<(News, String, u64)> {
         let lists = lock(&self.lists);
@@ -183,14 +194,17 @@ impl Spoke {
             (Some("below"), Some(level)) => Reach::Below(level),
             (Some("all"), _) => Reach::All,
             (Some("blog"), _) => {
-                let blog = query.get("blog").and_then(|blog| Hash::parse(blog).ok());
-                return self.latest_of_blog(blog).await;
+                let hash = |name| query.get(name).and_then(|id| Hash::parse(id).ok());
+                return self.word_of_member(hash("blog"), hash("entry"));
             }
             _ => {
                 let why = "Lists of the latest posts are \"own\", \"below\" with a level, \"all\", or \"blog\".";
                 return web::refuse(StatusCode::BAD_REQUEST, "of", why);
             }
         };
+        if let Some(entry) = query.get("has").and_then(|id| Hash::parse(id).ok()) {
+            return self.has_answer(reach, entry);
+        }
         let cursor = query.get("after").cloned().unwrap_or_default();
         let seconds = query.get("wait").and_then(|wait| wait.parse().ok());
         let wait = Duration::from_secs(seconds.unwrap_or(0)).min(WAIT_MAX);
@@ -207,24 +221,24 @@ impl Spoke {
                 return self.tell_news(reach, news, end, age_seconds).await;
             }
             if seat.is_none() && !wait.is_zero() {
+                // Where too many wait it is answered now, and not taken for silent.
                 match web::wait_for_news(request) {
                     Ok(taken) => seat = Some(taken),
-                    Err(full) => return full.answer(),
+                    Err(_) => return self.tell_news(reach, news, end, age_seconds).await,
                 }
             }
             let grown = tokio::time::timeout_at(deadline, changed.changed());
             if grown.await.is_err() {
-                return web::json(
-                    StatusCode::OK,
-                    &LatestWire {
-                        cursor: end,
-                        age_seconds,
-                        shown: news.shown,
-                        added: Vec::new(),
-                    },
-                );
+                return self.tell_news(reach, news, end, age_seconds).await;
             }
         }
+    }
+
+    /// Whether a list has this.
+    fn has_answer(&self, reach: Reach, entry: EntryId) -> Response {
+        let lists = lock(&self.latest.lists);
+        let has = lists.get(&reach).is_some_and(|list| list.has(entry));
+        web::json(StatusCode::OK, &HasWire { has })
     }
 
     async fn tell_news(
@@ -238,9 +252,8 @@ impl Spoke {
         for (number, told) in news.added {
             let Some(proof) = self.evidence_of(&told).await else {
                 // It is being erased just now, or its copy here is damaged.
-                if let Some(list) = lock(&self.latest.lists).get_mut(&reach) {
-                    list.leave_out(number);
-                }
+                lock(&self.latest.watched).cannot_prove(&told.source);
+                self.latest.news.notify_one();
                 continue;
             };
             added.push(told.source.wire(number, &proof));
@@ -265,28 +278,25 @@ impl Spoke {
         )
     }
 
-    /// What this copy of a blog says its latest posts are, for whoever doubts what others say.
-    async fn latest_of_blog(self: &Arc<Self>, blog: Option<BlogId>) -> Response {
-        let told = match blog {
-            Some(blog) => self.latest_of(blog).await,
-            None => None,
+    /// What this copy of a blog has of an entry, for whoever doubts what others say.
+    fn word_of_member(self: &Arc<Self>, blog: Option<BlogId>, entry: Option<EntryId>) -> Response {
+        let word = blog.zip(entry).and_then(|(blog, entry)| {
+            let record = self
+                .ask(|registry| registry.blog(blog).cloned())
+                .flatten()?;
+            self.standing_of(blog, entry, &record)
+        });
+        let (standing, shown) = match word {
+            Some(Word::Current(source)) => ("current", Some(source.wire(0, &[]))),
+            Some(Word::Erased) => ("erased", None),
+            Some(Word::Other) => ("other", None),
+            None => {
+                let why = "This blog is not here, or not all of it.";
+                return web::refuse(StatusCode::NOT_FOUND, "not-here", why);
+            }
         };
-        let Some(told) = told else {
-            let why = "This blog is not here.";
-            return web::refuse(StatusCode::NOT_FOUND, "not-here", why);
-        };
-        let numbered = (1..).zip(&told);
-        let added: Vec<HeadlineWire> = numbered
-            .map(|(number, told)| told.source.wire(number, &[]))
-            .collect();
-        web::json(
-            StatusCode::OK,
-            &LatestWire {
-                shown: added.iter().map(|line| line.number).collect(),
-                added,
-                ..LatestWire::default()
-            },
-        )
+        let standing = standing.to_owned();
+        web::json(StatusCode::OK, &StandingOfPostWire { standing, shown })
     }
 
     fn front_for_programs(&self) -> Response {
@@ -320,11 +330,10 @@ impl Spoke {
     /// Keeps the latest posts: ours as they change, the others' by asking.
     pub(super) async fn watch_latest(self: Arc<Self>) {
         let mut known: BTreeSet<BlogId> = BTreeSet::new();
-        let mut asking: BTreeMap<Question, JoinHandle<()>> = BTreeMap::new();
+        let mut asking: BTreeMap<Question, Asking> = BTreeMap::new();
         let mut followed = self.followed.subscribe();
         loop {
             self.refresh_own(&mut known).await;
-            self.judge_what_waits();
             let duties = self.look_around();
             self.ask_as(&duties, &mut asking);
             self.put_together(&duties);
@@ -352,8 +361,13 @@ impl Spoke {
         *known = mine;
         lock(&self.latest.own).retain(|blog, _| known.contains(blog));
         for blog in touched.intersection(known) {
-            if let Some(told) = self.latest_of(*blog).await {
-                lock(&self.latest.own).insert(*blog, told);
+            match self.latest_of(*blog).await {
+                Some(told) => drop(lock(&self.latest.own).insert(*blog, told)),
+                None => {
+                    // It is looked at again when it can be read.
+                    lock(&self.latest.own).remove(blog);
+                    lock(&self.latest.touched).insert(*blog);
+                }
             }
         }
     }
@@ -364,21 +378,22 @@ impl Spoke {
         let silent = self.latest.silent();
         let direct: Vec<Label> = lock(&self.latest.watched).direct().cloned().collect();
         let circled = self.ask(|registry| {
+            let member = |(label, spoke)| member(label, spoke);
+            let members: Vec<Member<'_>> = registry.admitted().map(member).collect();
             let mut roster = String::new();
-            for (label, spoke) in registry.admitted() {
-                roster += &format!(
-                    "{label} {} {} {}\n",
-                    spoke.operator,
-                    spoke.lot,
-                    spoke.is_well()
-                );
+            for Member {
+                label,
+                operator,
+                lot,
+                is_well,
+            } in &members
+            {
+                roster += &format!("{label} {operator} {lot} {is_well}\n");
             }
             let roster = Hash::of(roster.as_bytes());
             let circles = if roster == before.roster {
                 before.circles.clone()
             } else {
-                let member = |(label, spoke)| member(label, spoke);
-                let members: Vec<Member<'_>> = registry.admitted().map(member).collect();
                 let most = registry.founding().policy.circle;
                 Circles::of(&members, usize::try_from(most).unwrap_or(usize::MAX))
             };
@@ -402,14 +417,12 @@ impl Spoke {
     }
 
     /// Begins to ask whom it has to ask, and ends asking others.
-    fn ask_as(
-        self: &Arc<Self>,
-        circled: &Circled,
-        asking: &mut BTreeMap<Question, JoinHandle<()>>,
-    ) {
+    fn ask_as(self: &Arc<Self>, circled: &Circled, asking: &mut BTreeMap<Question, Asking>) {
         let wanted = circled.duties.questions();
-        asking.retain(|question, task| {
-            let stays = wanted.contains(question) && !task.is_finished();
+        let witness = circled.duties.witness.as_ref();
+        asking.retain(|question, (seldom, task)| {
+            let is_same = *seldom == (witness == Some(question));
+            let stays = wanted.contains(question) && is_same && !task.is_finished();
             if !stays {
                 task.abort();
             }
@@ -417,12 +430,11 @@ impl Spoke {
         });
         for question in &wanted {
             if !asking.contains_key(question) {
-                let question = (*question).clone();
-                lock(&self.latest.heard)
-                    .entry(question.clone())
-                    .or_default();
-                let asks = Arc::clone(self).ask_for_latest(question.clone());
-                asking.insert(question, tokio::spawn(asks));
+                let (question, seldom) = ((*question).clone(), witness == Some(*question));
+                let mut heard = lock(&self.latest.heard);
+                heard.entry(question.clone()).or_default();
+                let asks = Arc::clone(self).ask_for_latest(question.clone(), seldom);
+                asking.insert(question, (seldom, tokio::spawn(asks)));
             }
         }
         lock(&self.latest.heard).retain(|question, heard| {
@@ -451,10 +463,14 @@ impl Spoke {
         {
             let heard = lock(&self.latest.heard);
             let of = |group: &Group, all: &mut Vec<Arc<Told>>| {
-                let heard = group.iter().filter_map(|question| heard.get(question));
+                let heard = group.iter().filter_map(|q| heard.get_key_value(q));
                 let mut ages = Vec::new();
-                for heard in heard {
-                    all.extend(heard.told());
+                for (question, heard) in heard {
+                    // A spoke speaks for blogs as long as it is their primary, whatever it said before.
+                    let told = heard
+                        .told()
+                        .filter(|told| self.may_tell(question, &told.source));
+                    all.extend(told);
                     ages.extend(heard.age_seconds());
                 }
                 // What one has late, another has already. What all of them said last still counts when they are
@@ -471,7 +487,12 @@ impl Spoke {
             let ages = duties.inner.iter().filter_map(|group| of(group, &mut all));
             age = ages.max().unwrap_or(0).max(age);
             if let Some(above) = &duties.above {
-                age = of(above, &mut all).unwrap_or(0);
+                age = of(above, &mut all).unwrap_or(SILENT_SECONDS);
+            }
+            if let Some(witness) = &duties.witness {
+                // It is asked seldom, and so says nothing of the age.
+                let told = heard.get(witness).into_iter().flat_map(Heard::told);
+                all.extend(told);
             }
             let lingering = heard
                 .values()
@@ -487,7 +508,7 @@ impl Spoke {
                 let all = self.that_count(all);
                 let list = kept
                     .entry(reach)
-                    .or_insert_with(|| List::new(&self.instance));
+                    .or_insert_with(|| self.latest.new_list(&self.instance));
                 is_other |= list.set(now, all, age);
             }
         }
@@ -501,7 +522,7 @@ impl Spoke {
         let mut seen = BTreeSet::new();
         let watched = lock(&self.latest.watched);
         let counted = all.into_iter().filter_map(|told| {
-            if watched.was_taken_back(&told.source) || !seen.insert(told.source.clone()) {
+            if watched.hides(&told.source) || !seen.insert(told.source.clone()) {
                 return None;
             }
             self.ask(|registry| {

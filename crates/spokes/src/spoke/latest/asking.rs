@@ -26,18 +26,24 @@ const WAIT: Duration = Duration::from_secs(2);
 const ANSWER_WAIT: Duration = Duration::from_millis(1_500);
 /// The pause after it brought something: what is published at about the same time comes with the next answer.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How often one of the inner circle is asked beside those of the circle: what these hide is seen so soon.
+const SELDOM: Duration = Duration::from_secs(10);
 /// The first pause after it was silent; it doubles up to the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 /// The longest: one that comes back is noticed within it.
 const PAUSE_LONGEST: Duration = Duration::from_secs(2);
 /// The pause after it brought something that is not its author's: judging it is work.
 const PAUSE_AFTER_LIES: Duration = Duration::from_secs(5);
+/// Bytes of a cursor: those of ours have a third of it.
+const CURSOR_BYTES_MAX: usize = 64;
 /// After how long it counts as silent, and others are asked in its place.
 const SILENT_AFTER: Duration = Duration::from_millis(1_500);
 
 /// What was heard from one spoke about one of its lists.
 #[derive(Debug, Default)]
 pub(super) struct Heard {
+    /// Which list that is, and behind what in it to ask.
+    instance: String,
     cursor: String,
     /// When it answered last, and how old it said that its list was.
     answered: Option<(Instant, u64)>,
@@ -45,8 +51,6 @@ pub(super) struct Heard {
     fails_since: Option<Instant>,
     /// What its list has, by its numbers.
     told: BTreeMap<u64, Arc<Told>>,
-    /// What cannot be judged yet: the registry has not said here whose blog that is.
-    unjudged: BTreeMap<u64, HeadlineWire>,
     /// Since when it is not asked any more.
     pub(super) unwanted_since: Option<Instant>,
 }
@@ -70,13 +74,19 @@ impl Heard {
 
     /// Whether it answers, and what it says is new.
     pub(super) fn is_well(&self) -> bool {
-        let is_new = self.age_seconds().is_some_and(|age| age < SILENT_SECONDS);
-        is_new && !self.is_silent()
+        self.answered.is_some() && !self.is_silent()
+    }
+
+    /// Whether it was said just now: who is asked seldom shows for a while what is gone.
+    pub(super) fn is_of_now(&self) -> bool {
+        let answered = self.answered;
+        answered.is_some_and(|(at, _)| at.elapsed() < WAIT + ANSWER_WAIT)
     }
 
     fn is_silent(&self) -> bool {
         let failing = self.fails_since;
-        failing.is_some_and(|since| since.elapsed() > SILENT_AFTER)
+        let is_late = self.age_seconds().is_some_and(|age| age >= SILENT_SECONDS);
+        is_late || failing.is_some_and(|since| since.elapsed() > SILENT_AFTER)
     }
 }
 
@@ -101,11 +111,12 @@ impl Latest {
 
 impl Spoke {
     /// Asks one spoke for one of its lists for ever.
-    pub(super) async fn ask_for_latest(self: Arc<Self>, question: Question) {
+    pub(super) async fn ask_for_latest(self: Arc<Self>, question: Question, seldom: bool) {
         let mut pause = PAUSE_FIRST;
         loop {
             let began = Instant::now();
-            let asked = self.ask_for_news(&question);
+            let patience = if seldom { Duration::ZERO } else { WAIT };
+            let asked = self.ask_for_news(&question, patience);
             let asked = tokio::time::timeout(WAIT + ANSWER_WAIT, asked).await;
             let asked = asked.unwrap_or_else(|_| Err(Outage::new("it says nothing")));
             let whom = &question.whom;
@@ -113,7 +124,9 @@ impl Spoke {
                 Ok(took) => {
                     pause = PAUSE_FIRST;
                     match took {
+                        Took::News | Took::Unjudged | Took::Nothing if seldom => SELDOM,
                         Took::News => PAUSE,
+                        Took::Unjudged => PAUSE_FIRST,
                         Took::Lies => PAUSE_AFTER_LIES,
                         // It was asked to wait.
                         Took::Nothing => WAIT.saturating_sub(began.elapsed()).max(PAUSE),
@@ -134,7 +147,11 @@ impl Spoke {
         }
     }
 
-    async fn ask_for_news(self: &Arc<Self>, question: &Question) -> Result<Took, Outage> {
+    async fn ask_for_news(
+        self: &Arc<Self>,
+        question: &Question,
+        wait: Duration,
+    ) -> Result<Took, Outage> {
         let address = self.address(&question.whom);
         let address = address.ok_or_else(|| Outage::new("it is not let in"))?;
         let cursor = lock(&self.latest.heard)
@@ -148,11 +165,11 @@ impl Spoke {
         };
         let path = format!(
             "/api/v1/latest?of={list}&after={after}&wait={}",
-            WAIT.as_secs()
+            wait.as_secs()
         );
         let asked = self
             .client
-            .get(Ask::new(address, &path).waiting(WAIT))
+            .get(Ask::new(address, &path).waiting(wait))
             .await?;
         let wire: LatestWire = match asked {
             Reply::Good(wire, _) => wire,
@@ -163,7 +180,11 @@ impl Spoke {
 
     /// Takes in what a spoke says.
     fn take_news(self: &Arc<Self>, question: &Question, wire: LatestWire) -> Took {
-        let lies = wire.added.len().saturating_sub(front::LATEST);
+        let is_too_long = wire.cursor.len() > CURSOR_BYTES_MAX;
+        let lies = wire.added.len().saturating_sub(front::LATEST) + usize::from(is_too_long);
+        let mut wire = wire;
+        wire.cursor
+            .truncate(if is_too_long { 0 } else { CURSOR_BYTES_MAX });
         let lines = wire.added.into_iter().take(front::LATEST);
         let Judged {
             told,
@@ -172,47 +193,31 @@ impl Spoke {
         } = self.judge(question, lines.collect(), lies);
         let mut is_news = !told.is_empty();
         if let Some(heard) = lock(&self.latest.heard).get_mut(question) {
-            if instance(&heard.cursor) != instance(&wire.cursor) {
+            if heard.instance != instance(&wire.cursor) {
+                instance(&wire.cursor).clone_into(&mut heard.instance);
                 heard.told.clear();
-                heard.unjudged.clear();
             }
-            heard.cursor = wire.cursor;
+            is_news |= heard.cursor != wire.cursor;
+            // What could not be judged is asked for again: the registry will say here whose blog it is. A stranger's
+            // bytes are not kept for that.
+            heard.cursor = if unjudged > 0 {
+                String::new()
+            } else {
+                wire.cursor
+            };
             heard.answered = Some((Instant::now(), wire.age_seconds));
             heard.fails_since = None;
             heard.told.extend(told);
-            heard.unjudged.extend(unjudged);
             let shown: BTreeSet<u64> = wire.shown.into_iter().take(front::LATEST).collect();
             let before = heard.told.len();
             heard.told.retain(|number, _| shown.contains(number));
-            heard.unjudged.retain(|number, _| shown.contains(number));
             is_news |= heard.told.len() < before;
         }
         match (lies, is_news) {
+            (0, _) if unjudged > 0 => Took::Unjudged,
             (0, true) => Took::News,
             (0, false) => Took::Nothing,
             _ => Took::Lies,
-        }
-    }
-
-    /// Judges again what could not be judged when it came: the registry may have said by now whose it is.
-    pub(super) fn judge_what_waits(self: &Arc<Self>) {
-        let waiting: Vec<(Question, Vec<HeadlineWire>)> = {
-            let mut heard = lock(&self.latest.heard);
-            let waiting = heard
-                .iter_mut()
-                .filter(|(_, heard)| !heard.unjudged.is_empty());
-            let take = |(question, heard): (&Question, &mut Heard)| {
-                let lines = std::mem::take(&mut heard.unjudged).into_values();
-                (question.clone(), lines.collect())
-            };
-            waiting.map(take).collect()
-        };
-        for (question, lines) in waiting {
-            let judged = self.judge(&question, lines, 0);
-            if let Some(heard) = lock(&self.latest.heard).get_mut(&question) {
-                heard.told.extend(judged.told);
-                heard.unjudged.extend(judged.unjudged);
-            }
         }
     }
 
@@ -230,19 +235,26 @@ impl Spoke {
         tokio::task::block_in_place(|| {
             for line in lines {
                 let number = line.number;
-                let known = Source::read(&line).and_then(|source| self.latest.judged(&source));
-                if let Some(told) = known {
+                let Some(source) = Source::read(&line) else {
+                    judged.lies += 1;
+                    continue;
+                };
+                if !self.may_tell(question, &source) {
+                    judged.unjudged += 1;
+                    continue;
+                }
+                if let Some(told) = self.latest.judged(&source) {
                     judged.told.insert(number, told);
                     continue;
                 }
-                match self.check_headline(question, &line) {
+                match self.check_headline(&line) {
                     Some(Ok(told)) => drop(judged.told.insert(number, Arc::new(told))),
                     Some(Err(why)) => {
                         let (whom, entry) = (&question.whom, &line.entry);
                         tracing::warn!(%whom, entry, why, "a headline is not its author's, and is not shown");
                         judged.lies += 1;
                     }
-                    None => drop(judged.unjudged.insert(number, line)),
+                    None => judged.unjudged += 1,
                 }
             }
         });
@@ -257,7 +269,7 @@ impl Spoke {
 #[derive(Debug, Default)]
 struct Judged {
     told: BTreeMap<u64, Arc<Told>>,
-    unjudged: BTreeMap<u64, HeadlineWire>,
+    unjudged: usize,
     lies: usize,
 }
 
@@ -265,6 +277,7 @@ struct Judged {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Took {
     News,
+    Unjudged,
     Nothing,
     Lies,
 }
