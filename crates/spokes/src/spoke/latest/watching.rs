@@ -194,9 +194,9 @@ impl Watched {
 
     /// Those who left something out.
     pub(super) fn distrusted(&self) -> impl Iterator<Item = Label> + '_ {
-        let lately = |at: &&Instant| at.elapsed() < DISTRUST;
-        let distrusted = self.distrusted.iter();
-        distrusted.filter_map(move |(label, at)| lately(&at).then(|| label.clone()))
+        let lately = self.distrusted.iter();
+        let lately = lately.filter(|(_, at)| at.elapsed() < DISTRUST);
+        lately.map(|(label, _)| label.clone())
     }
 
     /// Spokes that are asked directly, beside those who gather for them.
