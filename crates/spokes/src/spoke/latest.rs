@@ -449,7 +449,10 @@ impl Spoke {
         });
         if !self.latest.gathered.load(Ordering::Relaxed) && self.heard().is_some() {
             let heard = lock(&self.latest.heard);
-            let all_asked = heard.values().all(Heard::was_asked);
+            let mut wanted = heard
+                .values()
+                .filter(|heard| heard.unwanted_since.is_none());
+            let all_asked = wanted.all(Heard::was_asked);
             self.latest.gathered.store(all_asked, Ordering::Relaxed);
         }
     }
