@@ -8,10 +8,14 @@
 //! Where a circle ends is decided by the places alone, as files are cut where their content says so (content-defined
 //! chunking): one spoke that comes or goes moves the ends near it, and a few steps on all is as before.
 
+mod duty;
+
 use alloc::{collections::BTreeSet, vec::Vec};
 use core::ops::Range;
 
 use spokes_log::name::Hash;
+
+pub use duty::{Duties, Group, Question, Reach};
 
 use crate::{address::Operator, node::Label};
 
@@ -226,7 +230,7 @@ mod tests {
     use super::*;
 
     /// Spokes by number, each of one of so many operators.
-    fn spokes(
+    pub(super) fn spokes(
         numbers: impl IntoIterator<Item = u32>,
         operators: u32,
     ) -> Vec<(Label, Operator, Hash)> {
@@ -240,7 +244,7 @@ mod tests {
         numbers.into_iter().map(spoke).collect()
     }
 
-    fn circles(
+    pub(super) fn circles(
         spokes: &[(Label, Operator, Hash)],
         silent: &[usize],
         members_max: usize,

@@ -1,6 +1,6 @@
 //! The front page: the latest posts of the whole network.
 
-use alloc::{collections::BTreeSet, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
 
 use spokes_log::{
     name::{BlogId, BlogName, EntryId, Language, Slug},
@@ -40,22 +40,30 @@ pub struct Headline {
 
 /// The latest of these posts, newest first, at most a few of each blog.
 ///
-/// A post dated ahead of `now` waits until its date. One article counts once. `headline` says what
-/// the front page needs of an item.
+/// A post dated ahead of `now` waits until its date. One article counts once, in its last version.
+/// `headline` says what the front page needs of an item.
 pub fn latest<T>(
     now: Time,
     items: impl IntoIterator<Item = T>,
     headline: impl Fn(&T) -> &Headline,
 ) -> Vec<T> {
+    // By blog as well: whoever speaks for one blog must not hide the article of another.
+    let mut articles: BTreeMap<_, T> = BTreeMap::new();
+    for item in items {
+        let h = headline(&item);
+        let (article, place) = ((h.blog, h.article), h.place);
+        let known = articles.get(&article);
+        // Whoever has missed an edit, or hides it, does not bring back what it replaced.
+        if known.is_none_or(|known| headline(known).place < place) {
+            articles.insert(article, item);
+        }
+    }
     let is_due = |item: &T| headline(item).date <= now;
-    let mut all: Vec<T> = items.into_iter().filter(is_due).collect();
+    let mut all: Vec<T> = articles.into_values().filter(is_due).collect();
     all.sort_by_key(|item| {
         let h = headline(item);
         core::cmp::Reverse((h.date, h.place, h.article, h.blog))
     });
-    // By blog as well: whoever speaks for one blog must not hide the article of another.
-    let mut seen = BTreeSet::new();
-    all.retain(|item| seen.insert((headline(item).blog, headline(item).article)));
     let mut shown: Vec<T> = Vec::new();
     for item in all {
         let blog = headline(&item).blog;
@@ -72,7 +80,7 @@ pub fn latest<T>(
 
 #[cfg(test)]
 mod tests {
-    use alloc::format;
+    use alloc::{format, vec};
 
     use spokes_log::name::Hash;
 
@@ -124,6 +132,20 @@ mod tests {
         );
         assert_eq!(shown.len(), 2);
         assert!(shown.contains(&hers));
+    }
+
+    #[test]
+    fn what_an_edit_replaced_does_not_come_back_whatever_its_date() {
+        let old = headline(1, 1, 500);
+        let edited = |date| Headline {
+            place: (2, Hash::of(b"edit")),
+            date: Time::from_unix(date),
+            ..old.clone()
+        };
+        for (date, shown) in [(400, vec![edited(400)]), (2_000, vec![])] {
+            let all = [old.clone(), edited(date), old.clone()];
+            assert_eq!(latest(Time::from_unix(1_000), all, |h| h), shown, "{date}");
+        }
     }
 
     #[test]

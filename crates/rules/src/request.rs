@@ -373,12 +373,16 @@ pub struct Policy {
     pub readers_per_second: u64,
     /// Seconds between two changes for a blog's readers.
     pub demand_seconds: u64,
+    /// Members of a circle at most (SPEC circle 2.1).
+    pub circle: u64,
 }
 
 /// What one replica answers before readers need another: a small server that also does other things.
 const READERS_PER_SECOND: u64 = 50;
 /// How often demand may change: a copy that comes and goes costs more than it carries.
 const DEMAND_SECONDS: u64 = 600;
+/// The essay's number: few enough to be asked one by one, and four levels hold 5,000 spokes.
+const CIRCLE: u64 = 10;
 
 impl Default for Policy {
     fn default() -> Self {
@@ -390,6 +394,7 @@ impl Default for Policy {
             entries_per_day: 200,
             readers_per_second: READERS_PER_SECOND,
             demand_seconds: DEMAND_SECONDS,
+            circle: CIRCLE,
         }
     }
 }
@@ -446,6 +451,7 @@ impl Founding {
                 entries_per_day: h.required("Entries-Per-Day")?,
                 readers_per_second: other("Readers-Per-Second", READERS_PER_SECOND, h)?,
                 demand_seconds: other("Demand-Seconds", DEMAND_SECONDS, h)?,
+                circle: other("Circle", CIRCLE, h)?,
             },
         })
     }
@@ -534,6 +540,9 @@ impl fmt::Display for Founding {
         }
         if p.demand_seconds != DEMAND_SECONDS {
             write!(f, "\nDemand-Seconds: {}", p.demand_seconds)?;
+        }
+        if p.circle != CIRCLE {
+            write!(f, "\nCircle: {}", p.circle)?;
         }
         Ok(())
     }

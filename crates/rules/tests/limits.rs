@@ -141,6 +141,7 @@ fn a_limit_that_is_the_usual_one_is_left_out() {
     let other = ask(Policy {
         readers_per_second: 7,
         demand_seconds: 60,
+        circle: 3,
         ..Policy::default()
     });
     assert_eq!(Ask::parse(other.to_string().as_bytes()), Ok(other));
@@ -148,6 +149,7 @@ fn a_limit_that_is_the_usual_one_is_left_out() {
         "Readers-Per-Second: 50",
         "Demand-Seconds: 600",
         "Demand-Seconds: 0",
+        "Circle: 10",
     ] {
         assert!(
             Ask::parse(format!("{text}\n{line}").as_bytes()).is_err(),

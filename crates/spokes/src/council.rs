@@ -747,6 +747,7 @@ pub fn network_wire(registry: &Registry, base_url: &str, node: &str) -> NetworkW
         ("entries_per_day", policy.entries_per_day),
         ("readers_per_second", policy.readers_per_second),
         ("demand_seconds", policy.demand_seconds),
+        ("circle", policy.circle),
     ];
     let council = registry.seats().sitting().map(|(node, ..)| CouncilWire {
         label: node.label.to_string(),

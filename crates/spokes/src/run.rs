@@ -102,9 +102,9 @@ struct DemoArgs {
     /// Seconds between two changes for readers; for trying it out.
     #[arg(long, default_value_t = Policy::default().demand_seconds, value_parser = clap::value_parser!(u64).range(1..))]
     demand_seconds: u64,
-    /// How many nodes make a circle (one circle for now).
-    #[arg(long)]
-    circle: Option<u8>,
+    /// How many nodes make a circle at most; a small number gives many levels.
+    #[arg(long, default_value_t = Policy::default().circle, value_parser = clap::value_parser!(u64).range(3..=50))]
+    circle: u64,
 }
 
 #[derive(Debug, Subcommand)]
@@ -274,6 +274,7 @@ async fn run_demo(args: DemoArgs) -> Result<(), Outage> {
             replicas: args.replicas,
             readers_per_second: args.readers_per_second,
             demand_seconds: args.demand_seconds,
+            circle: args.circle,
             ..Policy::default()
         },
         domain: args.domain,

@@ -637,38 +637,84 @@ pub struct TakenWire {
     pub time: String,
 }
 
-/// One post of the front page (SPEC http 3.4).
+/// A post of a list of the latest ones, between nodes (SPEC http 3.4).
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "as spokes_rules::front::Headline")]
 pub struct HeadlineWire {
+    /// By which the list knows it.
+    pub number: u64,
+    /// The blog.
     pub blog: String,
-    pub name: String,
-    pub blog_title: String,
+    /// The article, by its first version.
     pub article: String,
-    pub date: String,
-    pub title: Option<String>,
-    pub slug: String,
-    pub language: String,
-    pub excerpt: String,
-    /// The current version, from which the above is.
-    #[serde(default)]
+    /// Its current version.
     pub entry: String,
     /// The entry that the blog's title is from.
-    #[serde(default)]
     pub titled_by: String,
     /// The entry that the blog's language is from.
-    #[serde(default)]
     pub spoken_by: String,
     /// The `keys` entries of the blog.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
+    /// All of these entries, and entry 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proof: Vec<EntryWire>,
 }
 
-/// Several posts of the front page.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What is new in a list of the latest posts.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LatestWire {
+    /// Behind which to ask next.
+    pub cursor: String,
+    /// How old the oldest part of the list is.
+    pub age_seconds: u64,
+    /// The numbers of all posts that it has.
+    pub shown: Vec<u64>,
+    /// Those behind the cursor that was asked for.
+    pub added: Vec<HeadlineWire>,
+}
+
+/// What a member of a blog's set says of an entry.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StandingOfPostWire {
+    /// `current`, the current version of a post; `erased`; or `other`.
+    pub standing: String,
+    /// Of a current version, how it is shown, without proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shown: Option<HeadlineWire>,
+}
+
+/// Whether a list of the latest posts has an entry.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct HasWire {
+    /// Whether it does.
+    pub has: bool,
+}
+
+/// A post of the front page, for programs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "as spokes_rules::front::Headline")]
+pub struct PostWire {
+    pub blog: String,
+    pub name: String,
+    pub blog_title: String,
+    pub article: String,
+    pub entry: String,
+    pub date: String,
+    pub title: Option<String>,
+    pub language: String,
+    pub tags: Vec<String>,
+    pub excerpt: String,
+    /// Where it can be read.
+    pub url: String,
+}
+
+/// The posts of the front page, for programs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FrontWire {
+    /// How old the oldest part of this is.
+    pub age_seconds: u64,
     /// Newest first.
-    pub headlines: Vec<HeadlineWire>,
+    pub headlines: Vec<PostWire>,
 }
 
 /// An error for programs (RFC 9457).

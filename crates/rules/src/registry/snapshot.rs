@@ -26,7 +26,7 @@ use crate::{
 ///
 /// Whoever changes what a registry holds, or how a record changes it, counts this up: then nodes fold their
 /// whole log once.
-pub const SNAPSHOT_FORM: u32 = 11;
+pub const SNAPSHOT_FORM: u32 = 12;
 
 impl Registry {
     /// All of it, for this node's own disk.
@@ -68,7 +68,7 @@ kept_fields! {
     Head { records, hash, time }
     Founding { domain, council, organizers, policy }
     CouncilNode { label, key, api, dns, peer }
-    Policy { replicas, blogs_per_spoke_day, names_per_blog, blog_bytes, entries_per_day, readers_per_second, demand_seconds }
+    Policy { replicas, blogs_per_spoke_day, names_per_blog, blog_bytes, entries_per_day, readers_per_second, demand_seconds, circle }
     Spoke { key, operator, address, standing, lot, health, fell, load, takes, told }
     Health { down, changed, falls }
     BlogRecord {

@@ -113,7 +113,8 @@ impl Spoke {
         match (&method, path) {
             (&Method::GET, ["network"]) => self.network(),
             (&Method::GET, ["status"]) => self.status(),
-            (&Method::GET, ["latest"]) => self.latest_answer(),
+            (&Method::GET, ["latest"]) => self.latest_answer(&request).await,
+            (&Method::POST, ["latest"]) => self.ask_directly(request).await,
             (&Method::GET, ["feed"]) => self.feed_page(&request).await,
             (&Method::GET, ["heads"]) => self.heads(&request),
             (&Method::GET, ["entries", id]) => self.entry(id, &request),
@@ -313,6 +314,17 @@ impl Spoke {
             (standing, silent_since, blogs, registry.head().records)
         });
         let (standing, silent_since, blogs, records) = facts.unwrap_or_default();
+        let circles = self.circle_lines();
+        let noticed = self.noticed();
+        let noticed = noticed.iter().map(|notice| {
+            serde_json::json!({
+                "about": notice.about.as_str(),
+                "what": notice.what.word(),
+                "blog": notice.blog.as_ref().map(ToString::to_string),
+                "last": notice.last.to_string(),
+                "times": notice.times,
+            })
+        });
         web::json(
             StatusCode::OK,
             &serde_json::json!({
@@ -325,6 +337,13 @@ impl Spoke {
                 "mended": self.mended.load(std::sync::atomic::Ordering::Relaxed),
                 "started": self.started.to_string(),
                 "takes": self.room.takes().to_string(),
+                "circles": {
+                    "levels": circles.levels,
+                    "circle": circles.circle,
+                    "aggregators": circles.aggregators,
+                    "inner": circles.inner,
+                },
+                "noticed": noticed.collect::<Vec<_>>(),
             }),
         )
     }

@@ -6,6 +6,7 @@ use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use spokes_log::{
     name::{BlogId, EntryId, Tag},
+    seal::SealedEntry,
     time::Time,
 };
 use spokes_rules::registry::BlogRecord;
@@ -130,7 +131,8 @@ impl Spoke {
         let mut entries = Vec::new();
         for post in posts.iter().take(FEED_ENTRIES) {
             let address = format!("{}{}", view.origin, page::path(post.article.slug.as_str()));
-            let told = self.whole_text(blog, post.current(), &address, &mut room);
+            let article = (blog, post.current());
+            let told = self.whole_text(article, None, &address, &mut room);
             let Some((html, summary)) = told.await else {
                 continue;
             };
@@ -151,15 +153,19 @@ impl Spoke {
         (entries, posts.iter().map(|post| post.signed).max())
     }
 
-    /// A post as it reads far from its page where there is room for it, and its first words.
+    /// A post as it reads far from its page where there is room for it, and its first words; from our disk, unless it
+    /// was carried here.
     async fn whole_text(
         self: &Arc<Self>,
-        blog: BlogId,
-        id: EntryId,
+        (blog, id): (BlogId, EntryId),
+        carried: Option<SealedEntry>,
         address: &str,
         room: &mut Room,
     ) -> Option<(String, String)> {
-        let sealed = self.sound_entry(blog, id).await?;
+        let sealed = match carried {
+            Some(sealed) => sealed,
+            None => self.sound_entry(blog, id).await?,
+        };
         let body = sealed.entry().draft()?.body.as_str();
         if !room.is_for(body) {
             let excerpt = render::summary(body, EXCERPT_CHARS);
@@ -238,14 +244,10 @@ impl Spoke {
             self.origin(headline.name.as_str()),
             page::path(headline.slug.as_str())
         );
-        let html = match &told.html {
-            Some(html) => room.take(0, html),
-            None => {
-                let (blog, id) = (headline.blog, headline.place.1);
-                let whole = self.whole_text(blog, id, &address, room).await;
-                whole.map(|(html, _)| html)
-            }
-        };
+        let (blog, id) = (headline.blog, headline.place.1);
+        let carried = told.carried().cloned();
+        let whole = self.whole_text((blog, id), carried, &address, room).await;
+        let html = whole.map(|(html, _)| html);
         let html = html.unwrap_or_else(|| feed::first_words(&headline.excerpt, &address));
         let title = headline.title.clone();
         feed::FeedEntry {

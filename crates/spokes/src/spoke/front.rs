@@ -8,19 +8,20 @@ use std::{
 
 use http::{HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
-use spokes_rules::registry::Standing;
+use spokes_rules::{node::Label, registry::Standing};
 
 use super::{
     Spoke,
     finished::{Finished, HTML, PLAIN, Varies, found, send},
     headlines::Told,
+    latest::{Notice, What},
     pages::timestamp,
 };
 use crate::{
     http::{self as web, Response},
     web::{
         data,
-        front::SpokeState,
+        front::{CircleLines, NoticeLine, Noticed, SpokeState},
         message::Message,
         page::{self, PostLine, SpokeLine},
         words::Tongue,
@@ -189,21 +190,20 @@ impl Spoke {
         let mended = self.mended.load(Ordering::Relaxed);
         let age_seconds = self.latest.age_seconds();
         let records = *self.followed.borrow();
-        let stamp = stamp_of(&(entries, mended, age_seconds, records));
+        let noticed = self.noticed();
+        let seen: Vec<_> = noticed.iter().map(|n| (&n.about, n.times)).collect();
+        let stamp = stamp_of(&(entries, mended, age_seconds, records, seen));
         let key = format!("/status {wish:?}");
         if let Some(finished) = self.rendered.finished(&key, stamp) {
             return send(request, &finished);
         }
         let facts = self.ask(|registry| {
-            let line =
-                |(label, spoke): (&spokes_rules::node::Label, &spokes_rules::registry::Spoke)| {
-                    SpokeLine {
-                        label: ToString::to_string(label),
-                        operator: spoke.operator.to_string(),
-                        state: state_of(spoke),
-                        blogs: registry.blogs_on(label) as u64,
-                    }
-                };
+            let line = |(label, spoke): (&Label, &spokes_rules::registry::Spoke)| SpokeLine {
+                label: ToString::to_string(label),
+                operator: spoke.operator.to_string(),
+                state: state_of(spoke),
+                blogs: registry.blogs_on(label) as u64,
+            };
             let spokes: Vec<SpokeLine> = registry.spokes().map(line).collect();
             let blogs = registry.blogs().count() as u64;
             (spokes, blogs, registry.head().records)
@@ -219,11 +219,44 @@ impl Spoke {
             mended,
             started: timestamp(self.started),
             age_seconds,
+            circles: self.circle_lines(),
+            noticed: noticed.iter().map(notice_line).collect(),
             tongue: wish.tongue,
             says_tongue: wish.says_tongue,
         };
         let made = Finished::new(stamp, HTML, Varies::ByLanguage, page::status(&view));
         send(request, &self.rendered.finish(key, made))
+    }
+
+    /// Where this spoke stands among the circles.
+    pub(super) fn circle_lines(&self) -> CircleLines {
+        let circled = self.latest.circled();
+        let circles = &circled.circles;
+        let labels = |labels: &[Label]| labels.iter().map(Label::to_string).collect();
+        let around = circles.around(&self.me).first().copied();
+        CircleLines {
+            levels: circles.depth() as u64,
+            circle: around.map_or_else(Vec::new, |circle| labels(circles.spokes(circle))),
+            aggregators: around.map_or_else(Vec::new, |circle| labels(&circle.aggregators)),
+            inner: labels(&circles.inner),
+        }
+    }
+}
+
+fn notice_line(notice: &Notice) -> NoticeLine {
+    NoticeLine {
+        spoke: notice.about.to_string(),
+        what: match notice.what {
+            What::Invents => Noticed::Invents,
+            What::LeavesOut => Noticed::LeavesOut,
+            What::BringsBack => Noticed::BringsBack,
+        },
+        blog: notice
+            .blog
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        last: timestamp(notice.last),
     }
 }
 

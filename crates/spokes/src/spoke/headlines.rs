@@ -1,79 +1,114 @@
 //! Headlines from other spokes, checked before they are shown.
 //!
-//! A spoke names entries; what they say is read from the entries themselves, once their signatures
-//! have been judged by the certificate in entry 0, whose hash is the blog's id. So a spoke can choose
-//! among its authors' words and cannot invent any.
+//! A headline travels with the entries that it is made of. What it says is read from these, once their signatures
+//! have been judged by the certificate in entry 0, whose hash is the blog's id. So whoever passes it on can leave
+//! authors' words out, and cannot invent any.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::{Arc, PoisonError},
-    time::Instant,
-};
+use std::sync::Arc;
 
 use spokes_log::{
     blog::Post,
     draft::{Draft, Kind, Says},
-    name::{BlogId, EntryId, Hash, Language},
+    name::{BlogId, EntryId, Fingerprint, Hash, Language},
     ring,
     seal::SealedEntry,
     time::Time,
 };
 use spokes_rules::{
+    circle::{Question, Reach},
     front::{self, Headline},
-    node::Label,
     registry::BlogRecord,
     replica::Replica,
 };
 
-use super::{
-    Spoke,
-    pages::{EXCERPT_CHARS, FRESH_WAIT},
-};
+use super::{Spoke, pages::EXCERPT_CHARS};
 use crate::{
-    client::{Ask, Reply},
     render,
-    web::page,
-    wire::{EntryWire, HeadlineWire, LatestWire},
+    wire::{EntryWire, HeadlineWire},
 };
 
-/// Headlines of one spoke that are checked in one round: its whole list comes in a few seconds, and one
-/// that names something new all the time costs a few signatures.
-const CHECKED_PER_ROUND_MAX: usize = 8;
-/// Bytes of whole texts that are kept of one spoke's headlines: twenty posts of usual length. Of a longer
-/// one the network's feed has the first words.
-const BODIES_BYTES_MAX: usize = 256 * 1024;
 /// `keys` entries by which an author is known: a blog with more is shown where it is held.
 const KEYS_MAX: usize = 16;
 
-/// Where a headline is from, so that others can read it there.
+/// Where a headline is from.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Source {
     pub(super) blog: BlogId,
     /// The first version, by which the article is known.
     article: EntryId,
     /// The current version.
-    entry: EntryId,
+    pub(super) entry: EntryId,
     titled_by: EntryId,
     spoken_by: EntryId,
     keys: Vec<EntryId>,
 }
 
-/// A headline, and what the network's feed and a search say beyond it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// A headline, what the network's feed and a search say beyond it, and what proves it.
+#[derive(Debug)]
 pub(super) struct Told {
     pub(super) headline: Headline,
-    /// When this version was signed.
+    /// When this version was signed, and by whom.
     pub(super) signed: Time,
+    pub(super) authors: Vec<Fingerprint>,
     /// Whether it replaces an earlier version.
     pub(super) is_edited: bool,
     pub(super) tags: Vec<String>,
-    /// The whole text, with absolute links; none where it is at hand elsewhere, or found no room.
-    pub(super) html: Option<String>,
+    pub(super) source: Source,
+    /// The entries that it is made of; none where they are on our disk.
+    pub(super) proof: Option<Vec<SealedEntry>>,
 }
 
-/// What a spoke names, and what was found there; none where it was not an author's word.
-pub(super) type Checked = BTreeMap<Source, Option<Arc<Told>>>;
+impl Told {
+    /// Whether both say the same of the same.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.source == other.source && self.headline.name == other.headline.name
+    }
+
+    /// The entry itself, where it came along.
+    pub(super) fn carried(&self) -> Option<&SealedEntry> {
+        let proof = self.proof.as_ref()?;
+        proof.iter().find(|s| s.entry().id() == self.source.entry)
+    }
+
+    /// The same under the name that the blog has by now.
+    pub(super) fn named(&self, record: &BlogRecord) -> Self {
+        let mut headline = self.headline.clone();
+        headline.name = record.name.clone();
+        Self {
+            headline,
+            signed: self.signed,
+            authors: self.authors.clone(),
+            is_edited: self.is_edited,
+            tags: self.tags.clone(),
+            source: self.source.clone(),
+            proof: self.proof.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+impl Told {
+    /// One that says this, of an entry that nobody looks at.
+    pub(super) fn for_tests(headline: Headline) -> Self {
+        let id = headline.place.1;
+        Self {
+            source: Source {
+                blog: headline.blog,
+                article: headline.article,
+                entry: id,
+                titled_by: id,
+                spoken_by: id,
+                keys: Vec::new(),
+            },
+            headline,
+            signed: Time::from_unix(0),
+            authors: Vec::new(),
+            is_edited: false,
+            tags: Vec::new(),
+            proof: None,
+        }
+    }
+}
 
 impl Source {
     /// The sources of articles of a blog that is held here.
@@ -96,7 +131,7 @@ impl Source {
         posts.iter().map(source).collect()
     }
 
-    fn read(wire: &HeadlineWire) -> Option<Self> {
+    pub(super) fn read(wire: &HeadlineWire) -> Option<Self> {
         let hash = |text: &String| Hash::parse(text).ok();
         let keys: Vec<EntryId> = wire.keys.iter().filter_map(hash).collect();
         (keys.len() <= KEYS_MAX).then_some(())?;
@@ -109,139 +144,157 @@ impl Source {
             keys,
         })
     }
-}
 
-/// A headline as it is told to others.
-pub(super) fn headline_wire(source: &Source, headline: &Headline) -> HeadlineWire {
-    HeadlineWire {
-        blog: headline.blog.to_string(),
-        name: headline.name.to_string(),
-        blog_title: headline.blog_title.clone(),
-        article: headline.article.to_string(),
-        date: headline.date.to_string(),
-        title: headline.title.clone(),
-        slug: headline.slug.to_string(),
-        language: headline.language.to_string(),
-        excerpt: headline.excerpt.clone(),
-        entry: source.entry.to_string(),
-        titled_by: source.titled_by.to_string(),
-        spoken_by: source.spoken_by.to_string(),
-        keys: source.keys.iter().map(Hash::to_string).collect(),
+    /// The entries that prove a headline, each once.
+    fn entries(&self) -> Vec<EntryId> {
+        let mut entries = vec![self.blog, self.entry, self.titled_by, self.spoken_by];
+        entries.extend(&self.keys);
+        entries.sort_unstable();
+        entries.dedup();
+        entries
+    }
+
+    /// How others are told of it, with what proves it.
+    pub(super) fn wire(&self, number: u64, proof: &[SealedEntry]) -> HeadlineWire {
+        HeadlineWire {
+            number,
+            blog: self.blog.to_string(),
+            article: self.article.to_string(),
+            entry: self.entry.to_string(),
+            titled_by: self.titled_by.to_string(),
+            spoken_by: self.spoken_by.to_string(),
+            keys: self.keys.iter().map(Hash::to_string).collect(),
+            proof: proof.iter().map(EntryWire::from).collect(),
+        }
     }
 }
 
 impl Spoke {
-    /// Asks one spoke for the latest posts of its blogs, and checks what is new among them.
-    pub(super) async fn ask_peer(self: &Arc<Self>, label: &Label, address: SocketAddr) {
-        let asked = self
-            .client
-            .get::<LatestWire>(Ask::new(address, "/api/v1/latest"));
-        let Ok(Ok(Reply::Good(latest, _))) = tokio::time::timeout(FRESH_WAIT, asked).await else {
-            return;
-        };
-        let lines = latest.headlines.iter().take(front::LATEST);
-        let named: Vec<Source> = lines.filter_map(Source::read).collect();
-        let mut checked = {
-            let peers = &self.latest.peers;
-            let peers = peers.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = peers.get(label).map(|(_, checked)| checked.clone());
-            known.unwrap_or_default()
-        };
-        checked.retain(|source, _| named.contains(source));
-        let check_new = async {
-            let mut turns = 0;
-            for source in named {
-                if checked.contains_key(&source) || turns == CHECKED_PER_ROUND_MAX {
-                    continue;
-                }
-                turns += 1;
-                let kept = checked
-                    .values()
-                    .flatten()
-                    .filter_map(|told| told.html.as_ref());
-                let room = BODIES_BYTES_MAX.saturating_sub(kept.map(String::len).sum());
-                if let Some(found) = self.check_headline(label, address, &source, room).await {
-                    checked.insert(source, found.map(Arc::new));
-                }
-            }
-        };
-        // What it was too slow for is asked for again in the next round.
-        drop(tokio::time::timeout(FRESH_WAIT, check_new).await);
-        let mut peers = (self.latest.peers.lock()).unwrap_or_else(PoisonError::into_inner);
-        peers.insert(label.clone(), (Instant::now(), checked));
+    /// The latest posts of a blog that is held here; none where it cannot be read.
+    pub(super) async fn latest_of(self: &Arc<Self>, blog: BlogId) -> Option<Vec<Arc<Told>>> {
+        let record = self
+            .ask(|registry| registry.blog(blog).cloned())
+            .flatten()?;
+        let facts = self.with(blog, |replica| {
+            let fold = replica.fold();
+            let mut posts = fold.posts();
+            posts.truncate(front::LATEST_PER_BLOG_MAX);
+            let sources = Source::of(replica, &posts);
+            let posts = posts.into_iter().cloned();
+            (
+                sources.into_iter().zip(posts).collect::<Vec<_>>(),
+                fold.title().to_owned(),
+                fold.language(),
+            )
+        });
+        let (posts, blog_title, language) = facts?;
+        let mut all = Vec::new();
+        for (source, post) in posts {
+            let excerpt = self.excerpt(blog, post.current()).await;
+            let article = &post.article;
+            let headline = Headline {
+                blog,
+                name: record.name.clone(),
+                blog_title: blog_title.clone(),
+                article: post.first,
+                place: post.order(),
+                date: article.date,
+                title: article.title.clone(),
+                slug: article.slug.clone(),
+                language: article.language.clone().unwrap_or_else(|| language.clone()),
+                excerpt: excerpt.as_deref().unwrap_or_default().to_owned(),
+            };
+            all.push(Arc::new(Told {
+                headline,
+                signed: post.signed,
+                authors: post.authors.to_vec(),
+                is_edited: post.versions.len() > 1,
+                tags: article.tags.0.iter().map(ToString::to_string).collect(),
+                source,
+                proof: None,
+            }));
+        }
+        Some(all)
     }
 
-    /// What the author says at this source. None when it could not be read now; nothing inside when it
-    /// is not an author's word, or not for this spoke to tell.
-    async fn check_headline(
-        self: &Arc<Self>,
-        label: &Label,
-        address: SocketAddr,
-        source: &Source,
-        room: usize,
-    ) -> Option<Option<Told>> {
-        let record = self.ask(|r| r.blog(source.blog).cloned()).flatten();
-        // A spoke speaks for the blogs whose primary it is, and for no others.
-        let Some(record) = record.filter(|record| record.set.primary() == label) else {
-            return Some(None);
-        };
-        let first = self.source_entry(address, source, source.blog).await?;
-        let entry = self.source_entry(address, source, source.entry).await?;
-        let mut keys = Vec::new();
-        for id in &source.keys {
-            keys.push(self.source_entry(address, source, *id).await?);
+    /// What proves a headline, to be sent on; none where it cannot be read just now.
+    pub(super) async fn evidence_of(self: &Arc<Self>, told: &Told) -> Option<Vec<SealedEntry>> {
+        if let Some(proof) = &told.proof {
+            return Some(proof.clone());
         }
-        let mut facts = Vec::new();
-        for id in [source.titled_by, source.spoken_by] {
-            facts.push(match id == source.blog {
-                true => first.clone(),
-                false => self.source_entry(address, source, id).await?,
+        let mut proof = Vec::new();
+        for id in told.source.entries() {
+            let sealed = self.sound_entry(told.source.blog, id).await?;
+            // What was erased since then proves nothing.
+            (!sealed.entry().is_erased()).then_some(())?;
+            proof.push(sealed);
+        }
+        Some(proof)
+    }
+
+    /// Whether a list may have posts of this blog, as far as is known here: its own one has those of the blogs whose
+    /// primary that spoke is. Else what an author took back could go round for ever.
+    pub(super) fn may_tell(&self, question: &Question, source: &Source) -> bool {
+        let may = self.ask(|registry| {
+            let record = registry.blog(source.blog)?;
+            let is_own = *record.set.primary() == question.whom;
+            Some(question.reach != Reach::Own || is_own)
+        });
+        may.flatten() == Some(true)
+    }
+
+    /// What the authors say in a headline that somebody passed on; why not, where it is not their word. None where it
+    /// is not known here whose blog that is.
+    pub(super) fn check_headline(&self, wire: &HeadlineWire) -> Option<Result<Told, String>> {
+        let source = Source::read(wire)?;
+        let record = self.ask(|r| r.blog(source.blog).cloned()).flatten()?;
+        let mut proof = Vec::new();
+        let wanted = source.entries();
+        for wire in wire.proof.iter().take(wanted.len()) {
+            match wire.sealed() {
+                Ok(sealed) => proof.push(sealed),
+                Err(why) => return Some(Err(why.to_string())),
+            }
+        }
+        let find = |id: EntryId| {
+            let found = proof.iter().find(|sealed| sealed.entry().id() == id);
+            found
+                .cloned()
+                .ok_or_else(|| format!("{id} did not come along"))
+        };
+        let told = || {
+            let (first, entry) = (find(source.blog)?, find(source.entry)?);
+            let keys = source.keys.iter().map(|id| find(*id));
+            let keys: Vec<SealedEntry> = keys.collect::<Result<_, _>>()?;
+            // Each names what it stands behind, so that there is one way to say it.
+            let places = keys.iter().map(|sealed| sealed.entry().skeleton());
+            let in_order = places.clone().is_sorted_by(|a, b| a.sequence < b.sequence);
+            if !in_order || places.clone().any(|skeleton| skeleton.kind != Kind::Keys) {
+                return Err("what was named as keys is none".to_owned());
+            }
+            let facts = [find(source.titled_by)?, find(source.spoken_by)?];
+            for sealed in facts.iter().chain([&entry]) {
+                ring::check_author(&first, &keys, sealed).map_err(|fault| fault.to_string())?;
+            }
+            let headline = headline_of(&record, &source, &entry, &facts)
+                .ok_or("what was named is no post of this blog")?;
+            let tags = entry.entry().draft().and_then(|draft| draft.article());
+            let (tags, is_edited) = tags.map_or((Vec::new(), false), |article| {
+                let tags = article.tags.0.iter().map(ToString::to_string);
+                (tags.collect(), article.replaces.is_some())
             });
-        }
-        let _turn = self.render_turn().await;
-        Some(tokio::task::block_in_place(|| {
-            let all = facts.iter().chain([&entry]);
-            let mut judged = all.map(|sealed| ring::check_author(&first, &keys, sealed));
-            if let Some(fault) = judged.find_map(Result::err) {
-                tracing::warn!(%label, entry = %source.entry, %fault, "a headline is not its author's");
-                return None;
-            }
-            let headline = headline_of(&record, source, &entry, &facts)?;
-            self.told(headline, &entry, room)
-        }))
-    }
-
-    /// A headline with the words that belong to it, which have room for so many bytes of HTML.
-    fn told(&self, headline: Headline, entry: &SealedEntry, room: usize) -> Option<Told> {
-        let draft = entry.entry().draft()?;
-        let article = draft.article()?;
-        let origin = self.origin(headline.name.as_str());
-        let address = format!("{origin}{}", page::path(headline.slug.as_str()));
-        Some(Told {
-            headline,
-            signed: entry.entry().skeleton().signed,
-            is_edited: article.replaces.is_some(),
-            tags: article.tags.0.iter().map(ToString::to_string).collect(),
-            html: whole_text(&draft.body, &address, room),
-        })
-    }
-
-    /// An entry by its id: from our own disk where we hold the blog, else from who names it.
-    async fn source_entry(
-        self: &Arc<Self>,
-        address: SocketAddr,
-        source: &Source,
-        id: EntryId,
-    ) -> Option<SealedEntry> {
-        if self.with(source.blog, |r| r.chain().contains(id)) == Some(true) {
-            return self.sound_entry(source.blog, id).await;
-        }
-        let path = format!("/api/v1/entries/{}", id.path());
-        let asked = self.client.get::<EntryWire>(Ask::new(address, &path)).await;
-        let Ok(Reply::Good(wire, _)) = asked else {
-            return None;
+            let skeleton = entry.entry().skeleton();
+            Ok(Told {
+                headline,
+                signed: skeleton.signed,
+                authors: skeleton.authors.clone(),
+                is_edited,
+                tags,
+                source: source.clone(),
+                proof: Some(proof.clone()),
+            })
         };
-        wire.sealed().ok().filter(|s| s.entry().id() == id)
+        Some(told())
     }
 }
 
@@ -255,10 +308,6 @@ fn headline_of(
     let Says::Post(article) = &draft.says else {
         return None;
     };
-    let authors = &entry.entry().skeleton().authors;
-    if authors.iter().any(|author| record.ended.contains(author)) {
-        return None;
-    }
     let drafts = facts.iter().filter_map(|sealed| sealed.entry().draft());
     let (titles, languages): (Vec<_>, Vec<_>) = drafts.map(title_and_language).unzip();
     Some(Headline {
@@ -280,14 +329,6 @@ fn headline_of(
     })
 }
 
-/// A whole text as HTML, where it finds room.
-fn whole_text(body: &str, address: &str, room: usize) -> Option<String> {
-    // HTML is never much shorter than what it is made of, so what is too long is not even begun.
-    let links = render::Links::seen_from(address);
-    let html = (body.len() / 2 <= room).then(|| render::article(body, &links))?;
-    (html.len() <= room).then_some(html)
-}
-
 fn title_and_language(draft: &Draft) -> (Option<&str>, Option<&Language>) {
     match &draft.says {
         Says::Blog {
@@ -297,23 +338,5 @@ fn title_and_language(draft: &Draft) -> (Option<&str>, Option<&Language>) {
             title, language, ..
         } => (title.as_deref(), language.as_ref()),
         _ => (None, None),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_whole_text_is_kept_where_it_finds_room() {
-        let address = "https://maria.blogs.example.org/a";
-        let kept = whole_text("*Hello*, [you](b).", address, BODIES_BYTES_MAX);
-        let kept = kept.expect("a short text finds room");
-        assert!(kept.contains("<em>Hello</em>"));
-        assert!(kept.contains("https://maria.blogs.example.org/b"));
-        let long = "words ".repeat(BODIES_BYTES_MAX / 6);
-        assert_eq!(whole_text(&long, address, BODIES_BYTES_MAX), None);
-        assert!(whole_text(&long[1_000..], address, BODIES_BYTES_MAX).is_some());
-        assert_eq!(whole_text("words", address, 0), None);
     }
 }

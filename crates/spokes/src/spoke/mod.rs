@@ -216,7 +216,7 @@ impl Spoke {
             keys_news: Mutex::default(),
             receipts_out,
             media_relays: Semaphore::new(MEDIA_RELAYS_MAX),
-            latest: latest::Latest::default(),
+            latest: latest::Latest::new(),
             rendered: finished::Rendered::default(),
             looks: looks::Looks::default(),
             room: room::Room::new(dir, &config)?,

@@ -12,7 +12,7 @@ use std::{
 use spokes_log::name::EntryId;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, oneshot};
 
-use super::{Spoke, finished::Rendering};
+use super::finished::Rendering;
 
 /// An entry, and the address from which its links lead; an empty one on its own page.
 type Wanted = (EntryId, String);
@@ -92,13 +92,6 @@ impl Renders {
             flights.insert(wanted, Arc::downgrade(&flight));
             flight
         })
-    }
-}
-
-impl Spoke {
-    /// A turn to render something short that is not an entry: hold it meanwhile.
-    pub(super) async fn render_turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.renders.turn().await
     }
 }
 

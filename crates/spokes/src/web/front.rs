@@ -79,10 +79,51 @@ pub struct StatusView {
     pub started: Timestamp,
     /// How old its list of latest posts is.
     pub age_seconds: u64,
+    /// Where it stands among the circles.
+    pub circles: CircleLines,
+    /// What it noticed about others, newest first.
+    pub noticed: Vec<NoticeLine>,
     /// The language of its words.
     pub tongue: Tongue,
     /// Whether the address asked for that.
     pub says_tongue: bool,
+}
+
+/// Where a server stands among the circles: labels of spokes.
+#[derive(Clone, Debug, Default)]
+pub struct CircleLines {
+    /// How many levels there are below the inner circle.
+    pub levels: u64,
+    /// Who is in its circle.
+    pub circle: Vec<String>,
+    /// Who gathers for it.
+    pub aggregators: Vec<String>,
+    /// Who is of the inner circle.
+    pub inner: Vec<String>,
+}
+
+/// Something that a server noticed about another one.
+#[derive(Clone, Debug)]
+pub struct NoticeLine {
+    /// About which.
+    pub spoke: String,
+    /// What.
+    pub what: Noticed,
+    /// Of which blog, if of one.
+    pub blog: String,
+    /// When last.
+    pub last: Timestamp,
+}
+
+/// What one server can notice about another one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Noticed {
+    /// It shows what no author signed.
+    Invents,
+    /// It leaves out a post.
+    LeavesOut,
+    /// It shows a post that its author has replaced or taken back.
+    BringsBack,
 }
 
 /// One spoke.
@@ -355,6 +396,8 @@ pub fn status(view: &StatusView) -> String {
             p { (fill_markup(words.status_lead, &[("spoke", spoke)])) }
             (spoke_table(view, voice))
             (fact_list(view, voice))
+            (circle_list(&view.circles, voice))
+            (notice_list(view, voice))
             p.quiet { (fill_markup(words.programs, &[("facts", facts)])) }
         }
     };
@@ -428,6 +471,66 @@ fn fact_list(view: &StatusView, voice: Voice) -> Markup {
                 dt { (words.fact_mended) } dd { (number(view.mended)) }
                 dt { (words.fact_age) } dd { (age) }
                 dt { (words.fact_started) } dd { (day(view.started, voice, "since")) }
+            }
+        }
+    }
+}
+
+fn circle_list(circles: &CircleLines, voice: Voice) -> Markup {
+    let words = voice.words;
+    let labels = |labels: &[String]| {
+        html! {
+            @for (at, label) in labels.iter().enumerate() {
+                @if at > 0 { (words.list_comma) }
+                bdi { (label) }
+            }
+        }
+    };
+    html! {
+        section aria-labelledby="circles" {
+            h2 #circles { (words.circle_facts) }
+            p.quiet { (words.circle_how) }
+            dl.facts-list {
+                dt { (words.fact_levels) } dd { (voice.tongue.number(circles.levels)) }
+                @for (term, of) in [
+                    (words.fact_circle, &circles.circle),
+                    (words.fact_aggregators, &circles.aggregators),
+                    (words.fact_inner, &circles.inner),
+                ] {
+                    @if !of.is_empty() { dt { (term) } dd { (labels(of)) } }
+                }
+            }
+        }
+    }
+}
+
+fn notice_list(view: &StatusView, voice: Voice) -> Markup {
+    let words = voice.words;
+    let sentence = |notice: &NoticeLine| {
+        let text = match notice.what {
+            Noticed::Invents => words.notice_invents,
+            Noticed::LeavesOut => words.notice_leaves_out,
+            Noticed::BringsBack => words.notice_brings_back,
+        };
+        let places = [
+            ("spoke", html! { bdi { (notice.spoke) } }),
+            ("blog", html! { bdi { (notice.blog) } }),
+        ];
+        fill_markup(text, &places)
+    };
+    let last = |notice: &NoticeLine| {
+        let day = day(notice.last, voice, "seen");
+        fill_markup(words.notice_last, &[("day", day)])
+    };
+    html! {
+        section aria-labelledby="noticed" {
+            h2 #noticed { (words.noticed) }
+            @if view.noticed.is_empty() {
+                p { (words.noticed_nothing) }
+            } @else {
+                ul { @for notice in &view.noticed {
+                    li { (sentence(notice)) " " span.quiet { (last(notice)) } }
+                } }
             }
         }
     }

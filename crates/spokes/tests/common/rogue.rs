@@ -3,6 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -71,13 +72,8 @@ impl Rogue {
             "Group R",
         ];
         spokes(&[&join[..], &["--listen", &listen]].concat());
-        let hex = std::fs::read_to_string(dir.join("node.key")).unwrap();
-        let mut seed = [0; 32];
-        for (n, byte) in seed.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap();
-        }
         let rogue = Self {
-            secret: NodeSecret::from_seed(&seed),
+            secret: secret_in(&dir),
             address,
             lie: Arc::new(Mutex::new(Box::new(|_| None))),
             asked: Arc::default(),
@@ -132,7 +128,7 @@ impl Rogue {
                 let (lie, asked) = (Arc::clone(&lie), Arc::clone(&asked));
                 let serves = *serves.lock().unwrap();
                 thread::spawn(move || {
-                    let page = |nonce| receipt(&NodeSecret::from_seed(&seed), serves?, nonce);
+                    let page = |nonce| receipt("r", &NodeSecret::from_seed(&seed), serves?, nonce);
                     answer(stream, &lie, &asked, page)
                 });
             }
@@ -146,22 +142,56 @@ pub(crate) struct StandIn {
     over: Arc<AtomicBool>,
 }
 
+/// The key of a node.
+fn secret_in(dir: &Path) -> NodeSecret {
+    let hex = std::fs::read_to_string(dir.join("node.key")).unwrap();
+    let mut seed = [0; 32];
+    for (n, byte) in seed.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap();
+    }
+    NodeSecret::from_seed(&seed)
+}
+
 impl StandIn {
     pub(crate) fn at(
         address: SocketAddr,
         lie: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static,
     ) -> Self {
+        Self::that_shows(address, lie, |_| None)
+    }
+
+    /// Kills a node, and answers with its key in its place: whoever observes it finds that all is well.
+    pub(crate) fn in_place_of(
+        demo: &Demo,
+        label: &str,
+        lie: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
+        let node = demo.node(label);
+        let seed = secret_in(&node.data).seed();
+        let network = Hash::parse(&demo.network).unwrap();
+        demo.kill(label);
+        let label = label.to_owned();
+        let page = move |nonce| receipt(&label, &NodeSecret::from_seed(&seed), network, nonce);
+        Self::that_shows(node.address, lie, page)
+    }
+
+    fn that_shows(
+        address: SocketAddr,
+        lie: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static,
+        page: impl Fn(Salt) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         let over = Arc::new(AtomicBool::new(false));
         let lie: Arc<Mutex<Lie>> = Arc::new(Mutex::new(Box::new(lie)));
-        let ends = Arc::clone(&over);
+        let (ends, page) = (Arc::clone(&over), Arc::new(page));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if ends.load(Ordering::Relaxed) {
                     return;
                 }
                 let (lie, asked) = (Arc::clone(&lie), Mutex::default());
-                thread::spawn(move || answer(stream, &lie, &asked, |_| None));
+                let page = Arc::clone(&page);
+                thread::spawn(move || answer(stream, &lie, &asked, |nonce| page(nonce)));
             }
         });
         Self { address, over }
@@ -186,10 +216,10 @@ impl Drop for Rogue {
 const PAGE: &[u8] = b"<p>All is well.</p>";
 
 /// The header under which an observer takes [`PAGE`] for a good one.
-fn receipt(secret: &NodeSecret, network: Hash, nonce: Salt) -> Option<String> {
+fn receipt(label: &str, secret: &NodeSecret, network: Hash, nonce: Salt) -> Option<String> {
     let served = Served {
         network,
-        spoke: Label::parse("r").ok()?,
+        spoke: Label::parse(label).ok()?,
         nonce,
         body: Hash::of(PAGE),
         time: now(),

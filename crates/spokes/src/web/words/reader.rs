@@ -170,6 +170,22 @@ words! {
         fact_started: "Running since", "يعمل منذ";
         fact_age: "Age of its list of latest posts", "عمر قائمة أحدث التدوينات";
         fact_id: "Its id", "معرّفها";
+        circle_facts: "Circles", "الحلقات";
+        circle_how: "The latest posts come from server to server: each asks two that gather for its circle, and these ask those of the circle around it, up to the inner circle.",
+            "تنتقل أحدث التدوينات من خادم إلى خادم: يسأل كل خادم اثنين يجمعان لحلقته، ويسأل هذان من يجمعون للحلقة المحيطة، حتى الحلقة الداخلية.";
+        fact_levels: "Levels below the inner circle", "المستويات دون الحلقة الداخلية";
+        fact_circle: "In one circle with this server", "في حلقة واحدة مع هذا الخادم";
+        fact_aggregators: "Gathering for this circle", "من يجمع لهذه الحلقة";
+        fact_inner: "The inner circle", "الحلقة الداخلية";
+        noticed: "What this server noticed", "ما لاحظه هذا الخادم";
+        noticed_nothing: "Nothing that a server should not do.", "لا شيء مما لا ينبغي لخادم أن يفعله.";
+        notice_invents: "{spoke} showed something that no author signed. It was not taken over.",
+            "عرض {spoke} ما لم يوقّعه أي كاتب، فلم يؤخذ به.";
+        notice_leaves_out: "{spoke} left out a post of {blog}. Others are asked as well.",
+            "أسقط {spoke} تدوينة من {blog}، فصار غيره يُسأل أيضًا.";
+        notice_brings_back: "{spoke} showed a post of {blog} that its author has replaced or taken back. It is not shown here.",
+            "عرض {spoke} تدوينة من {blog} استبدلها صاحبها أو سحبها، وهي لا تُعرض هنا.";
+        notice_last: "Last seen {day}.", "آخر مرة في {day}.";
         programs: "For programs: {facts}", "للبرامج: {facts}";
 
         // What every error leads to.
