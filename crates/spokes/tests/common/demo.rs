@@ -168,7 +168,11 @@ impl Demo {
     }
 
     pub(crate) fn address(&self, label: &str) -> SocketAddr {
-        let number = label.as_bytes()[0] - b'a' + 1;
+        // `a` to `z`, then `s27` and on.
+        let number = match *label.as_bytes() {
+            [letter] => letter - b'a' + 1,
+            _ => label.trim_start_matches('s').parse().unwrap(),
+        };
         SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 2, number)), self.port)
     }
 
