@@ -92,7 +92,7 @@ impl Heard {
 
 impl Latest {
     /// Who does not answer, or is not to be asked as the only one.
-    pub(super) fn silent(&self) -> BTreeSet<Label> {
+    pub(in super::super) fn silent(&self) -> BTreeSet<Label> {
         let heard = lock(&self.heard);
         let silent = heard.iter().filter(|(_, heard)| heard.is_silent());
         let silent = silent.map(|(question, _)| question.whom.clone());

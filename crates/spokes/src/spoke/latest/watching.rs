@@ -468,6 +468,11 @@ impl Spoke {
     }
 
     /// `POST latest`: a spoke whose posts do not come here through its circle is asked itself for a while.
+    /// Notes that somebody shows what is not its author's.
+    pub(in super::super) fn invents(&self, whom: &Label) {
+        lock(&self.latest.watched).note(whom, What::Invents, None);
+    }
+
     pub(in super::super) async fn ask_directly(&self, request: Request<Incoming>) -> Response {
         let body = match web::body(request, ASK_BYTES_MAX).await {
             Ok(body) => body,
@@ -543,8 +548,8 @@ impl Spoke {
                 return Some(Word::Erased);
             }
             let post = fold.article_of(entry);
-            let current = post.filter(|post| post.current() == entry && !post.is_page);
-            let source = current.and_then(|post| Source::of(replica, &[post]).pop());
+            let current = post.filter(|post| post.current() == entry);
+            let source = current.and_then(|post| Source::of(chain, fold, &[post]).pop());
             match source {
                 Some(source) => Some(Word::Current(source)),
                 None => (is_primary || chain.contains(entry)).then_some(Word::Other),

@@ -279,7 +279,16 @@ fn trust_samples() -> Vec<(&'static str, String)> {
     let found = SearchView {
         network: network(),
         query: "tea & the \"harbor\"".to_owned(),
+        has_words: true,
+        is_cut: true,
+        newest: false,
+        page: 2,
+        more: true,
+        total: 1_234,
+        meant: Some("tee".to_owned()),
         found: Vec::new(),
+        answered: vec!["oak".to_owned()],
+        is_partial: true,
         blogs: 3,
         cut_after: Some(20_000),
         tongue: Tongue::English,
@@ -287,6 +296,7 @@ fn trust_samples() -> Vec<(&'static str, String)> {
     };
     let form = SearchView {
         query: String::new(),
+        has_words: false,
         cut_after: None,
         tongue: Tongue::Arabic,
         ..found.clone()
@@ -530,12 +540,24 @@ fn strangers_words_stay_words_in_lists() {
     let searched = SearchView {
         network: nasty_network(),
         query: nasty(),
-        found: vec![Headline {
-            post: nasty_list().posts.remove(0),
-            blog_origin: nasty(),
-            blog_title: nasty(),
-            blog_language: nasty(),
+        has_words: true,
+        is_cut: false,
+        newest: true,
+        page: 1,
+        more: true,
+        total: 1,
+        meant: Some(nasty()),
+        found: vec![SearchHit {
+            headline: Headline {
+                post: nasty_list().posts.remove(0),
+                blog_origin: nasty(),
+                blog_title: nasty(),
+                blog_language: nasty(),
+            },
+            snippet: vec![(nasty(), false), (nasty(), true)],
         }],
+        answered: vec![nasty()],
+        is_partial: false,
         blogs: 1,
         cut_after: None,
         tongue: Tongue::English,
