@@ -111,6 +111,26 @@ fn fresh(slug: &str) -> Says {
     Says::Post(article)
 }
 
+/// How long it takes until whoever looks for a word finds a post by it, from all of these spokes.
+fn found(demo: &Demo, spokes: &[String], word: &str, post: &Signed) -> Vec<Duration> {
+    let (began, id) = (Instant::now(), post.id().to_string());
+    let mut waiting: BTreeSet<&String> = spokes.iter().collect();
+    let mut took = Vec::new();
+    let path = format!("/api/v1/search?q={word}");
+    wait_for("it is found everywhere", PATIENCE, || {
+        waiting.retain(|label| {
+            let reply = http::get(demo.address(label), &demo.domain, &path);
+            let is_there = reply.status == 200 && reply.json()["hits"][0]["entry"] == id.as_str();
+            if is_there {
+                took.push(began.elapsed());
+            }
+            !is_there
+        });
+        waiting.is_empty().then_some(())
+    });
+    took
+}
+
 /// All front pages are the same, and nobody says anything of others.
 fn all_show_the_same(demo: &Demo) {
     let all = demo.labels();
@@ -142,7 +162,7 @@ fn a_post_is_on_every_front_page_whoever_dies_in_the_circles() {
     let mut turn = 0;
     let mut say =
         |demo: &Demo, authors: &mut Vec<Author>, living: &[String], rounds: usize, what: &str| {
-            let mut took = Vec::new();
+            let (mut took, mut took_search) = (Vec::new(), Vec::new());
             for _ in 0..rounds {
                 // One whose posts become safe although some are dead.
                 let author = loop {
@@ -154,13 +174,16 @@ fn a_post_is_on_every_front_page_whoever_dies_in_the_circles() {
                         break author;
                     }
                 };
-                let post = draft(fresh(&format!("post-{turn}")), "Words.");
+                let word = format!("word{turn}");
+                let post = draft(fresh(&format!("post-{turn}")), &format!("A {word}."));
                 let post = authors[author].publish(demo, living, post);
                 took.extend(spread(demo, living, &post));
+                took_search.extend(found(demo, living, &word, &post));
             }
             told(what, took);
+            told(&format!("{what}, found behind that"), took_search);
         };
-    let rounds = setting("SPOKES_CIRCLES_POSTS", 12);
+    let rounds = setting("SPOKES_CIRCLES_POSTS", 6);
     say(&demo, &mut authors, &all, rounds, "all well");
 
     // One of the inner circle, and one that gathers for the first spoke.

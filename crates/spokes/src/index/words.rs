@@ -175,7 +175,8 @@ fn fold(run: &str) -> String {
             _ => folded.push(letter),
         }
     }
-    folded
+    // Syllables of Hangul and marks of kana stay one character.
+    folded.nfc().collect()
 }
 
 fn digit(letter: char, zero: char) -> char {

@@ -29,11 +29,11 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub(super) use self::watching::{Notice, What};
+pub(super) use self::watching::{Notice, What, Word};
 use self::{
     asking::Heard,
     list::{List, News},
-    watching::{Watched, Word},
+    watching::Watched,
 };
 use super::{Spoke, headlines::Told};
 use crate::{

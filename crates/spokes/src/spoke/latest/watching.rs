@@ -101,7 +101,7 @@ struct Doubt {
 
 /// What a blog's copy says of an entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Word {
+pub(in super::super) enum Word {
     /// It is the current version of a post, which is shown so.
     Current(Source),
     /// Its author erased it.
@@ -503,7 +503,7 @@ impl Spoke {
     }
 
     /// What the blog has of an entry, as its primary says, or a copy here that holds it; none where that is not known.
-    async fn word_of_blog(self: &Arc<Self>, source: &Source) -> Option<Word> {
+    pub(in super::super) async fn word_of_blog(self: &Arc<Self>, source: &Source) -> Option<Word> {
         let (blog, entry) = (source.blog, source.entry);
         let record = self.ask(|r| r.blog(blog).cloned()).flatten()?;
         if let Some(word) = self.standing_of(blog, entry, &record) {
@@ -552,7 +552,11 @@ impl Spoke {
             let source = current.and_then(|post| Source::of(chain, fold, &[post]).pop());
             match source {
                 Some(source) => Some(Word::Current(source)),
-                None => (is_primary || chain.contains(entry)).then_some(Word::Other),
+                // One who became primary just now may not have all of it yet.
+                None => {
+                    let has_all = is_primary && replica.is_compared() && replica.is_settled();
+                    (has_all || chain.contains(entry)).then_some(Word::Other)
+                }
             }
         })
         .flatten()

@@ -1,6 +1,11 @@
 //! Asking the archives.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    cmp::{Ordering, Reverse},
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use spokes_log::name::{BlogId, EntryId};
@@ -15,8 +20,9 @@ use super::{
         Spoke,
         archive::{FOUND_MAX, PAGES_MAX, Wanted},
         headlines::{Source, Told},
+        latest::Word,
     },
-    Found,
+    Found, Hit,
 };
 use crate::{
     client::{Ask, Reply},
@@ -34,6 +40,10 @@ const HEDGE_AFTER: Duration = Duration::from_millis(200);
 const SECOND_WAIT: Duration = Duration::from_millis(300);
 /// How long a reader waits for the archives in all.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes of an archive's answer: its texts end at 4 MiB and one more entry, escaped as JSON.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long a member of a blog is asked whether a post stands that only one archive shows.
+const WORD_WAIT: Duration = Duration::from_millis(400);
 /// What the best places of lists count more than those behind them: the usual constant of reciprocal rank fusion
 /// (Cormack, Clarke, Büttcher 2009).
 const RANK_CONSTANT: f64 = 60.0;
@@ -69,13 +79,18 @@ impl Spoke {
         found.meant = answers.iter().find_map(|answer| answer.found.meant.clone());
         let mut joined = join(&answers, &judged);
         if wanted.newest {
-            joined.sort_by_key(|told| std::cmp::Reverse((told.headline.date, told.headline.place)));
+            joined.sort_by_key(|Joined { told, .. }| {
+                Reverse((told.headline.date, told.headline.place))
+            });
         }
-        for told in joined {
-            if found.hits.len() < FOUND_MAX {
-                found.hits.extend(self.hit(told, query).await);
+        let mut hits = Vec::new();
+        for Joined { told, by, .. } in joined {
+            if hits.len() < FOUND_MAX {
+                let hit = self.hit(told, query).await;
+                hits.extend(hit.map(|hit| (hit, by)));
             }
         }
+        found.hits = self.that_stand(hits, answers.len()).await;
         found.more = found.total > wanted.page * FOUND_MAX && wanted.page < PAGES_MAX;
         // Where nothing of what somebody says is so, it is not counted either.
         if found.hits.is_empty() && wanted.page == 1 {
@@ -83,6 +98,29 @@ impl Spoke {
         }
         found.total = found.total.max(found.hits.len());
         Some(found)
+    }
+
+    /// Without what its author took back: where two answered and one of them does not show a post, either it lacks what
+    /// is new or the other one shows what is gone, and a member of the blog knows.
+    async fn that_stand(self: &Arc<Self>, hits: Vec<(Hit, usize)>, answered: usize) -> Vec<Hit> {
+        let mut words = JoinSet::new();
+        for (number, (hit, by)) in hits.iter().enumerate() {
+            if *by < answered {
+                let (spoke, source) = (Arc::clone(self), hit.told.source.clone());
+                words.spawn(async move {
+                    let word = tokio::time::timeout(WORD_WAIT, spoke.word_of_blog(&source)).await;
+                    let gone = matches!(word, Ok(Some(Word::Erased | Word::Other)));
+                    gone.then_some(number)
+                });
+            }
+        }
+        let mut gone = BTreeSet::new();
+        while let Some(word) = words.join_next().await {
+            gone.extend(word.ok().flatten());
+        }
+        let stand = hits.into_iter().enumerate();
+        let stand = stand.filter(|(number, _)| !gone.contains(number));
+        stand.map(|(_, (hit, _))| hit).collect()
     }
 
     /// Asks two archives, and more where they are slow or silent.
@@ -151,42 +189,55 @@ impl Spoke {
             percent_encoded(&wanted.line),
             wanted.page
         );
-        match self.client.get(Ask::new(address, &path)).await? {
+        let ask = Ask::new(address, &path).at_most(ANSWER_BYTES_MAX);
+        match self.client.get(ask).await? {
             Reply::Good(found, _) => Ok(found),
             Reply::Refused(problem) => Err(Outage::new(problem.detail)),
         }
     }
 
-    /// Of what was found, what its authors say; each is judged once, on all cores.
+    /// Of what was found, what its authors say; on all cores. What two show is judged once, but where the first of them
+    /// shows it altered.
     fn judge_found(&self, answers: &[Answer]) -> BTreeMap<Source, Arc<Told>> {
-        let mut lines: BTreeMap<Source, (&Label, &HeadlineWire)> = BTreeMap::new();
+        let mut lines: BTreeMap<Source, Vec<(&Label, &HeadlineWire)>> = BTreeMap::new();
         for answer in answers {
             for line in answer.found.hits.iter().take(FOUND_MAX) {
                 if let Some(source) = Source::read(line) {
-                    lines.entry(source).or_insert((&answer.whom, line));
+                    lines.entry(source).or_default().push((&answer.whom, line));
                 }
             }
         }
-        let judge = |(source, (whom, line)): (Source, (&Label, &HeadlineWire))| match self
-            .check_found(line)?
-        {
-            Ok(told) => Some((source, Arc::new(told))),
+        let judge = |(whom, line): (&Label, &HeadlineWire)| match self.check_found(line)? {
+            Ok(told) => Some(Arc::new(told)),
             Err(why) => {
-                tracing::warn!(%whom, entry = line.entry, why, "what was found is not its author's, and is not shown");
+                let entry = &line.entry;
+                tracing::warn!(%whom, entry, why, "what was found is not its author's, and is not shown");
                 self.invents(whom);
                 None
             }
         };
-        let judged = lines.into_par_iter().filter_map(judge);
+        let judged = lines.into_par_iter().filter_map(|(source, lines)| {
+            let told = lines.into_iter().find_map(judge)?;
+            Some((source, told))
+        });
         judged.collect()
     }
 }
 
+/// A post that archives show.
+struct Joined {
+    told: Arc<Told>,
+    /// What its places in their lists are worth together.
+    worth: f64,
+    /// How many of them show it.
+    by: usize,
+}
+
 /// What was found by all, once each: what stands far ahead in several lists comes first, whatever numbers they give it.
-fn join(answers: &[Answer], judged: &BTreeMap<Source, Arc<Told>>) -> Vec<Arc<Told>> {
-    let mut articles: BTreeMap<(BlogId, EntryId), (f64, Arc<Told>)> = BTreeMap::new();
+fn join(answers: &[Answer], judged: &BTreeMap<Source, Arc<Told>>) -> Vec<Joined> {
+    let mut articles: BTreeMap<(BlogId, EntryId), Joined> = BTreeMap::new();
     for answer in answers {
-        let mut counted = std::collections::BTreeSet::new();
+        let mut counted = BTreeSet::new();
         for (rank, line) in answer.found.hits.iter().take(FOUND_MAX).enumerate() {
             let told = Source::read(line).and_then(|source| judged.get(&source));
             let Some(told) = told else { continue };
@@ -194,24 +245,98 @@ fn join(answers: &[Answer], judged: &BTreeMap<Source, Arc<Told>>) -> Vec<Arc<Tol
             if !counted.insert(article) {
                 continue;
             }
-            let worth = 1.0 / (RANK_CONSTANT + rank as f64);
-            let (sum, best) = articles
-                .entry(article)
-                .or_insert_with(|| (0.0, Arc::clone(told)));
-            *sum += worth;
-            // One of them may not have the last version yet.
-            if told.headline.place > best.headline.place {
-                *best = Arc::clone(told);
+            let joined = articles.entry(article).or_insert_with(|| Joined {
+                told: Arc::clone(told),
+                worth: 0.0,
+                by: 0,
+            });
+            joined.worth += 1.0 / (RANK_CONSTANT + rank as f64);
+            // One of them may not have the last version yet; that one does not show this one.
+            match told.headline.place.cmp(&joined.told.headline.place) {
+                Ordering::Less => {}
+                Ordering::Equal => joined.by += 1,
+                Ordering::Greater => (joined.told, joined.by) = (Arc::clone(told), 1),
             }
         }
     }
-    let mut joined: Vec<(f64, Arc<Told>)> = articles.into_values().collect();
-    joined.sort_by(|(a, one), (b, other)| {
-        let newer = || {
-            (other.headline.date, other.headline.place)
-                .cmp(&(one.headline.date, one.headline.place))
-        };
-        b.total_cmp(a).then_with(newer)
+    let mut joined: Vec<Joined> = articles.into_values().collect();
+    joined.sort_by(|one, other| {
+        let newest = |joined: &Joined| (joined.told.headline.date, joined.told.headline.place);
+        let newer = || newest(other).cmp(&newest(one));
+        other.worth.total_cmp(&one.worth).then_with(newer)
     });
-    joined.into_iter().map(|(_, told)| told).collect()
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use spokes_log::{
+        name::{BlogName, Hash, Language, Slug},
+        time::Time,
+    };
+    use spokes_rules::front::Headline;
+
+    use super::*;
+
+    /// A version of an article, and how an archive shows it.
+    fn told(article: u8, version: u8) -> (Source, Arc<Told>, HeadlineWire) {
+        let id = Hash::of(&[article, version]);
+        let headline = Headline {
+            blog: Hash::of(b"blog"),
+            name: BlogName::parse("maria").unwrap(),
+            blog_title: String::new(),
+            article: Hash::of(&[article]),
+            place: (version.into(), id),
+            date: Time::from_unix(article.into()),
+            title: None,
+            slug: Slug::parse("x").unwrap(),
+            language: Language::parse("en").unwrap(),
+            excerpt: String::new(),
+        };
+        let told = Arc::new(Told::for_tests(headline));
+        let wire = told.source.wire(0, &[]);
+        (told.source.clone(), told, wire)
+    }
+
+    /// What lists of articles in some version make together: article, version, how many show it.
+    fn joined(lists: &[&[(u8, u8)]]) -> Vec<(u8, u64, usize)> {
+        let mut judged = BTreeMap::new();
+        let mut answers = Vec::new();
+        for list in lists {
+            let mut found = ArchiveFoundWire::default();
+            for (article, version) in *list {
+                let (source, told, wire) = told(*article, *version);
+                judged.insert(source, told);
+                found.hits.push(wire);
+            }
+            let whom = Label::parse("oak").unwrap();
+            answers.push(Answer { whom, found });
+        }
+        let of = |joined: Joined| {
+            let headline = &joined.told.headline;
+            let article = u8::try_from(headline.date.as_unix()).unwrap();
+            (article, headline.place.0, joined.by)
+        };
+        join(&answers, &judged).into_iter().map(of).collect()
+    }
+
+    #[test]
+    fn what_both_show_comes_before_what_one_puts_first() {
+        assert_eq!(
+            joined(&[&[(9, 1), (1, 1), (2, 1)], &[(1, 1), (2, 1)]]),
+            [(1, 1, 2), (2, 1, 2), (9, 1, 1)]
+        );
+    }
+
+    #[test]
+    fn the_last_version_stands_for_a_post_and_whoever_shows_an_older_one_does_not_show_it() {
+        assert_eq!(joined(&[&[(1, 1)], &[(1, 2)]]), [(1, 2, 1)]);
+        assert_eq!(joined(&[&[(1, 2)], &[(1, 1)]]), [(1, 2, 1)]);
+    }
+
+    #[test]
+    fn one_who_says_the_same_twenty_times_counts_once() {
+        let again = [(9, 1); 20];
+        assert_eq!(joined(&[&again, &[(1, 1)], &[(1, 1)]])[0].0, 1);
+    }
 }
