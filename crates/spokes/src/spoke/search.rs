@@ -111,7 +111,7 @@ impl Spoke {
         response
     }
 
-    /// `GET search` (SPEC http 3.7): the same for programs.
+    /// `GET search` (SPEC http 2.14): the same for programs.
     pub(super) async fn search_answer(self: &Arc<Self>, request: &Request<Incoming>) -> Response {
         let wanted = Wanted::of(request);
         let query = Query::parse(&wanted.line);

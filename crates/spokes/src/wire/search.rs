@@ -1,4 +1,4 @@
-//! Searches over all blogs (SPEC http 3.7), and the news that the archive is told of (SPEC http 3.6).
+//! Searches over all blogs (SPEC http 2.14), and the news that the archive is told of (SPEC http 3.13).
 
 use serde::{Deserialize, Serialize};
 

@@ -48,7 +48,7 @@ impl Wanted {
 }
 
 impl Spoke {
-    /// `GET archive` (SPEC http 3.7): what the index has, with the entries that prove it.
+    /// `GET archive` (SPEC http 3.14): what the index has, with the entries that prove it.
     pub(in super::super) async fn archive_answer(
         self: &Arc<Self>,
         request: &Request<Incoming>,

@@ -95,7 +95,7 @@ impl Spoke {
         keeps
     }
 
-    /// `POST feed` (SPEC http 3.6). It is not signed: whoever says it costs this node one question to the spoke that he
+    /// `POST feed` (SPEC http 3.13). It is not signed: whoever says it costs this node one question to the spoke that he
     /// names.
     pub(in super::super) async fn news_told(&self, request: Request<Incoming>) -> Response {
         let body = match web::body(request, BYTES_MAX).await {
