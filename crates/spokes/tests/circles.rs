@@ -12,6 +12,7 @@ use std::{
 };
 
 use common::{
+    Random,
     author::{Author, Signed, article, draft, now},
     demo::Demo,
     http,
@@ -131,17 +132,20 @@ fn found(demo: &Demo, spokes: &[String], word: &str, post: &Signed) -> Vec<Durat
     took
 }
 
+fn all_front_pages_are_the_same(demo: &Demo) {
+    let all = demo.labels();
+    let first = wait_for("all show the same", PATIENCE, || {
+        let first = front(demo, &all[0]);
+        let same = all.iter().all(|label| front(demo, label) == first);
+        same.then_some(first)
+    });
+    assert_eq!(first.len(), 20);
+}
+
 /// All front pages are the same, and nobody says anything of others.
 fn all_show_the_same(demo: &Demo) {
-    let all = demo.labels();
-    let first = front(demo, &all[0]);
-    for label in &all {
-        wait_for("all show the same", PATIENCE, || {
-            (front(demo, label) == first).then_some(())
-        });
-    }
-    assert_eq!(first.len(), 20);
-    for label in &all {
+    all_front_pages_are_the_same(demo);
+    for label in &demo.labels() {
         let noticed = status(demo, label)["noticed"].clone();
         assert_eq!(
             noticed,
@@ -221,6 +225,69 @@ fn a_post_is_on_every_front_page_whoever_dies_in_the_circles() {
     }
     say(&demo, &mut authors, &all, rounds, "all back");
     all_show_the_same(&demo);
+    demo.assert_no_panic();
+}
+
+#[test]
+fn a_burst_of_posts_while_those_who_gather_die_is_everywhere_once() {
+    let demo = Demo::start_with(12, &["--empty", "--circle", "3"]);
+    let all = demo.labels();
+    let posts = setting("SPOKES_BURST_POSTS", 120);
+    let authors = 6;
+    let inner = wait_for("the inner circle is known", PATIENCE, || {
+        let inner = labels(&status(&demo, &all[0])["circles"]["inner"]);
+        (inner.len() == 3).then_some(inner)
+    });
+    let names: Vec<String> = (0..authors).map(|n| format!("author{n}")).collect();
+    let began = Instant::now();
+    thread::scope(|scope| {
+        let (demo, all) = (&demo, &all);
+        let writing: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(n, name)| {
+                let mut author = Author::with_blog(demo, name, &all[n]);
+                scope.spawn(move || {
+                    for number in 0..posts / authors {
+                        let post = draft(fresh(&format!("post-{number}")), "A flood of words.");
+                        author.publish(demo, all, post);
+                    }
+                })
+            })
+            .collect();
+        let mut random = Random::new(setting("SPOKES_SEED", 6) as u64);
+        while writing.iter().any(|author| !author.is_finished()) {
+            // One at a time, so that each set goes on.
+            let gathering = labels(&circles(demo, &all[random.below(all.len())], 2)["aggregators"]);
+            let chosen = if random.below(3) == 0 {
+                &inner
+            } else {
+                &gathering
+            };
+            let victim = &chosen[random.below(chosen.len())];
+            demo.kill(victim);
+            thread::sleep(Duration::from_millis(500 + random.below(1_500) as u64));
+            demo.restart(victim);
+        }
+    });
+    told("a burst, in all", vec![began.elapsed()]);
+    all_front_pages_are_the_same(&demo);
+    for label in &inner {
+        let total =
+            |line: &str| demo.api(label, &format!("archive?q={line}")).json()["total"].clone();
+        wait_for("each post is in the index", PATIENCE, || {
+            (total("flood") == posts).then_some(())
+        });
+        let posts_in_all = demo.api(label, "archive?q=").json()["posts"].clone();
+        assert_eq!(posts_in_all, posts, "{label} has some twice");
+        for name in &names {
+            assert_eq!(
+                total(&format!("blog:{name}")),
+                posts / authors,
+                "{label} {name}"
+            );
+        }
+    }
     demo.assert_no_panic();
 }
 
