@@ -23,7 +23,7 @@ use tantivy::{
     Term,
     collector::{Count, TopDocs},
     query::{
-        AllQuery, BooleanQuery, BoostQuery, Occur, PhrasePrefixQuery, PhraseQuery, Query as Asked,
+        BooleanQuery, BoostQuery, Occur, PhrasePrefixQuery, PhraseQuery, Query as Asked,
         RangeQuery, TermQuery,
     },
     schema::{
@@ -46,6 +46,10 @@ const WRITER_BYTES: usize = 24 * 1024 * 1024;
 const TITLE_WEIGHT: f32 = 3.0;
 /// Words that begin with the one character that is looked for, at most: more than any script has in use.
 const BEGINNINGS_MAX: u32 = 4_000;
+/// Words that are not in the index for which others are looked for.
+const UNKNOWN_MAX: usize = 3;
+/// Words of the index that are compared for one question, of all parts together: some tens of milliseconds.
+const TERMS_MAX: usize = 200_000;
 /// The form of what is written. One of another form is made again.
 const FORM: &str = "1";
 
@@ -129,15 +133,20 @@ fn schema() -> (Schema, Fields) {
 }
 
 impl Index {
-    /// Opens the index in a directory, or makes a new one where there is none that can be read, or it goes further
-    /// than the archive, which then is another one. Gives also up to which position of the archive it goes.
+    /// Opens the index in a directory, or makes a new one where there is none, where it is damaged or of another form,
+    /// or goes further than the archive, which then is another one. Gives also up to which position of the archive it
+    /// goes.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// When the disk fails, or another process has it open.
     pub fn open(dir: &Path, newest: u64) -> Result<(Self, u64), Outage> {
         match Self::open_in(dir) {
             Ok((index, Some(position))) if position <= newest => return Ok((index, position)),
             Ok(_) => {}
+            // What would be the same with a new one, or is over soon.
+            Err(error @ (TantivyError::IoError(_) | TantivyError::LockFailure(..))) => {
+                return Err(failed(error));
+            }
             Err(error) => tracing::warn!(%error, "the index is made again from the archive"),
         }
         remove(dir)?;
@@ -209,12 +218,6 @@ impl Index {
         Ok(())
     }
 
-    /// Takes a post out.
-    pub fn remove(&self, article: EntryId) {
-        let term = Term::from_field_text(self.fields.article, &article.to_string());
-        self.writer().delete_term(term);
-    }
-
     /// Takes all posts of a blog out.
     pub fn remove_blog(&self, blog: BlogId) {
         let term = Term::from_field_text(self.fields.blog, &blog.to_string());
@@ -234,24 +237,40 @@ impl Index {
         self.reader.reload().map_err(failed)
     }
 
-    /// Rewrites all parts in which something was taken out: else words that were erased stand in them until they are
-    /// merged.
+    /// Gives up what was put and taken out since the last time that it was made durable, and after a failure whatever the
+    /// writer was at.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn purge(&self) -> Result<(), Outage> {
-        let metas = self.engine.searchable_segment_metas().map_err(failed)?;
-        for meta in metas.iter().filter(|meta| meta.has_deletes()) {
-            let merged = self.writer().merge(&[meta.id()]);
-            // It may be on its way into a larger one just now, which leaves them out as well.
+    pub fn give_up(&self) -> Result<(), Outage> {
+        self.writer().rollback().map_err(failed)?;
+        Ok(())
+    }
+
+    /// Rewrites parts in which something was taken out: else words that were erased stand in them until they are merged.
+    /// True when there are none left, and no file of what was.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn purge(&self) -> Result<bool, Outage> {
+        let of_parts = |wanted: fn(&tantivy::SegmentMeta) -> bool| {
+            let metas = self.engine.searchable_segment_metas().map_err(failed)?;
+            let metas = metas.iter().filter(|meta| wanted(meta));
+            Ok::<_, Outage>(metas.map(tantivy::SegmentMeta::id).collect::<Vec<_>>())
+        };
+        for id in of_parts(tantivy::SegmentMeta::has_deletes)? {
+            let merged = self.writer().merge(&[id]);
+            // It may be on its way into a larger one just now, of which the next look takes care.
             if let Err(error) = merged.wait() {
-                tracing::debug!(%error, "a part of the index was not rewritten");
+                tracing::debug!(%error, "a part of the index was not rewritten yet");
             }
         }
         self.reader.reload().map_err(failed)?;
+        // Nobody may have the old ones open, or know of them, for their files to go.
         let swept = self.writer().garbage_collect_files();
-        swept.wait().map_err(failed)?;
-        Ok(())
+        let swept = swept.wait().map_err(failed)?;
+        let is_clean = of_parts(tantivy::SegmentMeta::has_deletes)?.is_empty();
+        Ok(is_clean && swept.failed_to_delete_files.is_empty())
     }
 
     /// How many posts can be found.
@@ -259,7 +278,7 @@ impl Index {
         self.reader.searcher().num_docs()
     }
 
-    /// Looks for posts: so many behind the first ones, by relevance or the newest first.
+    /// Looks for posts of so far: so many behind the first ones, by relevance or the newest first.
     ///
     /// # Errors
     /// When the disk fails.
@@ -267,14 +286,16 @@ impl Index {
         &self,
         query: &Query,
         blog: Option<BlogId>,
+        now: Time,
         newest: bool,
         from: usize,
         most: usize,
     ) -> Result<Found, Outage> {
         let searcher = self.reader.searcher();
-        let asked = self.asked(query, blog);
+        let newest = newest || query.wanted.is_empty();
+        let asked = self.asked(query, blog, now, newest);
         let top = TopDocs::with_limit(most).and_offset(from);
-        let (addresses, total) = if newest || query.wanted.is_empty() {
+        let (addresses, total) = if newest {
             let top = top.order_by_fast_field::<i64>("date", Order::Desc);
             let (top, total) = searcher.search(&*asked, &(top, Count)).map_err(failed)?;
             (top.into_iter().map(|(_, at)| at).collect::<Vec<_>>(), total)
@@ -302,20 +323,26 @@ impl Index {
     /// When the disk fails.
     pub fn meant(&self, query: &Query) -> Result<Option<String>, Outage> {
         let mut line = Vec::new();
-        let mut is_other = false;
+        let (mut others, mut budget) = (0, TERMS_MAX);
         for piece in &query.wanted {
             let Piece::Row(row) = piece else {
                 return Ok(None);
             };
             let mut words = Vec::new();
             for word in row {
-                match self.near(word)? {
-                    None => return Ok(None),
-                    Some(near) => {
-                        is_other |= near != *word;
-                        words.push(near);
-                    }
+                if self.has_word(word)? {
+                    words.push(word.clone());
+                    continue;
                 }
+                others += 1;
+                let near = match others <= UNKNOWN_MAX {
+                    true => self.near(word, &mut budget)?,
+                    false => None,
+                };
+                let Some(near) = near else {
+                    return Ok(None);
+                };
+                words.push(near);
             }
             let words = words.join(" ");
             line.push(if row.len() > 1 {
@@ -324,30 +351,40 @@ impl Index {
                 words
             });
         }
-        Ok(Some(line.join(" ")).filter(|_| is_other))
+        Ok(Some(line.join(" ")).filter(|_| others > 0))
     }
 
-    /// The word itself where it is in the index; else the most frequent one of those that differ least.
-    fn near(&self, word: &str) -> Result<Option<String>, Outage> {
+    fn has_word(&self, word: &str) -> Result<bool, Outage> {
+        let searcher = self.reader.searcher();
+        for field in [self.fields.title, self.fields.body] {
+            let term = Term::from_field_text(field, word);
+            if searcher.doc_freq(&term).map_err(failed)? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The most frequent of those words in the index that differ least from this one.
+    fn near(&self, word: &str, budget: &mut usize) -> Result<Option<String>, Outage> {
         let searcher = self.reader.searcher();
         let letters: Vec<char> = word.chars().collect();
-        let may_differ = match letters.len() {
-            0..4 => 0,
-            4..8 => 1,
-            _ => 2,
+        let may_differ = may_differ(letters.len());
+        let (Some(first), true) = (letters.first(), may_differ > 0) else {
+            return Ok(None);
         };
+        // Who begins a word wrongly is seldom, and all other words need not be looked at.
+        let first = first.to_string();
+        let behind = [first.as_bytes(), &[0xff]].concat();
         // By how much it differs, how often it is there, and what it is.
         let mut best: Option<(usize, Reverse<u32>, String)> = None;
         for segment in searcher.segment_readers() {
             for field in [self.fields.title, self.fields.body] {
                 let inverted = segment.inverted_index(field).map_err(failed)?;
-                // Who begins a word wrongly is seldom, and all other words need not be looked at.
-                let first = letters.first().map(char::to_string).unwrap_or_default();
-                let mut behind = first.clone().into_bytes();
-                behind.push(0xff);
                 let range = inverted.terms().range().ge(first.as_bytes()).lt(&behind);
                 let mut terms = range.into_stream().map_err(|error| failed(error.into()))?;
-                while terms.advance() {
+                while *budget > 0 && terms.advance() {
+                    *budget -= 1;
                     let Ok(term) = std::str::from_utf8(terms.key()) else {
                         continue;
                     };
@@ -367,7 +404,13 @@ impl Index {
         Ok(best.map(|(_, _, word)| word))
     }
 
-    fn asked(&self, query: &Query, blog: Option<BlogId>) -> Box<dyn Asked> {
+    fn asked(
+        &self,
+        query: &Query,
+        blog: Option<BlogId>,
+        now: Time,
+        newest: bool,
+    ) -> Box<dyn Asked> {
         let fields = &self.fields;
         let mut parts: Vec<(Occur, Box<dyn Asked>)> = Vec::new();
         for piece in &query.wanted {
@@ -393,21 +436,24 @@ impl Index {
         if let Some(language) = &query.language {
             must(fields.language, language);
         }
-        if query.after.is_some() || query.before.is_some() {
+        // What is dated ahead waits for its date, as on front pages. Where the best are looked for, and dates do not
+        // matter otherwise, whoever asks leaves those out: it would cost each search more than the few are worth.
+        if newest || query.after.is_some() || query.before.is_some() {
             let term = |time: Time| Term::from_field_i64(fields.date, time.as_unix());
             let after = query
                 .after
                 .map_or(Bound::Unbounded, |time| Bound::Included(term(time)));
-            let before = query
-                .before
-                .map_or(Bound::Unbounded, |time| Bound::Excluded(term(time)));
-            parts.push((
-                Occur::Must,
-                Box::new(unscored(RangeQuery::new(after, before))),
-            ));
+            let before = match query.before {
+                Some(before) if before <= now => Bound::Excluded(term(before)),
+                _ => Bound::Included(term(now)),
+            };
+            let dated = RangeQuery::new(after, before);
+            parts.push((Occur::Must, Box::new(unscored(dated))));
         }
-        if parts.iter().all(|(occur, _)| *occur == Occur::MustNot) {
-            parts.push((Occur::Must, Box::new(AllQuery)));
+        if let [(Occur::Must, _)] = parts[..]
+            && let Some((_, one)) = parts.pop()
+        {
+            return one;
         }
         Box::new(BooleanQuery::new(parts))
     }
@@ -441,6 +487,32 @@ impl Index {
         ];
         Box::new(BooleanQuery::new(parts))
     }
+}
+
+/// By how many letters a word of so many may differ from the one that is meant.
+fn may_differ(letters: usize) -> usize {
+    match letters {
+        0..4 => 0,
+        4..8 => 1,
+        _ => 2,
+    }
+}
+
+/// Whether a line could be meant by another one: as many words in each piece, each as it is or a little different. For
+/// what somebody else suggests.
+pub fn may_mean(asked: &Query, meant: &Query) -> bool {
+    let near = |(word, other): (&String, &String)| {
+        let letters: Vec<char> = word.chars().collect();
+        word == other || distance(&letters, other, may_differ(letters.len())).is_some()
+    };
+    let same = |pieces: (&Piece, &Piece)| match pieces {
+        (Piece::Row(one), Piece::Row(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(near)
+        }
+        (one, other) => one == other,
+    };
+    let (one, other) = (&asked.wanted, &meant.wanted);
+    one.len() == other.len() && one.iter().zip(other).all(same)
 }
 
 /// How many letters two words differ by, one for two that changed places; none where that is more than `most`.
@@ -501,4 +573,158 @@ fn remove(dir: &Path) -> Result<(), Outage> {
 
 fn failed(error: TantivyError) -> Outage {
     Outage::new(format!("the index failed: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use spokes_log::name::Hash;
+
+    use super::*;
+
+    fn put(index: &Index, article: u8, body: &str) {
+        let blog = Hash::of(&[article / 10]);
+        let posting = Posting {
+            blog,
+            article: Hash::of(&[article]),
+            authors: vec![],
+            tags: vec![],
+            language: "en".to_owned(),
+            date: Time::from_unix(article.into()),
+            title: "",
+            body,
+            kept: vec![article],
+        };
+        index.put(&posting).unwrap();
+    }
+
+    fn found(index: &Index, line: &str) -> Vec<u8> {
+        let now = Time::from_unix(1_000);
+        let found = index.search(&Query::parse(line), None, now, true, 0, 20);
+        found.unwrap().hits.concat()
+    }
+
+    /// Whether a word is in the files of the index, be it of posts that were taken out.
+    fn knows(index: &Index, word: &str) -> bool {
+        let searcher = index.reader.searcher();
+        let term = Term::from_field_text(index.fields.body, word);
+        searcher.segment_readers().iter().any(|segment| {
+            let inverted = segment.inverted_index(index.fields.body).unwrap();
+            inverted.get_term_info(&term).unwrap().is_some()
+        })
+    }
+
+    #[test]
+    fn what_was_taken_out_stands_in_no_file_behind_a_purge() {
+        let dir = tempfile::tempdir().unwrap();
+        let (index, position) = Index::open(dir.path(), 0).unwrap();
+        assert_eq!(position, 0);
+        put(&index, 1, "a secret word");
+        put(&index, 2, "another word");
+        index.commit(1).unwrap();
+        put(&index, 1, "an open word");
+        index.commit(2).unwrap();
+        assert_eq!(
+            (found(&index, "secret"), found(&index, "word")),
+            (vec![], vec![2, 1])
+        );
+        assert!(knows(&index, "secret"), "it is only marked as gone");
+        while !index.purge().unwrap() {}
+        assert!(!knows(&index, "secret") && knows(&index, "open"));
+        let files: Vec<_> = fs::read_dir(dir.path()).unwrap().flatten().collect();
+        let terms = files
+            .iter()
+            .filter(|file| file.path().extension().is_some_and(|e| e == "term"));
+        assert!(terms.count() <= 2, "files of what was are left: {files:?}");
+        index.remove_blog(Hash::of(&[0]));
+        index.commit(3).unwrap();
+        assert_eq!((found(&index, "word"), index.posts()), (vec![], 0));
+    }
+
+    #[test]
+    fn what_was_not_committed_can_be_given_up_and_put_in_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (index, _) = Index::open(dir.path(), 0).unwrap();
+        put(&index, 1, "one");
+        index.commit(1).unwrap();
+        put(&index, 2, "two");
+        index.give_up().unwrap();
+        index.commit(1).unwrap();
+        assert_eq!(found(&index, "two"), Vec::<u8>::new());
+        put(&index, 2, "two");
+        index.commit(2).unwrap();
+        assert_eq!(found(&index, "two"), [2]);
+        drop(index);
+        let (index, position) = Index::open(dir.path(), 2).unwrap();
+        assert_eq!((position, index.posts()), (2, 2));
+        drop(index);
+        // Of another archive, which does not go so far.
+        let (index, position) = Index::open(dir.path(), 1).unwrap();
+        assert_eq!((position, index.posts()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_dated_ahead_waits_where_dates_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let (index, _) = Index::open(dir.path(), 0).unwrap();
+        put(&index, 50, "word");
+        put(&index, 40, "word");
+        index.commit(1).unwrap();
+        let at = |now| {
+            let found = index.search(
+                &Query::parse("word"),
+                None,
+                Time::from_unix(now),
+                true,
+                0,
+                20,
+            );
+            found.unwrap().hits.concat()
+        };
+        assert_eq!((at(45), at(50)), (vec![40], vec![50, 40]));
+    }
+
+    #[test]
+    fn words_that_are_written_otherwise_are_suggested_and_only_such() {
+        let dir = tempfile::tempdir().unwrap();
+        let (index, _) = Index::open(dir.path(), 0).unwrap();
+        put(&index, 1, "the council meets beside the river");
+        index.commit(1).unwrap();
+        let meant = |line: &str| index.meant(&Query::parse(line)).unwrap();
+        assert_eq!(meant("counsil rivre").as_deref(), Some("council river"));
+        assert_eq!(
+            meant("\"teh council\""),
+            None,
+            "short words are not guessed"
+        );
+        assert_eq!(meant("council river"), None);
+        assert_eq!(meant("zzzzzzzz"), None);
+        assert_eq!(meant(&"zzzzzzzz ".repeat(5)), None);
+        for (asked, meant, may) in [
+            ("counsil", "council", true),
+            ("counsil", "buy our soap", false),
+            ("counsil", "\"council\" soap", false),
+            ("a b", "a b", true),
+        ] {
+            assert_eq!(
+                may_mean(&Query::parse(asked), &Query::parse(meant)),
+                may,
+                "{meant}"
+            );
+        }
+    }
+
+    #[test]
+    fn letters_that_differ_are_counted_as_people_mistype() {
+        for (one, other, differs) in [
+            ("river", "river", Some(0)),
+            ("river", "rivre", Some(1)),
+            ("river", "rver", Some(1)),
+            ("river", "driver", Some(1)),
+            ("river", "rover", Some(1)),
+            ("river", "revisor", None),
+        ] {
+            let letters: Vec<char> = one.chars().collect();
+            assert_eq!(distance(&letters, other, 2), differs, "{other}");
+        }
+    }
 }

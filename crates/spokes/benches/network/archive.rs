@@ -9,6 +9,7 @@ use std::{
 
 use spokes::{
     client::{Ask, Reply},
+    clock,
     index::{Index, query::Query},
 };
 use tantivy::{
@@ -137,14 +138,10 @@ pub(crate) async fn archive(posts: usize) -> Result<(), Failed> {
             mb(raw as u64)
         ),
     );
-    drop(demo_stopped(&demo)?);
+    // The index has one writer.
+    demo.kill("a")?;
     let (index, _) = Index::open(&dir.join("index"), u64::MAX)?;
     compare(&index, &texts)
-}
-
-/// Ends the spoke: the index has one writer.
-fn demo_stopped(demo: &Demo) -> Result<(), Failed> {
-    demo.kill("a")
 }
 
 /// Writes the posts into blogs, and gives back what they say.
@@ -210,7 +207,8 @@ fn compare(index: &Index, texts: &[(String, String)]) -> Result<(), Failed> {
                         line
                     };
                     let began = Instant::now();
-                    let found = index.search(&Query::parse(&line), None, newest, 0, 20)?;
+                    let found =
+                        index.search(&Query::parse(&line), None, clock::now(), newest, 0, 20)?;
                     let took = began.elapsed();
                     let began = Instant::now();
                     let hits = bare.search(words, is_phrase, newest)?;
@@ -347,10 +345,10 @@ impl Demo {
         let until = Instant::now() + PATIENCE;
         let spoke = self.spokes().first().ok_or("no spokes")?.1;
         while Instant::now() < until {
-            let ask = Ask::new(spoke, "/api/v1/archive?q=");
-            if let Ok(Reply::Good(found, _)) = self.client.get(ask).await {
-                let found: serde_json::Value = found;
-                if found["posts"]
+            let ask = Ask::new(spoke, "/api/v1/status");
+            if let Ok(Reply::Good(status, _)) = self.client.get(ask).await {
+                let status: serde_json::Value = status;
+                if status["archive"]["posts"]
                     .as_u64()
                     .is_some_and(|there| there >= posts as u64)
                 {

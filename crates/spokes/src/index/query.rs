@@ -105,26 +105,37 @@ impl Query {
     }
 
     fn add(&mut self, text: &str, negated: bool) {
-        let mut found: Vec<Word> = words(text);
-        // In a text the run may go on.
-        let tail = found.pop_if(|word| word.is_tail);
-        let row: Vec<String> = found.into_iter().map(|word| word.folded).collect();
-        let piece = match (row.is_empty(), tail) {
-            (false, _) => Piece::Row(row),
-            (true, Some(tail)) => Piece::Beginning(tail.folded),
-            (true, None) => return,
-        };
-        if self.wanted.len() + self.unwanted.len() == PIECES_MAX {
-            self.is_cut = true;
-            return;
+        let mut row: Vec<String> = Vec::new();
+        let mut pieces = Vec::new();
+        let found = words(text);
+        for (number, word) in found.iter().enumerate() {
+            let last = number + 1 == found.len();
+            let goes_on = number > 0 && found[number - 1].range.end > word.range.start;
+            match (word.is_tail, goes_on) {
+                // A character that stands alone here may begin a longer run in a text.
+                (true, false) => {
+                    let row = std::mem::take(&mut row);
+                    pieces.extend((!row.is_empty()).then_some(Piece::Row(row)));
+                    pieces.push(Piece::Beginning(word.folded.clone()));
+                }
+                // And a run may go on there.
+                (true, true) if last => {}
+                _ => row.push(word.folded.clone()),
+            }
         }
-        let pieces = if negated {
-            &mut self.unwanted
-        } else {
-            &mut self.wanted
-        };
-        if !pieces.contains(&piece) {
-            pieces.push(piece);
+        pieces.extend((!row.is_empty()).then_some(Piece::Row(row)));
+        for piece in pieces {
+            if self.wanted.len() + self.unwanted.len() == PIECES_MAX {
+                self.is_cut = true;
+                return;
+            }
+            let all = match negated {
+                true => &mut self.unwanted,
+                false => &mut self.wanted,
+            };
+            if !all.contains(&piece) {
+                all.push(piece);
+            }
         }
     }
 
@@ -156,6 +167,15 @@ impl Query {
     pub fn fits(&self, parts: &[&[Word]]) -> bool {
         let has = |piece: &Piece| parts.iter().any(|words| !piece.places(words).is_empty());
         self.wanted.iter().all(has) && !self.unwanted.iter().any(has)
+    }
+
+    /// Whether a text has each word that was looked for, in whatever order: a first look.
+    pub fn may_fit(&self, words: &[Word]) -> bool {
+        let has = |word: &String| words.iter().any(|one| one.folded == *word);
+        self.wanted.iter().all(|piece| match piece {
+            Piece::Row(row) => row.iter().all(has),
+            Piece::Beginning(_) => !piece.places(words).is_empty(),
+        })
     }
 
     /// The words of a text that were looked for, by their numbers.
@@ -251,6 +271,11 @@ mod tests {
             ("c++ well-known", vec![row("c"), row("well known")]),
             ("東京都", vec![row("東京 京都")]),
             ("山", vec![Piece::Beginning("山".into())]),
+            ("Rust書", vec![row("rust"), Piece::Beginning("書".into())]),
+            (
+                "\"山 川\"",
+                vec![Piece::Beginning("山".into()), Piece::Beginning("川".into())],
+            ),
             ("🌻🌻", vec![row("🌻 🌻")]),
         ] {
             assert_eq!(Query::parse(line).wanted, wanted, "{line}");

@@ -346,6 +346,7 @@ impl Spoke {
                     "aggregators": circles.aggregators,
                     "inner": circles.inner,
                 },
+                "archive": self.archive.kept().map(|kept| kept.facts()),
                 "noticed": noticed.collect::<Vec<_>>(),
             }),
         )

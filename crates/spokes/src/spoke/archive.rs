@@ -7,61 +7,61 @@ mod answer;
 mod copies;
 mod indexing;
 mod news;
+mod reading;
 
 pub(super) use self::answer::{FOUND_MAX, PAGES_MAX, Wanted};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use spokes_log::{
-    name::{BlogId, Hash},
-    ring::VerifiedEntry,
-    seal::SealedEntry,
-};
-use spokes_rules::{health::Takes, node::Label, receipt::Tip, registry};
+use spokes_log::name::BlogId;
+use spokes_rules::{health::Takes, node::Label};
 use tokio::{
-    sync::{Notify, Semaphore, watch},
+    sync::{Notify, watch},
     task::{JoinSet, block_in_place},
 };
 
-use self::copies::{Copies, Copy};
-use super::{
-    Spoke,
-    pull::{Holder, PAGE, on_all_cores, parse_all, without_erase},
-};
-use crate::{
-    client::Ask,
-    index::Index,
-    outage::Outage,
-    store::{Store, Write},
-    wire::{FeedWire, HeadsWire, TipWire},
-};
+use self::{copies::Copies, reading::Read};
+use super::Spoke;
+use crate::{index::Index, outage::Outage, store::Store, turns::Turns};
 
 /// Spokes that are read from at a time: judging what they send keeps the cores busy.
 const AT_ONCE: usize = 8;
+/// How many of these may be such that could not be read the last time: however many are silent, the others have places.
+const FAILING_AT_ONCE: usize = 2;
 /// How often a spoke is asked for news of which it said nothing.
 const ASK_EVERY: Duration = Duration::from_secs(30);
 /// Spokes that are asked so in a second, at most: beyond that each waits longer for its turn.
 const ASKED_PER_SECOND: u32 = 20;
 /// How often heads are compared beside the feed: what a feed did not bring comes so.
 const COMPARE_EVERY: Duration = Duration::from_secs(600);
-/// The first pause after a spoke could not be read; it doubles up to the longest.
+/// How long a spoke that was read is left alone, whatever is said of it: anybody can say that it has news.
+const REST: Duration = Duration::from_millis(100);
+/// The first pause after a spoke, or a blog there, could not be read; it doubles up to the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(200);
 /// The longest: what happened while a spoke was silent comes so soon after it is back.
 const PAUSE_LONGEST: Duration = Duration::from_secs(5);
+/// How long one spoke may be read before it is the others' turn: it goes on from there when its own comes again.
+const TURN_MAX: Duration = Duration::from_secs(120);
 /// How long an archive is kept up, and then removed, where the inner circle is another by now: a spoke that was silent
 /// for some minutes takes its place again.
 const KEEP: Duration = Duration::from_secs(3_600);
 /// How often it is looked who is to be asked.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Searches that are answered at a time: more than cores serve nobody faster.
+/// Searches of other spokes that are answered at a time: more than cores serve nobody faster.
 const SEARCHES_MAX: usize = 4;
+/// How long one waits for those before it: whoever asks has asked another one by then.
+const SEARCH_WAIT: Duration = Duration::from_secs(1);
+/// Searches of one spoke that wait.
+const SEARCHES_OF_ONE: usize = 16;
 
 /// The archive of this spoke, if it has one.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub(super) struct Archive {
     wake: Notify,
     /// Grows with each news of this spoke's own blogs, for the inner circle.
     own_news: watch::Sender<u64>,
-    searches: Semaphore,
+    searches: Arc<Turns>,
 }
 
 /// An open archive.
@@ -83,8 +83,10 @@ pub(super) struct Archive {
 pub(super) struct Kept {
     store: Store,
     index: Index,
-    /// Up to where the index went when it was opened.
-    indexed: u64,
+    /// Up to where of the store the index goes.
+    indexed: AtomicU64,
+    /// Whether everybody was read who can be, and all of it is in the index.
+    is_filled: AtomicBool,
     copies: Copies,
 }
 
@@ -92,11 +94,15 @@ pub(super) struct Kept {
 #[derive(Debug)]
 struct Follows {
     cursor: Option<String>,
+    /// Blogs that it came to be the primary of, or that could not be read.
+    pending: BTreeSet<BlogId>,
     is_asked: bool,
     asked: Instant,
-    compared: Instant,
+    /// When heads were compared last.
+    compared: Option<Instant>,
     not_before: Instant,
     pause: Duration,
+    fails: bool,
 }
 
 impl Archive {
@@ -108,7 +114,7 @@ impl Archive {
             moved: Mutex::default(),
             wake: Notify::new(),
             own_news: watch::channel(0).0,
-            searches: Semaphore::new(SEARCHES_MAX),
+            searches: Turns::new(SEARCHES_MAX, SEARCH_WAIT, SEARCHES_OF_ONE),
         }
     }
 
@@ -126,10 +132,6 @@ impl Archive {
     }
 
     fn open(&self) -> Result<Arc<Kept>, Outage> {
-        let mut open = lock(&self.open);
-        if let Some(kept) = &*open {
-            return Ok(Arc::clone(kept));
-        }
         let doing = |error| Outage::file("making", &self.dir, &error);
         fs::create_dir_all(&self.dir).map_err(doing)?;
         let store = Store::open(&self.dir.join("archive.db"))?;
@@ -138,10 +140,11 @@ impl Archive {
         let kept = Arc::new(Kept {
             store,
             index,
-            indexed,
+            indexed: AtomicU64::new(indexed),
+            is_filled: AtomicBool::new(false),
             copies: Copies::default(),
         });
-        *open = Some(Arc::clone(&kept));
+        *lock(&self.open) = Some(Arc::clone(&kept));
         Ok(kept)
     }
 
@@ -155,54 +158,108 @@ impl Archive {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Kept {
+    /// Whether it has what there is: before that it would hide what it has not read yet.
+    pub(super) fn is_filled(&self) -> bool {
+        self.is_filled.load(Ordering::Relaxed)
+    }
+
+    /// What `GET status` says of it.
+    pub(super) fn facts(&self) -> serde_json::Value {
+        serde_json::json!({
+            "posts": self.index.posts(),
+            "is_filled": self.is_filled(),
+            "behind": self.store.newest().borrow().saturating_sub(self.indexed.load(Ordering::Relaxed)),
+        })
+    }
+
+    /// Looks whether it is filled by now.
+    fn look_whether_filled(&self, follows: &BTreeMap<Label, Follows>, now: Instant) {
+        let was_read = |follows: &Follows| {
+            let takes_long = now.duration_since(follows.asked) > TURN_MAX;
+            follows.compared.is_some() || follows.fails || takes_long
+        };
+        let newest = *self.store.newest().borrow();
+        let has_all = self.indexed.load(Ordering::Relaxed) >= newest;
+        if !self.is_filled() && has_all && !follows.is_empty() && follows.values().all(was_read) {
+            tracing::info!(
+                posts = self.index.posts(),
+                "the archive is filled, and answers searches"
+            );
+            self.is_filled.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Follows {
     fn new(now: Instant) -> Self {
         Self {
             cursor: None,
+            pending: BTreeSet::new(),
             is_asked: false,
             asked: now,
-            compared: now,
+            compared: None,
             not_before: now,
             pause: PAUSE_FIRST,
+            fails: false,
         }
     }
 
     /// Whether it is to be asked now.
     fn is_due(&self, now: Instant, told: bool, every: Duration) -> bool {
-        let wants = self.cursor.is_none() || told || now.duration_since(self.asked) >= every;
+        let waits = self.cursor.is_none() || !self.pending.is_empty();
+        let wants = waits || told || now.duration_since(self.asked) >= every;
         !self.is_asked && now >= self.not_before && wants
     }
 
-    fn answered(&mut self, now: Instant, answer: Result<String, Outage>, of: &Label) {
+    /// What is to be read.
+    fn begin(&mut self, now: Instant) -> Read {
+        (self.is_asked, self.asked) = (true, now);
+        let is_old = |at: Instant| now.duration_since(at) >= COMPARE_EVERY;
+        Read {
+            cursor: self
+                .cursor
+                .take()
+                .filter(|_| !self.compared.is_none_or(is_old)),
+            pending: std::mem::take(&mut self.pending),
+            has_compared: false,
+        }
+    }
+
+    /// Takes in how far it was read.
+    fn end(&mut self, now: Instant, read: Read, outcome: Result<(), Outage>, of: &Label) {
         self.is_asked = false;
-        match answer {
-            Ok(cursor) => {
-                if self.cursor.is_none() {
-                    self.compared = now;
-                }
-                self.cursor =
-                    Some(cursor).filter(|_| now.duration_since(self.compared) < COMPARE_EVERY);
-                self.pause = PAUSE_FIRST;
-            }
-            Err(outage) => {
-                tracing::debug!(%of, %outage, "the archive could not read there");
-                self.cursor = None;
-                self.not_before = now + self.pause;
-                self.pause = (self.pause * 2).min(PAUSE_LONGEST);
-            }
+        self.cursor = read.cursor;
+        self.pending.extend(read.pending);
+        if read.has_compared {
+            self.compared = Some(now);
+        }
+        self.fails = outcome.is_err();
+        if let Err(outage) = outcome {
+            tracing::debug!(%of, %outage, "the archive could not read there");
+        }
+        if self.fails || !self.pending.is_empty() {
+            self.not_before = now + self.pause;
+            self.pause = (self.pause * 2).min(PAUSE_LONGEST);
+        } else {
+            self.not_before = now + REST;
+            self.pause = PAUSE_FIRST;
         }
     }
 }
+
+/// A spoke that was read, how far, and what came of it.
+type Done = (Label, Read, Result<(), Outage>);
 
 impl Spoke {
     /// Keeps the archive, as long as this spoke is of the inner circle.
     pub(super) async fn keep_archive(self: Arc<Self>) {
         let mut follows: BTreeMap<Label, Follows> = BTreeMap::new();
-        let mut under_way = JoinSet::new();
+        let mut under_way: JoinSet<Done> = JoinSet::new();
         let mut left: Option<Instant> = None;
         loop {
             let now = Instant::now();
@@ -213,7 +270,10 @@ impl Spoke {
                 block_in_place(|| self.archive.remove());
             }
             match self.open_archive(is_inner) {
-                Ok(Some(kept)) => self.ask_who_has_news(&kept, &mut follows, &mut under_way),
+                Ok(Some(kept)) => {
+                    self.ask_who_has_news(&kept, &mut follows, &mut under_way);
+                    kept.look_whether_filled(&follows, now);
+                }
                 Ok(None) => {}
                 Err(outage) => {
                     tracing::error!(%outage, "the archive cannot be opened");
@@ -223,12 +283,10 @@ impl Spoke {
             tokio::select! {
                 () = self.archive.wake.notified() => {}
                 Some(done) = under_way.join_next(), if !under_way.is_empty() => {
-                    let (label, answer): (Label, Result<String, Outage>) = match done {
-                        Ok(done) => done,
-                        Err(_) => continue,
-                    };
-                    if let Some(follows) = follows.get_mut(&label) {
-                        follows.answered(Instant::now(), answer, &label);
+                    if let Ok((label, read, outcome)) = done
+                        && let Some(follows) = follows.get_mut(&label)
+                    {
+                        follows.end(Instant::now(), read, outcome, &label);
                     }
                 }
                 () = tokio::time::sleep(LOOK_EVERY) => {}
@@ -255,7 +313,7 @@ impl Spoke {
         self: &Arc<Self>,
         kept: &Arc<Kept>,
         follows: &mut BTreeMap<Label, Follows>,
-        under_way: &mut JoinSet<(Label, Result<String, Outage>)>,
+        under_way: &mut JoinSet<Done>,
     ) {
         let now = Instant::now();
         let spokes = self.ask(|registry| {
@@ -274,7 +332,7 @@ impl Spoke {
         for blog in std::mem::take(&mut *lock(&self.archive.moved)) {
             let primary = self.ask(|r| r.blog(blog).map(|blog| blog.set.primary().clone()));
             if let Some(follows) = primary.flatten().and_then(|label| follows.get_mut(&label)) {
-                follows.cursor = None;
+                follows.pending.insert(blog);
             }
         }
         if self.room.takes() == Takes::Nothing {
@@ -284,192 +342,41 @@ impl Spoke {
         let every = ASK_EVERY.max(Duration::from_secs(1) * many / ASKED_PER_SECOND);
         let mut told = lock(&self.archive.told);
         told.retain(|label| spokes.contains(label));
-        for (label, follows) in follows {
+        let mut failing = follows.values().filter(|f| f.is_asked && f.fails).count();
+        // Whoever was asked longest ago comes first, so that nobody who is named all the time keeps others out.
+        let mut due: Vec<(&Label, &mut Follows)> = follows.iter_mut().collect();
+        due.retain(|(label, follows)| follows.is_due(now, told.contains(*label), every));
+        due.sort_by_key(|(_, follows)| follows.asked);
+        for (label, follows) in due {
             if under_way.len() >= AT_ONCE {
                 break;
-            }
-            if !follows.is_due(now, told.contains(label), every) {
-                continue;
             }
             let Some(address) = self.address(label) else {
                 continue;
             };
-            told.remove(label);
-            (follows.is_asked, follows.asked) = (true, now);
-            let (spoke, kept) = (Arc::clone(self), Arc::clone(kept));
-            let (label, cursor) = (label.clone(), follows.cursor.clone());
-            under_way.spawn(async move {
-                let answer = spoke.read_news(&kept, &label, address, cursor).await;
-                (label, answer)
-            });
-        }
-    }
-
-    /// Reads what a spoke has of the blogs whose primary it is; gives where to go on.
-    async fn read_news(
-        self: &Arc<Self>,
-        kept: &Arc<Kept>,
-        label: &Label,
-        address: SocketAddr,
-        cursor: Option<String>,
-    ) -> Result<String, Outage> {
-        let began_anew = || Outage::new(format!("{address} began anew"));
-        let Some(mut after) = cursor else {
-            // First the end of the feed, then the heads: what comes between is read twice, not never.
-            let end = self
-                .feed(address, "/api/v1/feed?limit=0", Duration::ZERO)
-                .await?;
-            self.compare_archive(kept, label, address).await?;
-            return Ok(end.ok_or_else(began_anew)?.cursor);
-        };
-        loop {
-            let path = format!("/api/v1/feed?after={after}&limit={PAGE}&primary={label}");
-            let page = self.feed(address, &path, Duration::ZERO).await?;
-            let page = page.ok_or_else(began_anew)?;
-            self.archive_page(kept, label, address, &page).await?;
-            let is_further = page.cursor != after;
-            after = page.cursor;
-            if !page.more || !is_further {
-                return Ok(after);
-            }
-        }
-    }
-
-    /// Whether this spoke is to be heard about a blog: only a member of its set has its entries.
-    async fn may_bring(self: &Arc<Self>, label: &Label, blog: BlogId) -> bool {
-        let is_member =
-            |registry: &registry::Registry| registry.blog(blog).map(|blog| blog.set.has(label));
-        if let Some(is_member) = self.ask(is_member).flatten() {
-            return is_member;
-        }
-        self.hears_news().await;
-        self.ask(is_member).flatten() == Some(true)
-    }
-
-    /// Compares a spoke's heads with what is here, and reads what is not.
-    async fn compare_archive(
-        self: &Arc<Self>,
-        kept: &Arc<Kept>,
-        label: &Label,
-        address: SocketAddr,
-    ) -> Result<(), Outage> {
-        let path = format!("/api/v1/heads?primary={label}");
-        let heads: HeadsWire = self.client.get(Ask::new(address, &path)).await?.good()?;
-        let holder = Holder::Archive(Arc::clone(kept));
-        for (id, tips) in &heads.blogs {
-            let Ok(blog) = Hash::parse(id) else { continue };
-            let tips: Vec<Tip> = tips
-                .iter()
-                .filter_map(|tip: &TipWire| tip.tip().ok())
-                .collect();
-            if !self.may_bring(label, blog).await {
-                continue;
-            }
-            if let Err(outage) = self.bring_tips(address, blog, &tips, &holder).await {
-                tracing::debug!(%label, %blog, %outage, "a blog was not read into the archive");
-            }
-        }
-        Ok(())
-    }
-
-    async fn archive_page(
-        self: &Arc<Self>,
-        kept: &Arc<Kept>,
-        label: &Label,
-        address: SocketAddr,
-        page: &FeedWire,
-    ) -> Result<(), Outage> {
-        let mut by_blog: BTreeMap<BlogId, Vec<SealedEntry>> = BTreeMap::new();
-        for sealed in parse_all(address, &page.entries)? {
-            by_blog
-                .entry(sealed.entry().blog())
-                .or_default()
-                .push(sealed);
-        }
-        for (blog, run) in by_blog {
-            if !self.may_bring(label, blog).await {
-                continue;
-            }
-            let taken = self.archive_run(kept, address, blog, run).await;
-            let taken = taken.and_then(|held| match held.is_empty() {
-                true => Ok(()),
-                false => Err(without_erase(address)),
-            });
-            if let Err(outage) = taken {
-                tracing::debug!(%label, %blog, %outage, "the blog is read from its beginning");
-                // One blog that cannot be had must not hold up the others; it is tried again when heads are compared.
-                let holder = Holder::Archive(Arc::clone(kept));
-                if let Err(outage) = self.read_through(address, blog, &holder).await {
-                    tracing::debug!(%label, %blog, %outage, "a blog was not read into the archive");
+            if follows.fails {
+                if failing >= FAILING_AT_ONCE {
+                    continue;
                 }
+                failing += 1;
             }
+            told.remove(label);
+            let (spoke, kept) = (Arc::clone(self), Arc::clone(kept));
+            let (label, mut read) = (label.clone(), follows.begin(now));
+            under_way.spawn(async move {
+                let of = label.clone();
+                let reading = tokio::spawn(async move {
+                    let outcome = spoke.read_news(&kept, &label, address, &mut read);
+                    let outcome = tokio::time::timeout(TURN_MAX, outcome).await;
+                    let too_long = || Err(Outage::new("it is another spoke's turn"));
+                    (read, outcome.unwrap_or_else(|_| too_long()))
+                });
+                let failed = |error: tokio::task::JoinError| {
+                    (Read::default(), Err(Outage::new(error.to_string())))
+                };
+                let (read, outcome) = reading.await.unwrap_or_else(failed);
+                (of, read, outcome)
+            });
         }
-        Ok(())
-    }
-
-    /// Judges a run of one blog's entries on all cores, and keeps what is valid; gives back what stands behind the first
-    /// whose words are gone and for which nothing vouches yet.
-    pub(super) async fn archive_run(
-        self: &Arc<Self>,
-        kept: &Arc<Kept>,
-        address: SocketAddr,
-        blog: BlogId,
-        run: Vec<SealedEntry>,
-    ) -> Result<Vec<SealedEntry>, Outage> {
-        let slot = kept.copies.slot(blog);
-        let mut place = slot.lock().await;
-        let outcome = self.archive_in(kept, &mut place, address, blog, run).await;
-        if outcome.is_err() {
-            // What was appended and not written must not be taken for kept.
-            *place = None;
-        }
-        slot.note(&place);
-        drop(place);
-        kept.copies.trim();
-        outcome
-    }
-
-    async fn archive_in(
-        self: &Arc<Self>,
-        kept: &Arc<Kept>,
-        place: &mut Option<Copy>,
-        address: SocketAddr,
-        blog: BlogId,
-        mut run: Vec<SealedEntry>,
-    ) -> Result<Vec<SealedEntry>, Outage> {
-        let copy = block_in_place(|| kept.copy_in(place, blog))?;
-        run.retain(|sealed| !copy.has(sealed));
-        let held = run.split_off(block_in_place(|| copy.first_unvouched(&run)));
-        while !run.is_empty() {
-            let (places, fault) = copy.chain.place_run(&run);
-            if places.is_empty() {
-                let fault = fault.map(|f| f.to_string()).unwrap_or_default();
-                return Err(Outage::new(format!(
-                    "{address} sent what does not fit: {fault}"
-                )));
-            }
-            let rest = run.split_off(places.len());
-            let pairs: Vec<_> = places.into_iter().zip(run).collect();
-            let judged: Result<Vec<VerifiedEntry>, _> =
-                on_all_cores(pairs, |(place, sealed)| place.verify(sealed));
-            let judged = judged.map_err(|fault| {
-                Outage::new(format!(
-                    "{address} sent an entry that is not valid: {fault}"
-                ))
-            })?;
-            let (mut entries, mut erased) = (Vec::new(), Vec::new());
-            for verified in judged {
-                erased.extend(copy.append(&verified)?);
-                entries.push(verified.into_sealed());
-            }
-            // Words that are erased by what comes with them are not written at all.
-            kept.store.written(Write::Erasing(entries, erased)).await?;
-            run = rest;
-        }
-        if copy.is_damaged() {
-            // What came back stands in its place by now: it is read anew when it is wanted.
-            *place = None;
-        }
-        Ok(held)
     }
 }

@@ -58,6 +58,8 @@ struct Found {
     hits: Vec<Hit>,
     total: usize,
     more: bool,
+    /// Whether there may be more than so many in all.
+    is_at_least: bool,
     /// Words that are written otherwise somewhere.
     meant: Option<String>,
     /// Who keeps the archive and answered; nobody where only what is here was searched.
@@ -97,6 +99,7 @@ impl Spoke {
             page: wanted.page,
             more: found.more,
             total: found.total as u64,
+            is_at_least: found.is_at_least,
             meant: found.meant,
             found: found.hits.into_iter().map(hit).collect(),
             answered: found.answered.iter().map(ToString::to_string).collect(),
@@ -240,6 +243,7 @@ impl Spoke {
                 .as_ref()
                 .is_none_or(|author| told.authors.contains(author))
             && (query.language.is_none() || query.language == language)
+            && headline.date <= crate::clock::now()
             && query.after.is_none_or(|after| headline.date >= after)
             && query.before.is_none_or(|before| headline.date < before)
             && tags()

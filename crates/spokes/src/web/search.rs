@@ -28,6 +28,8 @@ pub struct SearchView {
     pub more: bool,
     /// How many posts were found in all.
     pub total: u64,
+    /// Whether there may be more.
+    pub is_at_least: bool,
     /// Words that are written otherwise somewhere.
     pub meant: Option<String>,
     /// What was found.
@@ -131,7 +133,7 @@ fn answer(view: &SearchView, ui: &str, voice: Voice) -> Markup {
         @if view.found.is_empty() {
             p { (if view.page > 1 { words.search_no_more } else { words.search_none }) }
         } @else {
-            p.quiet { (fill(words.search_found, &[("posts", found.as_str())])) }
+            @if !view.is_at_least { p.quiet { (fill(words.search_found, &[("posts", found.as_str())])) } }
             nav.chips aria-label=(words.search_order) {
                 @for (newest, name) in [(false, words.search_best), (true, words.search_newest)] {
                     @let current = (newest == view.newest).then_some("page");

@@ -9,7 +9,8 @@ use tokio::task::block_in_place;
 
 use super::{Kept, Spoke};
 use crate::{
-    http::{self as web, Response},
+    clock,
+    http::{self as web, Guest, Response},
     index::query::Query,
     outage::Outage,
     spoke::headlines::Source,
@@ -57,6 +58,19 @@ impl Spoke {
             let why = "This spoke keeps no archive; the registry says who does.";
             return web::refuse(StatusCode::MISDIRECTED_REQUEST, "not-inner", why);
         };
+        if !kept.is_filled() {
+            let why = "This spoke still gathers the archive. Ask another one; the registry says who keeps it.";
+            return web::refuse(StatusCode::SERVICE_UNAVAILABLE, "filling", why);
+        }
+        let Some(_turn) = self
+            .archive
+            .searches
+            .take(Guest::of(request).address())
+            .await
+        else {
+            let why = "Too many searches are under way. Ask another spoke that keeps the archive.";
+            return web::refuse(StatusCode::TOO_MANY_REQUESTS, "busy", why);
+        };
         let wanted = Wanted::of(request);
         match self.look_in(&kept, &wanted).await {
             Ok(found) => web::json(StatusCode::OK, &found),
@@ -70,8 +84,6 @@ impl Spoke {
         kept: &Kept,
         wanted: &Wanted,
     ) -> Result<ArchiveFoundWire, Outage> {
-        // Nobody closes it.
-        let _place = self.archive.searches.acquire().await;
         block_in_place(|| {
             let query = Query::parse(&wanted.line);
             let mut wire = ArchiveFoundWire {
@@ -89,9 +101,9 @@ impl Spoke {
                 return Ok(wire);
             }
             let from = (wanted.page - 1) * FOUND_MAX;
-            let found = kept
-                .index
-                .search(&query, blog, wanted.newest, from, FOUND_MAX)?;
+            let found =
+                kept.index
+                    .search(&query, blog, clock::now(), wanted.newest, from, FOUND_MAX)?;
             wire.total = found.total;
             if found.total == 0 {
                 wire.meant = kept.index.meant(&query)?;

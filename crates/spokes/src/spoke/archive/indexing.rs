@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -29,6 +29,13 @@ const COMMIT_EVERY: Duration = Duration::from_millis(500);
 const PAGE: usize = 500;
 /// The pause after something failed, for instance a full disk.
 const PAUSE: Duration = Duration::from_secs(5);
+/// Articles of a blog that is put in whole at once. A larger one waits until everybody else's posts are in.
+const SMALL: usize = 200;
+/// How many times as long as it took the last time a large blog waits before it is put in whole again: nobody's blog
+/// takes more than a small part of the work.
+const REST: u32 = 10;
+/// Large blogs whose last time is remembered.
+const REMEMBERED_MAX: usize = 10_000;
 
 /// How far the index is.
 #[derive(Debug)]
@@ -37,42 +44,72 @@ struct Progress {
     position: u64,
     /// Since when something was put in and not committed.
     since: Option<Instant>,
-    /// Whether something was erased, whose words are to go from all files.
+    /// Whether words may stand in the index's files that were erased.
     erases: bool,
+    /// Large blogs that are to be put in whole, with the position from which on that is.
+    whole: BTreeMap<BlogId, u64>,
+    /// When a large blog may be put in whole again.
+    rests: BTreeMap<BlogId, Instant>,
+}
+
+impl Progress {
+    fn from(position: u64) -> Self {
+        Self {
+            position,
+            since: None,
+            // This may have been stopped before they were taken out of the files.
+            erases: true,
+            whole: BTreeMap::new(),
+            rests: BTreeMap::new(),
+        }
+    }
+
+    /// Up to where everything is in.
+    fn complete(&self) -> u64 {
+        let waiting = self.whole.values().map(|from| from.saturating_sub(1));
+        waiting.min().unwrap_or(self.position).min(self.position)
+    }
+
+    /// A large blog whose turn it is.
+    fn next_whole(&self, now: Instant) -> Option<BlogId> {
+        let rests = |blog: &&BlogId| self.rests.get(*blog).is_some_and(|until| now < *until);
+        self.whole.keys().find(|blog| !rests(blog)).copied()
+    }
 }
 
 impl Spoke {
     /// Puts everything that comes into the archive into the index, from where it was left on.
     pub(super) async fn index_all(self: Arc<Self>, kept: Weak<Kept>) {
-        let Some((mut newest, position)) = kept
-            .upgrade()
-            .map(|kept| (kept.store.newest(), kept.indexed))
+        let opened = kept.upgrade();
+        let Some(opened) = opened.map(|k| (k.store.newest(), k.indexed.load(Ordering::Relaxed)))
         else {
             return;
         };
-        let mut progress = Progress {
-            position,
-            since: None,
-            erases: false,
-        };
+        let (mut newest, position) = opened;
+        let mut progress = Progress::from(position);
         loop {
             newest.mark_unchanged();
             let Some(kept) = kept.upgrade() else { return };
             let indexed = kept.index_some(&mut progress).await;
-            drop(kept);
             match indexed {
                 Ok(true) => {}
                 Ok(false) => {
-                    let wait = progress
-                        .since
-                        .map(|since| COMMIT_EVERY.saturating_sub(since.elapsed()));
-                    // A timer alone where something waits to be committed.
-                    drop(
-                        tokio::time::timeout(wait.unwrap_or(COMMIT_EVERY), newest.changed()).await,
-                    );
+                    drop(kept);
+                    let since = progress.since;
+                    let wait = since.map_or(COMMIT_EVERY, |since| {
+                        COMMIT_EVERY.saturating_sub(since.elapsed())
+                    });
+                    // Either way it is looked at again.
+                    drop(tokio::time::timeout(wait, newest.changed()).await);
                 }
                 Err(outage) => {
                     tracing::error!(%outage, "the index stands still, and is tried again; searches find what was there before");
+                    // What was put in and not committed may be lost: it is put in again.
+                    if let Err(outage) = block_in_place(|| kept.index.give_up()) {
+                        tracing::error!(%outage, "the index cannot go back to what is durable");
+                    }
+                    progress = Progress::from(kept.indexed.load(Ordering::Relaxed));
+                    drop(kept);
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -81,82 +118,133 @@ impl Spoke {
 }
 
 impl Kept {
-    /// Puts in a page of the archive, and commits when it is time; whether there is more at once.
+    /// Puts in a page of the archive, or a large blog, and commits when it is time; whether there is more at once.
     async fn index_some(&self, progress: &mut Progress) -> Result<bool, Outage> {
         let read = block_in_place(|| self.store.after(progress.position, PAGE, |_| true));
         let (rows, read_to, more) = read?;
         if !rows.is_empty() {
             progress.since.get_or_insert_with(Instant::now);
-            progress.erases |= self.index_rows(&rows).await?;
+            self.index_rows(&rows, progress).await?;
             progress.position = read_to;
         }
         if progress
             .since
             .is_some_and(|since| since.elapsed() >= COMMIT_EVERY)
         {
-            block_in_place(|| {
-                self.index.commit(progress.position)?;
-                if progress.erases {
-                    self.index.purge()?;
-                }
-                Ok::<_, Outage>(())
-            })?;
-            (progress.since, progress.erases) = (None, false);
+            self.commit(progress)?;
         }
-        Ok(more)
+        if more {
+            return Ok(true);
+        }
+        let Some(blog) = progress.next_whole(Instant::now()) else {
+            if progress.erases && progress.since.is_none() {
+                progress.erases = !block_in_place(|| self.index.purge())?;
+            }
+            return Ok(false);
+        };
+        self.commit(progress)?;
+        self.index_large(blog, progress).await?;
+        Ok(true)
     }
 
-    /// Puts in what rows say; whether something is erased by them.
-    async fn index_rows(&self, rows: &[Row]) -> Result<bool, Outage> {
-        let mut by_blog: BTreeMap<BlogId, BTreeSet<EntryId>> = BTreeMap::new();
+    fn commit(&self, progress: &mut Progress) -> Result<(), Outage> {
+        let complete = progress.complete();
+        block_in_place(|| self.index.commit(complete))?;
+        self.indexed.store(complete, Ordering::Relaxed);
+        progress.since = None;
+        Ok(())
+    }
+
+    /// Puts a large blog in whole.
+    async fn index_large(&self, blog: BlogId, progress: &mut Progress) -> Result<(), Outage> {
+        let began = Instant::now();
+        let slot = self.copies.slot(blog);
+        let mut place = slot.lock().await;
+        block_in_place(|| {
+            let copy = self.copy_in(&mut place, blog)?;
+            self.index_whole(copy)
+        })?;
+        slot.note(&place);
+        drop(place);
+        self.copies.trim();
+        progress.whole.remove(&blog);
+        progress.erases = true;
+        progress.since.get_or_insert(began);
+        let now = Instant::now();
+        if progress.rests.len() >= REMEMBERED_MAX {
+            progress.rests.retain(|_, until| now < *until);
+        }
+        progress.rests.insert(blog, now + began.elapsed() * REST);
+        Ok(())
+    }
+
+    /// Puts in what rows say.
+    async fn index_rows(&self, rows: &[Row], progress: &mut Progress) -> Result<(), Outage> {
+        let mut by_blog: BTreeMap<BlogId, (u64, BTreeSet<EntryId>)> = BTreeMap::new();
         for row in rows {
             if let (Ok(blog), Ok(id)) = (Hash::parse(&row.blog), Hash::parse(&row.id)) {
-                by_blog.entry(blog).or_default().insert(id);
+                let (_, changed) = by_blog
+                    .entry(blog)
+                    .or_insert_with(|| (row.position, BTreeSet::new()));
+                changed.insert(id);
             }
         }
-        let mut erases = false;
-        for (blog, changed) in by_blog {
+        for (blog, (from, changed)) in by_blog {
             let slot = self.copies.slot(blog);
             let mut place = slot.lock().await;
-            erases |= block_in_place(|| {
+            block_in_place(|| {
                 let copy = self.copy_in(&mut place, blog)?;
-                self.index_blog(copy, &changed)
+                let whole = self.index_blog(copy, &changed, progress)?;
+                if whole {
+                    progress.whole.entry(blog).or_insert(from);
+                }
+                Ok::<_, Outage>(())
             })?;
             slot.note(&place);
             drop(place);
             self.copies.trim();
         }
-        Ok(erases)
+        Ok(())
     }
 
-    /// Puts in what these entries of a blog change; whether something is erased by them.
-    fn index_blog(&self, copy: &Copy, changed: &BTreeSet<EntryId>) -> Result<bool, Outage> {
-        let kinds: BTreeSet<&Kind> = changed
-            .iter()
-            .filter_map(|id| Some(&copy.chain.link(*id)?.kind))
-            .collect();
+    /// Puts in what these entries of a blog change; true where that is all of it, and it is large.
+    fn index_blog(
+        &self,
+        copy: &Copy,
+        changed: &BTreeSet<EntryId>,
+        progress: &mut Progress,
+    ) -> Result<bool, Outage> {
+        let links = changed.iter().filter_map(|id| copy.chain.link(*id));
+        let kinds: BTreeSet<&Kind> = links.map(|link| &link.kind).collect();
         let is_article = |kind: &&Kind| matches!(kind, Kind::Post | Kind::Page);
-        let erases = kinds.contains(&Kind::Erase);
-        let mut articles: BTreeMap<EntryId, &Post> = BTreeMap::new();
+        progress.erases |= kinds.contains(&Kind::Erase);
         // Where keys, titles or languages change, or versions go, anything may be another now; and what stands instead
         // of something hides it.
-        let whole = !kinds.iter().all(is_article)
-            || changed.iter().any(|id| copy.fold.article_of(*id).is_none());
-        if whole {
-            self.index.remove_blog(copy.chain.blog());
-            articles.extend(copy.fold.all().map(|post| (post.first, post)));
-        } else {
-            let changed = changed.iter().filter_map(|id| copy.fold.article_of(*id));
-            articles.extend(changed.map(|post| (post.first, post)));
+        let is_known = |id: &EntryId| copy.fold.article_of(*id).is_some();
+        if kinds.iter().all(is_article) && changed.iter().all(is_known) {
+            let articles = changed.iter().filter_map(|id| copy.fold.article_of(*id));
+            let articles: BTreeMap<EntryId, &Post> =
+                articles.map(|post| (post.first, post)).collect();
+            self.index_posts(copy, &articles.into_values().collect::<Vec<_>>())?;
+            return Ok(false);
         }
-        let posts: Vec<&Post> = articles.into_values().collect();
-        for (post, source) in posts
-            .iter()
-            .zip(Source::of(&copy.chain, &copy.fold, &posts))
-        {
+        let is_large = copy.fold.all().nth(SMALL).is_some();
+        if !is_large {
+            self.index_whole(copy)?;
+        }
+        Ok(is_large)
+    }
+
+    fn index_whole(&self, copy: &Copy) -> Result<(), Outage> {
+        self.index.remove_blog(copy.chain.blog());
+        self.index_posts(copy, &copy.fold.all().collect::<Vec<_>>())
+    }
+
+    fn index_posts(&self, copy: &Copy, posts: &[&Post]) -> Result<(), Outage> {
+        for (post, source) in posts.iter().zip(Source::of(&copy.chain, &copy.fold, posts)) {
             self.index_post(copy, post, &source)?;
         }
-        Ok(erases)
+        Ok(())
     }
 
     fn index_post(&self, copy: &Copy, post: &Post, source: &Source) -> Result<(), Outage> {
@@ -177,11 +265,31 @@ impl Kept {
             article: post.first,
             authors: post.authors.iter().map(ToString::to_string).collect(),
             tags: article.tags.0.iter().map(ToString::to_string).collect(),
-            language: primary_subtag(&language.to_string()).unwrap_or_default(),
+            language: primary_subtag(language.as_str()).unwrap_or_default(),
             date: article.date,
             title: article.title.as_deref().unwrap_or_default(),
             body: &render::plain(&draft.body),
             kept: source.packed(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_blog_that_waits_holds_back_what_is_said_to_be_in() {
+        let blog = Hash::of(b"blog");
+        let mut progress = Progress::from(10);
+        progress.position = 500;
+        assert_eq!(progress.complete(), 500);
+        progress.whole.insert(blog, 42);
+        assert_eq!(progress.complete(), 41);
+        let now = Instant::now();
+        assert_eq!(progress.next_whole(now), Some(blog));
+        progress.rests.insert(blog, now + PAUSE);
+        assert_eq!(progress.next_whole(now), None);
+        assert_eq!(progress.next_whole(now + PAUSE), Some(blog));
     }
 }

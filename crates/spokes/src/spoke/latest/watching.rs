@@ -467,12 +467,12 @@ impl Spoke {
         drop(tokio::time::timeout(WORD_WAIT, told).await);
     }
 
-    /// `POST latest`: a spoke whose posts do not come here through its circle is asked itself for a while.
     /// Notes that somebody shows what is not its author's.
     pub(in super::super) fn invents(&self, whom: &Label) {
         lock(&self.latest.watched).note(whom, What::Invents, None);
     }
 
+    /// `POST latest`: a spoke whose posts do not come here through its circle is asked itself for a while.
     pub(in super::super) async fn ask_directly(&self, request: Request<Incoming>) -> Response {
         let body = match web::body(request, ASK_BYTES_MAX).await {
             Ok(body) => body,

@@ -1,14 +1,17 @@
 //! Asking the archives.
 
 use std::{
-    cmp::{Ordering, Reverse},
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
 };
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
-use spokes_log::name::{BlogId, EntryId};
+use spokes_log::{
+    name::{BlogId, EntryId},
+    time::Time,
+};
 use spokes_rules::node::Label;
 use tokio::{
     task::{JoinSet, block_in_place},
@@ -26,7 +29,7 @@ use super::{
 };
 use crate::{
     client::{Ask, Reply},
-    index::query::Query,
+    index::{may_mean, query::Query},
     outage::Outage,
     web::page::percent_encoded,
     wire::{HeadlineWire, search::ArchiveFoundWire},
@@ -38,6 +41,8 @@ const ASKED: usize = 2;
 const HEDGE_AFTER: Duration = Duration::from_millis(200);
 /// How long the first answer waits for the second.
 const SECOND_WAIT: Duration = Duration::from_millis(300);
+/// The same where the first has nothing.
+const EMPTY_WAIT: Duration = Duration::from_secs(1);
 /// How long a reader waits for the archives in all.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes of an archive's answer: its texts end at 4 MiB and one more entry, escaped as JSON.
@@ -66,61 +71,79 @@ impl Spoke {
             return None;
         }
         let judged = block_in_place(|| self.judge_found(&answers));
+        let posts = answers.iter().map(|answer| &answer.found);
         let mut found = Found {
             answered: answers.iter().map(|answer| answer.whom.clone()).collect(),
-            total: answers
-                .iter()
-                .map(|answer| answer.found.total)
-                .max()
-                .unwrap_or(0),
             ..Found::default()
         };
-        // Words of somebody else's are read as a query, and shown as text.
-        found.meant = answers.iter().find_map(|answer| answer.found.meant.clone());
         let mut joined = join(&answers, &judged);
         if wanted.newest {
-            joined.sort_by_key(|Joined { told, .. }| {
-                Reverse((told.headline.date, told.headline.place))
-            });
+            joined.sort_by_key(|joined| Reverse(joined.newest()));
         }
-        let mut hits = Vec::new();
-        for Joined { told, by, .. } in joined {
-            if hits.len() < FOUND_MAX {
-                let hit = self.hit(told, query).await;
-                hits.extend(hit.map(|hit| (hit, by)));
-            }
-        }
-        found.hits = self.that_stand(hits, answers.len()).await;
-        found.more = found.total > wanted.page * FOUND_MAX && wanted.page < PAGES_MAX;
-        // Where nothing of what somebody says is so, it is not counted either.
+        found.hits = self.that_stand(joined, query, answers.len()).await;
+        let before = (wanted.page - 1) * FOUND_MAX;
+        let told = posts
+            .clone()
+            .map(|found| found.total.min(PAGES_MAX * FOUND_MAX));
+        found.more = told.clone().any(|total| total > before + FOUND_MAX)
+            && wanted.page < PAGES_MAX
+            && !found.hits.is_empty();
+        // How many there are in all is one's word: that both give about the same one.
+        let (least, most) = (told.clone().min().unwrap_or(0), told.max().unwrap_or(0));
+        let agree = answers.len() > 1 && most - least <= most / 10;
+        found.total = if agree {
+            most.max(before + found.hits.len())
+        } else {
+            before + found.hits.len()
+        };
+        found.is_at_least = !agree && found.more;
         if found.hits.is_empty() && wanted.page == 1 {
-            (found.total, found.more) = (0, false);
+            // A word of somebody else's is followed by readers: it must look like theirs.
+            let meant = posts.filter_map(|found| found.meant.as_ref());
+            let mut meant = meant.filter(|meant| may_mean(query, &Query::parse(meant)));
+            found.meant = meant.next().cloned();
         }
-        found.total = found.total.max(found.hits.len());
         Some(found)
     }
 
-    /// Without what its author took back: where two answered and one of them does not show a post, either it lacks what
-    /// is new or the other one shows what is gone, and a member of the blog knows.
-    async fn that_stand(self: &Arc<Self>, hits: Vec<(Hit, usize)>, answered: usize) -> Vec<Hit> {
-        let mut words = JoinSet::new();
-        for (number, (hit, by)) in hits.iter().enumerate() {
-            if *by < answered {
-                let (spoke, source) = (Arc::clone(self), hit.told.source.clone());
-                words.spawn(async move {
-                    let word = tokio::time::timeout(WORD_WAIT, spoke.word_of_blog(&source)).await;
-                    let gone = matches!(word, Ok(Some(Word::Erased | Word::Other)));
-                    gone.then_some(number)
-                });
-            }
+    /// What has the words and was not taken back: where two answered and one of them does not show a version, either it
+    /// lacks what is new or the other one shows what is gone, and a member of the blog knows.
+    async fn that_stand(
+        self: &Arc<Self>,
+        joined: Vec<Joined>,
+        query: &Query,
+        answered: usize,
+    ) -> Vec<Hit> {
+        let mut looks = JoinSet::new();
+        for (place, joined) in joined.into_iter().enumerate() {
+            let (spoke, query) = (Arc::clone(self), query.clone());
+            looks.spawn(async move {
+                for (told, by) in joined.versions {
+                    if by < answered && spoke.is_gone(&told).await {
+                        continue;
+                    }
+                    return Some((place, spoke.hit(told, &query).await?));
+                }
+                None
+            });
         }
-        let mut gone = BTreeSet::new();
-        while let Some(word) = words.join_next().await {
-            gone.extend(word.ok().flatten());
+        let mut hits = Vec::new();
+        while let Some(look) = looks.join_next().await {
+            hits.extend(look.ok().flatten());
         }
-        let stand = hits.into_iter().enumerate();
-        let stand = stand.filter(|(number, _)| !gone.contains(number));
-        stand.map(|(_, (hit, _))| hit).collect()
+        hits.sort_by_key(|(place, _)| *place);
+        hits.truncate(FOUND_MAX);
+        hits.into_iter().map(|(_, hit)| hit).collect()
+    }
+
+    /// Whether a member of the blog knows that a post is no current version, or not this one's.
+    async fn is_gone(self: &Arc<Self>, told: &Told) -> bool {
+        let word = tokio::time::timeout(WORD_WAIT, self.word_of_blog(&told.source)).await;
+        match word {
+            Ok(Some(Word::Current(source))) => source != told.source,
+            Ok(Some(Word::Erased | Word::Other)) => true,
+            Ok(None) | Err(_) => false,
+        }
     }
 
     /// Asks two archives, and more where they are slow or silent.
@@ -157,8 +180,13 @@ impl Spoke {
             let next = hedge.map_or(until, |hedge| hedge.min(until));
             match tokio::time::timeout_at(next, asked.join_next()).await {
                 Ok(Some(Ok((whom, Ok(found))))) => {
+                    // One who finds nothing is not to hurry whoever does.
+                    let wait = match found.hits.is_empty() {
+                        true => EMPTY_WAIT,
+                        false => SECOND_WAIT,
+                    };
                     answers.push(Answer { whom, found });
-                    until = until.min(Instant::now() + SECOND_WAIT);
+                    until = until.min(Instant::now() + wait);
                 }
                 Ok(Some(Ok((whom, Err(outage))))) => {
                     tracing::debug!(%whom, %outage, "an archive did not answer a search");
@@ -176,8 +204,8 @@ impl Spoke {
 
     async fn ask_archive(&self, whom: &Label, wanted: &Wanted) -> Result<ArchiveFoundWire, Outage> {
         if *whom == self.me {
-            let kept = self.archive.kept();
-            let kept = kept.ok_or_else(|| Outage::new("the archive is not open yet"))?;
+            let kept = self.archive.kept().filter(|kept| kept.is_filled());
+            let kept = kept.ok_or_else(|| Outage::new("the archive is not filled yet"))?;
             return self.look_in(&kept, wanted).await;
         }
         let address = self
@@ -226,11 +254,18 @@ impl Spoke {
 
 /// A post that archives show.
 struct Joined {
-    told: Arc<Told>,
+    /// Its versions, the last one first, each with how many show it: one archive may not have the last one yet, and
+    /// another one may show one that its author took back.
+    versions: Vec<(Arc<Told>, usize)>,
     /// What its places in their lists are worth together.
     worth: f64,
-    /// How many of them show it.
-    by: usize,
+}
+
+impl Joined {
+    fn newest(&self) -> Option<(Time, (u64, EntryId))> {
+        let (told, _) = self.versions.first()?;
+        Some((told.headline.date, told.headline.place))
+    }
 }
 
 /// What was found by all, once each: what stands far ahead in several lists comes first, whatever numbers they give it.
@@ -246,23 +281,24 @@ fn join(answers: &[Answer], judged: &BTreeMap<Source, Arc<Told>>) -> Vec<Joined>
                 continue;
             }
             let joined = articles.entry(article).or_insert_with(|| Joined {
-                told: Arc::clone(told),
+                versions: Vec::new(),
                 worth: 0.0,
-                by: 0,
             });
             joined.worth += 1.0 / (RANK_CONSTANT + rank as f64);
-            // One of them may not have the last version yet; that one does not show this one.
-            match told.headline.place.cmp(&joined.told.headline.place) {
-                Ordering::Less => {}
-                Ordering::Equal => joined.by += 1,
-                Ordering::Greater => (joined.told, joined.by) = (Arc::clone(told), 1),
+            let versions = &mut joined.versions;
+            match versions
+                .iter_mut()
+                .find(|(known, _)| known.source == told.source)
+            {
+                Some((_, by)) => *by += 1,
+                None => versions.push((Arc::clone(told), 1)),
             }
+            versions.sort_by_key(|(told, _)| Reverse(told.headline.place));
         }
     }
     let mut joined: Vec<Joined> = articles.into_values().collect();
     joined.sort_by(|one, other| {
-        let newest = |joined: &Joined| (joined.told.headline.date, joined.told.headline.place);
-        let newer = || newest(other).cmp(&newest(one));
+        let newer = || other.newest().cmp(&one.newest());
         other.worth.total_cmp(&one.worth).then_with(newer)
     });
     joined
@@ -270,10 +306,7 @@ fn join(answers: &[Answer], judged: &BTreeMap<Source, Arc<Told>>) -> Vec<Joined>
 
 #[cfg(test)]
 mod tests {
-    use spokes_log::{
-        name::{BlogName, Hash, Language, Slug},
-        time::Time,
-    };
+    use spokes_log::name::{BlogName, Hash, Language, Slug};
     use spokes_rules::front::Headline;
 
     use super::*;
@@ -313,9 +346,10 @@ mod tests {
             answers.push(Answer { whom, found });
         }
         let of = |joined: Joined| {
-            let headline = &joined.told.headline;
+            let (told, by) = &joined.versions[0];
+            let headline = &told.headline;
             let article = u8::try_from(headline.date.as_unix()).unwrap();
-            (article, headline.place.0, joined.by)
+            (article, headline.place.0, *by)
         };
         join(&answers, &judged).into_iter().map(of).collect()
     }

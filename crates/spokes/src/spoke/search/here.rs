@@ -112,7 +112,7 @@ impl Spoke {
                 return false;
             }
             if let Some(content) = article_text(text)
-                && query.fits(&[&words(content)])
+                && query.may_fit(&words(content))
                 && let (Ok(blog), Ok(id)) = (Hash::parse(blog), Hash::parse(id))
             {
                 found.push((blog, id));

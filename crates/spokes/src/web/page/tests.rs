@@ -285,6 +285,7 @@ fn trust_samples() -> Vec<(&'static str, String)> {
         page: 2,
         more: true,
         total: 1_234,
+        is_at_least: false,
         meant: Some("tee".to_owned()),
         found: Vec::new(),
         answered: vec!["oak".to_owned()],
@@ -546,6 +547,7 @@ fn strangers_words_stay_words_in_lists() {
         page: 1,
         more: true,
         total: 1,
+        is_at_least: false,
         meant: Some(nasty()),
         found: vec![SearchHit {
             headline: Headline {
