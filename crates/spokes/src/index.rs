@@ -149,9 +149,22 @@ impl Index {
             }
             Err(error) => tracing::warn!(%error, "the index is made again from the archive"),
         }
-        remove(dir)?;
+        Self::remove(dir)?;
         let (index, _) = Self::open_in(dir).map_err(failed)?;
         Ok((index, 0))
+    }
+
+    /// Removes what is in a directory, so that the next one begins anew.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn remove(dir: &Path) -> Result<(), Outage> {
+        match fs::remove_dir_all(dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Outage::file("removing", dir, &error))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn open_in(dir: &Path) -> Result<(Self, Option<u64>), TantivyError> {
@@ -278,7 +291,7 @@ impl Index {
         self.reader.searcher().num_docs()
     }
 
-    /// Looks for posts of so far: so many behind the first ones, by relevance or the newest first.
+    /// Looks for posts of so far: the best ones, or the newest, so many of them.
     ///
     /// # Errors
     /// When the disk fails.
@@ -288,13 +301,12 @@ impl Index {
         blog: Option<BlogId>,
         now: Time,
         newest: bool,
-        from: usize,
         most: usize,
     ) -> Result<Found, Outage> {
         let searcher = self.reader.searcher();
         let newest = newest || query.wanted.is_empty();
         let asked = self.asked(query, blog, now, newest);
-        let top = TopDocs::with_limit(most).and_offset(from);
+        let top = TopDocs::with_limit(most);
         let (addresses, total) = if newest {
             let top = top.order_by_fast_field::<i64>("date", Order::Desc);
             let (top, total) = searcher.search(&*asked, &(top, Count)).map_err(failed)?;
@@ -492,8 +504,8 @@ impl Index {
 /// By how many letters a word of so many may differ from the one that is meant.
 fn may_differ(letters: usize) -> usize {
     match letters {
-        0..4 => 0,
-        4..8 => 1,
+        0..5 => 0,
+        5..9 => 1,
         _ => 2,
     }
 }
@@ -562,15 +574,6 @@ fn tokens(text: &str) -> PreTokenizedString {
     }
 }
 
-fn remove(dir: &Path) -> Result<(), Outage> {
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Outage::file("removing", dir, &error))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn failed(error: TantivyError) -> Outage {
     Outage::new(format!("the index failed: {error}"))
 }
@@ -599,7 +602,7 @@ mod tests {
 
     fn found(index: &Index, line: &str) -> Vec<u8> {
         let now = Time::from_unix(1_000);
-        let found = index.search(&Query::parse(line), None, now, true, 0, 20);
+        let found = index.search(&Query::parse(line), None, now, true, 20);
         found.unwrap().hits.concat()
     }
 
@@ -670,14 +673,7 @@ mod tests {
         put(&index, 40, "word");
         index.commit(1).unwrap();
         let at = |now| {
-            let found = index.search(
-                &Query::parse("word"),
-                None,
-                Time::from_unix(now),
-                true,
-                0,
-                20,
-            );
+            let found = index.search(&Query::parse("word"), None, Time::from_unix(now), true, 20);
             found.unwrap().hits.concat()
         };
         assert_eq!((at(45), at(50)), (vec![40], vec![50, 40]));

@@ -20,8 +20,17 @@ use spokes_log::{draft::Says, name::Language};
 /// Longer than a post takes to be found on a busy machine; what it takes is measured elsewhere.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// A language, a title, a text, words that find the post, and words that do not.
+type Sample = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
 /// A post in each language, words that find it, and words that do not: 62 questions in 13 languages.
-const LANGUAGES: [(&str, &str, &str, &[&str], &[&str]); 13] = [
+const LANGUAGES: [Sample; 13] = [
     (
         "en",
         "Evening at the old mill",

@@ -208,7 +208,7 @@ fn compare(index: &Index, texts: &[(String, String)]) -> Result<(), Failed> {
                     };
                     let began = Instant::now();
                     let found =
-                        index.search(&Query::parse(&line), None, clock::now(), newest, 0, 20)?;
+                        index.search(&Query::parse(&line), None, clock::now(), newest, 20)?;
                     let took = began.elapsed();
                     let began = Instant::now();
                     let hits = bare.search(words, is_phrase, newest)?;

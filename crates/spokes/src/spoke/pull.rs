@@ -63,8 +63,8 @@ const STEPS_BACK_MAX: usize = 20;
 pub(super) enum Holder {
     /// In the replica of a blog whose set this spoke is in.
     Replica,
-    /// In the archive.
-    Archive(Arc<archive::Kept>),
+    /// In the archive, from the blog's primary or from another member.
+    Archive(Arc<archive::Kept>, archive::From),
 }
 
 /// A page of a feed, read and not judged yet.
@@ -304,7 +304,7 @@ impl Spoke {
             Holder::Replica => self
                 .with(blog, |replica| replica.chain().contains(id))
                 .unwrap_or(true),
-            Holder::Archive(kept) => kept.has(blog, id),
+            Holder::Archive(kept, _) => kept.has(blog, id),
         }
     }
 
@@ -318,7 +318,7 @@ impl Spoke {
     ) -> Result<Vec<SealedEntry>, Outage> {
         match holder {
             Holder::Replica => self.take_run(address, blog, run).await,
-            Holder::Archive(kept) => self.archive_run(kept, address, blog, run).await,
+            Holder::Archive(kept, from) => self.archive_run(kept, *from, address, blog, run).await,
         }
     }
 

@@ -93,6 +93,7 @@ impl Spoke {
             network: self.network_view(),
             is_partial: !query.is_empty() && found.answered.is_empty(),
             is_cut: query.is_cut,
+            odd: query.odd.clone(),
             has_words: !query.is_empty(),
             query: wanted.line,
             newest: wanted.newest,
@@ -176,9 +177,14 @@ impl Spoke {
             Ok(turn) => turn,
             Err(busy) => return busy,
         };
-        let found = match query.is_empty() {
-            true => Found::default(),
-            false => self.search_for(&wanted, &query).await,
+        if query.is_empty() {
+            let why = "Say what to look for: ?q=WORDS. There is nothing in it that could be found.";
+            return web::refuse(StatusCode::UNPROCESSABLE_ENTITY, "no-words", why);
+        }
+        let Some(found) = self.search_archives(&wanted, &query).await else {
+            // A reader's program would take an empty feed for the truth.
+            let why = "None of the servers that keep all posts answered. Nothing is lost; ask again in a minute.";
+            return web::refuse(StatusCode::SERVICE_UNAVAILABLE, "busy", why);
         };
         let (mut entries, mut room) = (Vec::new(), Room::new());
         for hit in &found.hits {
@@ -193,6 +199,7 @@ impl Spoke {
             description: String::new(),
             language: String::new(),
             address: format!("{origin}/search"),
+            question: format!("?q={asked}"),
             home: format!("{origin}/search?q={asked}"),
             author: self.domain(),
             updated: timestamp(newest.unwrap_or(self.started)),

@@ -20,6 +20,8 @@ pub struct SearchView {
     pub has_words: bool,
     /// Whether some of it was passed over, since it was too long.
     pub is_cut: bool,
+    /// Filters that were left out, since nothing could be meant by them.
+    pub odd: Vec<String>,
     /// Whether the newest come first, and not the best.
     pub newest: bool,
     /// The number of this page, from 1.
@@ -93,6 +95,10 @@ pub fn search(view: &SearchView) -> String {
         main #content tabindex="-1" {
             h1 { (title) }
             (search_form(&view.query, &[("ui", ui), ("by", by)], voice))
+            @if !view.odd.is_empty() {
+                @let odd = html! { bdi { code { (view.odd.join(" ")) } } };
+                p.notice { (fill_markup(words.search_odd, &[("filters", odd)])) }
+            }
             @if view.has_words {
                 (answer(view, ui, voice))
             } @else if asked {
@@ -127,9 +133,7 @@ fn answer(view: &SearchView, ui: &str, voice: Voice) -> Markup {
             p.notice { (fill(words.search_partial, &[("blogs", blogs.as_str())])) }
         }
         @if view.is_cut { p.notice { (words.search_too_long) } }
-        @if let Some(entries) = view.cut_after {
-            p.notice { (fill(words.search_cut, &[("entries", &view.tongue.number(entries))])) }
-        }
+        @if view.cut_after.is_some() { p.notice { (words.search_cut) } }
         @if view.found.is_empty() {
             p { (if view.page > 1 { words.search_no_more } else { words.search_none }) }
         } @else {

@@ -22,7 +22,10 @@ pub struct ArchiveFoundWire {
     /// A word that is in the index and looks like one that is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meant: Option<String>,
-    /// Those that were asked for, the best first, with the entries that prove them.
+    /// All that can be paged through, the best first: where each is from, packed (SPEC circle 7.6).
+    #[serde(default)]
+    pub order: Vec<String>,
+    /// Those of the page that is asked for, with the entries that prove them.
     pub hits: Vec<HeadlineWire>,
 }
 

@@ -17,7 +17,7 @@ use spokes_log::{
 };
 use tokio::sync::MutexGuard;
 
-use super::Kept;
+use super::{Kept, lock};
 use crate::outage::Outage;
 
 /// Entries whose places are kept in memory, of all blogs together: about half a KiB each. Blogs that nobody writes in
@@ -156,6 +156,25 @@ impl Kept {
             .is_ok_and(|copy| copy.as_ref().is_some_and(|copy| copy.is_damaged));
         let row = tokio::task::block_in_place(|| self.store.entry(id));
         !is_damaged && row.is_ok_and(|row| row.is_some())
+    }
+
+    /// Notes that a row of a blog is not what it should be: the blog is read again.
+    pub(super) fn doubt(&self, blog: BlogId) {
+        lock(&self.doubted).insert(blog);
+    }
+
+    /// Whether a blog is to be read from its beginning; then its copy is read from disk anew, as far as it is sound.
+    pub(super) async fn begin_anew(&self, blog: BlogId) -> bool {
+        let is_doubted = lock(&self.doubted).contains(&blog);
+        if is_doubted {
+            *self.copies.slot(blog).lock().await = None;
+        }
+        is_doubted
+    }
+
+    /// Notes that all of a blog was read again.
+    pub(super) fn is_sound(&self, blog: BlogId) {
+        lock(&self.doubted).remove(&blog);
     }
 
     /// The copy of a blog in its place, read from disk where it is not there.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use spokes_log::{
-    name::{BlogId, Hash},
+    name::{BlogId, EntryId, Fingerprint, Hash},
     ring::VerifiedEntry,
     seal::SealedEntry,
 };
@@ -26,6 +26,16 @@ use crate::{
 
 /// Blogs about which a spoke is asked at once: their ids fit an address line.
 const ASKED_AT_ONCE: usize = 50;
+
+/// From whom entries come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in super::super) enum From {
+    /// What it has is the blog's log.
+    Primary,
+    /// It has what the primary may hide, and may have what members must not take: nothing by ended keys is taken from
+    /// it (SPEC entry 8).
+    Member,
+}
 
 /// How far a spoke was read.
 #[derive(Debug, Default)]
@@ -53,7 +63,8 @@ impl Spoke {
                 .feed(address, "/api/v1/feed?limit=0", Duration::ZERO)
                 .await?;
             let end = end.ok_or_else(|| began_anew(address))?;
-            let path = format!("/api/v1/heads?primary={label}");
+            // Of all blogs that it has: what a primary hides from archives its secondaries have.
+            let path = format!("/api/v1/heads?replica={label}");
             let heads = self.client.get(Ask::new(address, &path)).await?.good()?;
             self.compare_archive(kept, label, address, &heads, read)
                 .await?;
@@ -88,7 +99,7 @@ impl Spoke {
         read: &mut Read,
     ) -> Result<(), Outage> {
         // Of one that has moved on its new primary is asked.
-        read.pending.retain(|blog| self.may_bring(label, *blog));
+        read.pending.retain(|blog| self.is_primary(label, *blog));
         let pending: Vec<BlogId> = read.pending.iter().copied().collect();
         for some in pending.chunks(ASKED_AT_ONCE) {
             let ids: Vec<String> = some.iter().map(Hash::to_string).collect();
@@ -100,10 +111,27 @@ impl Spoke {
         Ok(())
     }
 
-    /// Whether this spoke is to be heard about a blog: what its primary does not have is not in its log.
-    fn may_bring(&self, label: &Label, blog: BlogId) -> bool {
-        let is_primary = self.ask(|r| r.blog(blog).map(|blog| blog.set.primary() == label));
-        is_primary.flatten() == Some(true)
+    /// What this spoke is for a blog; none where it is not to be heard about it.
+    fn brings(&self, label: &Label, blog: BlogId) -> Option<From> {
+        let from = self.ask(|registry| {
+            let set = &registry.blog(blog)?.set;
+            let from = match set.primary() == label {
+                true => From::Primary,
+                false => From::Member,
+            };
+            set.has(label).then_some(from)
+        });
+        from.flatten()
+    }
+
+    fn is_primary(&self, label: &Label, blog: BlogId) -> bool {
+        self.brings(label, blog) == Some(From::Primary)
+    }
+
+    /// Keys of a blog that have ended, and the entry behind which they sign nothing more.
+    fn ended_keys(&self, blog: BlogId) -> Option<(BTreeSet<Fingerprint>, EntryId)> {
+        let ended = self.ask(|r| r.blog(blog).map(|blog| (blog.ended.clone(), blog.keys_at)));
+        ended.flatten()
     }
 
     /// Whether what a primary has of a blog belongs to the open epoch: before it has settled there, it may hold what
@@ -133,24 +161,37 @@ impl Spoke {
         read: &mut Read,
     ) -> Result<(), Outage> {
         let named = heads.blogs.keys().filter_map(|id| Hash::parse(id).ok());
-        let mut named: Vec<BlogId> = named.collect();
+        let named: Vec<BlogId> = named.collect();
         self.knows(&named).await;
-        named.retain(|blog| self.may_bring(label, *blog));
-        let holder = Holder::Archive(Arc::clone(kept));
         for blog in named {
+            let Some(from) = self.brings(label, blog) else {
+                continue;
+            };
             let id = blog.to_string();
             if !self.is_settled(blog, heads.epochs.get(&id).copied()) {
-                read.pending.insert(blog);
+                if from == From::Primary {
+                    read.pending.insert(blog);
+                }
                 continue;
             }
             let tips = heads.blogs.get(&id).into_iter().flatten();
             let tips: Vec<Tip> = tips.filter_map(|tip: &TipWire| tip.tip().ok()).collect();
+            let holder = Holder::Archive(Arc::clone(kept), from);
+            let brought = match kept.begin_anew(blog).await {
+                true => self.read_through(address, blog, &holder).await,
+                false => self.bring_tips(address, blog, &tips, &holder).await,
+            };
             // One blog that cannot be had must not hold up the others.
-            match self.bring_tips(address, blog, &tips, &holder).await {
-                Ok(()) => drop(read.pending.remove(&blog)),
+            match brought {
+                Ok(()) => {
+                    kept.is_sound(blog);
+                    read.pending.remove(&blog);
+                }
                 Err(outage) => {
                     tracing::debug!(%label, %blog, %outage, "a blog was not read into the archive");
-                    read.pending.insert(blog);
+                    if from == From::Primary {
+                        read.pending.insert(blog);
+                    }
                 }
             }
         }
@@ -175,7 +216,7 @@ impl Spoke {
         let named: Vec<BlogId> = by_blog.keys().copied().collect();
         self.knows(&named).await;
         for (blog, run) in by_blog {
-            if !self.may_bring(label, blog) {
+            if !self.is_primary(label, blog) {
                 continue;
             }
             let epoch = page.epochs.get(&blog.to_string()).copied();
@@ -183,7 +224,8 @@ impl Spoke {
                 read.pending.insert(blog);
                 continue;
             }
-            let taken = self.archive_run(kept, address, blog, run).await;
+            let from = From::Primary;
+            let taken = self.archive_run(kept, from, address, blog, run).await;
             let taken = taken.and_then(|held| match held.is_empty() {
                 true => Ok(()),
                 false => Err(without_erase(address)),
@@ -201,14 +243,30 @@ impl Spoke {
     pub(in super::super) async fn archive_run(
         self: &Arc<Self>,
         kept: &Arc<Kept>,
+        from: From,
         address: SocketAddr,
         blog: BlogId,
-        run: Vec<SealedEntry>,
+        mut run: Vec<SealedEntry>,
     ) -> Result<Vec<SealedEntry>, Outage> {
+        let ended = match from {
+            From::Primary => None,
+            From::Member => self.ended_keys(blog),
+        };
         let slot = kept.copies.slot(blog);
         let mut place = slot.lock().await;
         // Whoever is cut off in the middle leaves nothing that was appended and not written.
         let mut copy = place.take();
+        if let Some((ended, keys_at)) = ended {
+            let copy = block_in_place(|| kept.copy_in(&mut copy, blog))?;
+            let is_ended = |sealed: &SealedEntry| {
+                let authors = &sealed.entry().skeleton().authors;
+                authors.iter().any(|author| ended.contains(author))
+            };
+            let comes_behind =
+                |sealed: &SealedEntry| is_ended(sealed) && copy.chain.contains(keys_at);
+            // What goes on behind such an entry has no parent here then, and is not taken either.
+            run.retain(|sealed| copy.has(sealed) || !comes_behind(sealed));
+        }
         let outcome = kept.take_in(&mut copy, address, blog, run).await;
         let is_whole = copy.as_ref().is_some_and(|copy| !copy.is_damaged());
         *place = copy.filter(|_| is_whole && outcome.is_ok());

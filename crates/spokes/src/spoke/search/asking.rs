@@ -7,11 +7,9 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
-use spokes_log::{
-    name::{BlogId, EntryId},
-    time::Time,
-};
+use spokes_log::name::{BlogId, EntryId};
 use spokes_rules::node::Label;
 use tokio::{
     task::{JoinSet, block_in_place},
@@ -21,7 +19,7 @@ use tokio::{
 use super::{
     super::{
         Spoke,
-        archive::{FOUND_MAX, PAGES_MAX, Wanted},
+        archive::{DEPTH, FOUND_MAX, PAGES_MAX, Wanted},
         headlines::{Source, Told},
         latest::Word,
     },
@@ -49,6 +47,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long a member of a blog is asked whether a post stands that only one archive shows.
 const WORD_WAIT: Duration = Duration::from_millis(400);
+/// How long is waited for proofs that did not come along.
+const PROOF_WAIT: Duration = Duration::from_millis(500);
 /// What the best places of lists count more than those behind them: the usual constant of reciprocal rank fusion
 /// (Cormack, Clarke, Büttcher 2009).
 const RANK_CONSTANT: f64 = 60.0;
@@ -70,56 +70,107 @@ impl Spoke {
         if answers.is_empty() {
             return None;
         }
-        let judged = block_in_place(|| self.judge_found(&answers));
-        let posts = answers.iter().map(|answer| &answer.found);
+        let joined = join(&answers);
+        let before = (wanted.page - 1) * FOUND_MAX;
+        let many = joined.len();
+        let page: Vec<Joined> = joined.into_iter().skip(before).take(FOUND_MAX).collect();
+        let judged = self.proved(&page, &answers).await;
         let mut found = Found {
             answered: answers.iter().map(|answer| answer.whom.clone()).collect(),
+            more: many > before + FOUND_MAX && wanted.page < PAGES_MAX,
             ..Found::default()
         };
-        let mut joined = join(&answers, &judged);
+        found.hits = self.that_stand(page, &judged, query).await;
         if wanted.newest {
-            joined.sort_by_key(|joined| Reverse(joined.newest()));
+            found
+                .hits
+                .sort_by_key(|hit| Reverse((hit.told.headline.date, hit.told.headline.place)));
         }
-        found.hits = self.that_stand(joined, query, answers.len()).await;
-        let before = (wanted.page - 1) * FOUND_MAX;
-        let told = posts
-            .clone()
-            .map(|found| found.total.min(PAGES_MAX * FOUND_MAX));
-        found.more = told.clone().any(|total| total > before + FOUND_MAX)
-            && wanted.page < PAGES_MAX
-            && !found.hits.is_empty();
-        // How many there are in all is one's word: that both give about the same one.
-        let (least, most) = (told.clone().min().unwrap_or(0), told.max().unwrap_or(0));
+        // How many there are in all is one's word: both must give about the same one.
+        let totals = || answers.iter().map(|answer| answer.found.total);
+        let (least, most) = (totals().min().unwrap_or(0), totals().max().unwrap_or(0));
         let agree = answers.len() > 1 && most - least <= most / 10;
-        found.total = if agree {
-            most.max(before + found.hits.len())
-        } else {
-            before + found.hits.len()
-        };
+        let shown = before + found.hits.len();
+        found.total = if agree { most.max(shown) } else { shown };
         found.is_at_least = !agree && found.more;
         if found.hits.is_empty() && wanted.page == 1 {
+            found.total = 0;
             // A word of somebody else's is followed by readers: it must look like theirs.
-            let meant = posts.filter_map(|found| found.meant.as_ref());
+            let meant = answers
+                .iter()
+                .filter_map(|answer| answer.found.meant.as_ref());
             let mut meant = meant.filter(|meant| may_mean(query, &Query::parse(meant)));
             found.meant = meant.next().cloned();
         }
         Some(found)
     }
 
-    /// What has the words and was not taken back: where two answered and one of them does not show a version, either it
-    /// lacks what is new or the other one shows what is gone, and a member of the blog knows.
+    /// What the authors say in posts of a page: as it came along, and what two archives put in other places from one of
+    /// them.
+    async fn proved(&self, page: &[Joined], answers: &[Answer]) -> BTreeMap<Source, Arc<Told>> {
+        let wanted: BTreeSet<&Source> = page
+            .iter()
+            .flat_map(|joined| joined.versions.keys())
+            .collect();
+        let lines = answers.iter().flat_map(|answer| {
+            let hits = answer.found.hits.iter().take(DEPTH);
+            hits.map(|line| (&answer.whom, line))
+        });
+        let mut judged = block_in_place(|| self.judge_found(lines, &wanted));
+        for answer in answers {
+            let is_lacking =
+                |source: &&&Source| !judged.contains_key(**source) && answer.has(source);
+            let lacking: Vec<&&Source> = wanted.iter().filter(is_lacking).take(FOUND_MAX).collect();
+            if lacking.is_empty() {
+                continue;
+            }
+            let packed: Vec<String> = lacking
+                .iter()
+                .map(|source| BASE64.encode(source.packed()))
+                .collect();
+            if let Ok(found) = self.prove_from(&answer.whom, &packed.join(",")).await {
+                let lines = found
+                    .hits
+                    .iter()
+                    .take(FOUND_MAX)
+                    .map(|line| (&answer.whom, line));
+                judged.extend(block_in_place(|| self.judge_found(lines, &wanted)));
+            }
+        }
+        judged
+    }
+
+    async fn prove_from(&self, whom: &Label, packed: &str) -> Result<ArchiveFoundWire, Outage> {
+        if *whom == self.me {
+            let kept = self.archive.kept();
+            let kept = kept.ok_or_else(|| Outage::new("the archive is gone"))?;
+            return block_in_place(|| kept.prove(packed));
+        }
+        let path = format!("/api/v1/archive?prove={packed}");
+        let asked = tokio::time::timeout(PROOF_WAIT, self.ask_at(whom, &path)).await;
+        asked.unwrap_or_else(|_| Err(Outage::new("it says nothing")))
+    }
+
+    /// What has the words and was not taken back: where not two archives show a version, either one lacks what is new or
+    /// the other one shows what is gone, and a member of the blog knows.
     async fn that_stand(
         self: &Arc<Self>,
-        joined: Vec<Joined>,
+        page: Vec<Joined>,
+        judged: &BTreeMap<Source, Arc<Told>>,
         query: &Query,
-        answered: usize,
     ) -> Vec<Hit> {
         let mut looks = JoinSet::new();
-        for (place, joined) in joined.into_iter().enumerate() {
+        for (place, joined) in page.into_iter().enumerate() {
+            let versions = joined.versions.into_iter();
+            let told =
+                versions.filter_map(|(source, by)| Some((Arc::clone(judged.get(&source)?), by)));
+            let mut versions: Vec<(Arc<Told>, usize)> = told.collect();
+            // The last one first: one archive may not have it yet, and another show one that its author took back.
+            versions.sort_by_key(|(told, _)| Reverse(told.headline.place));
             let (spoke, query) = (Arc::clone(self), query.clone());
             looks.spawn(async move {
-                for (told, by) in joined.versions {
-                    if by < answered && spoke.is_gone(&told).await {
+                for (told, by) in versions {
+                    if spoke.is_gone_here(&told) || by < ASKED && spoke.is_gone(&told).await {
                         continue;
                     }
                     return Some((place, spoke.hit(told, &query).await?));
@@ -132,8 +183,14 @@ impl Spoke {
             hits.extend(look.ok().flatten());
         }
         hits.sort_by_key(|(place, _)| *place);
-        hits.truncate(FOUND_MAX);
         hits.into_iter().map(|(_, hit)| hit).collect()
+    }
+
+    /// Whether the copy of the blog that is held here knows that a post was taken back.
+    fn is_gone_here(self: &Arc<Self>, told: &Told) -> bool {
+        let Source { blog, entry, .. } = told.source;
+        let is_erased = self.with(blog, |replica| replica.chain().eraser(entry).is_some());
+        is_erased == Some(true)
     }
 
     /// Whether a member of the blog knows that a post is no current version, or not this one's.
@@ -206,33 +263,38 @@ impl Spoke {
         if *whom == self.me {
             let kept = self.archive.kept().filter(|kept| kept.is_filled());
             let kept = kept.ok_or_else(|| Outage::new("the archive is not filled yet"))?;
-            return self.look_in(&kept, wanted).await;
+            return self.look_in(&kept, wanted);
         }
-        let address = self
-            .address(whom)
-            .ok_or_else(|| Outage::new("it is not let in"))?;
         let by = if wanted.newest { "&by=date" } else { "" };
         let path = format!(
             "/api/v1/archive?q={}&page={}{by}",
             percent_encoded(&wanted.line),
             wanted.page
         );
-        let ask = Ask::new(address, &path).at_most(ANSWER_BYTES_MAX);
+        self.ask_at(whom, &path).await
+    }
+
+    async fn ask_at(&self, whom: &Label, path: &str) -> Result<ArchiveFoundWire, Outage> {
+        let address = self.address(whom);
+        let address = address.ok_or_else(|| Outage::new("it is not let in"))?;
+        let ask = Ask::new(address, path).at_most(ANSWER_BYTES_MAX);
         match self.client.get(ask).await? {
             Reply::Good(found, _) => Ok(found),
             Reply::Refused(problem) => Err(Outage::new(problem.detail)),
         }
     }
 
-    /// Of what was found, what its authors say; on all cores. What two show is judged once, but where the first of them
+    /// Of what came along, what its authors say; on all cores. What two show is judged once, but where the first of them
     /// shows it altered.
-    fn judge_found(&self, answers: &[Answer]) -> BTreeMap<Source, Arc<Told>> {
+    fn judge_found<'a>(
+        &self,
+        came: impl Iterator<Item = (&'a Label, &'a HeadlineWire)>,
+        wanted: &BTreeSet<&Source>,
+    ) -> BTreeMap<Source, Arc<Told>> {
         let mut lines: BTreeMap<Source, Vec<(&Label, &HeadlineWire)>> = BTreeMap::new();
-        for answer in answers {
-            for line in answer.found.hits.iter().take(FOUND_MAX) {
-                if let Some(source) = Source::read(line) {
-                    lines.entry(source).or_default().push((&answer.whom, line));
-                }
+        for (whom, line) in came {
+            if let Some(source) = Source::read(line).filter(|source| wanted.contains(source)) {
+                lines.entry(source).or_default().push((whom, line));
             }
         }
         let judge = |(whom, line): (&Label, &HeadlineWire)| match self.check_found(line)? {
@@ -252,125 +314,120 @@ impl Spoke {
     }
 }
 
+impl Answer {
+    fn order(&self) -> impl Iterator<Item = Source> + '_ {
+        let packed = self.found.order.iter().take(DEPTH);
+        packed.filter_map(|packed| Source::unpacked(&BASE64.decode(packed).ok()?))
+    }
+
+    fn has(&self, source: &Source) -> bool {
+        let packed = BASE64.encode(source.packed());
+        self.found
+            .order
+            .iter()
+            .take(DEPTH)
+            .any(|one| *one == packed)
+    }
+}
+
 /// A post that archives show.
+#[derive(Default)]
 struct Joined {
-    /// Its versions, the last one first, each with how many show it: one archive may not have the last one yet, and
-    /// another one may show one that its author took back.
-    versions: Vec<(Arc<Told>, usize)>,
+    /// Its versions, each with how many show it.
+    versions: BTreeMap<Source, usize>,
     /// What its places in their lists are worth together.
     worth: f64,
 }
 
-impl Joined {
-    fn newest(&self) -> Option<(Time, (u64, EntryId))> {
-        let (told, _) = self.versions.first()?;
-        Some((told.headline.date, told.headline.place))
-    }
-}
-
 /// What was found by all, once each: what stands far ahead in several lists comes first, whatever numbers they give it.
-fn join(answers: &[Answer], judged: &BTreeMap<Source, Arc<Told>>) -> Vec<Joined> {
+/// It is the same for all pages.
+fn join(answers: &[Answer]) -> Vec<Joined> {
     let mut articles: BTreeMap<(BlogId, EntryId), Joined> = BTreeMap::new();
     for answer in answers {
         let mut counted = BTreeSet::new();
-        for (rank, line) in answer.found.hits.iter().take(FOUND_MAX).enumerate() {
-            let told = Source::read(line).and_then(|source| judged.get(&source));
-            let Some(told) = told else { continue };
-            let article = (told.headline.blog, told.headline.article);
+        for (rank, source) in answer.order().enumerate() {
+            let article = (source.blog, source.article);
             if !counted.insert(article) {
                 continue;
             }
-            let joined = articles.entry(article).or_insert_with(|| Joined {
-                versions: Vec::new(),
-                worth: 0.0,
-            });
+            let joined = articles.entry(article).or_default();
             joined.worth += 1.0 / (RANK_CONSTANT + rank as f64);
-            let versions = &mut joined.versions;
-            match versions
-                .iter_mut()
-                .find(|(known, _)| known.source == told.source)
-            {
-                Some((_, by)) => *by += 1,
-                None => versions.push((Arc::clone(told), 1)),
-            }
-            versions.sort_by_key(|(told, _)| Reverse(told.headline.place));
+            *joined.versions.entry(source).or_default() += 1;
         }
     }
+    // Of equals the order of their ids, which is the same for everybody.
     let mut joined: Vec<Joined> = articles.into_values().collect();
-    joined.sort_by(|one, other| {
-        let newer = || other.newest().cmp(&one.newest());
-        other.worth.total_cmp(&one.worth).then_with(newer)
-    });
+    joined.sort_by(|one, other| other.worth.total_cmp(&one.worth));
     joined
 }
 
 #[cfg(test)]
 mod tests {
-    use spokes_log::name::{BlogName, Hash, Language, Slug};
-    use spokes_rules::front::Headline;
+    use spokes_log::name::Hash;
 
     use super::*;
 
-    /// A version of an article, and how an archive shows it.
-    fn told(article: u8, version: u8) -> (Source, Arc<Told>, HeadlineWire) {
+    /// A version of an article.
+    fn source(article: u8, version: u8) -> Source {
         let id = Hash::of(&[article, version]);
-        let headline = Headline {
-            blog: Hash::of(b"blog"),
-            name: BlogName::parse("maria").unwrap(),
-            blog_title: String::new(),
-            article: Hash::of(&[article]),
-            place: (version.into(), id),
-            date: Time::from_unix(article.into()),
-            title: None,
-            slug: Slug::parse("x").unwrap(),
-            language: Language::parse("en").unwrap(),
-            excerpt: String::new(),
-        };
-        let told = Arc::new(Told::for_tests(headline));
-        let wire = told.source.wire(0, &[]);
-        (told.source.clone(), told, wire)
+        Source::for_tests(
+            Hash::from_bytes([0; 32]),
+            Hash::from_bytes([article; 32]),
+            id,
+        )
     }
 
-    /// What lists of articles in some version make together: article, version, how many show it.
-    fn joined(lists: &[&[(u8, u8)]]) -> Vec<(u8, u64, usize)> {
-        let mut judged = BTreeMap::new();
-        let mut answers = Vec::new();
-        for list in lists {
-            let mut found = ArchiveFoundWire::default();
-            for (article, version) in *list {
-                let (source, told, wire) = told(*article, *version);
-                judged.insert(source, told);
-                found.hits.push(wire);
+    /// What lists of articles in some version make together: each article with how many show each version.
+    fn joined(lists: &[&[(u8, u8)]]) -> Vec<(u8, Vec<usize>)> {
+        let answer = |list: &&[(u8, u8)]| {
+            let packed = list
+                .iter()
+                .map(|(article, version)| BASE64.encode(source(*article, *version).packed()));
+            let order = packed.collect();
+            let found = ArchiveFoundWire {
+                order,
+                ..ArchiveFoundWire::default()
+            };
+            Answer {
+                whom: Label::parse("oak").unwrap(),
+                found,
             }
-            let whom = Label::parse("oak").unwrap();
-            answers.push(Answer { whom, found });
-        }
-        let of = |joined: Joined| {
-            let (told, by) = &joined.versions[0];
-            let headline = &told.headline;
-            let article = u8::try_from(headline.date.as_unix()).unwrap();
-            (article, headline.place.0, *by)
         };
-        join(&answers, &judged).into_iter().map(of).collect()
+        let answers: Vec<Answer> = lists.iter().map(answer).collect();
+        let of = |joined: Joined| {
+            let article = joined.versions.keys().next().unwrap().article.as_bytes()[0];
+            (article, joined.versions.into_values().collect())
+        };
+        join(&answers).into_iter().map(of).collect()
     }
 
     #[test]
     fn what_both_show_comes_before_what_one_puts_first() {
         assert_eq!(
             joined(&[&[(9, 1), (1, 1), (2, 1)], &[(1, 1), (2, 1)]]),
-            [(1, 1, 2), (2, 1, 2), (9, 1, 1)]
+            [(1, vec![2]), (2, vec![2]), (9, vec![1])]
         );
     }
 
     #[test]
-    fn the_last_version_stands_for_a_post_and_whoever_shows_an_older_one_does_not_show_it() {
-        assert_eq!(joined(&[&[(1, 1)], &[(1, 2)]]), [(1, 2, 1)]);
-        assert_eq!(joined(&[&[(1, 2)], &[(1, 1)]]), [(1, 2, 1)]);
+    fn versions_of_one_post_are_one_hit() {
+        assert_eq!(joined(&[&[(1, 1)], &[(1, 2)]]), [(1, vec![1, 1])]);
     }
 
     #[test]
-    fn one_who_says_the_same_twenty_times_counts_once() {
-        let again = [(9, 1); 20];
+    fn one_who_says_the_same_again_and_again_counts_once() {
+        let again = [(9, 1); 200];
         assert_eq!(joined(&[&again, &[(1, 1)], &[(1, 1)]])[0].0, 1);
+    }
+
+    #[test]
+    fn pages_have_each_post_once_however_the_lists_differ() {
+        let one: Vec<(u8, u8)> = (0..100).map(|n| (n, 1)).collect();
+        let other: Vec<(u8, u8)> = (0..100).map(|n| (n ^ 3, 1)).collect();
+        let all: BTreeSet<u8> = joined(&[&one, &other])
+            .into_iter()
+            .map(|(n, _)| n)
+            .collect();
+        assert_eq!(all.len(), 100);
     }
 }

@@ -9,12 +9,14 @@ use crate::{
     render,
 };
 
-/// Words that a snippet has: two lines on a wide screen. Pairs of characters count as words.
-const WORDS: usize = 34;
+/// Words that a snippet has: three lines on a telephone. Pairs of characters count as words.
+const WORDS: usize = 24;
 /// Words before the first that was looked for.
-const BEFORE: usize = 6;
+const BEFORE: usize = 5;
+/// Characters that are looked at for the beginning of a word.
+const BACK_MAX: usize = 12;
 /// Characters of a snippet, however long its words.
-const CHARS_MAX: usize = 300;
+const CHARS_MAX: usize = 200;
 
 /// Pieces of a text, each with whether it was looked for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -62,7 +64,7 @@ fn around(text: &str, words: &[Word], hits: &[usize]) -> Vec<(String, bool)> {
     let mut at = if first == 0 {
         0
     } else {
-        words[first].range.start
+        whole_word(text, words[first].range.start)
     };
     let end = if last == words.len() {
         text.len()
@@ -96,6 +98,13 @@ fn around(text: &str, words: &[Word], hits: &[usize]) -> Vec<(String, bool)> {
         add(" …", false);
     }
     pieces
+}
+
+/// Where what is written together with this begins: an apostrophe ends no word that people read.
+fn whole_word(text: &str, at: usize) -> usize {
+    let near = text[..at].char_indices().rev().take(BACK_MAX);
+    let blank = near.clone().find(|(_, letter)| letter.is_whitespace());
+    blank.map_or(at, |(at, letter)| at + letter.len_utf8())
 }
 
 /// One line.
@@ -149,7 +158,7 @@ mod tests {
         let shown = shown("council late", &long);
         assert!(
             shown.starts_with(
-                "… before before before before before The [council] met. It was [late]. after"
+                "… before before before before The [council] met. It was [late]. after"
             ),
             "{shown}"
         );
