@@ -162,6 +162,26 @@ async fn fill(demo: &mut Demo, posts: usize) -> Result<Vec<(String, String)>, Fa
     Ok(texts)
 }
 
+/// Words, pairs of words, and neighbours that are there.
+fn questions(texts: &[(String, String)]) -> [Vec<Vec<String>>; 3] {
+    let mut corpus = Corpus::new();
+    let ones: Vec<Vec<String>> = (0..QUESTIONS).map(|n| vec![corpus.asked(n)]).collect();
+    let twos: Vec<Vec<String>> = (0..QUESTIONS)
+        .map(|n| vec![corpus.asked(n), corpus.asked(n + 1)])
+        .collect();
+    let phrases: Vec<Vec<String>> = (0..QUESTIONS)
+        .map(|n| {
+            let body = &texts[n * texts.len() / QUESTIONS].1;
+            body.split_whitespace()
+                .skip(20)
+                .take(2)
+                .map(str::to_owned)
+                .collect()
+        })
+        .collect();
+    [ones, twos, phrases]
+}
+
 fn compare(index: &Index, texts: &[(String, String)]) -> Result<(), Failed> {
     let dir = tempfile::tempdir()?;
     let began = Instant::now();
@@ -174,22 +194,7 @@ fn compare(index: &Index, texts: &[(String, String)]) -> Result<(), Failed> {
             mb(size(dir.path())?)
         ),
     );
-    let mut corpus = Corpus::new();
-    let ones: Vec<Vec<String>> = (0..QUESTIONS).map(|n| vec![corpus.asked(n)]).collect();
-    let twos: Vec<Vec<String>> = (0..QUESTIONS)
-        .map(|n| vec![corpus.asked(n), corpus.asked(n + 1)])
-        .collect();
-    // Neighbours that are there.
-    let phrases: Vec<Vec<String>> = (0..QUESTIONS)
-        .map(|n| {
-            let body = &texts[n * texts.len() / QUESTIONS].1;
-            body.split_whitespace()
-                .skip(20)
-                .take(2)
-                .map(str::to_owned)
-                .collect()
-        })
-        .collect();
+    let [ones, twos, phrases] = questions(texts);
     for (what, questions, is_phrase) in [
         ("1 word", &ones, false),
         ("2 words", &twos, false),

@@ -270,12 +270,7 @@ fn about_view() -> AboutView {
     }
 }
 
-fn trust_samples() -> Vec<(&'static str, String)> {
-    let english = about_view();
-    let arabic = AboutView {
-        blog: arabic_blog(),
-        ..about_view()
-    };
+fn search_samples() -> [SearchView; 2] {
     let found = SearchView {
         network: network(),
         query: "tea & the \"harbor\"".to_owned(),
@@ -303,6 +298,16 @@ fn trust_samples() -> Vec<(&'static str, String)> {
         tongue: Tongue::Arabic,
         ..found.clone()
     };
+    [found, form]
+}
+
+fn trust_samples() -> Vec<(&'static str, String)> {
+    let english = about_view();
+    let arabic = AboutView {
+        blog: arabic_blog(),
+        ..about_view()
+    };
+    let [found, form] = search_samples();
     let since = time("2026-11-01T00:00:00Z");
     let spoke = |label: &str, state| SpokeLine {
         label: label.to_owned(),
