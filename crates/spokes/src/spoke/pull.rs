@@ -12,8 +12,10 @@ use std::{
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use spokes_log::{
+    chain::Place,
     draft::{MEDIUM_BYTES_MAX, Medium},
     entry::Entry,
+    fault::Fault,
     name::{BlogId, EntryId, Hash},
     ring::VerifiedEntry,
     seal::SealedEntry,
@@ -456,13 +458,7 @@ impl Spoke {
         address: SocketAddr,
         page: &FeedWire,
     ) -> Result<(Vec<SealedEntry>, bool), Outage> {
-        let mut by_blog: BTreeMap<BlogId, Vec<SealedEntry>> = BTreeMap::new();
-        for sealed in parse_all(address, &page.entries)? {
-            by_blog
-                .entry(sealed.entry().blog())
-                .or_default()
-                .push(sealed);
-        }
+        let by_blog = by_blog(address, page)?;
         let (mut held, mut passed_over) = (Vec::new(), false);
         for (blog, run) in by_blog {
             let epoch = page.epochs.get(&blog.to_string()).copied();
@@ -532,20 +528,10 @@ impl Spoke {
                 return Ok(Vec::new());
             };
             if places.is_empty() {
-                let fault = fault.map(|f| f.to_string()).unwrap_or_default();
-                return Err(Outage::new(format!(
-                    "{address} sent what does not fit: {fault}"
-                )));
+                return Err(does_not_fit(address, fault.as_ref()));
             }
             let rest = run.split_off(places.len());
-            let pairs: Vec<_> = places.into_iter().zip(run).collect();
-            let judged: Result<Vec<VerifiedEntry>, _> =
-                on_all_cores(pairs, |(place, sealed)| place.verify(sealed));
-            let judged = judged.map_err(|fault| {
-                Outage::new(format!(
-                    "{address} sent an entry that is not valid: {fault}"
-                ))
-            })?;
+            let judged = judge(address, places, run)?;
             self.take_judged(address, blog, judged).await?;
             run = rest;
         }
@@ -635,17 +621,48 @@ fn tip_of(entry: &Entry) -> Tip {
     }
 }
 
-pub(super) fn parse_all(
-    address: SocketAddr,
-    entries: &[EntryWire],
-) -> Result<Vec<SealedEntry>, Outage> {
+fn parse_all(address: SocketAddr, entries: &[EntryWire]) -> Result<Vec<SealedEntry>, Outage> {
     let parsed: Result<Vec<_>, _> = on_all_cores(entries.iter().collect(), EntryWire::sealed);
     parsed.map_err(|e| Outage::new(format!("{address} sent an entry that is none: {e}")))
 }
 
+/// The entries of a page, by their blogs.
+pub(super) fn by_blog(
+    address: SocketAddr,
+    page: &FeedWire,
+) -> Result<BTreeMap<BlogId, Vec<SealedEntry>>, Outage> {
+    let mut by_blog: BTreeMap<BlogId, Vec<SealedEntry>> = BTreeMap::new();
+    for sealed in parse_all(address, &page.entries)? {
+        let blog = sealed.entry().blog();
+        by_blog.entry(blog).or_default().push(sealed);
+    }
+    Ok(by_blog)
+}
+
+/// Judges entries at their places, on all cores.
+pub(super) fn judge(
+    address: SocketAddr,
+    places: Vec<Place>,
+    run: Vec<SealedEntry>,
+) -> Result<Vec<VerifiedEntry>, Outage> {
+    let pairs: Vec<_> = places.into_iter().zip(run).collect();
+    let judged: Result<Vec<VerifiedEntry>, _> =
+        on_all_cores(pairs, |(place, sealed)| place.verify(sealed));
+    judged.map_err(|fault| {
+        Outage::new(format!(
+            "{address} sent an entry that is not valid: {fault}"
+        ))
+    })
+}
+
+pub(super) fn does_not_fit(address: SocketAddr, fault: Option<&Fault>) -> Outage {
+    let fault = fault.map(ToString::to_string).unwrap_or_default();
+    Outage::new(format!("{address} sent what does not fit: {fault}"))
+}
+
 /// Does the same with many things on all cores, and with few where it is: to wake another core costs
 /// as much as to judge an entry.
-pub(super) fn on_all_cores<T: Send, U: Send, E: Send>(
+fn on_all_cores<T: Send, U: Send, E: Send>(
     things: Vec<T>,
     act: impl Fn(T) -> Result<U, E> + Sync + Send,
 ) -> Result<Vec<U>, E> {

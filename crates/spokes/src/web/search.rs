@@ -89,6 +89,8 @@ pub fn search(view: &SearchView) -> String {
         language: tongue.tag(),
         canonical: (!asked).then(|| format!("{}/search", network.origin)),
         noindex: asked,
+        feeds: view.has_words.then(|| "/search".to_owned()),
+        feeds_question: with_query("", &[("q", &view.query)]),
         ..Head::default()
     };
     let main = html! {

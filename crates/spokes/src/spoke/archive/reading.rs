@@ -1,15 +1,9 @@
 //! Reading one spoke's news into the archive, as secondaries do (SPEC feed).
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use spokes_log::{
     name::{BlogId, EntryId, Fingerprint, Hash},
-    ring::VerifiedEntry,
     seal::SealedEntry,
 };
 use spokes_rules::{node::Label, receipt::Tip};
@@ -19,7 +13,7 @@ use super::{Kept, Spoke, copies::Copy};
 use crate::{
     client::Ask,
     outage::Outage,
-    spoke::pull::{Holder, PAGE, on_all_cores, parse_all, without_erase},
+    spoke::pull::{Holder, PAGE, by_blog, does_not_fit, judge, without_erase},
     store::Write,
     wire::{FeedWire, HeadsWire, TipWire},
 };
@@ -206,13 +200,7 @@ impl Spoke {
         page: &FeedWire,
         read: &mut Read,
     ) -> Result<(), Outage> {
-        let mut by_blog: BTreeMap<BlogId, Vec<SealedEntry>> = BTreeMap::new();
-        for sealed in parse_all(address, &page.entries)? {
-            by_blog
-                .entry(sealed.entry().blog())
-                .or_default()
-                .push(sealed);
-        }
+        let by_blog = by_blog(address, page)?;
         let named: Vec<BlogId> = by_blog.keys().copied().collect();
         self.knows(&named).await;
         for (blog, run) in by_blog {
@@ -291,19 +279,10 @@ impl Kept {
         while !run.is_empty() {
             let (places, fault) = copy.chain.place_run(&run);
             if places.is_empty() {
-                let fault = fault.map(|f| f.to_string()).unwrap_or_default();
-                let why = format!("{address} sent what does not fit: {fault}");
-                return Err(Outage::new(why));
+                return Err(does_not_fit(address, fault.as_ref()));
             }
             let rest = run.split_off(places.len());
-            let pairs: Vec<_> = places.into_iter().zip(run).collect();
-            let judged: Result<Vec<VerifiedEntry>, _> =
-                on_all_cores(pairs, |(place, sealed)| place.verify(sealed));
-            let judged = judged.map_err(|fault| {
-                Outage::new(format!(
-                    "{address} sent an entry that is not valid: {fault}"
-                ))
-            })?;
+            let judged = judge(address, places, run)?;
             let (mut entries, mut erased) = (Vec::new(), Vec::new());
             for verified in judged {
                 erased.extend(copy.append(&verified)?);
