@@ -214,17 +214,24 @@ impl Kept {
         changed: &BTreeSet<EntryId>,
         progress: &mut Progress,
     ) -> Result<bool, Outage> {
-        let links = changed.iter().filter_map(|id| copy.chain.link(*id));
-        let kinds: BTreeSet<&Kind> = links.map(|link| &link.kind).collect();
-        let is_article = |kind: &&Kind| matches!(kind, Kind::Post | Kind::Page);
-        progress.erases |= kinds.contains(&Kind::Erase);
         // Where keys, titles or languages change, or versions go, anything may be another now; and what stands instead
-        // of something hides it.
-        let is_known = |id: &EntryId| copy.fold.article_of(*id).is_some();
-        if kinds.iter().all(is_article) && changed.iter().all(is_known) {
-            let articles = changed.iter().filter_map(|id| copy.fold.article_of(*id));
-            let articles: BTreeMap<EntryId, &Post> =
-                articles.map(|post| (post.first, post)).collect();
+        // of something hides it. Before entry 0 there is nothing.
+        let mut whole = false;
+        let mut articles: BTreeMap<EntryId, &Post> = BTreeMap::new();
+        for id in changed {
+            match copy.chain.link(*id).map(|link| &link.kind) {
+                // Its `erase` does what there is to do.
+                Some(Kind::Post | Kind::Page) if copy.chain.eraser(*id).is_some() => {}
+                Some(Kind::Post | Kind::Page) => match copy.fold.article_of(*id) {
+                    Some(post) => drop(articles.insert(post.first, post)),
+                    None => whole = true,
+                },
+                Some(Kind::Erase) => (whole, progress.erases) = (true, true),
+                Some(Kind::Keys | Kind::Settings) => whole = true,
+                _ => {}
+            }
+        }
+        if !whole {
             self.index_posts(copy, &articles.into_values().collect::<Vec<_>>())?;
             return Ok(false);
         }
