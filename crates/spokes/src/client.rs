@@ -87,6 +87,8 @@ pub struct Ask<'a> {
     pub wait: Duration,
     /// Whether the request was passed on by a spoke already.
     pub hop: bool,
+    /// Bytes that the answer may have.
+    pub most: usize,
 }
 
 impl<'a> Ask<'a> {
@@ -97,7 +99,14 @@ impl<'a> Ask<'a> {
             path,
             wait: Duration::ZERO,
             hop: false,
+            most: ANSWER_BYTES_MAX,
         }
+    }
+
+    /// One whose answer is shorter than a page of the feed may be.
+    #[must_use]
+    pub fn at_most(self, most: usize) -> Self {
+        Self { most, ..self }
     }
 
     /// One that lets the other wait for news.
@@ -276,7 +285,7 @@ impl Client {
         let request = request.timeout(ANSWER_WAIT + ask.wait);
         let response = request.send().await.map_err(|e| silent(ask.to, &e))?;
         let status = response.status();
-        let body = read(response, ANSWER_BYTES_MAX).await?;
+        let body = read(response, ask.most).await?;
         let garbled =
             |e: &serde_json::Error| Outage::new(format!("{} speaks otherwise: {e}", ask.to));
         if status.is_success() {

@@ -15,6 +15,7 @@ pub mod desk;
 pub mod dns;
 pub mod gateway;
 pub mod http;
+pub mod index;
 pub mod join;
 mod kept;
 mod observe;

@@ -320,6 +320,35 @@ pub fn summary(markdown: &str, max_chars: usize) -> String {
     cut(text.trim(), max_chars)
 }
 
+/// All words of a post as plain text, for whoever searches them: headings, code and tables, too; addresses and HTML
+/// are no words.
+#[must_use]
+pub fn plain(markdown: &str) -> String {
+    let mut text = String::with_capacity(markdown.len());
+    for event in Parser::new_ext(markdown, options()) {
+        match event {
+            Event::Text(words) | Event::Code(words) => text.push_str(&words),
+            Event::SoftBreak | Event::HardBreak => text.push(' '),
+            // Blocks begin a line, so that no word goes from one into the next.
+            Event::Start(tag) if !is_within_line(&tag) && !text.is_empty() => text.push('\n'),
+            _ => {}
+        }
+    }
+    text
+}
+
+fn is_within_line(tag: &Tag<'_>) -> bool {
+    matches!(
+        tag,
+        Tag::Emphasis
+            | Tag::Strong
+            | Tag::Strikethrough
+            | Tag::Link { .. }
+            | Tag::Superscript
+            | Tag::Subscript
+    )
+}
+
 fn options() -> Options {
     // Smart punctuation stays off (quotation marks differ by language), and so do attributes on
     // headings: they would take every word in braces for one. `{#id}` is read by `sheet`.

@@ -3,6 +3,7 @@
 
 pub mod anew;
 pub mod places;
+pub mod search;
 pub mod zone_keys;
 
 use std::collections::BTreeMap;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use common::{
+    Random,
     author::{Author, Signed, article, draft, now},
     demo::Demo,
     http,
@@ -111,17 +112,40 @@ fn fresh(slug: &str) -> Says {
     Says::Post(article)
 }
 
+/// How long it takes until whoever looks for a word finds a post by it, from all of these spokes.
+fn found(demo: &Demo, spokes: &[String], word: &str, post: &Signed) -> Vec<Duration> {
+    let (began, id) = (Instant::now(), post.id().to_string());
+    let mut waiting: BTreeSet<&String> = spokes.iter().collect();
+    let mut took = Vec::new();
+    let path = format!("/api/v1/search?q={word}");
+    wait_for("it is found everywhere", PATIENCE, || {
+        waiting.retain(|label| {
+            let reply = http::get(demo.address(label), &demo.domain, &path);
+            let is_there = reply.status == 200 && reply.json()["hits"][0]["entry"] == id.as_str();
+            if is_there {
+                took.push(began.elapsed());
+            }
+            !is_there
+        });
+        waiting.is_empty().then_some(())
+    });
+    took
+}
+
+fn all_front_pages_are_the_same(demo: &Demo) {
+    let all = demo.labels();
+    let first = wait_for("all show the same", PATIENCE, || {
+        let first = front(demo, &all[0]);
+        let same = all.iter().all(|label| front(demo, label) == first);
+        same.then_some(first)
+    });
+    assert_eq!(first.len(), 20);
+}
+
 /// All front pages are the same, and nobody says anything of others.
 fn all_show_the_same(demo: &Demo) {
-    let all = demo.labels();
-    let first = front(demo, &all[0]);
-    for label in &all {
-        wait_for("all show the same", PATIENCE, || {
-            (front(demo, label) == first).then_some(())
-        });
-    }
-    assert_eq!(first.len(), 20);
-    for label in &all {
+    all_front_pages_are_the_same(demo);
+    for label in &demo.labels() {
         let noticed = status(demo, label)["noticed"].clone();
         assert_eq!(
             noticed,
@@ -142,7 +166,7 @@ fn a_post_is_on_every_front_page_whoever_dies_in_the_circles() {
     let mut turn = 0;
     let mut say =
         |demo: &Demo, authors: &mut Vec<Author>, living: &[String], rounds: usize, what: &str| {
-            let mut took = Vec::new();
+            let (mut took, mut took_search) = (Vec::new(), Vec::new());
             for _ in 0..rounds {
                 // One whose posts become safe although some are dead.
                 let author = loop {
@@ -154,13 +178,16 @@ fn a_post_is_on_every_front_page_whoever_dies_in_the_circles() {
                         break author;
                     }
                 };
-                let post = draft(fresh(&format!("post-{turn}")), "Words.");
+                let word = format!("word{turn}");
+                let post = draft(fresh(&format!("post-{turn}")), &format!("A {word}."));
                 let post = authors[author].publish(demo, living, post);
                 took.extend(spread(demo, living, &post));
+                took_search.extend(found(demo, living, &word, &post));
             }
             told(what, took);
+            told(&format!("{what}, found behind that"), took_search);
         };
-    let rounds = setting("SPOKES_CIRCLES_POSTS", 12);
+    let rounds = setting("SPOKES_CIRCLES_POSTS", 6);
     say(&demo, &mut authors, &all, rounds, "all well");
 
     // One of the inner circle, and one that gathers for the first spoke.
@@ -198,6 +225,69 @@ fn a_post_is_on_every_front_page_whoever_dies_in_the_circles() {
     }
     say(&demo, &mut authors, &all, rounds, "all back");
     all_show_the_same(&demo);
+    demo.assert_no_panic();
+}
+
+#[test]
+fn a_burst_of_posts_while_those_who_gather_die_is_everywhere_once() {
+    let demo = Demo::start_with(12, &["--empty", "--circle", "3"]);
+    let all = demo.labels();
+    let posts = setting("SPOKES_BURST_POSTS", 120);
+    let authors = 6;
+    let inner = wait_for("the inner circle is known", PATIENCE, || {
+        let inner = labels(&status(&demo, &all[0])["circles"]["inner"]);
+        (inner.len() == 3).then_some(inner)
+    });
+    let names: Vec<String> = (0..authors).map(|n| format!("author{n}")).collect();
+    let began = Instant::now();
+    thread::scope(|scope| {
+        let (demo, all) = (&demo, &all);
+        let writing: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(n, name)| {
+                let mut author = Author::with_blog(demo, name, &all[n]);
+                scope.spawn(move || {
+                    for number in 0..posts / authors {
+                        let post = draft(fresh(&format!("post-{number}")), "A flood of words.");
+                        author.publish(demo, all, post);
+                    }
+                })
+            })
+            .collect();
+        let mut random = Random::new(setting("SPOKES_SEED", 6) as u64);
+        while writing.iter().any(|author| !author.is_finished()) {
+            // One at a time, so that each set goes on.
+            let gathering = labels(&circles(demo, &all[random.below(all.len())], 2)["aggregators"]);
+            let chosen = if random.below(3) == 0 {
+                &inner
+            } else {
+                &gathering
+            };
+            let victim = &chosen[random.below(chosen.len())];
+            demo.kill(victim);
+            thread::sleep(Duration::from_millis(500 + random.below(1_500) as u64));
+            demo.restart(victim);
+        }
+    });
+    told("a burst, in all", vec![began.elapsed()]);
+    all_front_pages_are_the_same(&demo);
+    for label in &inner {
+        let total =
+            |line: &str| demo.api(label, &format!("archive?q={line}")).json()["total"].clone();
+        wait_for("each post is in the index", PATIENCE, || {
+            (total("flood") == posts).then_some(())
+        });
+        let posts_in_all = demo.api(label, "archive?q=").json()["posts"].clone();
+        assert_eq!(posts_in_all, posts, "{label} has some twice");
+        for name in &names {
+            assert_eq!(
+                total(&format!("blog:{name}")),
+                posts / authors,
+                "{label} {name}"
+            );
+        }
+    }
     demo.assert_no_panic();
 }
 

@@ -176,6 +176,13 @@ impl Circles {
         asked
     }
 
+    /// Those who keep the archive of the network, in the order in which a spoke asks them: itself, where it is one of
+    /// them, and each other one's turn by lot, the silent ones last.
+    pub fn archives(&self, me: &Label, silent: &dyn Fn(&Label) -> bool) -> Vec<&Label> {
+        let mine = self.inner.iter().filter(|label| *label == me);
+        mine.chain(self.inner_for(me, silent)).collect()
+    }
+
     /// The inner circle in the order in which a spoke turns to it: each to others first, so that none of them has all to
     /// serve.
     fn inner_for(&self, me: &Label, silent: &dyn Fn(&Label) -> bool) -> Vec<&Label> {

@@ -129,6 +129,30 @@ impl Demo {
         Ok(())
     }
 
+    /// Writes posts with these titles and texts into a blog, many at once.
+    pub(crate) async fn fill_with(
+        &self,
+        author: &mut Author,
+        spoke: std::net::SocketAddr,
+        name: &str,
+        posts: &[(String, String)],
+    ) -> Result<(), Failed> {
+        let path = format!("/api/v1/blogs/{name}/restore");
+        let mut number = 0;
+        for batch in posts.chunks(500) {
+            let mut entries = Vec::new();
+            for (title, body) in batch {
+                number += 1;
+                let sealed = author.seal_titled(number, title.clone(), body.clone())?;
+                entries.push(EntryWire::from(&sealed));
+            }
+            let ask = Ask::new(spoke, &path);
+            let body = EntriesWire { entries };
+            let _taken: RestoredWire = self.client.post(ask, &body).await?.good()?;
+        }
+        Ok(())
+    }
+
     pub(crate) fn kill(&self, label: &str) -> Result<(), Failed> {
         Command::new("kill")
             .args(["-9", &self.pid(label)?.to_string()])
@@ -348,10 +372,19 @@ impl Author {
     }
 
     pub(crate) fn seal(&mut self, number: usize, body: String) -> Result<SealedEntry, Failed> {
+        self.seal_titled(number, format!("Post {number}"), body)
+    }
+
+    pub(crate) fn seal_titled(
+        &mut self,
+        number: usize,
+        title: String,
+        body: String,
+    ) -> Result<SealedEntry, Failed> {
         let article = Article {
             date: clock::now(),
             slug: Slug::parse(&format!("post-{number}"))?,
-            title: Some(format!("Post {number}")),
+            title: Some(title),
             language: None,
             tags: Tags::default(),
             aliases: vec![],

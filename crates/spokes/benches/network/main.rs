@@ -1,7 +1,7 @@
 //! What a network does on this machine, beside a floor or a peer measured in the same run.
 //!
 //!     cargo bench -p spokes --bench network [-- NAME]      NAME: verify publish catch-up page render start memory
-//!                                                            council names wiped dns
+//!                                                            council names wiped dns archive
 //!     cargo bench -p spokes --bench network -- dns 100000 1000000     so many blogs each
 //!                                                            (with `signed` behind it also signed)
 //!
@@ -10,6 +10,7 @@
 
 #![allow(clippy::print_stdout, reason = "figures are what this program prints")]
 
+mod archive;
 mod council;
 mod desk;
 mod dns;
@@ -88,6 +89,10 @@ fn main() -> Result<(), Failed> {
     }
     if asks("wiped") {
         runtime.block_on(wiped::wiped())?;
+    }
+    if asks("archive") {
+        let posts = wanted.iter().find_map(|word| word.parse().ok());
+        runtime.block_on(archive::archive(posts.unwrap_or(200_000)))?;
     }
     if asks("dns") {
         let numbers: Vec<u64> = wanted.iter().filter_map(|word| word.parse().ok()).collect();

@@ -116,6 +116,9 @@ impl Spoke {
             (&Method::GET, ["latest"]) => self.latest_answer(&request).await,
             (&Method::POST, ["latest"]) => self.ask_directly(request).await,
             (&Method::GET, ["feed"]) => self.feed_page(&request).await,
+            (&Method::POST, ["feed"]) => self.news_told(request).await,
+            (&Method::GET, ["search"]) => self.search_answer(&request).await,
+            (&Method::GET, ["archive"]) => self.archive_answer(&request).await,
             (&Method::GET, ["heads"]) => self.heads(&request),
             (&Method::GET, ["entries", id]) => self.entry(id, &request),
             (&Method::GET, ["offers"]) => self.left_answer(&request),
@@ -343,6 +346,7 @@ impl Spoke {
                     "aggregators": circles.aggregators,
                     "inner": circles.inner,
                 },
+                "archive": self.archive.kept().map(|kept| kept.facts()),
                 "noticed": noticed.collect::<Vec<_>>(),
             }),
         )

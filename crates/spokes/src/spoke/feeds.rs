@@ -51,10 +51,10 @@ pub(super) fn turns() -> Arc<Turns> {
 
 /// What a feed may still hold.
 #[derive(Debug)]
-struct Room(usize);
+pub(super) struct Room(usize);
 
 impl Room {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(FEED_TEXT_BYTES_MAX)
     }
 
@@ -73,7 +73,10 @@ impl Room {
 
 impl Spoke {
     /// A turn to put a feed together, or what a reader is told who has none.
-    async fn feed_turn(self: &Arc<Self>, request: &Request<Incoming>) -> Result<Turn, Response> {
+    pub(super) async fn feed_turn(
+        self: &Arc<Self>,
+        request: &Request<Incoming>,
+    ) -> Result<Turn, Response> {
         let turn = self.feeds.take(Guest::of(request).address()).await;
         let tongue = Wish::of(request).tongue;
         turn.ok_or_else(|| self.message(None, &Message::busy(tongue, BUSY_SECONDS)))
@@ -111,6 +114,7 @@ impl Spoke {
                 if below.is_empty() { "/" } else { &below }
             ),
             address: format!("{}{below}/feed", view.origin),
+            question: String::new(),
             author: view.author,
             updated: timestamp(newest.unwrap_or(record.since)),
             entries,
@@ -227,6 +231,7 @@ impl Spoke {
             // Many blogs have many languages.
             language: String::new(),
             address: format!("{origin}/feed"),
+            question: String::new(),
             home: format!("{origin}/"),
             author: self.domain(),
             updated: timestamp(newest.unwrap_or(self.started)),
@@ -237,7 +242,11 @@ impl Spoke {
         send(request, &self.rendered.finish(path.to_owned(), made))
     }
 
-    async fn network_entry(self: &Arc<Self>, told: &Told, room: &mut Room) -> feed::FeedEntry {
+    pub(super) async fn network_entry(
+        self: &Arc<Self>,
+        told: &Told,
+        room: &mut Room,
+    ) -> feed::FeedEntry {
         let headline = &told.headline;
         let address = format!(
             "{}{}",
@@ -326,7 +335,7 @@ fn changed(date: Time, signed: Time, is_edited: bool) -> Time {
     if is_edited { signed.max(date) } else { date }
 }
 
-fn written(kind: &str, feed: &feed::FeedView) -> (&'static str, String) {
+pub(super) fn written(kind: &str, feed: &feed::FeedView) -> (&'static str, String) {
     match kind {
         "atom" => (feed::ATOM_TYPE, feed::atom(feed)),
         "rss" => (feed::RSS_TYPE, feed::rss(feed)),

@@ -403,7 +403,10 @@ impl Spoke {
     fn touched(self: &Arc<Self>, record: &Record, touched: &Touched) {
         let blog = match touched {
             Touched::Blog(blog) | Touched::NewBlog(blog) | Touched::Keys(blog) => blog,
-            Touched::Blogs(blogs) => return self.tell_all(blogs),
+            Touched::Blogs(blogs) => {
+                self.archive.moved(blogs);
+                return self.tell_all(blogs);
+            }
             Touched::Spokes(_)
             | Touched::Spoke(_)
             | Touched::Load(_)
@@ -411,6 +414,7 @@ impl Spoke {
             | Touched::Mirror(_)
             | Touched::Nothing => return,
         };
+        self.archive.moved(&[*blog]);
         self.leave_no_copy_unsettled(*blog);
         self.tell(*blog);
         let is_new = |sealed: &&SealedEntry| {

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     http::{self as web, Response},
+    index::query::primary_subtag,
     web::{
         data,
         front::{CircleLines, NoticeLine, Noticed, SpokeState},
@@ -73,6 +74,9 @@ impl Spoke {
         match path {
             "/" => self.front(request),
             "/search" => self.search(request).await,
+            "/search.atom" => self.search_feed("atom", request).await,
+            "/search.rss" => self.search_feed("rss", request).await,
+            "/search.json" => self.search_feed("json", request).await,
             "/status" => self.status_page(request),
             // The network tells about itself where it shows its servers.
             "/about" => found("/status"),
@@ -274,15 +278,6 @@ fn state_of(spoke: &spokes_rules::registry::Spoke) -> SpokeState {
 fn language(told: &Told) -> &str {
     let tag = told.headline.language.as_str();
     tag.split('-').next().unwrap_or(tag)
-}
-
-/// The language that an address asks for, without its regions and scripts (RFC 5646 section 2.1);
-/// none where it names none.
-fn primary_subtag(asked: &str) -> Option<String> {
-    let primary = asked.split(['-', '_']).next().unwrap_or_default();
-    let is_one =
-        (2..=8).contains(&primary.len()) && primary.bytes().all(|b| b.is_ascii_alphabetic());
-    is_one.then(|| primary.to_ascii_lowercase())
 }
 
 /// The languages of these posts.

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use spokes_log::{
-    blog::Post,
+    blog::{Blog, Post},
+    chain::Chain,
     draft::{Draft, Kind, Says},
     name::{BlogId, EntryId, Fingerprint, Hash, Language},
     ring,
@@ -18,7 +19,6 @@ use spokes_rules::{
     circle::{Question, Reach},
     front::{self, Headline},
     registry::BlogRecord,
-    replica::Replica,
 };
 
 use super::{Spoke, pages::EXCERPT_CHARS};
@@ -35,7 +35,7 @@ const KEYS_MAX: usize = 16;
 pub(super) struct Source {
     pub(super) blog: BlogId,
     /// The first version, by which the article is known.
-    article: EntryId,
+    pub(super) article: EntryId,
     /// The current version.
     pub(super) entry: EntryId,
     titled_by: EntryId,
@@ -110,11 +110,25 @@ impl Told {
     }
 }
 
+#[cfg(test)]
+impl Source {
+    /// An entry of an article, of which nothing else is looked at.
+    pub(super) fn for_tests(blog: BlogId, article: EntryId, entry: EntryId) -> Self {
+        Self {
+            blog,
+            article,
+            entry,
+            titled_by: blog,
+            spoken_by: blog,
+            keys: Vec::new(),
+        }
+    }
+}
+
 impl Source {
     /// The sources of articles of a blog that is held here.
-    pub(super) fn of(replica: &Replica, posts: &[&Post]) -> Vec<Self> {
-        let chain = replica.chain();
-        let Some((titled_by, spoken_by)) = replica.fold().titled_by() else {
+    pub(super) fn of(chain: &Chain, fold: &Blog, posts: &[&Post]) -> Vec<Self> {
+        let Some((titled_by, spoken_by)) = fold.titled_by() else {
             return Vec::new();
         };
         let keys = chain.links().filter(|(_, link)| link.kind == Kind::Keys);
@@ -146,12 +160,56 @@ impl Source {
     }
 
     /// The entries that prove a headline, each once.
-    fn entries(&self) -> Vec<EntryId> {
+    pub(super) fn entries(&self) -> Vec<EntryId> {
         let mut entries = vec![self.blog, self.entry, self.titled_by, self.spoken_by];
         entries.extend(&self.keys);
         entries.sort_unstable();
         entries.dedup();
         entries
+    }
+
+    /// In few bytes: entry 0 is often what title and language are from, and the current version the only one.
+    pub(super) fn packed(&self) -> Vec<u8> {
+        let mut packed = Vec::new();
+        for id in [self.blog, self.entry].iter().chain(&self.keys) {
+            packed.extend_from_slice(id.as_bytes());
+        }
+        let others = [
+            (self.article, self.entry),
+            (self.titled_by, self.blog),
+            (self.spoken_by, self.blog),
+        ];
+        let mut which = 0;
+        for (bit, (id, usual)) in others.iter().enumerate() {
+            if id != usual {
+                which |= 1 << bit;
+                packed.extend_from_slice(id.as_bytes());
+            }
+        }
+        packed.push(which);
+        packed
+    }
+
+    /// Reads what was packed; none where it was altered.
+    pub(super) fn unpacked(packed: &[u8]) -> Option<Self> {
+        let (which, ids) = packed.split_last()?;
+        let (ids, rest) = ids.as_chunks::<32>();
+        let mut ids: Vec<Hash> = ids.iter().map(|id| Hash::from_bytes(*id)).collect();
+        // Those that are not as usual stand at the end.
+        let mut other = |bit: u8| (which & (1 << bit) != 0).then(|| ids.pop());
+        let (spoken_by, titled_by, article) = (other(2), other(1), other(0));
+        let [blog, entry, keys @ ..] = &ids[..] else {
+            return None;
+        };
+        (rest.is_empty() && keys.len() <= KEYS_MAX).then_some(())?;
+        Some(Self {
+            blog: *blog,
+            article: article.unwrap_or(Some(*entry))?,
+            entry: *entry,
+            titled_by: titled_by.unwrap_or(Some(*blog))?,
+            spoken_by: spoken_by.unwrap_or(Some(*blog))?,
+            keys: keys.to_vec(),
+        })
     }
 
     /// How others are told of it, with what proves it.
@@ -172,15 +230,26 @@ impl Source {
 impl Spoke {
     /// The latest posts of a blog that is held here; none where it cannot be read.
     pub(super) async fn latest_of(self: &Arc<Self>, blog: BlogId) -> Option<Vec<Arc<Told>>> {
+        let latest = |fold: &'_ Blog| -> Vec<Post> {
+            let posts = fold.posts().into_iter().take(front::LATEST_PER_BLOG_MAX);
+            posts.cloned().collect()
+        };
+        self.told_of(blog, latest).await
+    }
+
+    /// Some posts of a blog that is held here; none where it cannot be read.
+    pub(super) async fn told_of(
+        self: &Arc<Self>,
+        blog: BlogId,
+        pick: impl FnOnce(&Blog) -> Vec<Post>,
+    ) -> Option<Vec<Arc<Told>>> {
         let record = self
             .ask(|registry| registry.blog(blog).cloned())
             .flatten()?;
         let facts = self.with(blog, |replica| {
             let fold = replica.fold();
-            let mut posts = fold.posts();
-            posts.truncate(front::LATEST_PER_BLOG_MAX);
-            let sources = Source::of(replica, &posts);
-            let posts = posts.into_iter().cloned();
+            let posts = pick(fold);
+            let sources = Source::of(replica.chain(), fold, &posts.iter().collect::<Vec<_>>());
             (
                 sources.into_iter().zip(posts).collect::<Vec<_>>(),
                 fold.title().to_owned(),
@@ -246,6 +315,15 @@ impl Spoke {
     /// What the authors say in a headline that somebody passed on; why not, where it is not their word. None where it
     /// is not known here whose blog that is.
     pub(super) fn check_headline(&self, wire: &HeadlineWire) -> Option<Result<Told, String>> {
+        self.check_line(wire, false)
+    }
+
+    /// The same of what was found, which may be a page outside of the stream.
+    pub(super) fn check_found(&self, wire: &HeadlineWire) -> Option<Result<Told, String>> {
+        self.check_line(wire, true)
+    }
+
+    fn check_line(&self, wire: &HeadlineWire, pages: bool) -> Option<Result<Told, String>> {
         let source = Source::read(wire)?;
         let record = self.ask(|r| r.blog(source.blog).cloned()).flatten()?;
         let mut proof = Vec::new();
@@ -276,7 +354,7 @@ impl Spoke {
             for sealed in facts.iter().chain([&entry]) {
                 ring::check_author(&first, &keys, sealed).map_err(|fault| fault.to_string())?;
             }
-            let headline = headline_of(&record, &source, &entry, &facts)
+            let headline = headline_of(&record, &source, &entry, &facts, pages)
                 .ok_or("what was named is no post of this blog")?;
             let tags = entry.entry().draft().and_then(|draft| draft.article());
             let (tags, is_edited) = tags.map_or((Vec::new(), false), |article| {
@@ -303,10 +381,13 @@ fn headline_of(
     source: &Source,
     entry: &SealedEntry,
     facts: &[SealedEntry],
+    pages: bool,
 ) -> Option<Headline> {
     let draft = entry.entry().draft()?;
-    let Says::Post(article) = &draft.says else {
-        return None;
+    let article = match &draft.says {
+        Says::Post(article) => article,
+        Says::Page(article) if pages => article,
+        _ => return None,
     };
     let drafts = facts.iter().filter_map(|sealed| sealed.entry().draft());
     let (titles, languages): (Vec<_>, Vec<_>) = drafts.map(title_and_language).unzip();

@@ -29,11 +29,11 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub(super) use self::watching::{Notice, What};
+pub(super) use self::watching::{Notice, What, Word};
 use self::{
     asking::Heard,
     list::{List, News},
-    watching::{Watched, Word},
+    watching::Watched,
 };
 use super::{Spoke, headlines::Told};
 use crate::{
@@ -360,6 +360,9 @@ impl Spoke {
         touched.extend(mine.difference(known));
         *known = mine;
         lock(&self.latest.own).retain(|blog, _| known.contains(blog));
+        if touched.intersection(known).next().is_some() {
+            self.has_news();
+        }
         for blog in touched.intersection(known) {
             match self.latest_of(*blog).await {
                 Some(told) => drop(lock(&self.latest.own).insert(*blog, told)),

@@ -5,6 +5,7 @@
 mod about;
 mod anew;
 mod api;
+mod archive;
 mod awake;
 mod barred;
 mod change;
@@ -152,12 +153,15 @@ pub struct Spoke {
     /// Places to fetch media for readers of blogs that are not here: each takes memory.
     media_relays: Semaphore,
     latest: latest::Latest,
+    archive: archive::Archive,
     rendered: finished::Rendered,
     looks: looks::Looks,
     room: room::Room,
     counts: readers::Counts,
     renders: renders::Renders,
     searches: Arc<crate::turns::Turns>,
+    /// Who searches what is here, at a time.
+    reading_search: Semaphore,
     feeds: Arc<crate::turns::Turns>,
     homes: Arc<crate::turns::Turns>,
     mended: AtomicU64,
@@ -217,12 +221,14 @@ impl Spoke {
             receipts_out,
             media_relays: Semaphore::new(MEDIA_RELAYS_MAX),
             latest: latest::Latest::new(),
+            archive: archive::Archive::new(dir),
             rendered: finished::Rendered::default(),
             looks: looks::Looks::default(),
             room: room::Room::new(dir, &config)?,
             counts: readers::Counts::default(),
             renders: renders::Renders::default(),
             searches: search::turns(),
+            reading_search: Semaphore::new(1),
             feeds: feeds::turns(),
             homes: home::turns(),
             mended: AtomicU64::new(0),
@@ -250,6 +256,8 @@ impl Spoke {
             tokio::spawn(Arc::clone(&self).pull_all()),
             tokio::spawn(Arc::clone(&self).carry(courier)),
             tokio::spawn(Arc::clone(&self).watch_latest()),
+            tokio::spawn(Arc::clone(&self).keep_archive()),
+            tokio::spawn(Arc::clone(&self).tell_archives()),
             tokio::spawn(Arc::clone(&self).scrub()),
             tokio::spawn(Arc::clone(&self).sketch_all()),
             tokio::spawn(Arc::clone(&self).change_sets()),

@@ -12,8 +12,10 @@ use std::{
 
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use spokes_log::{
+    chain::Place,
     draft::{MEDIUM_BYTES_MAX, Medium},
     entry::Entry,
+    fault::Fault,
     name::{BlogId, EntryId, Hash},
     ring::VerifiedEntry,
     seal::SealedEntry,
@@ -26,7 +28,7 @@ use spokes_rules::{
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::Spoke;
+use super::{Spoke, archive};
 use crate::{
     client::{Ask, Reply},
     clock,
@@ -57,6 +59,15 @@ const WRITES_AHEAD: usize = 2;
 const FEW: usize = 4;
 /// Entries fetched one by one, back from an unknown tip, before the whole blog is read.
 const STEPS_BACK_MAX: usize = 20;
+
+/// Where what is pulled is kept.
+#[derive(Clone, Debug)]
+pub(super) enum Holder {
+    /// In the replica of a blog whose set this spoke is in.
+    Replica,
+    /// In the archive, from the blog's primary or from another member.
+    Archive(Arc<archive::Kept>, archive::From),
+}
 
 /// A page of a feed, read and not judged yet.
 struct Page {
@@ -190,7 +201,7 @@ impl Spoke {
     }
 
     /// A page of a peer's feed; none when it does not know the cursor any more.
-    async fn feed(
+    pub(super) async fn feed(
         &self,
         address: SocketAddr,
         path: &str,
@@ -249,7 +260,8 @@ impl Spoke {
                 tips: tips.clone(),
             };
             self.with(blog, |replica| replica.handle(clock::now(), named));
-            if let Err(outage) = self.catch_up(address, blog, &tips).await {
+            let held = self.catch_up(address, blog, &tips).await;
+            if let Err(outage) = held {
                 tracing::debug!(%peer, %blog, %outage, "a blog was not caught up with");
             }
         }
@@ -258,25 +270,58 @@ impl Spoke {
         Ok(Instant::now() + again)
     }
 
-    /// Pulls a blog until these tips are here.
+    /// Pulls a blog until these tips are in its replica.
     pub(super) async fn catch_up(
         self: &Arc<Self>,
         address: SocketAddr,
         blog: BlogId,
         tips: &[Tip],
     ) -> Result<(), Outage> {
-        let lacks = |tip: &&Tip| {
-            self.with(blog, |replica| !replica.chain().contains(tip.id))
-                .unwrap_or(false)
-        };
+        self.bring_tips(address, blog, tips, &Holder::Replica).await
+    }
+
+    /// Pulls a blog until these tips are here.
+    pub(super) async fn bring_tips(
+        self: &Arc<Self>,
+        address: SocketAddr,
+        blog: BlogId,
+        tips: &[Tip],
+        holder: &Holder,
+    ) -> Result<(), Outage> {
+        let lacks = |tip: &&Tip| !self.holds(holder, blog, tip.id);
         let Some(tip) = tips.iter().find(lacks) else {
             return Ok(());
         };
         tracing::info!(%blog, from = %address, to = tip.sequence, "catching up");
-        if self.step_back(address, blog, tip.id).await? && tips.iter().find(lacks).is_none() {
+        if self.step_back(address, blog, tip.id, holder).await? && tips.iter().find(lacks).is_none()
+        {
             return Ok(());
         }
-        self.read_through(address, blog).await
+        self.read_through(address, blog, holder).await
+    }
+
+    /// Whether an entry is here; yes where nothing of its blog is to be held.
+    fn holds(self: &Arc<Self>, holder: &Holder, blog: BlogId, id: EntryId) -> bool {
+        match holder {
+            Holder::Replica => self
+                .with(blog, |replica| replica.chain().contains(id))
+                .unwrap_or(true),
+            Holder::Archive(kept, _) => kept.has(blog, id),
+        }
+    }
+
+    /// Judges a run of one blog's entries, and takes it in where it is to be held.
+    async fn take_for(
+        self: &Arc<Self>,
+        holder: &Holder,
+        address: SocketAddr,
+        blog: BlogId,
+        run: Vec<SealedEntry>,
+    ) -> Result<Vec<SealedEntry>, Outage> {
+        match holder {
+            Holder::Replica => self.take_run(address, blog, run).await,
+            Holder::Archive(kept, from) => self.archive_run(kept, *from, address, blog, run).await,
+        }
     }
 
     /// Reads a whole blog from one peer. Each page must bring something of it that the pages before
@@ -284,10 +329,11 @@ impl Spoke {
     ///
     /// While a page is judged the next one is on its way from the peer, and the last ones on their way
     /// to the disk (SPEC feed 5.2): neither cores nor disk nor peer wait for one another.
-    async fn read_through(
+    pub(super) async fn read_through(
         self: &Arc<Self>,
         address: SocketAddr,
         blog: BlogId,
+        holder: &Holder,
     ) -> Result<(), Outage> {
         let mut seen: BTreeSet<EntryId> = BTreeSet::new();
         let mut held: Vec<SealedEntry> = Vec::new();
@@ -309,7 +355,7 @@ impl Spoke {
             for sealed in &run {
                 news |= seen.insert(sealed.entry().id());
             }
-            held = self.take_run(address, blog, run).await?;
+            held = self.take_for(holder, address, blog, run).await?;
             on_their_way.push_back(self.store.write(Write::Entries(Vec::new())));
             let bytes: usize = held.iter().map(|sealed| sealed.entry().text().len()).sum();
             if !more && !held.is_empty() || bytes > HELD_BYTES_MAX {
@@ -368,6 +414,7 @@ impl Spoke {
         address: SocketAddr,
         blog: BlogId,
         tip: EntryId,
+        holder: &Holder,
     ) -> Result<bool, Outage> {
         let mut run = Vec::new();
         let mut at = tip;
@@ -386,8 +433,7 @@ impl Spoke {
             };
             let previous = sealed.entry().skeleton().previous;
             run.push(sealed);
-            let here = |id| self.with(blog, |r| r.chain().contains(id)).unwrap_or(false);
-            connected = previous.is_none_or(here);
+            connected = previous.is_none_or(|id| self.holds(holder, blog, id));
             let Some(previous) = previous.filter(|_| !connected) else {
                 break;
             };
@@ -397,13 +443,11 @@ impl Spoke {
             return Ok(false);
         }
         run.reverse();
-        if !self.take_run(address, blog, run).await?.is_empty() {
+        if !self.take_for(holder, address, blog, run).await?.is_empty() {
             return Ok(false);
         }
         self.store.written(Write::Entries(Vec::new())).await?;
-        Ok(self
-            .with(blog, |r| r.chain().contains(tip))
-            .unwrap_or(false))
+        Ok(self.holds(holder, blog, tip))
     }
 
     /// Takes entries from a peer, whatever blogs they are of; gives back what cannot be judged yet, and
@@ -414,13 +458,7 @@ impl Spoke {
         address: SocketAddr,
         page: &FeedWire,
     ) -> Result<(Vec<SealedEntry>, bool), Outage> {
-        let mut by_blog: BTreeMap<BlogId, Vec<SealedEntry>> = BTreeMap::new();
-        for sealed in parse_all(address, &page.entries)? {
-            by_blog
-                .entry(sealed.entry().blog())
-                .or_default()
-                .push(sealed);
-        }
+        let by_blog = by_blog(address, page)?;
         let (mut held, mut passed_over) = (Vec::new(), false);
         for (blog, run) in by_blog {
             let epoch = page.epochs.get(&blog.to_string()).copied();
@@ -490,20 +528,10 @@ impl Spoke {
                 return Ok(Vec::new());
             };
             if places.is_empty() {
-                let fault = fault.map(|f| f.to_string()).unwrap_or_default();
-                return Err(Outage::new(format!(
-                    "{address} sent what does not fit: {fault}"
-                )));
+                return Err(does_not_fit(address, fault.as_ref()));
             }
             let rest = run.split_off(places.len());
-            let pairs: Vec<_> = places.into_iter().zip(run).collect();
-            let judged: Result<Vec<VerifiedEntry>, _> =
-                on_all_cores(pairs, |(place, sealed)| place.verify(sealed));
-            let judged = judged.map_err(|fault| {
-                Outage::new(format!(
-                    "{address} sent an entry that is not valid: {fault}"
-                ))
-            })?;
+            let judged = judge(address, places, run)?;
             self.take_judged(address, blog, judged).await?;
             run = rest;
         }
@@ -598,6 +626,40 @@ fn parse_all(address: SocketAddr, entries: &[EntryWire]) -> Result<Vec<SealedEnt
     parsed.map_err(|e| Outage::new(format!("{address} sent an entry that is none: {e}")))
 }
 
+/// The entries of a page, by their blogs.
+pub(super) fn by_blog(
+    address: SocketAddr,
+    page: &FeedWire,
+) -> Result<BTreeMap<BlogId, Vec<SealedEntry>>, Outage> {
+    let mut by_blog: BTreeMap<BlogId, Vec<SealedEntry>> = BTreeMap::new();
+    for sealed in parse_all(address, &page.entries)? {
+        let blog = sealed.entry().blog();
+        by_blog.entry(blog).or_default().push(sealed);
+    }
+    Ok(by_blog)
+}
+
+/// Judges entries at their places, on all cores.
+pub(super) fn judge(
+    address: SocketAddr,
+    places: Vec<Place>,
+    run: Vec<SealedEntry>,
+) -> Result<Vec<VerifiedEntry>, Outage> {
+    let pairs: Vec<_> = places.into_iter().zip(run).collect();
+    let judged: Result<Vec<VerifiedEntry>, _> =
+        on_all_cores(pairs, |(place, sealed)| place.verify(sealed));
+    judged.map_err(|fault| {
+        Outage::new(format!(
+            "{address} sent an entry that is not valid: {fault}"
+        ))
+    })
+}
+
+pub(super) fn does_not_fit(address: SocketAddr, fault: Option<&Fault>) -> Outage {
+    let fault = fault.map(ToString::to_string).unwrap_or_default();
+    Outage::new(format!("{address} sent what does not fit: {fault}"))
+}
+
 /// Does the same with many things on all cores, and with few where it is: to wake another core costs
 /// as much as to judge an entry.
 fn on_all_cores<T: Send, U: Send, E: Send>(
@@ -618,7 +680,7 @@ async fn durable(written: Option<oneshot::Receiver<Result<(), Outage>>>) -> Resu
     }
 }
 
-fn without_erase(address: SocketAddr) -> Outage {
+pub(super) fn without_erase(address: SocketAddr) -> Outage {
     Outage::new(format!(
         "{address} sent an entry without its words, and no erase that took them"
     ))

@@ -27,6 +27,8 @@ pub struct FeedView {
     pub home: String,
     /// The feed's own absolute address without its extension, such as `https://…/feed`.
     pub address: String,
+    /// What the feed is asked for with, `?q=…`, or nothing.
+    pub question: String,
     /// Who writes, if it is one person; may be empty.
     pub author: String,
     /// The time of the latest change.
@@ -79,7 +81,7 @@ pub fn atom(feed: &FeedView) -> String {
             ("href", &feed.home),
         ],
     );
-    let own = format!("{}.atom", feed.address);
+    let own = format!("{}.atom{}", feed.address, feed.question);
     xml.empty(
         "link",
         &[
@@ -140,7 +142,7 @@ pub fn rss(feed: &FeedView) -> String {
     xml.leaf("description", &[], &as_html(described));
     xml.leaf_unless_empty("language", &feed.language);
     xml.leaf("lastBuildDate", &[], &rfc822(feed.updated));
-    let own = format!("{}.rss", feed.address);
+    let own = format!("{}.rss{}", feed.address, feed.question);
     xml.empty(
         "atom:link",
         &[
@@ -187,7 +189,7 @@ pub fn json(feed: &FeedView) -> String {
     object.insert("home_page_url".to_owned(), json!(feed.home));
     object.insert(
         "feed_url".to_owned(),
-        json!(format!("{}.json", feed.address)),
+        json!(format!("{}.json{}", feed.address, feed.question)),
     );
     insert_unless_empty(&mut object, "description", &feed.description);
     insert_unless_empty(&mut object, "language", &feed.language);
@@ -365,6 +367,7 @@ mod tests {
             language: "en".to_owned(),
             home: "https://maria.blogs.example.org/".to_owned(),
             address: "https://maria.blogs.example.org/feed".to_owned(),
+            question: String::new(),
             author: words.to_owned(),
             updated: time("2026-11-23T14:05:00Z"),
             entries: vec![entry(words, "en"), entry(words, "ar")],

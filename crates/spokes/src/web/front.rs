@@ -1,4 +1,4 @@
-//! The network's own pages: its front, its search, and what a server knows of it.
+//! The network's own pages: its front, and what a server knows of it.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -6,6 +6,7 @@ use maud::{Markup, html};
 use crate::web::{
     data,
     page::{Headline, day, feed_links, headline_item, with_query},
+    search::search_form,
     shell::{Head, Network, Share, dir, name, network_bottom, network_top, shell},
     words::{Tongue, Voice, autonym, fill, fill_markup},
 };
@@ -33,25 +34,6 @@ pub struct FrontView {
     pub is_gathering: bool,
     /// The command with which one starts a blog here.
     pub start_command: String,
-    /// The language of its words.
-    pub tongue: Tongue,
-    /// Whether the address asked for that.
-    pub says_tongue: bool,
-}
-
-/// What a search found, or its form.
-#[derive(Clone, Debug)]
-pub struct SearchView {
-    /// The network.
-    pub network: Network,
-    /// The words; empty where none were asked for.
-    pub query: String,
-    /// What was found, best first.
-    pub found: Vec<Headline>,
-    /// How many blogs this server keeps.
-    pub blogs: u64,
-    /// After how many entries the search ended early, if it did.
-    pub cut_after: Option<u64>,
     /// The language of its words.
     pub tongue: Tongue,
     /// Whether the address asked for that.
@@ -155,12 +137,12 @@ pub enum SpokeState {
 }
 
 /// `ui=` for links to other pages of the network, where a reader chose the language.
-fn chosen(tongue: Tongue, says_tongue: bool) -> &'static str {
+pub(crate) fn chosen(tongue: Tongue, says_tongue: bool) -> &'static str {
     if says_tongue { tongue.tag() } else { "" }
 }
 
 /// The tongue that a link to the other one asks for.
-fn other(tongue: Tongue) -> &'static str {
+pub(crate) fn other(tongue: Tongue) -> &'static str {
     let mut others = Tongue::ALL.into_iter().filter(|other| *other != tongue);
     others.next().unwrap_or_default().tag()
 }
@@ -227,21 +209,9 @@ fn hero(view: &FrontView, voice: Voice) -> Markup {
             p.lead { (words.lead) }
             p.quiet { (fill(kept_by, &kept)) }
             div.doors {
-                (search_form("", chosen(tongue, view.says_tongue), voice))
+                (search_form("", &[("ui", chosen(tongue, view.says_tongue))], voice))
                 a.button href=(view.network.desk()) { (words.start) }
             }
-        }
-    }
-}
-
-/// A box for words, and what starts the search.
-fn search_form(query: &str, ui: &str, voice: Voice) -> Markup {
-    html! {
-        form.search action="/search" role="search" {
-            label.hidden for="q" { (voice.words.search_label) }
-            input #q type="search" name="q" value=(query) dir="auto" maxlength="200" required;
-            @if !ui.is_empty() { input type="hidden" name="ui" value=(ui); }
-            button type="submit" { (voice.words.search) }
         }
     }
 }
@@ -332,46 +302,6 @@ fn who(view: &FrontView, voice: Voice) -> Markup {
             p { a href=(with_query("/status", &[("ui", chosen(view.tongue, view.says_tongue))])) { (words.status_more) } }
         }
     }
-}
-
-/// What a search found, or its form.
-#[must_use]
-pub fn search(view: &SearchView) -> String {
-    let (network, tongue) = (&view.network, view.tongue);
-    let voice = Voice::around(tongue.tag());
-    let words = voice.words;
-    let ui = chosen(tongue, view.says_tongue);
-    let asked = !view.query.is_empty();
-    let results = fill(words.search_results, &[("query", view.query.as_str())]);
-    let title = if asked { &*results } else { words.search };
-    let head = Head {
-        title: format!("{title} – {}", network.domain),
-        language: tongue.tag(),
-        canonical: (!asked).then(|| format!("{}/search", network.origin)),
-        noindex: asked,
-        ..Head::default()
-    };
-    let blogs = voice.count(|noun| noun.of_blogs, view.blogs);
-    let main = html! {
-        main #content tabindex="-1" {
-            h1 { (title) }
-            (search_form(&view.query, ui, voice))
-            p.quiet {
-                (words.search_how) " " (fill(words.search_where, &[("blogs", blogs.as_str())]))
-            }
-            @if let Some(entries) = view.cut_after {
-                p.notice { (fill(words.search_cut, &[("entries", &tongue.number(entries))])) }
-            }
-            @if !view.found.is_empty() {
-                ol.posts { @for headline in &view.found { (headline_item(headline, voice, false)) } }
-            } @else if asked {
-                p { (words.search_none) }
-            }
-        }
-    };
-    let switch = with_query("/search", &[("q", &view.query), ("ui", other(tongue))]);
-    let bottom = network_bottom(network, tongue, Some(&switch));
-    shell(&head, &network_top(network, tongue), &main, &bottom)
 }
 
 /// What a server knows of the network.

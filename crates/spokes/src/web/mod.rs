@@ -7,6 +7,7 @@ pub mod feed;
 pub mod front;
 pub mod message;
 pub mod page;
+pub mod search;
 pub mod shell;
 pub mod trust;
 pub mod words;

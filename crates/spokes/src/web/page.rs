@@ -11,7 +11,8 @@ pub use crate::web::{
         ArchiveView, BlogView, PostView, TagView, archive, blog_index, listed_picture, not_found,
         post, tag,
     },
-    front::{FrontView, SearchView, SpokeLine, StatusView, front, search, status},
+    front::{FrontView, SpokeLine, StatusView, front, status},
+    search::{SearchHit, SearchView, search},
     shell::{ICON, ICON_PATH, Image, Network, STYLE, STYLE_PATH, compact_style},
     trust::{AboutView, Member, about},
 };
@@ -200,6 +201,17 @@ pub(crate) fn percent_encoded(segment: &str) -> String {
 /// A post of the network's list, whose blog is said; its heading stands below one of the list, or below
 /// the page's alone.
 pub(crate) fn headline_item(headline: &Headline, voice: Voice, below_heading: bool) -> Markup {
+    let excerpt = html! { (cut(&headline.post.excerpt, HEADLINE_CHARS)) };
+    let excerpt = (!headline.post.excerpt.is_empty()).then_some(excerpt);
+    item(headline, excerpt.as_ref(), voice, below_heading)
+}
+
+/// The same with other words of the post below it.
+pub(crate) fn headline_with(headline: &Headline, words: &Markup, voice: Voice) -> Markup {
+    item(headline, Some(words), voice, false)
+}
+
+fn item(headline: &Headline, words: Option<&Markup>, voice: Voice, below_heading: bool) -> Markup {
     let Headline {
         post,
         blog_origin,
@@ -222,7 +234,7 @@ pub(crate) fn headline_item(headline: &Headline, voice: Voice, below_heading: bo
                     }
                     " " (day(post.date, voice, "dt-published"))
                 }
-                @if !post.excerpt.is_empty() { p.p-summary { (cut(&post.excerpt, HEADLINE_CHARS)) } }
+                @if let Some(words) = words { p.p-summary { (words) } }
             }
         }
     }

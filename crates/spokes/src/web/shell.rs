@@ -93,6 +93,8 @@ pub(crate) struct Head<'a> {
     pub(crate) canonical: Option<String>,
     /// The path of its feeds without their extension.
     pub(crate) feeds: Option<String>,
+    /// What its feeds are asked for with, `?q=…`, or nothing.
+    pub(crate) feeds_question: String,
     pub(crate) older: Option<String>,
     pub(crate) newer: Option<String>,
     /// Whether search engines are asked to leave it out.
@@ -145,9 +147,9 @@ pub(crate) fn shell(head: &Head<'_>, top: &Markup, main: &Markup, bottom: &Marku
                 link rel="icon" type="image/svg+xml" href=(ICON_PATH);
                 link rel="stylesheet" href=(STYLE_PATH);
                 @if let Some(feeds) = &head.feeds {
-                    link rel="alternate" type="application/atom+xml" title="Atom" href=(format!("{feeds}.atom"));
-                    link rel="alternate" type="application/rss+xml" title="RSS" href=(format!("{feeds}.rss"));
-                    link rel="alternate" type="application/feed+json" title="JSON Feed" href=(format!("{feeds}.json"));
+                    link rel="alternate" type="application/atom+xml" title="Atom" href=(format!("{feeds}.atom{}", head.feeds_question));
+                    link rel="alternate" type="application/rss+xml" title="RSS" href=(format!("{feeds}.rss{}", head.feeds_question));
+                    link rel="alternate" type="application/feed+json" title="JSON Feed" href=(format!("{feeds}.json{}", head.feeds_question));
                 }
                 @if let Some(newer) = &head.newer { link rel="prev" href=(newer); }
                 @if let Some(older) = &head.older { link rel="next" href=(older); }

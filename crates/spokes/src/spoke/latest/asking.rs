@@ -34,6 +34,8 @@ const PAUSE_FIRST: Duration = Duration::from_millis(200);
 const PAUSE_LONGEST: Duration = Duration::from_secs(2);
 /// The pause after it brought something that is not its author's: judging it is work.
 const PAUSE_AFTER_LIES: Duration = Duration::from_secs(5);
+/// Bytes of an answer: its texts end at 4 MiB and one more entry, escaped as JSON.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of a cursor: those of ours have a third of it.
 const CURSOR_BYTES_MAX: usize = 64;
 /// After how long it counts as silent, and others are asked in its place.
@@ -92,7 +94,7 @@ impl Heard {
 
 impl Latest {
     /// Who does not answer, or is not to be asked as the only one.
-    pub(super) fn silent(&self) -> BTreeSet<Label> {
+    pub(in super::super) fn silent(&self) -> BTreeSet<Label> {
         let heard = lock(&self.heard);
         let silent = heard.iter().filter(|(_, heard)| heard.is_silent());
         let silent = silent.map(|(question, _)| question.whom.clone());
@@ -169,7 +171,11 @@ impl Spoke {
         );
         let asked = self
             .client
-            .get(Ask::new(address, &path).waiting(wait))
+            .get(
+                Ask::new(address, &path)
+                    .waiting(wait)
+                    .at_most(ANSWER_BYTES_MAX),
+            )
             .await?;
         let wire: LatestWire = match asked {
             Reply::Good(wire, _) => wire,

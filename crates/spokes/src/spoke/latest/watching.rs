@@ -101,7 +101,7 @@ struct Doubt {
 
 /// What a blog's copy says of an entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Word {
+pub(in super::super) enum Word {
     /// It is the current version of a post, which is shown so.
     Current(Source),
     /// Its author erased it.
@@ -467,6 +467,11 @@ impl Spoke {
         drop(tokio::time::timeout(WORD_WAIT, told).await);
     }
 
+    /// Notes that somebody shows what is not its author's.
+    pub(in super::super) fn invents(&self, whom: &Label) {
+        lock(&self.latest.watched).note(whom, What::Invents, None);
+    }
+
     /// `POST latest`: a spoke whose posts do not come here through its circle is asked itself for a while.
     pub(in super::super) async fn ask_directly(&self, request: Request<Incoming>) -> Response {
         let body = match web::body(request, ASK_BYTES_MAX).await {
@@ -498,7 +503,7 @@ impl Spoke {
     }
 
     /// What the blog has of an entry, as its primary says, or a copy here that holds it; none where that is not known.
-    async fn word_of_blog(self: &Arc<Self>, source: &Source) -> Option<Word> {
+    pub(in super::super) async fn word_of_blog(self: &Arc<Self>, source: &Source) -> Option<Word> {
         let (blog, entry) = (source.blog, source.entry);
         let record = self.ask(|r| r.blog(blog).cloned()).flatten()?;
         if let Some(word) = self.standing_of(blog, entry, &record) {
@@ -543,11 +548,15 @@ impl Spoke {
                 return Some(Word::Erased);
             }
             let post = fold.article_of(entry);
-            let current = post.filter(|post| post.current() == entry && !post.is_page);
-            let source = current.and_then(|post| Source::of(replica, &[post]).pop());
+            let current = post.filter(|post| post.current() == entry);
+            let source = current.and_then(|post| Source::of(chain, fold, &[post]).pop());
             match source {
                 Some(source) => Some(Word::Current(source)),
-                None => (is_primary || chain.contains(entry)).then_some(Word::Other),
+                // One who became primary just now may not have all of it yet.
+                None => {
+                    let has_all = is_primary && replica.is_compared() && replica.is_settled();
+                    (has_all || chain.contains(entry)).then_some(Word::Other)
+                }
             }
         })
         .flatten()

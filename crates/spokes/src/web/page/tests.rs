@@ -270,16 +270,22 @@ fn about_view() -> AboutView {
     }
 }
 
-fn trust_samples() -> Vec<(&'static str, String)> {
-    let english = about_view();
-    let arabic = AboutView {
-        blog: arabic_blog(),
-        ..about_view()
-    };
+fn search_samples() -> [SearchView; 2] {
     let found = SearchView {
         network: network(),
         query: "tea & the \"harbor\"".to_owned(),
+        has_words: true,
+        is_cut: true,
+        odd: vec!["lang:x".to_owned()],
+        newest: false,
+        page: 2,
+        more: true,
+        total: 1_234,
+        is_at_least: false,
+        meant: Some("tee".to_owned()),
         found: Vec::new(),
+        answered: vec!["oak".to_owned()],
+        is_partial: true,
         blogs: 3,
         cut_after: Some(20_000),
         tongue: Tongue::English,
@@ -287,10 +293,21 @@ fn trust_samples() -> Vec<(&'static str, String)> {
     };
     let form = SearchView {
         query: String::new(),
+        has_words: false,
         cut_after: None,
         tongue: Tongue::Arabic,
         ..found.clone()
     };
+    [found, form]
+}
+
+fn trust_samples() -> Vec<(&'static str, String)> {
+    let english = about_view();
+    let arabic = AboutView {
+        blog: arabic_blog(),
+        ..about_view()
+    };
+    let [found, form] = search_samples();
     let since = time("2026-11-01T00:00:00Z");
     let spoke = |label: &str, state| SpokeLine {
         label: label.to_owned(),
@@ -530,12 +547,26 @@ fn strangers_words_stay_words_in_lists() {
     let searched = SearchView {
         network: nasty_network(),
         query: nasty(),
-        found: vec![Headline {
-            post: nasty_list().posts.remove(0),
-            blog_origin: nasty(),
-            blog_title: nasty(),
-            blog_language: nasty(),
+        has_words: true,
+        is_cut: false,
+        odd: vec![nasty()],
+        newest: true,
+        page: 1,
+        more: true,
+        total: 1,
+        is_at_least: false,
+        meant: Some(nasty()),
+        found: vec![SearchHit {
+            headline: Headline {
+                post: nasty_list().posts.remove(0),
+                blog_origin: nasty(),
+                blog_title: nasty(),
+                blog_language: nasty(),
+            },
+            snippet: vec![(nasty(), false), (nasty(), true)],
         }],
+        answered: vec![nasty()],
+        is_partial: false,
         blogs: 1,
         cut_after: None,
         tongue: Tongue::English,

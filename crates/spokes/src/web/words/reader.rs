@@ -142,13 +142,34 @@ words! {
         search: "Search", "بحث";
         search_label: "Words to search for", "كلمات البحث";
         search_results: "Search results for “{query}”", "نتائج البحث عن «{query}»";
-        search_where: "Searched were the posts of {blogs} that this server keeps, and the latest posts of the others. A search of the whole network is being built.",
-            "شمل البحث تدوينات {blogs} يحفظها هذا الخادم، وأحدث تدوينات غيرها. والبحث في الشبكة كلها قيد البناء.";
-        search_cut: "The search ended early, after {entries} entries, so that it keeps nobody waiting: older posts were not looked at.",
-            "توقف البحث مبكرًا بعد {entries} من المدخلات كي لا ينتظر أحد: ولم يُنظر في تدوينات أقدم.";
+        search_partial: "None of the servers that keep all posts answered just now. Only the posts of {blogs} on this server, and the latest posts of the others, were searched. Try again in a moment.",
+            "لم يستجب الآن أيّ خادم من الخوادم التي تحفظ كل التدوينات. اقتصر البحث على تدوينات {blogs} يحفظها هذا الخادم، وعلى أحدث تدوينات غيرها. أعد المحاولة بعد لحظات.";
+        search_found: "Found: {posts}.", "عدد النتائج: {posts}.";
+        search_odd: "{filters} could not be understood, and was left out. A day is written 2026-01-31.",
+            "تعذّر فهم {filters} فلم يؤخذ به. يُكتب اليوم هكذا: 2026-01-31.";
+        search_order: "Order of the results", "ترتيب النتائج";
+        search_best: "Best first", "الأنسب أولًا";
+        search_newest: "Newest first", "الأحدث أولًا";
+        search_pages: "More results", "المزيد من النتائج";
+        search_before: "Results before", "النتائج السابقة";
+        search_after: "More results", "المزيد من النتائج";
+        search_no_more: "There are no more results.", "لا مزيد من النتائج.";
+        search_no_words: "There is nothing in this that could be looked for. Write a word or more.",
+            "ليس في هذا ما يمكن البحث عنه. اكتب كلمة أو أكثر.";
+        search_too_long: "This is more than a search takes: only the first words were looked for.",
+            "هذا أكثر مما يتسع له البحث: لم يُبحث إلا عن الكلمات الأولى.";
+        search_meant: "Did you mean {words}?", "هل تقصد {words}؟";
+        search_feeds: "Follow this search: {atom}, {rss}, {json}", "تابع هذا البحث: {atom}، {rss}، {json}";
+        search_cut: "Older posts on this server were not searched, so that you need not wait.",
+            "لم يشمل البحث ما هو أقدم على هذا الخادم، كي لا تنتظر طويلًا.";
         search_none: "No post has all of these words.", "لا توجد تدوينة فيها كل هذه الكلمات.";
         search_how: "A post is found when its title, tags or text contain all the words.",
             "تُعرض التدوينة إذا وُجدت الكلمات كلها في عنوانها أو وسومها أو نصها.";
+        search_how_title: "How to search", "كيف تبحث";
+        search_how_phrase: "these words in this order", "هذه الكلمات بهذا الترتيب";
+        search_how_without: "only posts without this word", "تدوينات ليس فيها هذه الكلمة";
+        search_how_filter: "only posts of this blog, with this tag, in this language", "تدوينات هذه المدونة، بهذا الوسم، بهذه اللغة";
+        search_how_dates: "only posts from this day on, or before that day", "تدوينات من هذا اليوم فصاعدًا، أو قبل ذلك اليوم";
 
         // What this server knows.
         status_title: "Servers of {network}", "خوادم {network}";
