@@ -278,6 +278,7 @@ impl Spoke {
     pub(super) async fn keep_archive(self: Arc<Self>) {
         let mut follows: BTreeMap<Label, Follows> = BTreeMap::new();
         let mut under_way: JoinSet<Done> = JoinSet::new();
+        let mut indexing: JoinSet<()> = JoinSet::new();
         let mut left: Option<Instant> = None;
         loop {
             let now = Instant::now();
@@ -287,7 +288,7 @@ impl Spoke {
                 follows.clear();
                 block_in_place(|| self.archive.remove());
             }
-            match self.open_archive(is_inner) {
+            match self.open_archive(is_inner, &mut indexing) {
                 Ok(Some(kept)) => {
                     self.ask_who_has_news(&kept, &mut follows, &mut under_way);
                     kept.look_whether_filled(&follows, now);
@@ -313,7 +314,11 @@ impl Spoke {
     }
 
     /// The archive where there is to be one: begun in the inner circle, and kept up for a while behind that.
-    fn open_archive(self: &Arc<Self>, is_inner: bool) -> Result<Option<Arc<Kept>>, Outage> {
+    fn open_archive(
+        self: &Arc<Self>,
+        is_inner: bool,
+        indexing: &mut JoinSet<()>,
+    ) -> Result<Option<Arc<Kept>>, Outage> {
         if let Some(kept) = self.archive.kept() {
             return Ok(Some(kept));
         }
@@ -322,7 +327,8 @@ impl Spoke {
         }
         let kept = block_in_place(|| self.archive.open())?;
         tracing::info!("this spoke keeps the archive of the network");
-        tokio::spawn(Arc::clone(self).index_all(Arc::downgrade(&kept)));
+        // The one before it ends with its archive.
+        indexing.spawn(Arc::clone(self).index_all(Arc::downgrade(&kept)));
         Ok(Some(kept))
     }
 
@@ -385,16 +391,19 @@ impl Spoke {
             let (label, mut read) = (label.clone(), follows.begin(now));
             under_way.spawn(async move {
                 let of = label.clone();
-                let reading = tokio::spawn(async move {
+                // Apart, so that whatever happens to it is said of this spoke; it ends with this.
+                let mut reading = JoinSet::new();
+                reading.spawn(async move {
                     let outcome = spoke.read_news(&kept, &label, address, &mut read);
                     let outcome = tokio::time::timeout(TURN_MAX, outcome).await;
                     let too_long = || Err(Outage::new("it is another spoke's turn"));
                     (read, outcome.unwrap_or_else(|_| too_long()))
                 });
-                let failed = |error: tokio::task::JoinError| {
-                    (Read::default(), Err(Outage::new(error.to_string())))
+                let (read, outcome) = match reading.join_next().await {
+                    Some(Ok(done)) => done,
+                    Some(Err(error)) => (Read::default(), Err(Outage::new(error.to_string()))),
+                    None => (Read::default(), Ok(())),
                 };
-                let (read, outcome) = reading.await.unwrap_or_else(failed);
                 (of, read, outcome)
             });
         }

@@ -91,6 +91,8 @@ impl Spoke {
             newest.mark_unchanged();
             let Some(kept) = kept.upgrade() else { return };
             let indexed = kept.index_some(&mut progress).await;
+            // Where this spoke ends meanwhile, here is where this ends: behind it clocks are asked that are gone by then.
+            tokio::task::yield_now().await;
             match indexed {
                 Ok(true) => {}
                 Ok(false) => {

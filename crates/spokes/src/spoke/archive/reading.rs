@@ -67,6 +67,8 @@ impl Spoke {
         };
         self.read_pending(kept, label, address, read).await?;
         loop {
+            // As the index does: whoever ends meanwhile ends here.
+            tokio::task::yield_now().await;
             let path = format!("/api/v1/feed?after={after}&limit={PAGE}&primary={label}");
             let Some(page) = self.feed(address, &path, Duration::ZERO).await? else {
                 read.cursor = None;
