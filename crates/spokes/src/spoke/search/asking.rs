@@ -284,8 +284,7 @@ impl Spoke {
         }
     }
 
-    /// Of what came along, what its authors say; on all cores. What two show is judged once, but where the first of them
-    /// shows it altered.
+    /// Of what came along, what its authors say; on all cores. What two show alike is judged once.
     fn judge_found<'a>(
         &self,
         came: impl Iterator<Item = (&'a Label, &'a HeadlineWire)>,
@@ -307,8 +306,19 @@ impl Spoke {
             }
         };
         let judged = lines.into_par_iter().filter_map(|(source, lines)| {
-            let told = lines.into_iter().find_map(judge)?;
-            Some((source, told))
+            let mut told = None;
+            let mut seen: Vec<Vec<(&str, &[String])>> = Vec::new();
+            for (whom, line) in lines {
+                // Who shows it otherwise is to be named, even where another one shows it rightly.
+                let proof = line.proof.iter();
+                let proof = proof.map(|entry| (entry.text.as_str(), &*entry.signatures));
+                let proof: Vec<_> = proof.collect();
+                if !seen.contains(&proof) {
+                    seen.push(proof);
+                    told = told.or(judge((whom, line)));
+                }
+            }
+            Some((source, told?))
         });
         judged.collect()
     }
