@@ -87,17 +87,10 @@ impl Spoke {
             return web::refuse(StatusCode::TOO_MANY_REQUESTS, "busy", why);
         };
         let proving = web::query(request).remove("prove");
-        // The engine trusts the files of its index, and panics where the disk altered them.
-        let answer = catch_unwind(AssertUnwindSafe(|| match proving {
+        let answer = match proving {
             Some(packed) => block_in_place(|| kept.prove(&packed)),
             None => self.look_in(&kept, &Wanted::of(request)),
-        }));
-        let answer = answer.unwrap_or_else(|_| {
-            self.archive.close_damaged();
-            Err(Outage::new(
-                "the index is damaged, and is made again; ask another spoke",
-            ))
-        });
+        };
         match answer {
             Ok(found) => web::json(StatusCode::OK, &found),
             Err(outage) => crate::council::unavailable(&outage),
@@ -110,6 +103,16 @@ impl Spoke {
         kept: &Kept,
         wanted: &Wanted,
     ) -> Result<ArchiveFoundWire, Outage> {
+        // The engine trusts the files of its index, and panics where the disk altered them.
+        let looked = catch_unwind(AssertUnwindSafe(|| self.look(kept, wanted)));
+        looked.unwrap_or_else(|_| {
+            self.archive.close_damaged();
+            let why = "the index is damaged, and is made again; ask another spoke";
+            Err(Outage::new(why))
+        })
+    }
+
+    fn look(&self, kept: &Kept, wanted: &Wanted) -> Result<ArchiveFoundWire, Outage> {
         block_in_place(|| {
             let query = Query::parse(&wanted.line);
             let mut wire = ArchiveFoundWire {
